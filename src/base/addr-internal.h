@@ -1,0 +1,23 @@
+/*
+ * addr-internal: what addr.c and addr-parse.c share.  For nobody else.
+ *
+ * Layer: base.
+ */
+#ifndef HATCHD_BASE_ADDR_INTERNAL_H
+#define HATCHD_BASE_ADDR_INTERNAL_H
+
+#include "base/addr.h"
+
+/* Fill in family, address and length; the port stays as it is.  A mapped IPv6
+ * address becomes an IPv4 one. */
+void addr_set_ipv4(struct addr *addr, const struct in_addr *ip);
+void addr_set_ipv6(struct addr *addr, const struct in6_addr *ip);
+
+/* Only these addresses have a scope; the kernel ignores it elsewhere, and what
+ * it ignores must not make two addresses out of one. */
+bool addr_takes_scope(const struct in6_addr *ip);
+
+/* What the kernel takes as the name of an interface, and a terminal as well. */
+bool addr_interface_valid(const char *name);
+
+#endif

@@ -1,0 +1,122 @@
+#include "base/fd.h"
+
+#include "base/own.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+/* First piece read from something whose size fstat(2) does not tell. */
+#define READ_FIRST 4096
+
+int fd_close(int fd)
+{
+	own_close(&fd);
+	return -EBADF;
+}
+
+int fd_set_nonblock(int fd, bool on)
+{
+	int flags, wanted;
+
+	flags = fcntl(fd, F_GETFL);
+	if (flags < 0)
+		return -errno;
+
+	wanted = on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK;
+	if (wanted == flags)
+		return 0;
+	if (fcntl(fd, F_SETFL, wanted) < 0)
+		return -errno;
+	return 0;
+}
+
+int fd_move_up(int fd, int floor)
+{
+	int moved;
+
+	moved = fcntl(fd, F_DUPFD_CLOEXEC, floor);
+	if (moved < 0)
+		return -errno;
+	fd_close(fd);
+	return moved;
+}
+
+int fd_fill_stdio(void)
+{
+	int fd;
+
+	/* open(2) takes the lowest free number and all below `i` are taken by
+	 * now, so it is `i` itself that gets filled. */
+	for (int i = STDIN_FILENO; i <= STDERR_FILENO; i++) {
+		if (fcntl(i, F_GETFD) >= 0)
+			continue;
+		fd = open("/dev/null", O_RDWR | O_NOCTTY);
+		if (fd < 0)
+			return -errno;
+	}
+	return 0;
+}
+
+/* Bytes to have room for at first: the size of a regular file and one more,
+ * so that its end is seen without growing. */
+static size_t first_room(int fd, size_t max)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size <= 0)
+		return max < READ_FIRST ? max + 1 : READ_FIRST;
+	if ((uintmax_t)st.st_size >= max)
+		return max + 1;
+	return (size_t)st.st_size + 1;
+}
+
+/* Make room for more, never for more than one byte beyond `max`. */
+static int grow(char **text, size_t *room, size_t max)
+{
+	size_t wanted = *room > max / 2 ? max + 1 : *room * 2;
+	char *larger;
+
+	larger = realloc(*text, wanted + 1);
+	if (!larger)
+		return -ENOMEM;
+	*text = larger;
+	*room = wanted;
+	return 0;
+}
+
+int fd_read_all(int fd, size_t max, char **ret_text, size_t *ret_len)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t len = 0, room;
+	ssize_t n;
+
+	if (max > SSIZE_MAX - 2)
+		return -EINVAL;
+
+	room = first_room(fd, max);
+	text = malloc(room + 1);
+	if (!text)
+		return -ENOMEM;
+
+	for (;;) {
+		n = read(fd, text + len, room - len);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			break;
+		len += (size_t)n;
+		if (len > max)
+			return -EFBIG;
+		if (len == room && grow(&text, &room, max) < 0)
+			return -ENOMEM;
+	}
+
+	text[len] = '\0';
+	*ret_text = take_ptr(text);
+	*ret_len = len;
+	return 0;
+}

@@ -1,0 +1,41 @@
+/*
+ * fd: what the standard calls leave to say twice about a descriptor.
+ *
+ * Layer: base.
+ */
+#ifndef HATCHD_BASE_FD_H
+#define HATCHD_BASE_FD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Close if open; always returns -EBADF, so that `x = fd_close(x)` forgets it. */
+int fd_close(int fd);
+
+/*
+ * Set or clear O_NONBLOCK.  The flag belongs to the open file description,
+ * so every process that shares it sees the change.  Negative errno on failure.
+ */
+int fd_set_nonblock(int fd, bool on);
+
+/*
+ * Move a descriptor to the lowest free number that is at least `floor`,
+ * close-on-exec.  The old number is closed.  Returns the new number; on
+ * failure a negative errno, and the old one stays open and owned.
+ */
+int fd_move_up(int fd, int floor);
+
+/*
+ * Open descriptors 0, 1 and 2 on /dev/null where they are closed, so that no
+ * socket can ever be mistaken for standard error.  Negative errno on failure.
+ */
+int fd_fill_stdio(void);
+
+/*
+ * Read a whole file of at most `max` bytes through an open descriptor into
+ * fresh memory, which the caller frees; one NUL is added that *ret_len does
+ * not count.  -EFBIG when there is more.
+ */
+int fd_read_all(int fd, size_t max, char **ret_text, size_t *ret_len);
+
+#endif

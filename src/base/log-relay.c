@@ -1,0 +1,90 @@
+#include "base/log-relay.h"
+
+#include "base/fd.h"
+#include "base/own.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+/* Enough for a busy turn of the master, in bytes. */
+#define PIPE_SIZE 16384
+
+/* Longest wait at the end, in milliseconds. */
+#define LAST_WORDS 1000
+
+/* Whoever gave us standard error may have made it non-blocking. */
+static bool wait_until_writable(void)
+{
+	struct pollfd p = {.fd = STDERR_FILENO, .events = POLLOUT};
+
+	return errno == EINTR || (errno == EAGAIN && poll(&p, 1, -1) >= 0);
+}
+
+static void write_all(const char *data, size_t len)
+{
+	while (len > 0) {
+		ssize_t n = write(STDERR_FILENO, data, len);
+
+		if (n < 0 && !wait_until_writable())
+			return;
+		if (n > 0) {
+			data += n;
+			len -= (size_t)n;
+		}
+	}
+}
+
+/* Nothing of the master but its lines: it ends when they do. */
+static _Noreturn void relay(int from)
+{
+	char buffer[4096];
+	sigset_t all;
+	ssize_t n;
+
+	prctl(PR_SET_NAME, "hatchd-log");
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, NULL);
+	if (dup2(from, STDIN_FILENO) < 0)
+		_exit(1);
+	syscall(SYS_close_range, STDERR_FILENO + 1, ~0U, 0);
+
+	while ((n = read(STDIN_FILENO, buffer, sizeof buffer)) > 0)
+		write_all(buffer, (size_t)n);
+	_exit(0);
+}
+
+int log_relay_start(pid_t *ret_pid)
+{
+	int ends[2];
+	pid_t pid;
+
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return -errno;
+	/* What is in here when the target stalls is late, not lost. */
+	fcntl(ends[1], F_SETPIPE_SZ, PIPE_SIZE);
+	pid = fork();
+	if (pid == 0)
+		relay(ends[0]);
+	fd_close(ends[0]);
+	if (pid < 0 || fd_set_nonblock(ends[1], true) < 0) {
+		fd_close(ends[1]);
+		return -EAGAIN;
+	}
+	*ret_pid = pid;
+	return ends[1];
+}
+
+void log_relay_wait(pid_t pid)
+{
+	_cleanup_close_ int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	struct pollfd p = {.fd = pidfd, .events = POLLIN};
+
+	if (pidfd >= 0)
+		poll(&p, 1, LAST_WORDS);
+	waitpid(pid, NULL, WNOHANG);
+}

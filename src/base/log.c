@@ -1,0 +1,622 @@
+#include "base/log.h"
+
+#include "base/fd.h"
+#include "base/log-internal.h"
+#include "base/log-relay.h"
+#include "base/text.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#define JOURNAL_PATH "/run/systemd/journal/socket"
+#define SYSLOG_PATH  "/dev/log"
+
+/* Longest text of one message, in bytes. */
+#define TEXT_MAX 4096
+
+/* How descriptor `fd` is to be written to. */
+enum manner {
+	MANNER_OWN,    /* non-blocking description that nobody shares: write(2) */
+	MANNER_SHARED, /* blocking, shared with others: ask poll(2) first */
+	MANNER_SOCKET, /* send(2) is told not to wait */
+};
+
+/* How the last attempt to write went. */
+enum mood {
+	MOOD_WELL,
+	MOOD_BUSY,   /* POLLOUT will tell when to go on */
+	MOOD_BROKEN, /* nothing will tell; the next message or flush tries again */
+};
+
+static struct {
+	enum log_target target;
+	const char *prefix;
+	int max_priority;
+	int fd;
+	enum manner manner;
+	enum mood mood;
+	const char *path;    /* datagram targets: where to connect again */
+	uint64_t lost;       /* since log_open() */
+	uint64_t unreported; /* of these, the ones no line has told about */
+	size_t used;         /* standard error: bytes waiting in `buffer` */
+	pid_t relay;         /* writes to standard error for us; 0: nobody does */
+} state = {.target = LOG_TARGET_NONE, .fd = -1};
+
+/* Lines that wait for standard error, or the datagram being composed. */
+static char buffer[16384];
+
+/*
+ * Opening.
+ */
+
+/* Standard error is open for writing; *ret_st describes it. */
+static bool stderr_open(struct stat *ret_st)
+{
+	int flags = fcntl(STDERR_FILENO, F_GETFL);
+
+	return flags >= 0 && (flags & O_ACCMODE) != O_RDONLY &&
+	       fstat(STDERR_FILENO, ret_st) == 0;
+}
+
+/* JOURNAL_STREAM names the device and inode of the stream that the service
+ * manager connected; standard error may have been redirected since. */
+static bool stderr_is_journal(void)
+{
+	const char *text = getenv("JOURNAL_STREAM"), *colon;
+	uint64_t device, inode;
+	char number[TEXT_NUMBER_MAX];
+	struct stat st;
+
+	colon = text ? strchr(text, ':') : NULL;
+	if (!colon || (size_t)(colon - text) >= sizeof number)
+		return false;
+	memcpy(number, text, (size_t)(colon - text));
+	number[colon - text] = '\0';
+	if (text_parse_u64(number, &device) < 0 || text_parse_u64(colon + 1, &inode) < 0)
+		return false;
+	return stderr_open(&st) && st.st_dev == device && st.st_ino == inode;
+}
+
+/* Close-on-exec and above standard error, whatever is closed down there. */
+static int above_stdio(int fd)
+{
+	int moved;
+
+	if (fd < 0 || fd > STDERR_FILENO)
+		return fd;
+	moved = fd_move_up(fd, STDERR_FILENO + 1);
+	if (moved < 0)
+		fd_close(fd);
+	return moved;
+}
+
+static int connect_to(int fd, const char *path)
+{
+	struct sockaddr_un un = {.sun_family = AF_UNIX};
+	size_t len = strlen(path);
+
+	if (len >= sizeof un.sun_path)
+		return -ENAMETOOLONG;
+	memcpy(un.sun_path, path, len + 1);
+	if (connect(fd, (struct sockaddr *)&un, sizeof un) < 0)
+		return -errno;
+	return 0;
+}
+
+static bool open_datagram(enum log_target target, const char *path, bool must_be_there)
+{
+	_cleanup_close_ int fd = -EBADF;
+
+	fd = above_stdio(socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+	if (fd < 0)
+		return false;
+	if (connect_to(fd, path) < 0 && must_be_there)
+		return false;
+	state.target = target;
+	state.manner = MANNER_SOCKET;
+	state.path = path;
+	state.fd = take_fd(&fd);
+	return true;
+}
+
+/*
+ * Our own description of a regular file appends, but those who share the
+ * inherited one write at its offset, which our lines do not move: they would
+ * overwrite us.  So make theirs append as well.
+ */
+static void make_stderr_append(void)
+{
+	int flags = fcntl(STDERR_FILENO, F_GETFL);
+
+	if (flags >= 0 && !(flags & O_APPEND))
+		(void)fcntl(STDERR_FILENO, F_SETFL, flags | O_APPEND);
+}
+
+static bool open_stderr(void)
+{
+	struct stat st;
+	int fd;
+
+	if (!stderr_open(&st))
+		return false;
+	state.target = LOG_TARGET_STDERR;
+	state.fd = STDERR_FILENO;
+	state.manner = MANNER_SOCKET;
+	if (S_ISSOCK(st.st_mode))
+		return true;
+
+	/* This fails for a terminal of another user, for a FIFO without a
+	 * reader, and without /proc. */
+	fd = above_stdio(open(
+		"/proc/self/fd/2", O_WRONLY | O_APPEND | O_NONBLOCK | O_CLOEXEC | O_NOCTTY));
+	state.manner = fd < 0 ? MANNER_SHARED : MANNER_OWN;
+	if (fd < 0)
+		return true;
+	state.fd = fd;
+	if (S_ISREG(st.st_mode))
+		make_stderr_append();
+	return true;
+}
+
+void log_open_at(enum log_target target, const char *prefix, int max_priority,
+	const char *journal_path, const char *syslog_path)
+{
+	log_close();
+	state.prefix = prefix;
+	state.max_priority = max_priority;
+	state.mood = MOOD_WELL;
+	state.lost = 0;
+	state.unreported = 0;
+
+	if (target == LOG_TARGET_NONE)
+		return;
+	if (target == LOG_TARGET_AUTO)
+		target = stderr_is_journal() ? LOG_TARGET_JOURNAL : LOG_TARGET_STDERR;
+	if (target == LOG_TARGET_JOURNAL && open_datagram(target, journal_path, true))
+		return;
+	if (target != LOG_TARGET_SYSLOG && open_stderr())
+		return;
+	open_datagram(LOG_TARGET_SYSLOG, syslog_path, false);
+}
+
+void log_open(enum log_target target, const char *prefix, int max_priority)
+{
+	log_open_at(target, prefix, max_priority, JOURNAL_PATH, SYSLOG_PATH);
+}
+
+void log_isolate(void)
+{
+	struct stat st;
+	int fd;
+
+	if (state.target != LOG_TARGET_STDERR || state.relay > 0 || !stderr_open(&st))
+		return;
+	if (!S_ISFIFO(st.st_mode) && !S_ISREG(st.st_mode))
+		return;
+
+	log_flush();
+	fd = above_stdio(log_relay_start(&state.relay));
+	if (fd < 0)
+		return;
+	if (state.fd > STDERR_FILENO)
+		fd_close(state.fd);
+	state.fd = fd;
+	state.manner = MANNER_OWN;
+}
+
+void log_close(void)
+{
+	log_flush();
+	if (state.fd > STDERR_FILENO)
+		fd_close(state.fd);
+	if (state.relay > 0)
+		log_relay_wait(state.relay);
+	state.relay = 0;
+	state.fd = -1;
+	state.used = 0;
+	state.target = LOG_TARGET_NONE;
+}
+
+/*
+ * Composing texts.
+ */
+
+static const char *identifier(void)
+{
+	return state.prefix ? state.prefix : program_invocation_short_name;
+}
+
+/* One character as it may be written, into `piece`; returns how many bytes of
+ * `text` it stands for. */
+static size_t clean_one(const char *text, size_t len, char piece[8])
+{
+	uint32_t code = 0;
+	size_t n = text_utf8(text, len, &code);
+
+	if (n == 0 || (text_is_control(code) && code != '\n' && code != '\t')) {
+		snprintf(piece, 8, "\\x%02x", (uint8_t)text[0]);
+		return 1;
+	}
+	memcpy(piece, text, n);
+	piece[n] = '\0';
+	return n;
+}
+
+/* The text of a message, clean and cut between characters. */
+static void compose_text(char text[TEXT_MAX + 1], const char *format, va_list ap)
+	_printf_(2, 0);
+static void compose_text(char text[TEXT_MAX + 1], const char *format, va_list ap)
+{
+	/* Longer than the result can be, so that a character torn at its end
+	 * is never reached. */
+	char raw[TEXT_MAX + 8], piece[8];
+	size_t len, at = 0, used = 0, piece_len;
+
+	if (vsnprintf(raw, sizeof raw, format, ap) < 0)
+		snprintf(raw, sizeof raw, "%s", format);
+	len = strlen(raw);
+	while (at < len) {
+		at += clean_one(raw + at, len - at, piece);
+		piece_len = strlen(piece);
+		if (piece_len > TEXT_MAX - used)
+			break;
+		memcpy(text + used, piece, piece_len);
+		used += piece_len;
+	}
+	text[used] = '\0';
+}
+
+static const char *target_name(void)
+{
+	switch (state.target) {
+	case LOG_TARGET_JOURNAL:
+		return "the journal";
+	case LOG_TARGET_SYSLOG:
+		return "the system log";
+	default:
+		return "standard error";
+	}
+}
+
+static void compose_report(char *text, size_t size)
+{
+	snprintf(text, size, "%" PRIu64 " message%s lost: %s did not take %s", state.unreported,
+		state.unreported == 1 ? "" : "s", target_name(),
+		state.unreported == 1 ? "it" : "them");
+}
+
+static void count_lost(void)
+{
+	state.lost++;
+	state.unreported++;
+}
+
+/*
+ * Standard error: a buffer of lines.
+ */
+
+/* Bytes to hand over at once: whole lines, and no more than a pipe takes
+ * together or not at all, so that other writers do not get between. */
+static size_t chunk_len(const char *text, size_t len)
+{
+	const char *end;
+
+	if (len <= PIPE_BUF)
+		return len;
+	end = memrchr(text, '\n', PIPE_BUF);
+	return end ? (size_t)(end - text) + 1 : PIPE_BUF;
+}
+
+static ssize_t write_once(const char *text, size_t len)
+{
+	struct pollfd p = {.fd = state.fd, .events = POLLOUT};
+	ssize_t n;
+
+	if (state.manner == MANNER_SHARED) {
+		if (poll(&p, 1, 0) <= 0)
+			return -EAGAIN;
+		if (p.revents & (POLLERR | POLLHUP | POLLNVAL))
+			return -EPIPE;
+	}
+	do {
+		n = state.manner == MANNER_SOCKET
+		            ? send(state.fd, text, len, MSG_DONTWAIT | MSG_NOSIGNAL)
+		            : write(state.fd, text, len);
+	} while (n < 0 && errno == EINTR);
+	if (n == 0)
+		return -EIO;
+	return n < 0 ? -errno : n;
+}
+
+/* Write as much of the buffer as is taken at once. */
+static void drain(void)
+{
+	size_t at = 0;
+	ssize_t n = 0;
+
+	while (at < state.used) {
+		n = write_once(buffer + at, chunk_len(buffer + at, state.used - at));
+		if (n < 0)
+			break;
+		at += (size_t)n;
+	}
+	memmove(buffer, buffer + at, state.used - at);
+	state.used -= at;
+	state.mood = n >= 0 ? MOOD_WELL : n == -EAGAIN ? MOOD_BUSY : MOOD_BROKEN;
+}
+
+/* Add a line to the buffer; false if it does not fit. */
+static bool append_line(int priority, const char *text)
+{
+	const char *parts[] = {
+		state.prefix ? state.prefix : "",
+		state.prefix ? ": " : "",
+		priority <= LOG_ERR       ? "error: "
+		: priority == LOG_WARNING ? "warning: "
+					  : "",
+		text,
+		"\n",
+	};
+	size_t used = state.used, len;
+
+	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
+		len = strlen(parts[i]);
+		if (len > sizeof buffer - used)
+			return false;
+		memcpy(buffer + used, parts[i], len);
+		used += len;
+	}
+	state.used = used;
+	return true;
+}
+
+/* A report stands before all that comes after the loss; while it does not fit,
+ * nothing does. */
+static bool append_report(void)
+{
+	char text[128];
+
+	if (state.unreported == 0)
+		return true;
+	compose_report(text, sizeof text);
+	if (!append_line(LOG_WARNING, text))
+		return false;
+	state.unreported = 0;
+	return true;
+}
+
+static void put_on_stderr(int priority, const char *text)
+{
+	if (append_report() && append_line(priority, text))
+		return;
+	drain();
+	if (!append_report() || !append_line(priority, text))
+		count_lost();
+}
+
+static void flush_stderr(void)
+{
+	drain();
+	if (state.mood != MOOD_WELL || state.unreported == 0)
+		return;
+	append_report();
+	drain();
+}
+
+/*
+ * Datagram targets: composed and sent at once, or lost.
+ */
+
+/* The receiver went away, or was not there yet. */
+static bool is_disconnected(int error)
+{
+	return error == ENOTCONN || error == ECONNREFUSED || error == ECONNRESET ||
+	       error == EPIPE;
+}
+
+static int send_once(size_t len)
+{
+	ssize_t n;
+
+	n = send(state.fd, buffer, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	return n < 0 ? -errno : 0;
+}
+
+static bool send_datagram(size_t len)
+{
+	int r;
+
+	r = send_once(len);
+	if (r < 0 && is_disconnected(-r)) {
+		r = connect_to(state.fd, state.path);
+		if (r == 0)
+			r = send_once(len);
+	}
+	state.mood = r == 0 ? MOOD_WELL : r == -EAGAIN ? MOOD_BUSY : MOOD_BROKEN;
+	return r == 0;
+}
+
+static bool add_bytes(size_t *used, const void *data, size_t len)
+{
+	if (len > sizeof buffer - *used)
+		return false;
+	memcpy(buffer + *used, data, len);
+	*used += len;
+	return true;
+}
+
+/* One field of the journal's native protocol: a value with a newline is
+ * preceded by its length instead of "=".  All or nothing. */
+static void add_field(size_t *used, const char *name, const char *value)
+{
+	size_t at = *used, len = strlen(value);
+	uint8_t length[8];
+	bool ok = add_bytes(&at, name, strlen(name));
+
+	if (strchr(value, '\n')) {
+		for (size_t i = 0; i < sizeof length; i++)
+			length[i] = (uint8_t)((uint64_t)len >> 8 * i);
+		ok = ok && add_bytes(&at, "\n", 1) && add_bytes(&at, length, sizeof length);
+	} else {
+		ok = ok && add_bytes(&at, "=", 1);
+	}
+	if (ok && add_bytes(&at, value, len) && add_bytes(&at, "\n", 1))
+		*used = at;
+}
+
+static size_t compose_journal(int priority, const struct log_field *fields, const char *text)
+{
+	char number[TEXT_NUMBER_MAX];
+	size_t used = 0;
+
+	snprintf(number, sizeof number, "%d", priority);
+	add_field(&used, "PRIORITY", number);
+	add_field(&used, "SYSLOG_IDENTIFIER", identifier());
+	add_field(&used, "MESSAGE", text);
+	for (; fields && fields->name; fields++)
+		add_field(&used, fields->name, fields->value);
+	return used;
+}
+
+static size_t compose_syslog(int priority, const char *text)
+{
+	int n;
+
+	n = snprintf(buffer, sizeof buffer, "<%d>%s[%d]: %s", LOG_DAEMON | priority,
+		identifier(), (int)getpid(), text);
+	return n < 0 ? 0 : (size_t)n < sizeof buffer ? (size_t)n : sizeof buffer - 1;
+}
+
+static bool send_message(int priority, const struct log_field *fields, const char *text)
+{
+	size_t len = state.target == LOG_TARGET_JOURNAL
+	                     ? compose_journal(priority, fields, text)
+	                     : compose_syslog(priority, text);
+
+	return send_datagram(len);
+}
+
+static bool send_report(void)
+{
+	char text[128];
+
+	if (state.unreported == 0)
+		return true;
+	compose_report(text, sizeof text);
+	if (!send_message(LOG_WARNING, NULL, text))
+		return false;
+	state.unreported = 0;
+	return true;
+}
+
+/*
+ * What everybody calls.
+ */
+
+static void put(int priority, const struct log_field *fields, const char *format, va_list ap)
+	_printf_(3, 0);
+static void put(int priority, const struct log_field *fields, const char *format, va_list ap)
+{
+	int saved = errno;
+	char text[TEXT_MAX + 1];
+
+	if (state.fd < 0 || priority > state.max_priority)
+		return;
+	compose_text(text, format, ap);
+	if (state.target == LOG_TARGET_STDERR)
+		put_on_stderr(priority, text);
+	else if (!send_report() || !send_message(priority, fields, text))
+		count_lost();
+	errno = saved;
+}
+
+void log_message(int priority, const char *format, ...)
+{
+	va_list ap;
+
+	va_start(ap, format);
+	put(priority, NULL, format, ap);
+	va_end(ap);
+}
+
+void log_fields(int priority, const struct log_field *fields, const char *format, ...)
+{
+	va_list ap;
+
+	va_start(ap, format);
+	put(priority, fields, format, ap);
+	va_end(ap);
+}
+
+void log_flush(void)
+{
+	int saved = errno;
+
+	if (state.fd < 0)
+		return;
+	if (state.target == LOG_TARGET_STDERR)
+		flush_stderr();
+	else
+		send_report();
+	errno = saved;
+}
+
+enum log_target log_target(void)
+{
+	return state.target;
+}
+
+int log_max_priority(void)
+{
+	return state.max_priority;
+}
+
+void log_set_max_priority(int priority)
+{
+	state.max_priority = priority;
+}
+
+int log_pending_fd(void)
+{
+	bool waiting = state.used > 0 || state.unreported > 0;
+
+	return waiting && state.mood != MOOD_BROKEN ? state.fd : -1;
+}
+
+uint64_t log_lost(void)
+{
+	return state.lost;
+}
+
+int log_fd(void)
+{
+	return state.fd;
+}
+
+bool log_gate_pass(struct log_gate *gate, uint64_t now)
+{
+	if (now < gate->window_ends) {
+		gate->held_back++;
+		return false;
+	}
+	gate->window_ends = now + LOG_GATE_WINDOW;
+	return true;
+}
+
+uint64_t log_gate_take(struct log_gate *gate, uint64_t now)
+{
+	uint64_t held_back = gate->held_back;
+
+	if (now < gate->window_ends)
+		return 0;
+	*gate = (struct log_gate){0};
+	return held_back;
+}

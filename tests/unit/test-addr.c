@@ -1,0 +1,709 @@
+/* addr: written addresses, their canonical form and their identity. */
+#include "base/addr.h"
+#include "base/own.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define SEED UINT64_C(0xd1b54a32d192ed03)
+
+static uint64_t next_random(uint64_t *x)
+{
+	*x ^= *x >> 12;
+	*x ^= *x << 25;
+	*x ^= *x >> 27;
+	return *x * UINT64_C(0x2545f4914f6cdd1d);
+}
+
+static struct addr_spec parse(const char *text)
+{
+	struct addr_spec spec = {0};
+	const char *why = NULL;
+
+	if (addr_parse(text, &spec, &why) < 0)
+		fail_msg("'%s' is refused: %s", text, why);
+	assert_null(why);
+	return spec;
+}
+
+static struct addr addr_of(const char *text)
+{
+	return parse(text).addr;
+}
+
+static void test_canonical_text(void **ctx)
+{
+	static const struct {
+		const char *text, *canonical, *endpoint, *host, *protocol;
+	} cases[] = {
+		{"7777", "tcp:7777", "[::]:7777", "::", "tcp6"},
+		{"tcp:7777", "tcp:7777", "[::]:7777", "::", "tcp6"},
+		{"tcp:0", "tcp:0", "[::]:0", "::", "tcp6"},
+		{"tcp:65535", "tcp:65535", "[::]:65535", "::", "tcp6"},
+		{"udp:0080", "udp:80", "[::]:80", "::", "udp6"},
+		{"tcp4:80", "tcp4:80", "0.0.0.0:80", "0.0.0.0", "tcp4"},
+		{"tcp:0.0.0.0:80", "tcp4:80", "0.0.0.0:80", "0.0.0.0", "tcp4"},
+		{"tcp4:0.0.0.0:80", "tcp4:80", "0.0.0.0:80", "0.0.0.0", "tcp4"},
+		{"tcp:[::ffff:0.0.0.0]:80", "tcp4:80", "0.0.0.0:80", "0.0.0.0", "tcp4"},
+		{"tcp6:80", "tcp6:80", "[::]:80", "::", "tcp6"},
+		{"tcp:[::]:80", "tcp6:80", "[::]:80", "::", "tcp6"},
+		{"tcp6:[0:0::0]:80", "tcp6:80", "[::]:80", "::", "tcp6"},
+		{"udp4:53", "udp4:53", "0.0.0.0:53", "0.0.0.0", "udp4"},
+		{"udp6:53", "udp6:53", "[::]:53", "::", "udp6"},
+		{"tcp:127.0.0.1:80", "tcp:127.0.0.1:80", "127.0.0.1:80", "127.0.0.1", "tcp4"},
+		{"tcp4:127.0.0.1:80", "tcp:127.0.0.1:80", "127.0.0.1:80", "127.0.0.1", "tcp4"},
+		{"tcp:[::ffff:127.0.0.1]:80", "tcp:127.0.0.1:80", "127.0.0.1:80", "127.0.0.1",
+			"tcp4"},
+		{"tcp:[::1]:80", "tcp:[::1]:80", "[::1]:80", "::1", "tcp6"},
+		{"tcp6:[0::0001]:80", "tcp:[::1]:80", "[::1]:80", "::1", "tcp6"},
+		{"udp:[2001:DB8::A]:80", "udp:[2001:db8::a]:80", "[2001:db8::a]:80",
+			"2001:db8::a", "udp6"},
+		{"tcp:[fe80::1%eth0]:80", "tcp:[fe80::1%eth0]:80", "[fe80::1%eth0]:80",
+			"fe80::1%eth0", "tcp6"},
+		{"udp:[ff02::1%br-0.1]:1", "udp:[ff02::1%br-0.1]:1", "[ff02::1%br-0.1]:1",
+			"ff02::1%br-0.1", "udp6"},
+		{"tcp:[fe80::1]:80", "tcp:[fe80::1]:80", "[fe80::1]:80", "fe80::1", "tcp6"},
+		{"unix:/run/x.sock", "unix:/run/x.sock", "/run/x.sock", "/run/x.sock", "unix"},
+		{"unix:/a b:c", "unix:/a b:c", "/a b:c", "/a b:c", "unix"},
+		{"unix:@name", "unix:@name", "@name", "@name", "unix"},
+		{"unix:/@x", "unix:/@x", "/@x", "/@x", "unix"},
+		{"unix:@/x", "unix:@/x", "@/x", "@/x", "unix"},
+		{"unix:@\\x00\\x1b\\\\", "unix:@\\x00\\x1b\\\\", "@\\x00\\x1b\\\\",
+			"@\\x00\\x1b\\\\", "unix"},
+		{"unix:/\033\\x41",
+			"unix:/\\x1b"
+			"A",
+			"/\\x1b"
+			"A",
+			"/\\x1b"
+			"A",
+			"unix"},
+		{"unix:/\xc3\xa9\\xC3\\xa9\\xff", "unix:/\xc3\xa9\xc3\xa9\\xff",
+			"/\xc3\xa9\xc3\xa9\\xff", "/\xc3\xa9\xc3\xa9\\xff", "unix"},
+		{"unix-dgram:/run/log", "unix-dgram:/run/log", "/run/log", "/run/log",
+			"unix-dgram"},
+		{"unix-seqpacket:@s", "unix-seqpacket:@s", "@s", "@s", "unix-seqpacket"},
+		{"fd:web", "fd:web", "fd:web", "fd:web", "fd"},
+		{"fd:a b\\x", "fd:a b\\x", "fd:a b\\x", "fd:a b\\x", "fd"},
+	};
+	char buf[ADDR_TEXT_MAX];
+
+	(void)ctx;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct addr addr = addr_of(cases[i].text), back;
+
+		assert_string_equal(addr_format(&addr, buf), cases[i].canonical);
+		back = addr_of(buf);
+		assert_true(addr_equal(&addr, &back));
+		assert_memory_equal(&addr, &back, sizeof addr);
+		assert_string_equal(addr_format_endpoint(&addr, buf), cases[i].endpoint);
+		assert_string_equal(addr_format_host(&addr, buf), cases[i].host);
+		assert_string_equal(addr_protocol_name(&addr), cases[i].protocol);
+	}
+}
+
+static void test_ports(void **ctx)
+{
+	struct addr_spec spec = parse("tcp:8000-8010");
+
+	(void)ctx;
+	assert_int_equal(spec.port_first, 8000);
+	assert_int_equal(spec.port_last, 8010);
+	assert_int_equal(addr_port(&spec.addr), 0);
+	assert_true(spec.addr.dual);
+
+	spec = parse("8000-8000");
+	assert_int_equal(spec.port_first, 8000);
+	assert_int_equal(spec.port_last, 8000);
+	assert_int_equal(addr_port(&spec.addr), 8000);
+
+	spec = parse("udp:127.0.0.1:1-65535");
+	assert_int_equal(spec.port_first, 1);
+	assert_int_equal(spec.port_last, 65535);
+
+	spec = parse("tcp:80");
+	assert_int_equal(spec.port_first, 80);
+	assert_int_equal(spec.port_last, 80);
+	assert_int_equal(addr_port(&spec.addr), 80);
+	assert_int_equal(spec.addr.in6.sin6_port, htons(80));
+	addr_set_port(&spec.addr, 81);
+	assert_int_equal(addr_port(&spec.addr), 81);
+}
+
+static void test_services(void **ctx)
+{
+	static const char *const names[] = {"echo", "whois++", "z39.50", "914c-g", "9pfs",
+		"afs3-fileserver", "acmaint_dbd", "0x50"};
+	char text[64];
+
+	(void)ctx;
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		struct addr_spec spec = parse(names[i]);
+
+		assert_int_equal(spec.addr.kind, ADDR_TCP);
+		assert_string_equal(spec.service, names[i]);
+		assert_int_equal(spec.port_first, 0);
+		assert_int_equal(spec.port_last, 0);
+		snprintf(text, sizeof text, "udp4:127.0.0.1:%s", names[i]);
+		spec = parse(text);
+		assert_int_equal(spec.addr.kind, ADDR_UDP);
+		assert_string_equal(spec.service, names[i]);
+		assert_int_equal(addr_family(&spec.addr), AF_INET);
+		addr_set_port(&spec.addr, 7);
+		assert_int_equal(addr_port(&spec.addr), 7);
+	}
+}
+
+static void test_host_names(void **ctx)
+{
+	struct addr_spec spec = parse("tcp:www.example.org:80");
+
+	(void)ctx;
+	assert_string_equal(spec.host, "www.example.org");
+	assert_int_equal(spec.port_first, 80);
+	assert_int_equal(spec.addr.len, 0);
+	assert_int_equal(addr_family(&spec.addr), AF_UNSPEC);
+	spec = parse("tcp6:a-b_c.:http");
+	assert_string_equal(spec.host, "a-b_c.");
+	assert_string_equal(spec.service, "http");
+	assert_int_equal(addr_family(&spec.addr), AF_INET6);
+	spec = parse("udp4:1.2.3.4x:53");
+	assert_string_equal(spec.host, "1.2.3.4x");
+	assert_int_equal(addr_family(&spec.addr), AF_INET);
+}
+
+#define PORT_PHRASE "the port must be a number from 0 to 65535"
+
+static void test_refused(void **ctx)
+{
+	static const struct {
+		const char *text, *phrase;
+	} cases[] = {
+		{"", "the address is empty"},
+		{"tcp:", "the port is missing"},
+		{"tcp:127.0.0.1:", "the port is missing"},
+		{"tcp:[::1]:", "the port is missing"},
+		{"tcp:70000", PORT_PHRASE},
+		{"65536", PORT_PHRASE},
+		{"tcp:99999999999999999999", PORT_PHRASE},
+		{"tcp:-1", PORT_PHRASE},
+		{"tcp:+1", PORT_PHRASE},
+		{"tcp: 80", PORT_PHRASE},
+		{"tcp:80 ", PORT_PHRASE},
+		{"tcp:80-", PORT_PHRASE},
+		{"tcp:80-70000", PORT_PHRASE},
+		{"tcp:1-2-3", PORT_PHRASE},
+		{"tcp:1234567890-1", PORT_PHRASE},
+		{"tcp:a$", PORT_PHRASE},
+		{"tcp:80-70", "the first port of a range must not be above the last"},
+		{"tcp:0-10", "a range of ports cannot begin with 0"},
+		{"tcp:0-0", "a range of ports cannot begin with 0"},
+		{"tcp:[127.0.0.1]:80", "brackets are for IPv6"},
+		{"tcp:[127.0.0.1%lo]:80", "brackets are for IPv6"},
+		{"tcp:::1:80", "must stand in brackets"},
+		{"tcp:::80", "must stand in brackets"},
+		{"tcp:fe80::1%eth0:80", "must stand in brackets"},
+		{"tcp:[::1", "closing bracket"},
+		{"tcp:[::1]", "after the bracket"},
+		{"tcp:[::1]80", "after the bracket"},
+		{"tcp:[]:80", "no IPv6 address"},
+		{"tcp:[localhost]:80", "no IPv6 address"},
+		{"tcp:[::g]:80", "no IPv6 address"},
+		{"tcp:[1111:2222:3333:4444:5555:6666:7777:8888:9999:0000:1]:80",
+			"no IPv6 address"},
+		{"tcp:[::1%lo]:80", "only a link-local address"},
+		{"tcp:[::%lo]:80", "only a link-local address"},
+		{"tcp:[::ffff:1.2.3.4%lo]:80", "only a link-local address"},
+		{"tcp:[fe80::1%]:80", "interface after the %"},
+		{"tcp:[fe80::1%abcdefghijklmnop]:80", "interface after the %"},
+		{"tcp:[fe80::1%a/b]:80", "interface after the %"},
+		{"tcp:[fe80::1%a b]:80", "interface after the %"},
+		{"tcp:[fe80::1%..]:80", "interface after the %"},
+		{"tcp4:[::1]:1", "this is an IPv6 address"},
+		{"udp4:[::]:1", "this is an IPv6 address"},
+		{"tcp6:127.0.0.1:1", "this is an IPv4 address"},
+		{"tcp6:[::ffff:127.0.0.1]:1", "this is an IPv4 address"},
+		{"tcp:127.0.0.1", "after the address a colon and the port are missing"},
+		{"127.0.0.1", "after the address a colon and the port are missing"},
+		{"tcp:127.0.0.256:80", "four numbers"},
+		{"tcp:127.1:80", "four numbers"},
+		{"tcp:80:90", "four numbers"},
+		{"tcp::80", "the address before the port is missing"},
+		{"tcp:*:80", "leave out the address"},
+		{"tcp:a b:80", "neither an IP address nor a host name"},
+		{"tcp:-a:80", "neither an IP address nor a host name"},
+		{"tcp:a..b:80", "neither an IP address nor a host name"},
+		{"127.0.0.1:80", "an address begins with tcp: tcp4: tcp6:"},
+		{"TCP:80", "an address begins with"},
+		{":80", "an address begins with"},
+		{"http://x", "an address begins with"},
+		{"[::1]:80", "tcp:[ADDRESS]:PORT"},
+		{"/run/x", "unix:/path"},
+		{"@x", "unix:/path"},
+		{"mptcp:80", "mptcp is not supported"},
+		{"udplite:80", "udplite is not supported"},
+		{"sctp:80", "sctp is not supported"},
+		{"vsock:3:80", "vsock is not supported"},
+		{"unix:", "the path is missing"},
+		{"unix:@", "the name after the @ is missing"},
+		{"unix:run/x", "must begin with /"},
+		{"unix:/a\\b", "write a backslash as two"},
+		{"unix:/a\\", "write a backslash as two"},
+		{"unix:/a\\x4", "write a backslash as two"},
+		{"unix:/a\\x4g", "write a backslash as two"},
+		{"unix:/a\\x00b", "NUL"},
+		{"fd:", "the name after fd: is missing"},
+		{"fd:a:b", "cannot contain a colon"},
+		{"fd:a\tb", "printable"},
+		{"fd:\xc3\xa9", "printable"},
+		{"fd:0123456789012345678901234567890123456789012345678901234567890123", "63"},
+	};
+
+	(void)ctx;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct addr_spec spec, before;
+		const char *why = NULL;
+
+		memset(&spec, 0x5a, sizeof spec);
+		before = spec;
+		if (addr_parse(cases[i].text, &spec, &why) != -EINVAL)
+			fail_msg("'%s' is accepted", cases[i].text);
+		assert_memory_equal(&spec, &before, sizeof spec);
+		if (!strstr(why, cases[i].phrase))
+			fail_msg("'%s': %s; wanted: %s", cases[i].text, why, cases[i].phrase);
+	}
+}
+
+static void test_lengths(void **ctx)
+{
+	char text[2048], buf[ADDR_TEXT_MAX];
+	struct addr_spec spec;
+	const char *why;
+	struct addr addr;
+
+	(void)ctx;
+	memset(text, 'a', sizeof text);
+	memcpy(text, "unix:/", 6);
+	text[5 + 107] = '\0';
+	addr = addr_of(text);
+	assert_int_equal(addr.len, sizeof addr.un);
+	assert_string_equal(addr_format(&addr, buf), text);
+	text[5 + 107] = 'a';
+	text[5 + 108] = '\0';
+	assert_int_equal(addr_parse(text, &spec, &why), -EINVAL);
+	assert_non_null(strstr(why, "107"));
+
+	memcpy(text, "unix:@", 6);
+	text[6 + 107] = '\0';
+	addr = addr_of(text);
+	assert_int_equal(addr.len, sizeof addr.un);
+	assert_string_equal(addr_format(&addr, buf), text);
+	text[6 + 107] = 'a';
+	text[6 + 108] = '\0';
+	assert_int_equal(addr_parse(text, &spec, &why), -EINVAL);
+
+	/* Nothing is copied into a place too small for it. */
+	memset(text, 'a', sizeof text);
+	text[sizeof text - 1] = '\0';
+	assert_int_equal(addr_parse(text, &spec, &why), -EINVAL);
+	text[63] = '\0';
+	assert_string_equal(parse(text).service, text);
+	text[63] = 'a';
+	text[64] = '\0';
+	assert_int_equal(addr_parse(text, &spec, &why), -EINVAL);
+	memset(text, 'a', sizeof text);
+	memcpy(text, "tcp:", 4);
+	memcpy(text + 4 + 255, ":80", 4);
+	assert_int_equal(strlen(parse(text).host), 255);
+	memset(text, 'a', sizeof text);
+	memcpy(text, "tcp:", 4);
+	memcpy(text + 4 + 256, ":80", 4);
+	assert_int_equal(addr_parse(text, &spec, &why), -EINVAL);
+}
+
+static void test_equal(void **ctx)
+{
+	static const char *const different[] = {"tcp:80", "tcp4:80", "tcp6:80", "udp:80",
+		"tcp:81", "tcp:127.0.0.1:80", "tcp:127.0.0.2:80", "tcp:[::1]:80",
+		"udp:127.0.0.1:80", "tcp:[fe80::1]:80", "tcp:[fe80::1%a]:80",
+		"tcp:[fe80::1%b]:80", "unix:/a", "unix:@/a", "unix:@a", "unix:@a\\x00",
+		"unix:@\\x00", "unix:@\\\\x00", "unix:@\\x5cx01", "unix-dgram:/a",
+		"unix-seqpacket:/a", "unix:/aa", "fd:a", "fd:b"};
+	char a[ADDR_TEXT_MAX], b[ADDR_TEXT_MAX];
+
+	(void)ctx;
+	for (size_t i = 0; i < ARRAY_SIZE(different); i++) {
+		for (size_t j = 0; j < ARRAY_SIZE(different); j++) {
+			struct addr x = addr_of(different[i]), y = addr_of(different[j]);
+
+			assert_int_equal(addr_equal(&x, &y), i == j);
+			assert_int_equal(
+				strcmp(addr_format(&x, a), addr_format(&y, b)) == 0, i == j);
+		}
+	}
+}
+
+static void random_ip(uint64_t *seed, struct addr *addr)
+{
+	static const char *const prefixes[] = {"::", "::1", "fe80::1", "ff02::1",
+		"::ffff:1.2.3.4", "::1.2.3.4", "2001:db8::", "::ffff:0:0"};
+	struct sockaddr_in6 in6 = {.sin6_family = AF_INET6};
+	struct sockaddr_in in = {.sin_family = AF_INET};
+	enum addr_kind kind = next_random(seed) % 2 ? ADDR_TCP : ADDR_UDP;
+
+	if (next_random(seed) % 3 == 0) {
+		in.sin_addr.s_addr = next_random(seed) % 4 ? (uint32_t)next_random(seed) : 0;
+		in.sin_port = (uint16_t)next_random(seed);
+		addr_from_sockaddr(kind, (struct sockaddr *)&in, sizeof in, addr);
+		return;
+	}
+	inet_pton(AF_INET6, prefixes[next_random(seed) % ARRAY_SIZE(prefixes)], &in6.sin6_addr);
+	for (uint64_t n = next_random(seed) % 4; n > 0; n--)
+		in6.sin6_addr.s6_addr[next_random(seed) % 16] = (uint8_t)next_random(seed);
+	in6.sin6_port = (uint16_t)next_random(seed);
+	in6.sin6_scope_id = next_random(seed) % 2 ? (uint32_t)(next_random(seed) >> 33) : 0;
+	in6.sin6_flowinfo = (uint32_t)next_random(seed);
+	addr_from_sockaddr(kind, (struct sockaddr *)&in6, sizeof in6, addr);
+	if (addr_is_wildcard(addr) && addr_family(addr) == AF_INET6)
+		addr->dual = next_random(seed) % 2;
+}
+
+static void random_unix(uint64_t *seed, struct addr *addr)
+{
+	static const enum addr_kind kinds[] = {ADDR_UNIX, ADDR_UNIX_DGRAM, ADDR_UNIX_SEQPACKET};
+	struct sockaddr_un un = {.sun_family = AF_UNIX};
+	bool abstract = next_random(seed) % 2;
+	size_t len = 1 + next_random(seed) % 107;
+
+	un.sun_path[0] = abstract ? '\0' : '/';
+	for (size_t i = 1; i < len + abstract; i++) {
+		un.sun_path[i] = (char)next_random(seed);
+		if (un.sun_path[i] == '\0' && !abstract)
+			un.sun_path[i] = '\\';
+	}
+	/* A path is reported with or without its NUL. */
+	addr_from_sockaddr(kinds[next_random(seed) % 3], (struct sockaddr *)&un,
+		(socklen_t)(offsetof(struct sockaddr_un, sun_path) + len +
+			    (abstract || next_random(seed) % 2)),
+		addr);
+}
+
+static void random_addr(uint64_t *seed, struct addr *addr)
+{
+	if (next_random(seed) % 2)
+		random_ip(seed, addr);
+	else
+		random_unix(seed, addr);
+}
+
+static void test_round_trip(void **ctx)
+{
+	char text[ADDR_TEXT_MAX], again[ADDR_TEXT_MAX];
+	uint64_t seed = SEED;
+
+	(void)ctx;
+	print_message("seed %" PRIx64 "\n", seed);
+	for (int i = 0; i < 20000; i++) {
+		struct addr a, b, other;
+
+		random_addr(&seed, &a);
+		b = addr_of(addr_format(&a, text));
+		if (!addr_equal(&a, &b) || strcmp(text, addr_format(&b, again)) != 0)
+			fail_msg("'%s' comes back as '%s'", text, addr_format(&b, again));
+		for (const char *p = text; *p; p++)
+			assert_true((unsigned char)*p >= ' ' && *p != 0x7f);
+
+		/* Equal texts if and only if equal, also of near neighbours. */
+		other = a;
+		((uint8_t *)&other.un)[2 + next_random(&seed) % 40] ^=
+			(uint8_t)next_random(&seed);
+		other.dual = other.dual && addr_is_wildcard(&other);
+		addr_format(&other, again);
+		if (addr_equal(&a, &other) != (strcmp(text, again) == 0))
+			fail_msg(
+				"'%s' and '%s': equal %d", text, again, addr_equal(&a, &other));
+	}
+}
+
+/* Broken texts are refused or read, but never more than that. */
+static void test_mutated_texts(void **ctx)
+{
+	static const char alphabet[] = "0129:[]%@/\\x-.afgtcpudnix ";
+	char text[ADDR_TEXT_MAX], back[ADDR_TEXT_MAX];
+	uint64_t seed = SEED + 1;
+	size_t accepted = 0;
+
+	(void)ctx;
+	print_message("seed %" PRIx64 "\n", seed);
+	for (int i = 0; i < 20000; i++) {
+		struct addr_spec spec;
+		const char *why = NULL;
+		struct addr addr;
+
+		random_ip(&seed, &addr);
+		addr_format(&addr, text);
+		for (uint64_t n = 1 + next_random(&seed) % 3; n > 0; n--)
+			text[next_random(&seed) % strlen(text)] =
+				alphabet[next_random(&seed) % (sizeof alphabet - 1)];
+		if (addr_parse(text, &spec, &why) < 0) {
+			assert_non_null(why);
+			continue;
+		}
+		accepted++;
+		if (spec.service[0] || spec.host[0] || spec.port_first != spec.port_last)
+			continue;
+		addr = addr_of(addr_format(&spec.addr, back));
+		assert_true(addr_equal(&spec.addr, &addr));
+	}
+	assert_in_range(accepted, 100, 19900);
+}
+
+static void test_properties(void **ctx)
+{
+	struct addr addr;
+
+	(void)ctx;
+	addr = addr_of("tcp:80");
+	assert_true(addr.dual && addr_is_wildcard(&addr) && addr_is_ip(&addr));
+	assert_false(
+		addr_is_loopback(&addr) || addr_is_datagram(&addr) || addr_is_abstract(&addr));
+	assert_int_equal(addr_family(&addr), AF_INET6);
+	assert_int_equal(addr_socktype(&addr), SOCK_STREAM);
+	assert_int_equal(addr.len, sizeof addr.in6);
+
+	addr = addr_of("udp4:80");
+	assert_true(!addr.dual && addr_is_wildcard(&addr) && addr_is_datagram(&addr));
+	assert_int_equal(addr_family(&addr), AF_INET);
+	assert_int_equal(addr_socktype(&addr), SOCK_DGRAM);
+	assert_int_equal(addr.len, sizeof addr.in);
+
+	addr = addr_of("tcp:127.255.0.1:80");
+	assert_true(addr_is_loopback(&addr) && !addr_is_wildcard(&addr));
+	addr = addr_of("tcp:128.0.0.1:80");
+	assert_false(addr_is_loopback(&addr));
+	addr = addr_of("tcp:[::1]:80");
+	assert_true(addr_is_loopback(&addr));
+	addr = addr_of("tcp:[::2]:80");
+	assert_false(addr_is_loopback(&addr));
+
+	addr = addr_of("unix-seqpacket:@x");
+	assert_true(addr_is_abstract(&addr) && addr_is_loopback(&addr) && !addr_is_ip(&addr));
+	assert_int_equal(addr_socktype(&addr), SOCK_SEQPACKET);
+	assert_int_equal(addr_port(&addr), 0);
+	addr_set_port(&addr, 99);
+	assert_int_equal(addr.un.sun_path[1], 'x');
+	addr = addr_of("unix-dgram:/x");
+	assert_true(addr_is_datagram(&addr) && !addr_is_abstract(&addr));
+	assert_int_equal(addr_family(&addr), AF_UNIX);
+
+	addr = addr_of("fd:x");
+	assert_int_equal(addr_family(&addr), AF_UNSPEC);
+	assert_int_equal(addr.len, 0);
+	assert_false(addr_is_ip(&addr) || addr_is_loopback(&addr) || addr_is_wildcard(&addr));
+}
+
+static void test_fall_back_to_ipv4(void **ctx)
+{
+	struct addr addr = addr_of("tcp:80"), wanted = addr_of("tcp4:80"), before;
+
+	(void)ctx;
+	addr_fall_back_to_ipv4(&addr);
+	assert_memory_equal(&addr, &wanted, sizeof addr);
+	before = addr = addr_of("tcp6:80");
+	addr_fall_back_to_ipv4(&addr);
+	assert_memory_equal(&addr, &before, sizeof addr);
+}
+
+static void test_from_sockaddr(void **ctx)
+{
+	struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(51234)};
+	struct {
+		struct sockaddr_un un;
+		char beyond;
+	} full;
+	struct sockaddr_un un = {.sun_family = AF_UNIX};
+	char buf[ADDR_TEXT_MAX], wanted[ADDR_TEXT_MAX], name[IF_NAMESIZE];
+	struct addr addr;
+
+	(void)ctx;
+	inet_pton(AF_INET6, "::ffff:192.0.2.1", &in6.sin6_addr);
+	addr_from_sockaddr(ADDR_TCP, (struct sockaddr *)&in6, sizeof in6, &addr);
+	assert_int_equal(addr.len, sizeof addr.in);
+	assert_string_equal(addr_format_endpoint(&addr, buf), "192.0.2.1:51234");
+	assert_string_equal(addr_protocol_name(&addr), "tcp4");
+
+	/* An interface is named; one that is gone is numbered. */
+	inet_pton(AF_INET6, "fe80::1", &in6.sin6_addr);
+	in6.sin6_scope_id = 1;
+	addr_from_sockaddr(ADDR_UDP, (struct sockaddr *)&in6, sizeof in6, &addr);
+	snprintf(wanted, sizeof wanted, "fe80::1%%%s", if_indextoname(1, name) ? name : "1");
+	assert_string_equal(addr_format_host(&addr, buf), wanted);
+	assert_int_equal(addr.in6.sin6_scope_id, 1);
+	in6.sin6_scope_id = 2000000000;
+	addr_from_sockaddr(ADDR_UDP, (struct sockaddr *)&in6, sizeof in6, &addr);
+	assert_string_equal(addr_format_host(&addr, buf), "fe80::1%2000000000");
+
+	/* Unnamed, and a path that fills everything and has no NUL. */
+	addr_from_sockaddr(ADDR_UNIX, (struct sockaddr *)&un, sizeof(sa_family_t), &addr);
+	assert_int_equal(addr.len, 0);
+	assert_int_equal(addr.kind, ADDR_UNIX);
+	assert_false(addr_is_abstract(&addr));
+	assert_string_equal(addr_format_endpoint(&addr, buf), "unix");
+	assert_string_equal(addr_format_host(&addr, buf), "unix");
+	memset(&full, 'x', sizeof full);
+	full.un.sun_family = AF_UNIX;
+	full.un.sun_path[0] = '/';
+	addr_from_sockaddr(ADDR_UNIX, (struct sockaddr *)&full.un, sizeof full.un + 1, &addr);
+	assert_int_equal(strlen(addr_format_endpoint(&addr, buf)), 108);
+
+	/* A relative path that looks like an abstract name, and that name. */
+	strcpy(un.sun_path, "@x");
+	addr_from_sockaddr(ADDR_UNIX, (struct sockaddr *)&un, sizeof un, &addr);
+	assert_string_equal(addr_format(&addr, buf), "unix:\\x40x");
+	un.sun_path[0] = '\0';
+	addr_from_sockaddr(ADDR_UNIX, (struct sockaddr *)&un, sizeof(sa_family_t) + 2, &addr);
+	assert_string_equal(addr_format(&addr, buf), "unix:@x");
+
+	/* Too short to be what it says. */
+	addr_from_sockaddr(ADDR_TCP, (struct sockaddr *)&in6, 8, &addr);
+	assert_int_equal(addr.len, 0);
+	assert_string_equal(addr_format_endpoint(&addr, buf), "unknown:0");
+}
+
+/* A bound socket tells the canonical text it was bound with. */
+static void check_socket(const char *text, int family, int type, int ipv6_only)
+{
+	_cleanup_close_ int fd = socket(family, type | SOCK_CLOEXEC, 0);
+	struct addr addr = addr_of(text), own;
+	char a[ADDR_TEXT_MAX], b[ADDR_TEXT_MAX];
+
+	if (fd < 0 && errno == EAFNOSUPPORT) {
+		print_message("%s: no such family here\n", text);
+		return;
+	}
+	assert_true(fd >= 0);
+	if (family == AF_INET6)
+		assert_int_equal(
+			setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &ipv6_only, sizeof ipv6_only),
+			0);
+	if (bind(fd, &addr.sa, addr.len) < 0) {
+		assert_int_equal(errno, EADDRNOTAVAIL);
+		print_message("%s: no such address here\n", text);
+		return;
+	}
+	assert_int_equal(addr_of_socket(fd, &own), 0);
+	if (addr_is_ip(&addr)) {
+		assert_int_not_equal(addr_port(&own), 0);
+		addr_set_port(&own, 0);
+	}
+	assert_string_equal(addr_format(&own, a), addr_format(&addr, b));
+	assert_true(addr_equal(&own, &addr));
+}
+
+static void test_of_socket(void **ctx)
+{
+	char name[64];
+
+	(void)ctx;
+	check_socket("tcp:0", AF_INET6, SOCK_STREAM, 0);
+	check_socket("tcp6:0", AF_INET6, SOCK_STREAM, 1);
+	check_socket("udp:0", AF_INET6, SOCK_DGRAM, 0);
+	check_socket("udp:[::1]:0", AF_INET6, SOCK_DGRAM, 0);
+	check_socket("tcp4:0", AF_INET, SOCK_STREAM, 0);
+	check_socket("tcp:127.0.0.1:0", AF_INET, SOCK_STREAM, 0);
+	snprintf(name, sizeof name, "unix:@hatchd-test-%d\\x00\\xff", (int)getpid());
+	check_socket(name, AF_UNIX, SOCK_STREAM, 0);
+	snprintf(name, sizeof name, "unix-dgram:@hatchd-test-%d", (int)getpid());
+	check_socket(name, AF_UNIX, SOCK_DGRAM, 0);
+	snprintf(name, sizeof name, "unix-seqpacket:@hatchd-test-%d-s", (int)getpid());
+	check_socket(name, AF_UNIX, SOCK_SEQPACKET, 0);
+}
+
+static void test_of_what_is_no_socket_of_ours(void **ctx)
+{
+	_cleanup_close_ int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	_cleanup_close_ int netlink = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, 0);
+	_cleanup_close_ int udplite =
+		socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, IPPROTO_UDPLITE);
+	struct addr addr;
+
+	(void)ctx;
+	assert_int_equal(addr_of_socket(null, &addr), -ENOTSOCK);
+	assert_int_equal(addr_of_socket(-1, &addr), -EBADF);
+	if (netlink >= 0)
+		assert_int_equal(addr_of_socket(netlink, &addr), -EPROTONOSUPPORT);
+	if (udplite >= 0)
+		assert_int_equal(addr_of_socket(udplite, &addr), -EPROTONOSUPPORT);
+}
+
+static void check_source(
+	const char *text, unsigned prefix4, unsigned prefix6, const char *same, bool wanted)
+{
+	struct addr a = addr_of(text), b = addr_of(same);
+	struct addr_source x, y;
+
+	memset(&x, 0xaa, sizeof x);
+	memset(&y, 0x55, sizeof y);
+	addr_source(&a, prefix4, prefix6, &x);
+	addr_source(&b, prefix4, prefix6, &y);
+	assert_int_equal(memcmp(&x, &y, sizeof x) == 0, wanted);
+}
+
+static void test_source(void **ctx)
+{
+	struct addr_source a, b;
+
+	(void)ctx;
+	check_source("tcp:10.1.2.3:1", 32, 64, "udp:10.1.2.3:2", true);
+	check_source("tcp:10.1.2.3:1", 32, 64, "tcp:10.1.2.2:1", false);
+	check_source("tcp:10.1.2.3:1", 31, 64, "tcp:10.1.2.2:1", true);
+	check_source("tcp:10.1.2.3:1", 24, 64, "tcp:10.1.2.255:1", true);
+	check_source("tcp:10.1.2.3:1", 23, 64, "tcp:10.1.3.3:1", true);
+	check_source("tcp:10.1.2.3:1", 24, 64, "tcp:10.1.3.3:1", false);
+	check_source("tcp:10.1.2.3:1", 0, 64, "tcp:200.1.3.3:1", true);
+	check_source("tcp:10.1.2.3:1", 99, 64, "tcp:10.1.2.3:9", true);
+	check_source("tcp:[2001:db8::1]:1", 32, 64, "tcp:[2001:db8::ffff:1]:1", true);
+	check_source("tcp:[2001:db8::1]:1", 32, 64, "tcp:[2001:db8:0:1::1]:1", false);
+	check_source("tcp:[2001:db8::1]:1", 32, 63, "tcp:[2001:db8:0:1::1]:1", true);
+	check_source("tcp:[2001:db8::1]:1", 32, 128, "tcp:[2001:db8::2]:1", false);
+	check_source("tcp:[2001:db8::1]:1", 32, 127, "tcp:[2001:db8::]:1", true);
+	check_source("tcp:[::]:1", 0, 0, "tcp:0.0.0.0:1", false);
+	check_source("tcp:[::ffff:10.1.2.3]:1", 32, 64, "tcp:10.1.2.3:9", true);
+
+	addr_source_uid(1000, &a);
+	addr_source_uid(1001, &b);
+	assert_memory_not_equal(&a, &b, sizeof a);
+	addr_source_uid(1000, &b);
+	assert_memory_equal(&a, &b, sizeof a);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_canonical_text),
+		cmocka_unit_test(test_ports),
+		cmocka_unit_test(test_services),
+		cmocka_unit_test(test_host_names),
+		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_lengths),
+		cmocka_unit_test(test_equal),
+		cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_mutated_texts),
+		cmocka_unit_test(test_properties),
+		cmocka_unit_test(test_fall_back_to_ipv4),
+		cmocka_unit_test(test_from_sockaddr),
+		cmocka_unit_test(test_of_socket),
+		cmocka_unit_test(test_of_what_is_no_socket_of_ours),
+		cmocka_unit_test(test_source),
+	};
+
+	return cmocka_run_group_tests_name("addr", tests, NULL, NULL);
+}
