@@ -1,0 +1,36 @@
+#include "policy/admit.h"
+
+#include "base/own.h"
+
+/* Written so that no sum can overflow: a count never exceeds its limit. */
+static int full(uint32_t count, uint32_t limit)
+{
+	return limit != UINT32_MAX && count >= limit;
+}
+
+/*
+ * The narrowest limit speaks first: who is told "per_source" knows that the
+ * others still get in.
+ */
+enum admit_verdict admit(const struct admit_request *request)
+{
+	if (full(request->from_source, request->per_source_limit))
+		return ADMIT_PER_SOURCE;
+	if (full(request->instances, request->instances_limit))
+		return ADMIT_INSTANCES;
+	if (full(request->total, request->total_limit))
+		return ADMIT_TOTAL;
+	return ADMIT_OK;
+}
+
+const char *admit_reason(enum admit_verdict verdict)
+{
+	static const char *const words[_ADMIT_MAX] = {
+		[ADMIT_OK] = "ok",
+		[ADMIT_TOTAL] = "total_instances",
+		[ADMIT_INSTANCES] = "instances",
+		[ADMIT_PER_SOURCE] = "per_source",
+	};
+
+	return (unsigned)verdict < ARRAY_SIZE(words) ? words[verdict] : "unknown";
+}
