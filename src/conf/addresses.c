@@ -1,0 +1,451 @@
+#include "conf/addresses.h"
+
+#include "base/text.h"
+#include "conf/merge.h"
+#include "conf/place.h"
+
+#include <net/if.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Bound of what services(5) may answer about one name. */
+#define ANSWER_MAX 65536
+
+/* Longer texts than this are nobody's slip of an address. */
+#define GUESS_MAX 64
+
+/* -ENOENT, -ENOMEM, or the port. */
+static int lookup_port(const char *name, const char *protocol)
+{
+	for (size_t size = 1024; size <= ANSWER_MAX; size *= 4) {
+		_cleanup_free_ char *buf = malloc(size);
+		struct servent entry, *found = NULL;
+		int r;
+
+		if (!buf)
+			return -ENOMEM;
+		r = getservbyname_r(name, protocol, &entry, buf, size, &found);
+		if (r == ERANGE)
+			continue;
+		return found ? ntohs((uint16_t)entry.s_port) : -ENOENT;
+	}
+	return -ENOENT;
+}
+
+static int resolve_port(
+	struct addr_spec *spec, const struct raw_value *value, struct report *report)
+{
+	const char *protocol = addr_is_datagram(&spec->addr) ? "udp" : "tcp";
+	int port;
+
+	if (spec->service[0] == '\0')
+		return 0;
+
+	port = lookup_port(spec->service, protocol);
+	if (port == -ENOENT)
+		report_mistake(report, &value->origin,
+			"unknown port '%s': no such %s name in services(5)", spec->service,
+			protocol);
+	if (port < 0)
+		return port;
+	spec->port_first = spec->port_last = (uint16_t)port;
+	addr_set_port(&spec->addr, spec->port_first);
+	return 0;
+}
+
+/* The canonical text stands for the address from here on, in keys and in the
+ * image; it must be complete. */
+static bool has_text(const struct addr *addr)
+{
+	char text[ADDR_TEXT_MAX];
+	struct addr_spec again;
+	const char *why;
+
+	return addr_parse(addr_format(addr, text), &again, &why) == 0 &&
+	       addr_equal(&again.addr, addr);
+}
+
+/*
+ * What people write who know other programs: 127.0.0.1:80, *:80, TCP:80,
+ * tcp://127.0.0.1:80.  An address in *buf that can be bound, or false.
+ */
+static bool guess(const char *text, char buf[GUESS_MAX])
+{
+	const char *rest = text, *slashes = strstr(text, "://");
+	const char *prefix = slashes ? "" : "tcp:", *why;
+	struct addr_spec spec;
+	size_t len;
+
+	if (text[0] == '*' || text[0] == ':')
+		rest += strspn(text, "*:");
+	len = (size_t)snprintf(buf, GUESS_MAX, "%s%.*s%s", prefix,
+		slashes ? (int)(slashes + 1 - rest) : 0, rest, slashes ? slashes + 3 : rest);
+	if (len >= GUESS_MAX)
+		return false;
+	if (addr_parse(buf, &spec, &why) == 0 && spec.host[0] == '\0')
+		return true;
+
+	/* Only the case was wrong. */
+	len = (size_t)snprintf(buf, GUESS_MAX, "%s", text);
+	for (size_t i = 0; i < len && i < GUESS_MAX; i++)
+		buf[i] = (char)(buf[i] >= 'A' && buf[i] <= 'Z' ? buf[i] + 'a' - 'A' : buf[i]);
+	return len < GUESS_MAX && addr_parse(buf, &spec, &why) == 0 && spec.host[0] == '\0';
+}
+
+static void tell_bad(const struct raw_value *value, const char *why, struct report *report)
+{
+	char shown[DIAG_SHOWN_MAX], near[GUESS_MAX];
+
+	diag_shown(value->text, strlen(value->text), shown);
+	if (guess(value->text, near))
+		report_mistake(report, &value->origin, "bad address '%s'; did you mean '%s'?",
+			shown, near);
+	else
+		report_mistake(report, &value->origin, "bad address '%s': %s", shown, why);
+}
+
+/* 0, -EINVAL after a mistake, or -ENOMEM. */
+static int resolve_value(
+	const struct raw_value *value, struct report *report, struct addr_spec *ret)
+{
+	struct addr_spec spec;
+	const char *why;
+	int r;
+
+	if (addr_parse(value->text, &spec, &why) < 0) {
+		tell_bad(value, why, report);
+		return -EINVAL;
+	}
+	if (spec.host[0] != '\0') {
+		report_mistake(report, &value->origin,
+			"a name cannot be bound; write the address of '%s'", spec.host);
+		return -EINVAL;
+	}
+	if (!has_text(&spec.addr)) {
+		report_mistake(report, &value->origin,
+			"the name of the socket has too many characters that must be escaped");
+		return -EINVAL;
+	}
+	r = resolve_port(&spec, value, report);
+	if (r < 0)
+		return r == -ENOMEM ? r : -EINVAL;
+	*ret = spec;
+	return 0;
+}
+
+static size_t count_ports(const struct addr_spec *spec)
+{
+	return addr_is_ip(&spec->addr) ? (size_t)spec->port_last - spec->port_first + 1 : 1;
+}
+
+/* Append every port of the range. */
+static int add_range(
+	struct service_conf *service, const struct addr_spec *spec, const struct origin *origin)
+{
+	size_t n = count_ports(spec), total = service->n_listen + n;
+	struct listen_conf *listen = reallocarray(service->listen, total, sizeof *listen);
+
+	if (!listen)
+		return -ENOMEM;
+
+	service->listen = listen;
+	for (size_t i = 0; i < n; i++) {
+		struct listen_conf *l = &listen[service->n_listen++];
+
+		*l = (struct listen_conf){.addr = spec->addr, .origin = *origin};
+		addr_set_port(&l->addr, (uint16_t)(spec->port_first + i));
+	}
+	return 0;
+}
+
+int addresses_resolve(
+	struct service_conf *service, const struct raw_assign *listen, struct report *report)
+{
+	for (size_t i = 0; i < listen->n_values; i++) {
+		const struct raw_value *value = &listen->values[i];
+		struct addr_spec spec;
+		int r;
+
+		r = resolve_value(value, report, &spec);
+		if (r == -EINVAL) {
+			service_conf_set_mistaken(service, listen->option, true);
+			continue;
+		}
+		if (r < 0)
+			return r;
+		if (service->n_listen + count_ports(&spec) > CONF_LISTEN_MAX) {
+			report_mistake(report, &value->origin,
+				"a service can have at most %d addresses", CONF_LISTEN_MAX);
+			return 0;
+		}
+		r = add_range(service, &spec, &value->origin);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/*
+ * Overlaps.  Every address claims one or more keys:
+ *
+ *	its canonical text		no second one of the same kind
+ *	protocol, family, port, `all`	a wildcard, for each family that it serves
+ *	protocol, family, port, `one`	a single address
+ *	path				a UNIX socket in the file system, of any type
+ *
+ * `all` excludes `all` and `one` of the same family and port.
+ */
+
+struct claim {
+	const struct service_conf *service;
+	const struct listen_conf *listen;
+};
+
+struct overlaps {
+	struct textmap keys; /* to struct claim */
+	struct claim *claims;
+	size_t n;
+	struct report *report;
+	const struct origin
+		*reported; /* value whose overlap has been told: a range is told once */
+};
+
+#define KEY_MAX (ADDR_TEXT_MAX + 16)
+
+static bool same_value(const struct origin *a, const struct origin *b)
+{
+	return a->file == b->file && a->line == b->line && a->column == b->column;
+}
+
+static void tell(struct overlaps *o, const struct claim *claim, const struct claim *other)
+{
+	const struct origin *origin = &claim->listen->origin;
+	char mine[ADDR_TEXT_MAX], theirs[ADDR_TEXT_MAX], whose[SERVICE_NAME_MAX + 16] = "";
+	bool said;
+
+	if (o->reported && same_value(o->reported, origin))
+		return;
+	o->reported = origin;
+
+	addr_format(&claim->listen->addr, mine);
+	addr_format(&other->listen->addr, theirs);
+	if (claim->service != other->service)
+		snprintf(whose, sizeof whose, " of service '%s'", other->service->name);
+	if (strcmp(mine, theirs) == 0)
+		said = report_mistake(o->report, origin, "%s is an address%s already", mine,
+			*whose ? whose : " of this service");
+	else
+		said = report_mistake(
+			o->report, origin, "%s overlaps with %s%s", mine, theirs, whose);
+	/* A command line has no places to point at. */
+	if (said && other->listen->origin.line > 0)
+		diag_note(o->report->diags, &other->listen->origin, "first used here");
+}
+
+/* Claim a key; who has it already, or NULL.  *reterr is -ENOMEM or untouched. */
+static const struct claim *take(
+	struct overlaps *o, const char *key, const struct claim *claim, int *reterr)
+{
+	int r = textmap_add(&o->keys, key, claim);
+
+	if (r == -EEXIST)
+		return textmap_get(&o->keys, key);
+	if (r < 0)
+		*reterr = r;
+	return NULL;
+}
+
+static void port_key(const struct addr *addr, int version, const char *what, char buf[KEY_MAX])
+{
+	snprintf(buf, KEY_MAX, "%s %d %u %s", addr->kind == ADDR_TCP ? "tcp" : "udp", version,
+		addr_port(addr), what);
+}
+
+/* Whether the address serves clients of IPv4 or IPv6. */
+static bool serves(const struct claim *claim, int version)
+{
+	const struct addr *addr = &claim->listen->addr;
+	int8_t v6only = claim->service->v6only;
+
+	if (addr_family(addr) == AF_INET)
+		return version == 4;
+	if (version == 6)
+		return true;
+	return addr_is_wildcard(addr) && (v6only < 0 ? addr->dual : !v6only);
+}
+
+static int claim_port(struct overlaps *o, const struct claim *claim, int version)
+{
+	const struct addr *addr = &claim->listen->addr;
+	bool wildcard = addr_is_wildcard(addr);
+	char all[KEY_MAX], one[KEY_MAX];
+	const struct claim *other;
+	int r = 0;
+
+	port_key(addr, version, "all", all);
+	port_key(addr, version, "one", one);
+
+	other = wildcard ? take(o, all, claim, &r) : textmap_get(&o->keys, all);
+	if (!other && wildcard)
+		other = textmap_get(&o->keys, one);
+	if (other && other != claim)
+		tell(o, claim, other);
+	if (!wildcard)
+		take(o, one, claim, &r);
+	return r;
+}
+
+static bool is_path(const struct addr *addr)
+{
+	return addr_family(addr) == AF_UNIX && !addr_is_abstract(addr);
+}
+
+static int claim_text(struct overlaps *o, const struct claim *claim)
+{
+	const struct addr *addr = &claim->listen->addr;
+	bool path = is_path(addr);
+	char text[ADDR_TEXT_MAX], key[KEY_MAX];
+	const struct claim *other;
+	int r = 0;
+
+	if (path)
+		addr_format_host(addr, text);
+	else
+		addr_format(addr, text);
+	snprintf(key, sizeof key, "%s%s", path ? "path " : "", text);
+
+	other = take(o, key, claim, &r);
+	if (other)
+		tell(o, claim, other);
+	return r;
+}
+
+static int claim_address(struct overlaps *o, const struct claim *claim)
+{
+	const struct addr *addr = &claim->listen->addr;
+	int r = 0;
+
+	/* Any free port is another one each time. */
+	if (addr_is_ip(addr) && addr_port(addr) == 0)
+		return 0;
+	if (!addr_is_ip(addr) || !addr_is_wildcard(addr))
+		r = claim_text(o, claim);
+	for (int version = 4; version <= 6 && r == 0; version += 2) {
+		if (addr_is_ip(addr) && serves(claim, version))
+			r = claim_port(o, claim, version);
+	}
+	return r;
+}
+
+static int collect_claims(const struct conf *conf, struct overlaps *o)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < conf->n_services; i++)
+		n += conf->services[i]->n_listen;
+	o->claims = calloc(n + 1, sizeof *o->claims);
+	if (!o->claims)
+		return -ENOMEM;
+
+	for (size_t i = 0; i < conf->n_services; i++) {
+		const struct service_conf *service = conf->services[i];
+
+		for (size_t j = 0; j < service->n_listen && !service->disable; j++)
+			o->claims[o->n++] = (struct claim){service, &service->listen[j]};
+	}
+	return 0;
+}
+
+int addresses_check_overlaps(const struct conf *conf, struct report *report)
+{
+	struct overlaps o = {.report = report};
+	int r;
+
+	r = collect_claims(conf, &o);
+	for (size_t i = 0; i < o.n && r == 0; i++)
+		r = claim_address(&o, &o.claims[i]);
+
+	textmap_done(&o.keys);
+	free(o.claims);
+	return r;
+}
+
+static void check_interface(
+	const char *name, const struct origin *origin, struct report *report)
+{
+	char shown[DIAG_SHOWN_MAX];
+
+	if (if_nametoindex(name) == 0)
+		report_condition(report, NULL, origin, "no interface '%s'",
+			diag_shown(name, strlen(name), shown));
+}
+
+void addresses_check_interfaces(const struct service_conf *service, struct report *report)
+{
+	if (service->bind_to_device)
+		check_interface(service->bind_to_device,
+			service_conf_origin(service, "bind_to_device"), report);
+
+	for (size_t i = 0; i < service->n_listen; i++) {
+		const struct listen_conf *l = &service->listen[i];
+
+		if (l->addr.interface[0] != '\0')
+			check_interface(l->addr.interface, &l->origin, report);
+	}
+}
+
+/* The directory of a UNIX socket that leaves a file; fresh memory.  NULL for
+ * other addresses, or with *reterr = -ENOMEM. */
+static char *directory_of(const struct listen_conf *l, int *reterr)
+{
+	char path[sizeof l->addr.un.sun_path + 1] = "";
+	char *parent;
+
+	if (!is_path(&l->addr))
+		return NULL;
+	memcpy(path, l->addr.un.sun_path, sizeof l->addr.un.sun_path);
+	parent = place_parent(path);
+	if (!parent)
+		*reterr = -ENOMEM;
+	return parent;
+}
+
+int addresses_check_directories(struct service_conf *service, struct report *report)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < service->n_listen && r == 0; i++) {
+		const struct listen_conf *l = &service->listen[i];
+		_cleanup_free_ char *directory = directory_of(l, &r);
+		int error = directory ? place_check_directory(NULL, directory) : 0;
+
+		if (error < 0)
+			report_condition(report, service, &l->origin, "no directory %s: %s",
+				directory, strerror(-error));
+	}
+	return r;
+}
+
+int addresses_check_writers(const struct service_conf *service,
+	const struct build_context *context, struct report *report)
+{
+	const struct place_owners owners = {
+		.uid = service->socket_uid == (uid_t)-1 ? context->uid : service->socket_uid,
+		.gid = service->socket_gid == (gid_t)-1 ? context->gid : service->socket_gid,
+	};
+	int r = 0;
+
+	for (size_t i = 0; i < service->n_listen && r == 0; i++) {
+		const struct listen_conf *l = &service->listen[i];
+		_cleanup_free_ char *directory = directory_of(l, &r), *where = NULL;
+
+		if (!directory || !place_writable_by_others(NULL, directory, &owners, &where))
+			continue;
+		report_warning(report, &l->origin,
+			"others than root and the socket's owner may write to %s, and so put "
+			"something else in the place of the socket",
+			where ? where : directory);
+	}
+	return r;
+}

@@ -1,0 +1,37 @@
+/*
+ * addresses: what is written after `listen`, to addresses that can be bound.
+ *
+ * Layer: conf.
+ */
+#ifndef HATCHD_CONF_ADDRESSES_H
+#define HATCHD_CONF_ADDRESSES_H
+
+#include "conf/build.h"
+#include "conf/raw.h"
+#include "conf/report.h"
+
+/* Parse the values, look up names of ports, expand ranges; mistakes go to the
+ * report.  0 or -ENOMEM. */
+int addresses_resolve(
+	struct service_conf *service, const struct raw_assign *listen, struct report *report);
+
+/*
+ * Find addresses that exclude one another, within and between services.  Those
+ * of disabled services are free.  Linear in the number of addresses.  0 or
+ * -ENOMEM.
+ */
+int addresses_check_overlaps(const struct conf *conf, struct report *report);
+
+/* Say which interfaces that addresses or bind_to_device name are not there.
+ * Not a condition of the service: hatchd tries such sockets again by itself. */
+void addresses_check_interfaces(const struct service_conf *service, struct report *report);
+
+/* That the directories of UNIX sockets are there.  0 or -ENOMEM. */
+int addresses_check_directories(struct service_conf *service, struct report *report);
+
+/* That nobody can put something else in the place of a UNIX socket but root and
+ * the socket's owner, who is known by now.  0 or -ENOMEM. */
+int addresses_check_writers(const struct service_conf *service,
+	const struct build_context *context, struct report *report);
+
+#endif

@@ -1,0 +1,240 @@
+#include "conf/check.h"
+
+#include "conf/merge.h"
+
+#include <net/if.h>
+#include <string.h>
+
+/* The words of `stderr`, by enum stderr_kind; anything else is a path. */
+static const char *const stderr_words[] = {
+	[STDERR_LOG] = "log",
+	[STDERR_SOCKET] = "socket",
+	[STDERR_NULL] = "null",
+};
+
+static bool given(const struct service_conf *service, const char *option)
+{
+	return service_conf_given(service, conf_option_find(option));
+}
+
+/* Given, and worth to be judged further. */
+static bool understood(const struct service_conf *service, const char *option)
+{
+	return !service_conf_mistaken(service, conf_option_find(option));
+}
+
+static void mistake(struct report *report, const struct service_conf *service,
+	const char *option, const char *text)
+{
+	const struct origin *origin = service_conf_origin(service, option);
+	char label[OPTION_FLAG_MAX + 2];
+
+	report_mistake(report, origin, "%s: %s",
+		merge_label(conf_option_find(option), origin, label), text);
+}
+
+static void warning(struct report *report, const struct service_conf *service,
+	const char *option, const char *text)
+{
+	const struct origin *origin = service_conf_origin(service, option);
+	char label[OPTION_FLAG_MAX + 2];
+
+	report_warning(report, origin, "%s: %s",
+		merge_label(conf_option_find(option), origin, label), text);
+}
+
+/* A missing option may be one whose name was misspelt: where names are unknown,
+ * what is not there is not missed yet. */
+static void missing(struct report *report, const struct service_conf *service, const char *what,
+	const char *remedy)
+{
+	if (!service->unknown)
+		report_mistake(report, &service->origin, "service '%s' has no %s; write %s",
+			service->name, what, remedy);
+}
+
+static void check_program(const struct service_conf *service, struct report *report)
+{
+	if (given(service, "exec") && given(service, "shell")) {
+		mistake(report, service, "shell",
+			"a service has either exec or shell, not both");
+		return;
+	}
+	if (given(service, "shell") || !understood(service, "exec"))
+		return;
+	if (!given(service, "exec"))
+		missing(report, service, "program",
+			"exec = { \"/path/of/program\" } or shell = '...'");
+	else if (strv_length(service->exec) == 0 || service->exec[0][0] == '\0')
+		mistake(report, service, "exec", "the program is missing");
+	else if (service->exec[0][0] != '/' && !report->adhoc)
+		mistake(report, service, "exec",
+			"the program must be an absolute path, such as /usr/bin/tr");
+}
+
+static void check_listen(const struct service_conf *service, struct report *report)
+{
+	if (!given(service, "listen"))
+		missing(report, service, "address", "listen = tcp:PORT");
+	else if (understood(service, "listen") && strv_length(service->listen_text) == 0)
+		mistake(report, service, "listen", "the address is missing");
+}
+
+/* One child per datagram peer needs a demultiplexer between the socket and it. */
+static void tell_datagram(const struct origin *origin, struct report *report)
+{
+	report_mistake(report, origin,
+		"a datagram socket needs %s: one program takes all datagrams; one child per "
+		"client comes in a later version",
+		report->adhoc ? "--wait" : "wait = yes");
+}
+
+static void check_wait(const struct service_conf *service, struct report *report)
+{
+	bool waits = service->wait || !understood(service, "wait");
+
+	if (service->pass_as == PASS_LISTEN_FDS && !waits)
+		mistake(report, service, "pass_as", "listen_fds needs wait = yes");
+	if (service->pass_as == PASS_LISTEN_FDS && service->n_listen > CONF_LISTEN_FDS_MAX)
+		report_mistake(report, service_conf_origin(service, "pass_as"),
+			"pass_as: listen_fds passes at most %d sockets", CONF_LISTEN_FDS_MAX);
+
+	for (size_t i = 0; i < service->n_listen && !waits; i++) {
+		if (!addr_is_datagram(&service->listen[i].addr))
+			continue;
+		tell_datagram(&service->listen[i].origin, report);
+		return;
+	}
+}
+
+static void check_stderr(struct service_conf *service, struct report *report)
+{
+	if (!understood(service, "stderr"))
+		return;
+	for (size_t i = 0; i < ARRAY_SIZE(stderr_words); i++) {
+		if (strcmp(service->stderr_to, stderr_words[i]) == 0) {
+			service->stderr_kind = (int)i;
+			return;
+		}
+	}
+	service->stderr_kind = STDERR_FILE;
+	if (service->stderr_to[0] != '/')
+		mistake(report, service, "stderr",
+			"must be log, socket, null or an absolute path");
+}
+
+/* Given by the service itself: what `defaults` give to all is not meant for
+ * this one in particular. */
+static bool given_here(const struct service_conf *service, const struct service_conf *defaults,
+	const char *option)
+{
+	const struct origin *a = service_conf_origin(service, option);
+	const struct origin *b = service_conf_origin(defaults, option);
+
+	return given(service, option) && !(given(defaults, option) && a->file == b->file &&
+						 a->line == b->line && a->column == b->column);
+}
+
+/* Nobody may take a whole service unless the file says so. */
+static void settle_per_source(struct service_conf *service, const struct service_conf *defaults,
+	struct report *report)
+{
+	uint32_t n = service->instances;
+
+	if (!understood(service, "instances") || !understood(service, "per_source"))
+		return;
+	if (n == 0)
+		warning(report, service, "instances", "0 serves nobody; every client waits");
+
+	if (!given(service, "per_source"))
+		service->per_source = n == COUNT_UNLIMITED ? n : n / 2 + (n == 1);
+	else if (service->wait && given_here(service, defaults, "per_source"))
+		warning(report, service, "per_source",
+			"has no effect with wait = yes: the program takes its clients itself");
+	else if (!service->wait && n != 0 && n != COUNT_UNLIMITED &&
+		 service->per_source != COUNT_UNLIMITED && service->per_source > n)
+		warning(report, service, "per_source",
+			"above instances: a single address can take the whole service");
+}
+
+static void check_device(const struct service_conf *service, struct report *report)
+{
+	const char *name = service->bind_to_device;
+
+	if (!name)
+		return;
+	if (strlen(name) >= IF_NAMESIZE)
+		mistake(report, service, "bind_to_device",
+			"the name of an interface has at most 15 characters");
+	else if (strpbrk(name, "/ \t\n"))
+		mistake(report, service, "bind_to_device", "this is no name of an interface");
+}
+
+enum address_sort {
+	SORT_UNIX, /* in the file system or abstract */
+	SORT_TCP,
+	SORT_IP,
+	SORT_IPV6,
+};
+
+static bool is_sort(const struct addr *addr, enum address_sort sort)
+{
+	switch (sort) {
+	case SORT_UNIX:
+		return addr_family(addr) == AF_UNIX;
+	case SORT_TCP:
+		return addr->kind == ADDR_TCP;
+	case SORT_IP:
+		return addr_is_ip(addr);
+	case SORT_IPV6:
+		return addr_family(addr) == AF_INET6;
+	}
+	return false;
+}
+
+/* Options that say nothing to any address of the service.  A socket from the
+ * service manager may be of any sort. */
+static void check_sorts(const struct service_conf *service, const struct service_conf *defaults,
+	struct report *report)
+{
+	static const struct {
+		const char *option;
+		enum address_sort sort;
+		const char *text;
+	} rules[] = {
+		{"socket_user", SORT_UNIX, "the service has no UNIX socket"},
+		{"socket_group", SORT_UNIX, "the service has no UNIX socket"},
+		{"socket_mode", SORT_UNIX, "the service has no UNIX socket"},
+		{"nodelay", SORT_TCP, "the service has no TCP address"},
+		{"keepalive", SORT_TCP, "the service has no TCP address"},
+		{"free_bind", SORT_IP, "the service has no IP address"},
+		{"reuse_port", SORT_IP, "the service has no IP address"},
+		{"bind_to_device", SORT_IP, "the service has no IP address"},
+		{"v6only", SORT_IPV6, "the service has no IPv6 address"},
+	};
+
+	if (!understood(service, "listen"))
+		return;
+	for (size_t i = 0; i < ARRAY_SIZE(rules); i++) {
+		bool used = !given_here(service, defaults, rules[i].option) ||
+		            !understood(service, rules[i].option);
+
+		for (size_t j = 0; j < service->n_listen && !used; j++)
+			used = service->listen[j].addr.kind == ADDR_FD ||
+			       is_sort(&service->listen[j].addr, rules[i].sort);
+		if (!used)
+			warning(report, service, rules[i].option, rules[i].text);
+	}
+}
+
+void check_service(struct service_conf *service, const struct service_conf *defaults,
+	struct report *report)
+{
+	check_listen(service, report);
+	check_program(service, report);
+	check_wait(service, report);
+	check_stderr(service, report);
+	check_device(service, report);
+	settle_per_source(service, defaults, report);
+	check_sorts(service, defaults, report);
+}

@@ -1,0 +1,432 @@
+#include "conf/cmdline.h"
+
+#include "base/text.h"
+#include "conf/build.h"
+#include "conf/cmdline-flags.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+/* Everything on a command line stands in one place. */
+static const struct origin origin = {.file = COMMAND_LINE, .width = 1};
+
+struct parser {
+	struct cmdline *cmdline;
+	FILE *err;
+	int argc;
+	char **argv;
+	int at; /* next argument */
+
+	const char *file;
+	char **program; /* what follows `--`; NULL: nothing does */
+	const char *first_service_flag;
+	const char *yes_flag; /* the argument just read, if it is a flag without a value */
+	bool stop;            /* --help and --version: the rest does not matter */
+};
+
+/* One line that says what is wrong; always -EINVAL. */
+static int usage(const struct parser *p, const char *format, ...) _printf_(2, 3);
+static int usage(const struct parser *p, const char *format, ...)
+{
+	va_list ap;
+
+	fputs("hatchd: ", p->err);
+	va_start(ap, format);
+	vfprintf(p->err, format, ap);
+	va_end(ap);
+	fputs("\nTry 'hatchd --help'.\n", p->err);
+	return -EINVAL;
+}
+
+static int no_memory(const struct parser *p)
+{
+	fputs("hatchd: out of memory\n", p->err);
+	return -ENOMEM;
+}
+
+/*
+ * Options of the service.
+ */
+
+/* The one section that a command line makes. */
+static struct raw_section *get_section(struct parser *p)
+{
+	struct raw_conf *raw = &p->cmdline->raw;
+
+	if (raw->n_sections > 0)
+		return raw->sections;
+	return raw_add_section(raw, RAW_SERVICE, NULL, &origin);
+}
+
+static struct raw_assign *find_assign(
+	struct raw_section *section, const struct conf_option *option)
+{
+	for (size_t i = 0; i < section->n_assigns; i++) {
+		if (section->assigns[i].option == option)
+			return &section->assigns[i];
+	}
+	return raw_add_assign(section, option, false, &origin);
+}
+
+static int set_option(struct parser *p, const struct conf_option *option, const char *value)
+{
+	struct raw_section *section = get_section(p);
+	struct raw_assign *assign = section ? find_assign(section, option) : NULL;
+	char flag[OPTION_FLAG_MAX];
+
+	if (!assign)
+		return no_memory(p);
+	if (assign->n_values > 0 && !conf_option_is_list(option))
+		return usage(p, "--%s is given twice", conf_option_flag(option, flag));
+	return raw_add_value(assign, value, &origin) ? 0 : no_memory(p);
+}
+
+static bool is_given(const struct parser *p, const char *option)
+{
+	const struct raw_conf *raw = &p->cmdline->raw;
+
+	for (size_t i = 0; raw->n_sections > 0 && i < raw->sections->n_assigns; i++) {
+		if (strcmp(raw->sections->assigns[i].option->name, option) == 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Flags of the daemon.
+ */
+
+static int set_mode(struct parser *p, enum cmdline_mode mode)
+{
+	if (p->cmdline->mode != CMDLINE_SERVE && p->cmdline->mode != mode)
+		return usage(p, "--check and --print-config exclude each other");
+	p->cmdline->mode = mode;
+	return 0;
+}
+
+static int set_last_mode(struct parser *p, enum cmdline_mode mode)
+{
+	p->cmdline->mode = mode;
+	p->stop = true;
+	return 0;
+}
+
+static int set_file(struct parser *p, const char *value)
+{
+	if (p->file)
+		return usage(p, "-f is given twice; a file can include others");
+	if (value[0] == '\0')
+		return usage(p, "-f: the name of the file is empty");
+	p->file = value;
+	return 0;
+}
+
+static int set_spawn(struct parser *p, const char *value)
+{
+	static const char *const words[] = {
+		[CMDLINE_SPAWN_AUTO] = "auto",
+		[CMDLINE_SPAWN_SHARED] = "shared",
+		[CMDLINE_SPAWN_PRIVATE] = "private",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+		if (strcmp(words[i], value) == 0) {
+			p->cmdline->spawn = (enum cmdline_spawn)i;
+			return 0;
+		}
+	}
+	return usage(p, "--spawn: '%s' is not auto, shared or private", value);
+}
+
+static int set_image_fd(struct parser *p, const char *value)
+{
+	uint32_t fd;
+
+	if (text_parse_u32(value, &fd) < 0 || fd > INT32_MAX)
+		return usage(p, "--image-fd=%s: not a descriptor", value);
+	p->cmdline->image_fd = (int)fd;
+	return 0;
+}
+
+static int set_flag(struct parser *p, enum cmdline_flag_id id, const char *value)
+{
+	switch (id) {
+	case FLAG_LISTEN:
+		return set_option(p, conf_option_find("listen"), value);
+	case FLAG_FILE:
+		return set_file(p, value);
+	case FLAG_CHECK:
+		return set_mode(p, CMDLINE_CHECK);
+	case FLAG_PRINT_CONFIG:
+		return set_mode(p, CMDLINE_PRINT_CONFIG);
+	case FLAG_STRICT:
+		p->cmdline->strict = true;
+		return 0;
+	case FLAG_ONCE:
+		p->cmdline->once = true;
+		return 0;
+	case FLAG_SPAWN:
+		return set_spawn(p, value);
+	case FLAG_VERBOSE:
+		p->cmdline->verbose++;
+		return 0;
+	case FLAG_HELP:
+		return set_last_mode(p, CMDLINE_HELP);
+	case FLAG_VERSION:
+		return set_last_mode(p, CMDLINE_VERSION);
+	case FLAG_IMAGE_FD:
+		return set_image_fd(p, value);
+	}
+	return 0;
+}
+
+/*
+ * One argument after the other.
+ */
+
+/* The next argument as the value of `flag`, or NULL after a message. */
+static const char *take_value(struct parser *p, const char *flag)
+{
+	if (p->at < p->argc)
+		return p->argv[p->at++];
+	usage(p, "%s needs a value", flag);
+	return NULL;
+}
+
+static int parse_daemon_flag(
+	struct parser *p, const struct cmdline_flag *flag, const char *value)
+{
+	char name[CMDLINE_NAME_MAX + 3];
+
+	snprintf(name, sizeof name, "--%s", flag->name);
+	if (value && !flag->metavar)
+		return usage(p, "%s takes no value", name);
+	if (!value && flag->metavar) {
+		value = take_value(p, name);
+		if (!value)
+			return -EINVAL;
+	}
+	return set_flag(p, flag->id, value);
+}
+
+static int parse_service_flag(
+	struct parser *p, const struct conf_option *option, const char *value)
+{
+	char name[OPTION_FLAG_MAX], flag[OPTION_FLAG_MAX + 2];
+
+	snprintf(flag, sizeof flag, "--%s", conf_option_flag(option, name));
+	if (!value && (option->type == OPTION_BOOL || option->type == OPTION_TRISTATE)) {
+		p->yes_flag = p->argv[p->at - 1];
+		value = "yes";
+	}
+	if (!value) {
+		value = take_value(p, flag);
+		if (!value)
+			return -EINVAL;
+	}
+	if (!p->first_service_flag)
+		p->first_service_flag = option->name;
+	return set_option(p, option, value);
+}
+
+static int unknown_flag(struct parser *p, const char *name)
+{
+	char near[CMDLINE_NAME_MAX], shown[DIAG_SHOWN_MAX];
+
+	diag_shown(name, strlen(name), shown);
+	if (cmdline_flag_nearest(name, near))
+		return usage(p, "unknown flag '--%s'; did you mean '--%s'?", shown, near);
+	return usage(p, "unknown flag '--%s'", shown);
+}
+
+/* --NAME, --NAME=VALUE or --NAME VALUE */
+static int parse_long(struct parser *p, const char *text)
+{
+	const char *equal = strchr(text, '='), *value = equal ? equal + 1 : NULL;
+	_cleanup_free_ char *name = strndup(text, strcspn(text, "="));
+	const struct cmdline_flag *flag;
+	const struct conf_option *option;
+
+	if (!name)
+		return no_memory(p);
+	flag = cmdline_flag_find(name);
+	if (flag)
+		return parse_daemon_flag(p, flag, value);
+	option = cmdline_option_find(name);
+	if (option)
+		return parse_service_flag(p, option, value);
+	return unknown_flag(p, name);
+}
+
+/* -v, -vv, -f FILE, -fFILE */
+static int parse_short(struct parser *p, const char *text)
+{
+	for (; *text && !p->stop; text++) {
+		const struct cmdline_flag *flag = cmdline_flag_find_letter(*text);
+		const char letter[3] = {'-', *text, '\0'};
+		const char *value = NULL;
+		int r;
+
+		if (!flag && *text > ' ' && *text < 0x7f)
+			return usage(p, "unknown flag '%s'", letter);
+		if (!flag)
+			return usage(p, "unknown flag");
+		if (flag->metavar) {
+			value = text[1] ? text + 1 : take_value(p, letter);
+			if (!value)
+				return -EINVAL;
+		}
+		r = set_flag(p, flag->id, value);
+		if (r < 0 || flag->metavar)
+			return r;
+	}
+	return 0;
+}
+
+/* A word where none belongs. */
+static int unexpected(struct parser *p, const char *text, const char *yes_flag)
+{
+	char shown[DIAG_SHOWN_MAX];
+	bool yes;
+
+	diag_shown(text, strlen(text), shown);
+	if (yes_flag && text_parse_bool(text, &yes) == 0)
+		return usage(p, "%s takes its value with '=': %s=%s", yes_flag, yes_flag, text);
+	if (is_given(p, "listen"))
+		return usage(p, "put -- before the program: -- %s ...", shown);
+	return usage(p,
+		"unexpected '%s': a program stands after --, a configuration file after -f",
+		shown);
+}
+
+static int parse_argument(struct parser *p)
+{
+	const char *text = p->argv[p->at++], *yes_flag = p->yes_flag;
+
+	p->yes_flag = NULL;
+
+	if (strcmp(text, "--") == 0) {
+		p->program = p->argv + p->at;
+		p->at = p->argc;
+		return 0;
+	}
+	if (strncmp(text, "--", 2) == 0)
+		return parse_long(p, text + 2);
+	if (text[0] == '-' && text[1] != '\0')
+		return parse_short(p, text + 1);
+	return unexpected(p, text, yes_flag);
+}
+
+/*
+ * What it all means.
+ */
+
+/* A valid service name out of a program's. */
+static void name_service(const char *program, char buf[SERVICE_NAME_MAX + 1])
+{
+	const char *slash = strrchr(program, '/');
+	size_t n = 0;
+
+	for (const char *at = slash ? slash + 1 : program; *at && n < SERVICE_NAME_MAX; at++) {
+		char one[2] = {*at, '\0'};
+
+		/* What may not stand at the start may not be replaced there either. */
+		buf[n] = *at == '_' || *at == '.' || service_name_valid(one) ? *at : '-';
+		if (n > 0 || service_name_valid(one))
+			n++;
+	}
+	buf[n] = '\0';
+	if (n == 0)
+		memcpy(buf, "program", sizeof "program");
+}
+
+static int set_program(struct parser *p)
+{
+	const struct conf_option *exec = conf_option_find("exec");
+	struct raw_section *section;
+	char name[SERVICE_NAME_MAX + 1] = "shell";
+
+	for (char **word = p->program; word && *word; word++) {
+		int r = set_option(p, exec, *word);
+
+		if (r < 0)
+			return r;
+	}
+	if (p->program)
+		name_service(p->program[0], name);
+	section = get_section(p);
+	if (!section)
+		return no_memory(p);
+	section->title = strdup(name);
+	return section->title ? 0 : no_memory(p);
+}
+
+static int finish_adhoc(struct parser *p)
+{
+	const bool shell = is_given(p, "shell");
+
+	if (p->file)
+		return usage(p, "-f serves a file and -l or -- a single program: choose one");
+	if (p->program && !p->program[0])
+		return usage(p, "the program after -- is missing");
+	if (!is_given(p, "listen"))
+		return usage(p, "no address; add -l PORT");
+	if (p->program && shell)
+		return usage(p, "--shell and a program after -- exclude each other");
+	if (!p->program && !shell)
+		return usage(p, "no program; add -- PROGRAM, or --shell 'COMMAND'");
+	p->cmdline->adhoc = true;
+	if (p->cmdline->mode == CMDLINE_SERVE)
+		p->cmdline->mode = CMDLINE_ADHOC;
+	return set_program(p);
+}
+
+static int finish(struct parser *p)
+{
+	struct cmdline *cmdline = p->cmdline;
+	char flag[OPTION_FLAG_MAX];
+
+	if (p->stop)
+		return 0;
+	if (p->program || is_given(p, "listen") || is_given(p, "shell"))
+		return finish_adhoc(p);
+	if (p->first_service_flag)
+		return usage(p, "--%s is for -l ADDRESS -- PROGRAM; a file has its own options",
+			conf_option_flag(conf_option_find(p->first_service_flag), flag));
+	if (cmdline->once)
+		return usage(p, "--once is for -l ADDRESS -- PROGRAM");
+	if (p->file) {
+		cmdline->file = p->file;
+		cmdline->file_given = true;
+	}
+	return 0;
+}
+
+int cmdline_parse(int argc, char **argv, struct cmdline *ret, FILE *err)
+{
+	struct cmdline cmdline = {
+		.mode = CMDLINE_SERVE,
+		.file = CMDLINE_FILE,
+		.image_fd = -1,
+	};
+	struct parser p = {
+		.cmdline = &cmdline, .err = err, .argc = argc, .argv = argv, .at = 1};
+	int r = 0;
+
+	raw_conf_init(&cmdline.raw);
+	while (r == 0 && p.at < argc && !p.stop)
+		r = parse_argument(&p);
+	if (r == 0)
+		r = finish(&p);
+	if (r < 0) {
+		cmdline_done(&cmdline);
+		return r;
+	}
+	*ret = cmdline;
+	return 0;
+}
+
+void cmdline_done(struct cmdline *cmdline)
+{
+	raw_conf_done(&cmdline->raw);
+}

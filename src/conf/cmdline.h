@@ -1,0 +1,59 @@
+/*
+ * cmdline: the command line of hatchd.
+ *
+ * Both programs read it: the master to know what it is to do, the loader to
+ * build the configuration of ad-hoc mode from it.  Service options are flags
+ * generated from the option table, with dashes for underscores and dots.
+ *
+ * Layer: conf.
+ */
+#ifndef HATCHD_CONF_CMDLINE_H
+#define HATCHD_CONF_CMDLINE_H
+
+#include "conf/raw.h"
+
+/* The main file where none is given. */
+#ifndef SYSCONFDIR
+#define SYSCONFDIR "/etc"
+#endif
+#define CMDLINE_FILE SYSCONFDIR "/hatchd/hatchd.conf"
+
+enum cmdline_mode {
+	CMDLINE_SERVE,        /* hatchd [-f FILE] */
+	CMDLINE_ADHOC,        /* hatchd -l ADDRESS ... -- PROGRAM ... */
+	CMDLINE_CHECK,        /* --check */
+	CMDLINE_PRINT_CONFIG, /* --print-config, of a file or of an ad-hoc line */
+	CMDLINE_VERSION,
+	CMDLINE_HELP,
+};
+
+enum cmdline_spawn {
+	CMDLINE_SPAWN_AUTO,
+	CMDLINE_SPAWN_SHARED,
+	CMDLINE_SPAWN_PRIVATE,
+};
+
+struct cmdline {
+	enum cmdline_mode mode;
+	bool file_given;
+	bool adhoc;       /* services come from the line, not from a file */
+	const char *file; /* -f; CMDLINE_FILE if not given */
+	int verbose;      /* number of -v */
+	bool once;
+	bool strict;
+	enum cmdline_spawn spawn;
+	int image_fd;        /* loader only: write the image here; -1: not asked */
+	struct raw_conf raw; /* ad-hoc: one section with what the flags said */
+};
+
+/*
+ * Parse.  Strings are borrowed from argv.  0, or -EINVAL after one line on
+ * `err` that says what is wrong and how to get help (status 2).
+ */
+int cmdline_parse(int argc, char **argv, struct cmdline *ret, FILE *err);
+void cmdline_done(struct cmdline *cmdline);
+
+/* The text of --help: usage, the flags of the daemon, then those of services. */
+void cmdline_help(FILE *out);
+
+#endif

@@ -1,0 +1,120 @@
+#include "conf/conf.h"
+
+#include <string.h>
+
+void conf_init(struct conf *conf)
+{
+	*conf = (struct conf){0};
+}
+
+void conf_done(struct conf *conf)
+{
+	for (size_t i = 0; i < conf->n_services; i++)
+		service_conf_free(conf->services[i]);
+	free(conf->services);
+	strv_free(conf->files);
+	conf_init(conf);
+}
+
+struct service_conf *service_conf_new(const char *name)
+{
+	_cleanup_service_conf_ struct service_conf *service = NULL;
+
+	service = calloc(1, sizeof *service);
+	if (!service)
+		return NULL;
+
+	service->name = strdup(name);
+	if (!service->name)
+		return NULL;
+
+	service->nice = NICE_INHERIT;
+	service->v6only = -1;
+	service->socket_uid = (uid_t)-1;
+	service->socket_gid = (gid_t)-1;
+	return take_ptr(service);
+}
+
+/* The table knows which options own memory, so a new one cannot be forgotten. */
+static void free_options(struct service_conf *service)
+{
+	for (const struct conf_option *o = conf_options; o->name; o++) {
+		void *field = conf_option_field(o, service);
+
+		if (o->flags & OPTION_GLOBAL)
+			continue;
+		if (o->type == OPTION_STRING || o->type == OPTION_PATH)
+			free(*(char **)field);
+		else if (o->type == OPTION_LIST)
+			strv_free(*(char ***)field);
+	}
+}
+
+void service_conf_free(struct service_conf *service)
+{
+	if (!service)
+		return;
+
+	free_options(service);
+	free(service->name);
+	free(service->origins);
+	free(service->listen);
+	free(service->path);
+	strv_free(service->argv);
+	strv_free(service->base_env);
+	free(service->groups_list);
+	free(service->condition);
+	free(service);
+}
+
+static bool is_alnum(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
+bool service_name_valid(const char *name)
+{
+	size_t len = strnlen(name, SERVICE_NAME_MAX + 1);
+
+	if (len > SERVICE_NAME_MAX || !is_alnum(name[0]))
+		return false;
+
+	for (size_t i = 0; i < len; i++) {
+		if (!is_alnum(name[i]) && !strchr("_.-", name[i]))
+			return false;
+	}
+	return true;
+}
+
+bool service_conf_given(const struct service_conf *service, const struct conf_option *option)
+{
+	size_t i = conf_option_index(option);
+
+	return service->given[i / 64] >> (i % 64) & 1;
+}
+
+void service_conf_set_given(struct service_conf *service, const struct conf_option *option)
+{
+	size_t i = conf_option_index(option);
+
+	service->given[i / 64] |= UINT64_C(1) << (i % 64);
+}
+
+bool service_conf_mistaken(const struct service_conf *service, const struct conf_option *option)
+{
+	size_t i = conf_option_index(option);
+
+	return service->mistaken[i / 64] >> (i % 64) & 1;
+}
+
+void service_conf_set_mistaken(
+	struct service_conf *service, const struct conf_option *option, bool mistaken)
+{
+	size_t i = conf_option_index(option);
+	uint64_t bit = UINT64_C(1) << (i % 64);
+
+	if (mistaken)
+		service->mistaken[i / 64] |= bit;
+	else
+		service->mistaken[i / 64] &= ~bit;
+}

@@ -1,0 +1,186 @@
+/*
+ * conf: the configuration, complete and immutable (invariant I7).
+ *
+ * Made by the loader from files or from a command line, carried to the master
+ * in a memfd (conf/image), and never changed there.  Runtime objects point
+ * here, never the other way round.
+ *
+ * Layer: conf.
+ */
+#ifndef HATCHD_CONF_CONF_H
+#define HATCHD_CONF_CONF_H
+
+#include "base/addr.h"
+#include "base/strv.h"
+#include "conf/diag.h"
+#include "conf/options.h"
+
+#include <sys/types.h>
+
+/* A count without a limit. */
+#define COUNT_UNLIMITED UINT32_MAX
+
+/* Most options that the table may have; bits of service_conf.given. */
+#define CONF_OPTIONS_MAX 128
+
+/* Most addresses, after ranges are expanded, of one service. */
+#define CONF_LISTEN_MAX 65536
+
+/* Most sockets that one child can be given (pass_as = listen_fds). */
+#define CONF_LISTEN_FDS_MAX 253
+
+/* Most entries of a prepared environment, and most bytes in it. */
+#define CONF_ENV_MAX       256
+#define CONF_ENV_BYTES_MAX 65536
+
+enum pass_as {
+	PASS_STDIO,      /* the socket is the child's descriptors 0 and 1 */
+	PASS_LISTEN_FDS, /* all sockets of the service from descriptor 3, sd_listen_fds(3) */
+};
+
+enum stop_policy {
+	STOP_LEAVE,     /* children live on when hatchd stops */
+	STOP_TERMINATE, /* they get SIGTERM */
+};
+
+enum stderr_kind {
+	STDERR_LOG,    /* the journal's stream of the service, or hatchd's own standard error */
+	STDERR_SOCKET, /* the connection: classic inetd */
+	STDERR_NULL,
+	STDERR_FILE, /* appended to, opened by the child as the service's user */
+};
+
+/* Additional names for the facts about a connection in the environment. */
+enum env_dialect {
+	ENV_SOCAT = 1 << 0,
+	ENV_NCAT = 1 << 1,
+	ENV_CGI = 1 << 2,
+};
+
+#define RLIMIT_CONF_INFINITY UINT64_MAX
+
+struct rlimit_conf {
+	bool given;
+	uint64_t soft; /* RLIMIT_CONF_INFINITY: unlimited */
+	uint64_t hard;
+};
+
+/* Field i of service_conf.rlimit is resource i of setrlimit(2). */
+#define RLIMIT_CONF_MAX 16
+
+struct listen_conf {
+	struct addr addr;
+	struct origin origin; /* of the value it was written in */
+};
+
+struct service_conf {
+	char *name;
+	struct origin origin; /* of the name */
+
+	/* Options, as the table has them; their meaning is in hatchd.conf(5). */
+	char **listen_text; /* `listen`: as written */
+	char **exec;
+	char *shell;
+	char *argv0;
+	bool disable;
+	bool wait;
+	int pass_as;     /* enum pass_as */
+	char *stderr_to; /* `stderr`: log, socket, null or a path */
+	int stop;        /* enum stop_policy */
+
+	char *user;
+	char *group;
+	bool groups; /* supplementary groups of the user */
+	char *directory;
+	char *chroot;
+	uint32_t umask;
+	int32_t nice; /* NICE_INHERIT when not given */
+	struct rlimit_conf rlimit[RLIMIT_CONF_MAX];
+	char **env;
+	char **pass_env;
+	uint32_t env_dialect; /* enum env_dialect */
+
+	uint32_t instances;
+	uint32_t per_source;    /* COUNT_UNLIMITED: no limit; resolved to half of instances */
+	uint64_t start_timeout; /* usec */
+
+	uint32_t backlog;
+	bool reuse_port;
+	char *bind_to_device;
+	bool free_bind;
+	bool keepalive;
+	bool nodelay;
+	uint64_t send_buffer;    /* bytes; 0: the kernel's choice */
+	uint64_t receive_buffer; /* the same */
+	int8_t v6only;           /* -1: as the address says */
+	char *socket_user;
+	char *socket_group;
+	uint32_t socket_mode;
+
+	/* Which options were given here or in `defaults`, by table index, and where. */
+	uint64_t given[CONF_OPTIONS_MAX / 64];
+	struct origin
+		*origins; /* conf_options_count() of them; loader only, NULL in the master */
+
+	/* Loader only: which of them have a value that could not be understood, and
+	 * whether some could not even be told by their names. */
+	uint64_t mistaken[CONF_OPTIONS_MAX / 64];
+	bool unknown;
+
+	/* What the loader made of them. */
+	struct listen_conf *listen;
+	size_t n_listen;
+	char *path; /* absolute path of the program */
+	char **argv;
+	char **base_env; /* NAME=VALUE: everything that does not depend on the connection */
+	int stderr_kind; /* enum stderr_kind */
+	bool change_identity; /* become uid, gid and groups_list; false: stay who the master is
+	                       */
+	uid_t uid;
+	gid_t gid;
+	gid_t *groups_list;
+	size_t n_groups;
+	uid_t socket_uid; /* (uid_t)-1: leave as is */
+	gid_t socket_gid; /* (gid_t)-1: leave as is */
+	char *condition;  /* why it cannot be served now ("no user 'ftp'"); NULL: it can */
+};
+
+#define NICE_INHERIT INT32_MIN
+
+struct conf {
+	char **files; /* every file read, in order; origins borrow from here in the master */
+	struct service_conf **services;
+	size_t n_services;
+
+	int program_error; /* loader only: errno of a program that cannot be run; 0: none */
+	uint32_t total_instances; /* 0: computed at start from what the machine allows */
+};
+
+void conf_init(struct conf *conf);
+void conf_done(struct conf *conf);
+
+/* A service without a value for any option; NULL without memory. */
+struct service_conf *service_conf_new(const char *name);
+void service_conf_free(struct service_conf *service);
+
+/* [A-Za-z0-9][A-Za-z0-9_.-]{0,63} */
+#define SERVICE_NAME_MAX 64
+bool service_name_valid(const char *name);
+
+/* Whether the option was written down, here or in `defaults`. */
+bool service_conf_given(const struct service_conf *service, const struct conf_option *option);
+void service_conf_set_given(struct service_conf *service, const struct conf_option *option);
+
+/* Whether the field says nothing because what was written is wrong, and told. */
+bool service_conf_mistaken(
+	const struct service_conf *service, const struct conf_option *option);
+void service_conf_set_mistaken(
+	struct service_conf *service, const struct conf_option *option, bool mistaken);
+
+static inline void own_service_conf(struct service_conf **service)
+{
+	service_conf_free(*service);
+}
+#define _cleanup_service_conf_ _cleanup_(own_service_conf)
+
+#endif

@@ -1,0 +1,100 @@
+#include "conf/format.h"
+
+#include "base/clock.h"
+#include "base/text.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <string.h>
+
+static const char *format_limit(unsigned flags, uint64_t value, char buf[TEXT_NUMBER_MAX])
+{
+	if (value == RLIMIT_CONF_INFINITY)
+		return memcpy(buf, "unlimited", sizeof "unlimited");
+	if (flags & OPTION_BYTES)
+		return text_format_size(value, buf);
+	if (flags & OPTION_USECS)
+		return text_format_duration(value, buf);
+	/* More seconds than fit in microseconds stay a bare number. */
+	if (flags & OPTION_SECONDS && value <= UINT64_MAX / USEC_PER_SEC)
+		return text_format_duration(value * USEC_PER_SEC, buf);
+	snprintf(buf, TEXT_NUMBER_MAX, "%" PRIu64, value);
+	return buf;
+}
+
+static int add_rlimit(unsigned flags, const struct rlimit_conf *limit, char ***values)
+{
+	char soft[TEXT_NUMBER_MAX], hard[TEXT_NUMBER_MAX];
+
+	format_limit(flags, limit->soft, soft);
+	if (limit->soft == limit->hard)
+		return strv_add(values, soft);
+	return strv_addf(values, "%s:%s", soft, format_limit(flags, limit->hard, hard));
+}
+
+static int add_set(const char *const *words, uint32_t set, char ***values)
+{
+	for (size_t i = 0; words[i]; i++) {
+		int r = set >> i & 1 ? strv_add(values, words[i]) : 0;
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int add_count(uint32_t count, char ***values)
+{
+	if (count == COUNT_UNLIMITED)
+		return strv_add(values, "unlimited");
+	return strv_addf(values, "%" PRIu32, count);
+}
+
+static int add_values(const struct conf_option *option, const void *field, char ***values)
+{
+	char buf[TEXT_NUMBER_MAX];
+
+	switch (option->type) {
+	case OPTION_BOOL:
+		return strv_add(values, *(const bool *)field ? "yes" : "no");
+	case OPTION_TRISTATE:
+		return strv_add(values, *(const int8_t *)field ? "yes" : "no");
+	case OPTION_U32:
+		return strv_addf(values, "%" PRIu32, *(const uint32_t *)field);
+	case OPTION_COUNT:
+		return add_count(*(const uint32_t *)field, values);
+	case OPTION_I32:
+		return strv_addf(values, "%" PRId32, *(const int32_t *)field);
+	case OPTION_MODE:
+		return strv_addf(values, "0%03" PRIo32, *(const uint32_t *)field);
+	case OPTION_SIZE:
+		return strv_add(values, text_format_size(*(const uint64_t *)field, buf));
+	case OPTION_DURATION:
+		return strv_add(values, text_format_duration(*(const uint64_t *)field, buf));
+	case OPTION_ENUM:
+		return strv_add(values, option->words[*(const int *)field]);
+	case OPTION_SET:
+		return add_set(option->words, *(const uint32_t *)field, values);
+	case OPTION_RLIMIT:
+		return add_rlimit(option->flags, field, values);
+	case OPTION_STRING:
+	case OPTION_PATH:
+		return strv_add(values, *(char *const *)field);
+	case OPTION_LIST:
+		return strv_extend(values, *(char **const *)field);
+	}
+	assert(false); /* no such type */
+	return 0;
+}
+
+int format_option(const struct conf_option *option, const void *base, char ***ret)
+{
+	_cleanup_strv_ char **values = NULL;
+	int r;
+
+	r = add_values(option, conf_option_field(option, base), &values);
+	if (r < 0)
+		return r;
+	*ret = take_ptr(values);
+	return 0;
+}

@@ -1,0 +1,441 @@
+/*
+ * image-read: an image back to a configuration, as if an enemy had written it.
+ *
+ * What a field may hold is checked where it is read; what must hold between
+ * fields, so that the master can rely on it, in check_service().
+ */
+#include "conf/image.h"
+
+#include "base/wire.h"
+#include "conf/image-internal.h"
+#include "conf/textmap.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+struct image_reader {
+	struct wire_reader wire;
+	char **files;
+	size_t n_files;
+	struct textmap names; /* services so far */
+};
+
+static void damaged(struct wire_reader *wire)
+{
+	if (!wire->error)
+		wire->error = -EBADMSG;
+}
+
+static void require(struct wire_reader *wire, bool holds)
+{
+	if (!holds)
+		damaged(wire);
+}
+
+static bool get_bool(struct wire_reader *wire)
+{
+	uint8_t value = wire_get_u8(wire);
+
+	require(wire, value <= 1);
+	return value == 1;
+}
+
+/* Holds for what is not given as well: fallbacks lie within the ranges of the
+ * table (tests/unit/test-options). */
+static bool in_range(const struct conf_option *option, uint64_t value)
+{
+	if (option->min == 0 && option->max == 0)
+		return true;
+	return value >= (uint64_t)option->min && value <= (uint64_t)option->max;
+}
+
+static uint32_t get_u32(struct wire_reader *wire, const struct conf_option *option)
+{
+	uint32_t value = wire_get_u32(wire);
+
+	require(wire, in_range(option, value));
+	return value;
+}
+
+static uint32_t get_count(struct wire_reader *wire, const struct conf_option *option)
+{
+	uint32_t value = wire_get_u32(wire);
+
+	/* 0: not given. */
+	require(wire, in_range(option, value) || value == COUNT_UNLIMITED ||
+			      (value == 0 && option->flags & OPTION_GLOBAL));
+	return value;
+}
+
+static int32_t get_i32(struct wire_reader *wire, const struct conf_option *option)
+{
+	int32_t value = (int32_t)wire_get_u32(wire);
+
+	require(wire, value == NICE_INHERIT || (value >= option->min && value <= option->max));
+	return value;
+}
+
+static uint64_t get_u64(struct wire_reader *wire, const struct conf_option *option)
+{
+	uint64_t value = wire_get_u64(wire);
+
+	require(wire, in_range(option, value));
+	return value;
+}
+
+static int8_t get_tristate(struct wire_reader *wire)
+{
+	uint8_t value = wire_get_u8(wire);
+
+	require(wire, value <= 2);
+	return (int8_t)(value - 1);
+}
+
+static uint32_t count_words(const struct conf_option *option)
+{
+	uint32_t n = 0;
+
+	while (option->words[n])
+		n++;
+	return n;
+}
+
+static int get_word(struct wire_reader *wire, const struct conf_option *option)
+{
+	uint32_t value = wire_get_u32(wire);
+
+	require(wire, value < count_words(option));
+	return wire->error ? 0 : (int)value;
+}
+
+static uint32_t get_set(struct wire_reader *wire, const struct conf_option *option)
+{
+	uint32_t value = wire_get_u32(wire);
+
+	require(wire, value >> count_words(option) == 0);
+	return value;
+}
+
+static void get_rlimit(struct wire_reader *wire, struct rlimit_conf *limit)
+{
+	limit->given = get_bool(wire);
+	if (!limit->given)
+		return;
+	limit->soft = wire_get_u64(wire);
+	limit->hard = wire_get_u64(wire);
+	require(wire, limit->soft <= limit->hard);
+}
+
+static char *get_path(struct wire_reader *wire)
+{
+	char *path = wire_get_string(wire);
+
+	require(wire, !path || path[0] == '/');
+	return path;
+}
+
+static void get_option(struct wire_reader *wire, const struct conf_option *option, void *field)
+{
+	switch (option->type) {
+	case OPTION_BOOL:
+		*(bool *)field = get_bool(wire);
+		return;
+	case OPTION_TRISTATE:
+		*(int8_t *)field = get_tristate(wire);
+		return;
+	case OPTION_U32:
+	case OPTION_MODE:
+		*(uint32_t *)field = get_u32(wire, option);
+		return;
+	case OPTION_COUNT:
+		*(uint32_t *)field = get_count(wire, option);
+		return;
+	case OPTION_SET:
+		*(uint32_t *)field = get_set(wire, option);
+		return;
+	case OPTION_I32:
+		*(int32_t *)field = get_i32(wire, option);
+		return;
+	case OPTION_ENUM:
+		*(int *)field = get_word(wire, option);
+		return;
+	case OPTION_SIZE:
+	case OPTION_DURATION:
+		*(uint64_t *)field = get_u64(wire, option);
+		return;
+	case OPTION_RLIMIT:
+		get_rlimit(wire, field);
+		return;
+	case OPTION_STRING:
+		*(char **)field = wire_get_string(wire);
+		return;
+	case OPTION_PATH:
+		*(char **)field = get_path(wire);
+		return;
+	case OPTION_LIST:
+		*(char ***)field = wire_get_strv(wire);
+		return;
+	}
+}
+
+static void get_options(struct wire_reader *wire, void *base, bool global)
+{
+	for (const struct conf_option *o = conf_options; o->name; o++) {
+		if (!(o->flags & OPTION_GLOBAL) == !global)
+			get_option(wire, o, conf_option_field(o, base));
+	}
+}
+
+static void get_origin(struct image_reader *r, struct origin *origin)
+{
+	uint32_t file = wire_get_u32(&r->wire);
+
+	require(&r->wire, file == IMAGE_NO_FILE || file < r->n_files);
+	origin->file = r->wire.error || file == IMAGE_NO_FILE ? NULL : r->files[file];
+	origin->line = wire_get_u32(&r->wire);
+	origin->column = wire_get_u32(&r->wire);
+	origin->width = wire_get_u32(&r->wire);
+}
+
+/* Reading the text anew proves kind, family, length and names at once. */
+static void get_addr(struct wire_reader *wire, struct addr *addr)
+{
+	_cleanup_free_ char *text = wire_get_string(wire);
+	struct addr_spec spec;
+	const char *why;
+
+	if (!text || addr_parse(text, &spec, &why) < 0 || spec.host[0] || spec.service[0] ||
+		spec.port_first != spec.port_last) {
+		damaged(wire);
+		return;
+	}
+	*addr = spec.addr;
+}
+
+static void get_listen(struct image_reader *r, struct service_conf *service)
+{
+	const size_t min_bytes = 5 * sizeof(uint32_t); /* length of the text, origin */
+	uint32_t n = wire_get_count(&r->wire, min_bytes);
+
+	require(&r->wire, n > 0 && n <= CONF_LISTEN_MAX);
+	if (r->wire.error)
+		return;
+	service->listen = calloc(n, sizeof *service->listen);
+	if (!service->listen) {
+		r->wire.error = -ENOMEM;
+		return;
+	}
+	service->n_listen = n;
+	for (uint32_t i = 0; i < n && !r->wire.error; i++) {
+		get_addr(&r->wire, &service->listen[i].addr);
+		get_origin(r, &service->listen[i].origin);
+	}
+}
+
+static void get_identity(struct wire_reader *wire, struct service_conf *service)
+{
+	uint32_t n;
+
+	service->change_identity = get_bool(wire);
+	service->uid = wire_get_u32(wire);
+	service->gid = wire_get_u32(wire);
+	n = wire_get_count(wire, sizeof(uint32_t));
+	require(wire, n <= IMAGE_GROUPS_MAX);
+	if (n > 0 && !wire->error) {
+		service->groups_list = calloc(n, sizeof *service->groups_list);
+		if (!service->groups_list)
+			wire->error = -ENOMEM;
+		else
+			service->n_groups = n;
+	}
+	for (size_t i = 0; i < service->n_groups; i++)
+		service->groups_list[i] = wire_get_u32(wire);
+	service->socket_uid = wire_get_u32(wire);
+	service->socket_gid = wire_get_u32(wire);
+}
+
+/*
+ * Between fields.
+ */
+
+static bool env_holds(char *const *env)
+{
+	size_t n = strv_length(env), bytes = 0;
+
+	if (n > CONF_ENV_MAX)
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		const char *equal = strchr(env[i], '=');
+
+		if (!equal || equal == env[i])
+			return false;
+		bytes += strlen(env[i]) + 1;
+	}
+	return bytes <= CONF_ENV_BYTES_MAX;
+}
+
+static bool addresses_hold(const struct service_conf *service)
+{
+	for (size_t i = 0; i < service->n_listen; i++) {
+		if (addr_is_datagram(&service->listen[i].addr) && !service->wait)
+			return false;
+	}
+	return service->pass_as != PASS_LISTEN_FDS || service->wait;
+}
+
+/* What a service needs before it may be served. */
+static bool is_ready(const struct service_conf *service)
+{
+	const uint32_t none = UINT32_MAX;
+
+	if (service->disable || service->condition)
+		return true;
+	return service->path && strv_length(service->argv) > 0 && service->base_env &&
+	       service->directory &&
+	       (!service->change_identity || (service->uid != none && service->gid != none));
+}
+
+static bool check_service(const struct service_conf *service)
+{
+	if (service->stderr_kind == STDERR_FILE &&
+		(!service->stderr_to || service->stderr_to[0] != '/'))
+		return false;
+	if (service->bind_to_device && strlen(service->bind_to_device) >= IF_NAMESIZE)
+		return false;
+	return is_ready(service) && addresses_hold(service) && env_holds(service->base_env);
+}
+
+static void get_fields(struct image_reader *r, struct service_conf *service)
+{
+	struct wire_reader *wire = &r->wire;
+	uint32_t kind;
+
+	get_origin(r, &service->origin);
+	for (size_t i = 0; i < ARRAY_SIZE(service->given); i++)
+		service->given[i] = wire_get_u64(wire);
+	get_options(wire, service, false);
+
+	get_listen(r, service);
+	service->path = get_path(wire);
+	service->argv = wire_get_strv(wire);
+	service->base_env = wire_get_strv(wire);
+	kind = wire_get_u32(wire);
+	require(wire, kind <= STDERR_FILE);
+	service->stderr_kind = wire->error ? STDERR_LOG : (int)kind;
+	get_identity(wire, service);
+	service->condition = wire_get_string(wire);
+}
+
+static int get_service(struct image_reader *r, struct service_conf **ret)
+{
+	_cleanup_free_ char *name = wire_get_string(&r->wire);
+	_cleanup_service_conf_ struct service_conf *service = NULL;
+	int error;
+
+	if (r->wire.error)
+		return r->wire.error;
+	if (!name || !service_name_valid(name))
+		return -EBADMSG;
+	error = textmap_add(&r->names, name, "");
+	if (error < 0)
+		return error == -EEXIST ? -EBADMSG : error;
+
+	service = service_conf_new(name);
+	if (!service)
+		return -ENOMEM;
+	get_fields(r, service);
+	if (r->wire.error)
+		return r->wire.error;
+	if (!check_service(service))
+		return -EBADMSG;
+	*ret = take_ptr(service);
+	return 0;
+}
+
+static int get_services(struct image_reader *r, struct conf *conf)
+{
+	const size_t min_bytes = 128; /* less than any service has */
+	uint32_t n = wire_get_count(&r->wire, min_bytes);
+	int error;
+
+	if (r->wire.error)
+		return r->wire.error;
+	conf->services = calloc((size_t)n + 1, sizeof(struct service_conf *));
+	if (!conf->services)
+		return -ENOMEM;
+
+	for (uint32_t i = 0; i < n; i++) {
+		error = get_service(r, &conf->services[i]);
+		if (error < 0)
+			return error;
+		conf->n_services++;
+	}
+	return 0;
+}
+
+static int get_conf(struct image_reader *r, struct conf *conf)
+{
+	char magic[IMAGE_MAGIC_LEN];
+	int error;
+
+	wire_get_blob(&r->wire, magic, sizeof magic);
+	if (r->wire.error || memcmp(magic, IMAGE_MAGIC, sizeof magic) != 0)
+		return -EBADMSG;
+	if (wire_get_u32(&r->wire) != IMAGE_VERSION)
+		return -EBADMSG;
+	if (wire_get_u32(&r->wire) != conf_options_count())
+		return -EBADMSG;
+
+	conf->files = wire_get_strv(&r->wire);
+	r->files = conf->files;
+	r->n_files = strv_length(conf->files);
+	get_options(&r->wire, conf, true);
+	error = get_services(r, conf);
+	if (error < 0)
+		return error;
+	return wire_reader_complete(&r->wire) ? 0 : -EBADMSG;
+}
+
+int image_decode(const void *data, size_t len, struct conf *conf)
+{
+	struct image_reader r = {0};
+	int error;
+
+	conf_init(conf);
+	wire_reader_init(&r.wire, data, len);
+	textmap_init(&r.names);
+	error = get_conf(&r, conf);
+	textmap_done(&r.names);
+	if (error < 0)
+		conf_done(conf);
+	return error;
+}
+
+int image_read(int memfd, struct conf *conf)
+{
+	struct stat st;
+	void *data;
+	int seals, r;
+
+	conf_init(conf);
+	seals = fcntl(memfd, F_GET_SEALS);
+	if (seals < 0)
+		return -errno;
+	if ((seals & IMAGE_SEALS) != IMAGE_SEALS)
+		return -EPERM;
+	if (fstat(memfd, &st) < 0)
+		return -errno;
+	if (st.st_size == 0)
+		return -EBADMSG;
+	if ((uint64_t)st.st_size > IMAGE_BYTES_MAX)
+		return -EFBIG;
+
+	data = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, memfd, 0);
+	if (data == MAP_FAILED)
+		return -errno;
+	r = image_decode(data, (size_t)st.st_size, conf);
+	munmap(data, (size_t)st.st_size);
+	return r;
+}

@@ -1,0 +1,249 @@
+#include "conf/load.h"
+
+#include "conf/build.h"
+#include "conf/image.h"
+#include "conf/parse.h"
+#include "conf/print.h"
+
+#include <string.h>
+
+struct load {
+	const struct cmdline *cmdline;
+	FILE *out, *err;
+	struct raw_conf parsed; /* of files */
+	struct source *sources;
+	struct diag_list diags;
+	struct conf conf;
+};
+
+static bool wants_colour(FILE *err)
+{
+	int fd = fileno(err);
+	const char *term = getenv("TERM"), *no_colour = getenv("NO_COLOR");
+
+	if (no_colour && no_colour[0] != '\0')
+		return false;
+	return fd >= 0 && isatty(fd) && term && strcmp(term, "dumb") != 0;
+}
+
+static const char *subject(const struct load *load)
+{
+	return load->cmdline->adhoc ? COMMAND_LINE : load->cmdline->file;
+}
+
+static int build(struct load *load, const struct raw_conf *raw)
+{
+	_cleanup_free_ char *cwd = getcwd(NULL, 0);
+	const struct build_context context = {
+		.uid = geteuid(),
+		.gid = getegid(),
+		.environ = environ,
+		.cwd = cwd && cwd[0] == '/' ? cwd : "/",
+		.adhoc = load->cmdline->adhoc,
+		.thorough = load->cmdline->mode == CMDLINE_CHECK,
+	};
+
+	return conf_build(raw, load->sources, &context, &load->conf, &load->diags);
+}
+
+/* An empty configuration is valid: packages install one. */
+static void warn_if_empty(struct load *load, const struct raw_conf *raw)
+{
+	const struct origin whole = {.file = subject(load), .width = 1};
+
+	for (size_t i = 0; i < raw->n_sections; i++) {
+		if (raw->sections[i].kind == RAW_SERVICE)
+			return;
+	}
+	if (load->diags.n_by_severity[DIAG_ERROR] == 0)
+		diag_warning(&load->diags, &whole, "no services: there is nothing to serve");
+}
+
+/* What everybody sees first who types the name of the program alone. */
+static void tell_first_steps(struct load *load)
+{
+	fputs("hatchd: there is no configuration yet; a service without one:\n"
+	      "	hatchd -l 7777 -- tr a-z A-Z\n"
+	      "Try 'hatchd --help', or see hatchd.conf(5).\n",
+		load->err);
+}
+
+/* LOAD_UNKNOWN when there is nothing to judge. */
+static int read_and_build(struct load *load)
+{
+	const struct raw_conf *raw = &load->cmdline->raw;
+	int r = 0;
+
+	if (!load->cmdline->adhoc) {
+		r = parse_files(
+			load->cmdline->file, &load->parsed, &load->sources, &load->diags);
+		raw = &load->parsed;
+	}
+	if (r == 0)
+		r = build(load, raw);
+	if (r == 0)
+		warn_if_empty(load, raw);
+	diag_print(&load->diags, load->sources, wants_colour(load->err), load->err);
+	if (r == -ENOENT && !load->cmdline->file_given)
+		tell_first_steps(load);
+	if (r == -ENOMEM)
+		fprintf(load->err, "hatchd: unable to load %s: out of memory\n", subject(load));
+	return r < 0 ? LOAD_UNKNOWN : LOAD_OK;
+}
+
+static size_t count_refused(const struct load *load, bool *ret_main)
+{
+	size_t n = 0;
+
+	*ret_main = false;
+	for (const struct source *s = load->sources; s; s = s->next) {
+		n += s->refused;
+		*ret_main = *ret_main || (s->main && s->refused);
+	}
+	return n;
+}
+
+/* Whether what is left may be served (invariant I7). */
+static int decide(const struct load *load)
+{
+	const size_t mistakes = load->diags.n_by_severity[DIAG_ERROR];
+	bool main_refused;
+	size_t refused = count_refused(load, &main_refused);
+
+	if (mistakes == 0)
+		return LOAD_OK;
+	if (main_refused || refused == 0 || load->cmdline->strict)
+		return LOAD_MISTAKES;
+
+	fprintf(load->err,
+		"hatchd: left out because of mistakes: %zu file%s; the others are served\n",
+		refused, refused == 1 ? "" : "s");
+	return LOAD_OK;
+}
+
+static int once_status(const struct load *load)
+{
+	switch (load->conf.program_error) {
+	case 0:
+		return LOAD_ONCE_FAILED;
+	case ENOENT:
+		return LOAD_ONCE_NOT_FOUND;
+	default:
+		return LOAD_ONCE_CANNOT_RUN;
+	}
+}
+
+static int serve(struct load *load)
+{
+	int status = decide(load), r;
+
+	if (status != LOAD_OK && load->cmdline->once)
+		return once_status(load);
+	if (status != LOAD_OK || load->cmdline->image_fd < 0)
+		return status;
+
+	r = image_write(&load->conf, load->cmdline->image_fd);
+	if (r < 0) {
+		fprintf(load->err,
+			"hatchd: unable to write the configuration for the master: %s\n",
+			strerror(-r));
+		return LOAD_UNKNOWN;
+	}
+	return LOAD_OK;
+}
+
+/* Files that have a mistake or a condition; those of diagnostics that did not
+ * fit are not among them. */
+static size_t count_files(const struct diag_list *diags)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < diags->n; i++) {
+		const struct diag *d = &diags->items[i];
+		bool seen = d->severity > DIAG_CONDITION || !d->origin.file;
+
+		for (size_t j = 0; j < i && !seen; j++) {
+			const struct diag *e = &diags->items[j];
+
+			seen = e->severity <= DIAG_CONDITION && e->origin.file &&
+			       strcmp(e->origin.file, d->origin.file) == 0;
+		}
+		n += !seen;
+	}
+	return n;
+}
+
+static const char *plural(size_t n)
+{
+	return n == 1 ? "" : "s";
+}
+
+static int check(struct load *load)
+{
+	const size_t *by = load->diags.n_by_severity;
+	size_t mistakes = by[DIAG_ERROR], conditions = by[DIAG_CONDITION];
+	size_t n = load->conf.n_services, files = count_files(&load->diags);
+
+	if (mistakes == 0 && conditions == 0) {
+		fprintf(load->out, "%s: %zu service%s, no mistakes\n", subject(load), n,
+			plural(n));
+		return LOAD_OK;
+	}
+	if (mistakes > 0)
+		fprintf(load->out, "%zu mistake%s", mistakes, plural(mistakes));
+	if (conditions > 0)
+		fprintf(load->out, "%s%zu condition%s", mistakes ? ", " : "", conditions,
+			plural(conditions));
+	if (load->cmdline->adhoc)
+		fputc('\n', load->out);
+	else
+		fprintf(load->out, " in %zu file%s\n", files, plural(files));
+	return LOAD_MISTAKES;
+}
+
+static int print(struct load *load)
+{
+	int r = print_conf(&load->conf, load->out);
+
+	if (r == 0 && fflush(load->out) != 0)
+		r = -errno;
+	if (r < 0) {
+		fprintf(load->err, "hatchd: unable to print the configuration: %s\n",
+			strerror(-r));
+		return LOAD_UNKNOWN;
+	}
+	return load->diags.n_by_severity[DIAG_ERROR] > 0 ? LOAD_MISTAKES : LOAD_OK;
+}
+
+static int run(struct load *load)
+{
+	int status = read_and_build(load);
+
+	if (status != LOAD_OK)
+		return status;
+
+	switch (load->cmdline->mode) {
+	case CMDLINE_CHECK:
+		return check(load);
+	case CMDLINE_PRINT_CONFIG:
+		return print(load);
+	default:
+		return serve(load);
+	}
+}
+
+int load_run(const struct cmdline *cmdline, FILE *out, FILE *err)
+{
+	struct load load = {.cmdline = cmdline, .out = out, .err = err};
+	int status;
+
+	raw_conf_init(&load.parsed);
+	diag_list_init(&load.diags);
+	conf_init(&load.conf);
+	status = run(&load);
+	conf_done(&load.conf);
+	diag_list_done(&load.diags);
+	raw_conf_done(&load.parsed);
+	source_list_free(load.sources);
+	return status;
+}

@@ -1,0 +1,28 @@
+/*
+ * load: everything the loader does, from a command line to an exit status.
+ *
+ * Layer: conf.
+ */
+#ifndef HATCHD_CONF_LOAD_H
+#define HATCHD_CONF_LOAD_H
+
+#include "conf/cmdline.h"
+
+/* Exit statuses of the loader, which --check and --print-config pass on. */
+#define LOAD_OK       0
+#define LOAD_MISTAKES 1 /* mistakes (for --check: conditions as well) */
+#define LOAD_UNKNOWN  2 /* usage, unreadable main file */
+
+/* --once, as env(1) and timeout(1) report it. */
+#define LOAD_ONCE_FAILED     125 /* a mistake in the command line */
+#define LOAD_ONCE_CANNOT_RUN 126 /* the program is there, but may not be executed */
+#define LOAD_ONCE_NOT_FOUND  127
+
+/*
+ * Load as `cmdline` says, diagnostics to `err`, results (--print-config, the
+ * summary of --check) to `out`, the image to cmdline->image_fd if that is not
+ * negative.  Returns the exit status.
+ */
+int load_run(const struct cmdline *cmdline, FILE *out, FILE *err);
+
+#endif

@@ -1,0 +1,228 @@
+#include "conf/merge.h"
+
+#include "conf/convert.h"
+#include "conf/environ.h"
+
+#include <string.h>
+
+const struct origin *service_conf_origin(const struct service_conf *service, const char *option)
+{
+	const struct conf_option *o = conf_option_find(option);
+
+	if (!o || !service->origins || !service_conf_given(service, o))
+		return &service->origin;
+	return &service->origins[conf_option_index(o)];
+}
+
+const char *merge_label(const struct conf_option *option, const struct origin *origin,
+	char buf[OPTION_FLAG_MAX + 2])
+{
+	if (origin->line > 0)
+		return option->name;
+
+	memcpy(buf, "--", 2);
+	conf_option_flag(option, buf + 2);
+	return buf;
+}
+
+/* Judge what the type of the option alone cannot: each element of a list.
+ * True if all are right. */
+static bool check_elements(const struct raw_assign *assign, struct report *report)
+{
+	const char *name = assign->option->name, *why;
+	char label[OPTION_FLAG_MAX + 2];
+	bool right = true;
+
+	for (size_t i = 0; i < assign->n_values; i++) {
+		const struct raw_value *value = &assign->values[i];
+
+		why = NULL;
+		if (strcmp(name, "env") == 0)
+			why = environ_check_assignment(value->text);
+		else if (strcmp(name, "pass_env") == 0)
+			why = environ_check_name(value->text);
+		if (why)
+			report_mistake(report, &value->origin, "%s: %s",
+				merge_label(assign->option, &value->origin, label), why);
+		right = right && !why;
+	}
+	return right;
+}
+
+/* 0, -EINVAL after a mistake, or -ENOMEM. */
+static int merge_assign(const struct raw_assign *assign, void *base, struct report *report)
+{
+	const struct origin *origin = &assign->origin;
+	char label[OPTION_FLAG_MAX + 2];
+	struct convert_fault fault;
+	int r;
+
+	if (assign->mistaken)
+		return -EINVAL;
+	r = convert_assign(assign, base, &fault);
+	if (r == -ENOMEM)
+		return r;
+	if (r == 0)
+		return check_elements(assign, report) ? 0 : -EINVAL;
+	if (fault.value < assign->n_values)
+		origin = &assign->values[fault.value].origin;
+	report_mistake(report, origin, "%s: %s", merge_label(assign->option, origin, label),
+		fault.why);
+	return -EINVAL;
+}
+
+/* Of a single value, since that is what later checks will speak of. */
+static struct origin assign_origin(const struct raw_assign *assign)
+{
+	return assign->n_values == 1 ? assign->values[0].origin : assign->origin;
+}
+
+static int merge_section(
+	const struct raw_section *section, struct report *report, struct service_conf *service)
+{
+	service->unknown |= section->unknown;
+	for (size_t i = 0; i < section->n_assigns; i++) {
+		const struct raw_assign *assign = &section->assigns[i];
+		const struct conf_option *option = assign->option;
+		int r = merge_assign(assign, service, report);
+
+		if (r == -ENOMEM)
+			return r;
+		/* What is added to a mistake leaves it one. */
+		service_conf_set_mistaken(service, option,
+			r < 0 || (assign->append && service_conf_mistaken(service, option)));
+		service_conf_set_given(service, option);
+		service->origins[conf_option_index(option)] = assign_origin(assign);
+	}
+	return 0;
+}
+
+static struct service_conf *new_service(const char *name)
+{
+	_cleanup_service_conf_ struct service_conf *service = service_conf_new(name);
+
+	if (!service)
+		return NULL;
+	service->origins = calloc(conf_options_count(), sizeof *service->origins);
+	if (!service->origins)
+		return NULL;
+	return take_ptr(service);
+}
+
+static size_t field_size(enum option_type type)
+{
+	switch (type) {
+	case OPTION_BOOL:
+		return sizeof(bool);
+	case OPTION_TRISTATE:
+		return sizeof(int8_t);
+	case OPTION_U32:
+	case OPTION_COUNT:
+	case OPTION_I32:
+	case OPTION_MODE:
+	case OPTION_SET:
+		return sizeof(uint32_t);
+	case OPTION_ENUM:
+		return sizeof(int);
+	case OPTION_SIZE:
+	case OPTION_DURATION:
+		return sizeof(uint64_t);
+	case OPTION_RLIMIT:
+		return sizeof(struct rlimit_conf);
+	case OPTION_STRING:
+	case OPTION_PATH:
+	case OPTION_LIST:
+		break;
+	}
+	return 0; /* owns memory */
+}
+
+static int copy_option(const struct conf_option *option, const struct service_conf *from,
+	struct service_conf *to)
+{
+	const void *source = conf_option_field(option, from);
+	void *target = conf_option_field(option, to);
+	size_t size = field_size(option->type);
+	const char *text;
+
+	if (size > 0) {
+		memcpy(target, source, size);
+		return 0;
+	}
+	if (option->type == OPTION_LIST)
+		return strv_copy(*(char **const *)source, target);
+
+	text = *(char *const *)source;
+	if (!text)
+		return 0;
+	*(char **)target = strdup(text);
+	return *(char **)target ? 0 : -ENOMEM;
+}
+
+static int copy_options(const struct service_conf *from, struct service_conf *to)
+{
+	int r;
+
+	for (const struct conf_option *o = conf_options; o->name; o++) {
+		if (o->flags & (OPTION_GLOBAL | OPTION_NO_DEFAULTS))
+			continue;
+		r = copy_option(o, from, to);
+		if (r < 0)
+			return r;
+	}
+	memcpy(to->given, from->given, sizeof to->given);
+	memcpy(to->mistaken, from->mistaken, sizeof to->mistaken);
+	to->unknown = from->unknown;
+	memcpy(to->origins, from->origins, conf_options_count() * sizeof *to->origins);
+	return 0;
+}
+
+int merge_defaults(
+	const struct raw_section *defaults, struct report *report, struct service_conf **ret)
+{
+	_cleanup_service_conf_ struct service_conf *service = new_service("defaults");
+	int r;
+
+	if (!service)
+		return -ENOMEM;
+
+	r = convert_fallbacks(service);
+	if (r < 0)
+		return r;
+	if (defaults) {
+		r = merge_section(defaults, report, service);
+		if (r < 0)
+			return r;
+	}
+	*ret = take_ptr(service);
+	return 0;
+}
+
+int merge_service(const struct service_conf *defaults, const struct raw_section *section,
+	struct report *report, struct service_conf **ret)
+{
+	_cleanup_service_conf_ struct service_conf *service = new_service(section->title);
+	int r;
+
+	if (!service)
+		return -ENOMEM;
+
+	service->origin = section->origin;
+	r = copy_options(defaults, service);
+	if (r < 0)
+		return r;
+	r = merge_section(section, report, service);
+	if (r < 0)
+		return r;
+	*ret = take_ptr(service);
+	return 0;
+}
+
+int merge_globals(const struct raw_section *section, struct report *report, struct conf *conf)
+{
+	for (size_t i = 0; i < section->n_assigns; i++) {
+		if (merge_assign(&section->assigns[i], conf, report) == -ENOMEM)
+			return -ENOMEM;
+	}
+	return 0;
+}

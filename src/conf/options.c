@@ -1,0 +1,231 @@
+#include "conf/options.h"
+
+#include "conf/conf.h"
+
+#include <string.h>
+#include <sys/resource.h>
+
+#define SERVICE(field)   offsetof(struct service_conf, field)
+#define GLOBAL(field)    offsetof(struct conf, field)
+#define RLIMIT(resource) offsetof(struct service_conf, rlimit[resource])
+
+static const char *const pass_as_words[] = {"stdio", "listen_fds", NULL};
+static const char *const stop_words[] = {"leave", "terminate", NULL};
+static const char *const dialect_words[] = {"socat", "ncat", "cgi", NULL};
+
+_Static_assert(RLIMIT_NLIMITS <= RLIMIT_CONF_MAX, "a resource without a field");
+
+const struct conf_option conf_options[] = {
+	/* clang-format off */
+	{ .name = "listen", .type = OPTION_LIST, .flags = OPTION_NO_DEFAULTS,
+	  .offset = SERVICE(listen_text), .metavar = "ADDRESS",
+	  .help = "where clients come in: 7777, tcp:127.0.0.1:80, unix:/run/x.sock" },
+	{ .name = "exec", .type = OPTION_LIST, .flags = OPTION_NO_DEFAULTS | OPTION_NO_FLAG,
+	  .offset = SERVICE(exec), .metavar = "PROGRAM",
+	  .help = "program and its arguments" },
+	{ .name = "shell", .type = OPTION_STRING, .flags = OPTION_NO_DEFAULTS,
+	  .offset = SERVICE(shell), .metavar = "TEXT",
+	  .help = "shell command instead of a program" },
+	{ .name = "argv0", .type = OPTION_STRING, .flags = OPTION_NO_DEFAULTS,
+	  .offset = SERVICE(argv0), .metavar = "TEXT",
+	  .help = "name that the program sees as its own" },
+	{ .name = "disable", .type = OPTION_BOOL, .flags = OPTION_NO_FLAG,
+	  .offset = SERVICE(disable), .fallback = "no",
+	  .help = "keep the service in the file, but do not serve it" },
+	{ .name = "wait", .type = OPTION_BOOL,
+	  .offset = SERVICE(wait), .fallback = "no",
+	  .help = "one child gets the listening socket itself" },
+	{ .name = "pass_as", .type = OPTION_ENUM,
+	  .offset = SERVICE(pass_as), .fallback = "stdio", .words = pass_as_words,
+	  .metavar = "stdio|listen_fds",
+	  .help = "how a waiting child gets its sockets" },
+	{ .name = "instances", .type = OPTION_COUNT,
+	  .offset = SERVICE(instances), .fallback = "512", .metavar = "N",
+	  .help = "most children at the same time (512)" },
+	{ .name = "per_source", .type = OPTION_COUNT,
+	  .offset = SERVICE(per_source), .metavar = "N",
+	  .help = "most children for one client address (half of instances)" },
+	{ .name = "stop", .type = OPTION_ENUM,
+	  .offset = SERVICE(stop), .fallback = "leave", .words = stop_words,
+	  .metavar = "leave|terminate",
+	  .help = "what becomes of children when hatchd stops" },
+	{ .name = "start_timeout", .type = OPTION_DURATION,
+	  .offset = SERVICE(start_timeout), .fallback = "5s",
+	  .min = 100000, .max = INT64_C(3600000000), .metavar = "TIME",
+	  .help = "longest time for a program to start (5s)" },
+	{ .name = "stderr", .type = OPTION_STRING,
+	  .offset = SERVICE(stderr_to), .fallback = "log", .metavar = "log|socket|null|FILE",
+	  .help = "where error output goes (log)" },
+
+	{ .name = "user", .type = OPTION_STRING,
+	  .offset = SERVICE(user), .metavar = "USER",
+	  .help = "who the program runs as" },
+	{ .name = "group", .type = OPTION_STRING,
+	  .offset = SERVICE(group), .metavar = "GROUP",
+	  .help = "its group (that of the user)" },
+	{ .name = "groups", .type = OPTION_BOOL,
+	  .offset = SERVICE(groups), .fallback = "yes", .metavar = "yes|no",
+	  .help = "give it the user's other groups as well (yes)" },
+	{ .name = "directory", .type = OPTION_PATH,
+	  .offset = SERVICE(directory), .fallback = "/", .metavar = "DIR",
+	  .help = "working directory" },
+	{ .name = "chroot", .type = OPTION_PATH,
+	  .offset = SERVICE(chroot), .metavar = "DIR",
+	  .help = "root directory" },
+	{ .name = "umask", .type = OPTION_MODE,
+	  .offset = SERVICE(umask), .fallback = "022", .max = 0777, .metavar = "MODE",
+	  .help = "permissions that new files do not get (022)" },
+	{ .name = "nice", .type = OPTION_I32,
+	  .offset = SERVICE(nice), .min = -20, .max = 19, .metavar = "N",
+	  .help = "scheduling priority, -20 to 19" },
+
+	{ .name = "rlimit.as", .type = OPTION_RLIMIT, .flags = OPTION_BYTES,
+	  .offset = RLIMIT(RLIMIT_AS), .metavar = "SIZE",
+	  .help = "address space" },
+	{ .name = "rlimit.core", .type = OPTION_RLIMIT, .flags = OPTION_BYTES,
+	  .offset = RLIMIT(RLIMIT_CORE), .metavar = "SIZE",
+	  .help = "size of a core file" },
+	{ .name = "rlimit.cpu", .type = OPTION_RLIMIT, .flags = OPTION_SECONDS,
+	  .offset = RLIMIT(RLIMIT_CPU), .metavar = "TIME",
+	  .help = "processor time" },
+	{ .name = "rlimit.data", .type = OPTION_RLIMIT, .flags = OPTION_BYTES,
+	  .offset = RLIMIT(RLIMIT_DATA), .metavar = "SIZE",
+	  .help = "data segment" },
+	{ .name = "rlimit.fsize", .type = OPTION_RLIMIT, .flags = OPTION_BYTES,
+	  .offset = RLIMIT(RLIMIT_FSIZE), .metavar = "SIZE",
+	  .help = "size of a file written" },
+	{ .name = "rlimit.locks", .type = OPTION_RLIMIT,
+	  .offset = RLIMIT(RLIMIT_LOCKS), .metavar = "N",
+	  .help = "file locks" },
+	{ .name = "rlimit.memlock", .type = OPTION_RLIMIT, .flags = OPTION_BYTES,
+	  .offset = RLIMIT(RLIMIT_MEMLOCK), .metavar = "SIZE",
+	  .help = "locked memory" },
+	{ .name = "rlimit.msgqueue", .type = OPTION_RLIMIT, .flags = OPTION_BYTES,
+	  .offset = RLIMIT(RLIMIT_MSGQUEUE), .metavar = "SIZE",
+	  .help = "POSIX message queues" },
+	{ .name = "rlimit.nice", .type = OPTION_RLIMIT,
+	  .offset = RLIMIT(RLIMIT_NICE), .metavar = "N",
+	  .help = "ceiling of niceness, counted as 20 - nice" },
+	{ .name = "rlimit.nofile", .type = OPTION_RLIMIT,
+	  .offset = RLIMIT(RLIMIT_NOFILE), .metavar = "N",
+	  .help = "open descriptors" },
+	{ .name = "rlimit.nproc", .type = OPTION_RLIMIT,
+	  .offset = RLIMIT(RLIMIT_NPROC), .metavar = "N",
+	  .help = "processes of the user" },
+	{ .name = "rlimit.rss", .type = OPTION_RLIMIT, .flags = OPTION_BYTES,
+	  .offset = RLIMIT(RLIMIT_RSS), .metavar = "SIZE",
+	  .help = "resident memory" },
+	{ .name = "rlimit.rtprio", .type = OPTION_RLIMIT,
+	  .offset = RLIMIT(RLIMIT_RTPRIO), .metavar = "N",
+	  .help = "ceiling of real-time priority" },
+	{ .name = "rlimit.rttime", .type = OPTION_RLIMIT, .flags = OPTION_USECS,
+	  .offset = RLIMIT(RLIMIT_RTTIME), .metavar = "TIME",
+	  .help = "real-time processor time without a pause" },
+	{ .name = "rlimit.sigpending", .type = OPTION_RLIMIT,
+	  .offset = RLIMIT(RLIMIT_SIGPENDING), .metavar = "N",
+	  .help = "queued signals" },
+	{ .name = "rlimit.stack", .type = OPTION_RLIMIT, .flags = OPTION_BYTES,
+	  .offset = RLIMIT(RLIMIT_STACK), .metavar = "SIZE",
+	  .help = "stack" },
+
+	{ .name = "env", .type = OPTION_LIST,
+	  .offset = SERVICE(env), .metavar = "NAME=VALUE",
+	  .help = "set an environment variable" },
+	{ .name = "pass_env", .type = OPTION_LIST,
+	  .offset = SERVICE(pass_env), .metavar = "NAME",
+	  .help = "hand down a variable of hatchd's own environment" },
+	{ .name = "env_dialect", .type = OPTION_SET,
+	  .offset = SERVICE(env_dialect), .words = dialect_words, .metavar = "socat|ncat|cgi",
+	  .help = "name the peer as these programs do, too" },
+
+	{ .name = "backlog", .type = OPTION_U32,
+	  .offset = SERVICE(backlog), .fallback = "4096", .min = 1, .max = INT32_MAX,
+	  .metavar = "N",
+	  .help = "connections that may wait in the kernel (4096)" },
+	{ .name = "reuse_port", .type = OPTION_BOOL,
+	  .offset = SERVICE(reuse_port), .fallback = "no",
+	  .help = "let other processes listen on the same port (SO_REUSEPORT)" },
+	{ .name = "bind_to_device", .type = OPTION_STRING,
+	  .offset = SERVICE(bind_to_device), .metavar = "INTERFACE",
+	  .help = "accept only what comes in over this interface" },
+	{ .name = "free_bind", .type = OPTION_BOOL,
+	  .offset = SERVICE(free_bind), .fallback = "no",
+	  .help = "listen on an address that the machine does not have yet" },
+	{ .name = "keepalive", .type = OPTION_BOOL,
+	  .offset = SERVICE(keepalive), .fallback = "no",
+	  .help = "probe silent connections (SO_KEEPALIVE)" },
+	{ .name = "nodelay", .type = OPTION_BOOL,
+	  .offset = SERVICE(nodelay), .fallback = "no",
+	  .help = "send small pieces at once (TCP_NODELAY)" },
+	{ .name = "send_buffer", .type = OPTION_SIZE,
+	  .offset = SERVICE(send_buffer), .max = INT32_MAX, .metavar = "SIZE",
+	  .help = "send buffer of the socket" },
+	{ .name = "receive_buffer", .type = OPTION_SIZE,
+	  .offset = SERVICE(receive_buffer), .max = INT32_MAX, .metavar = "SIZE",
+	  .help = "receive buffer of the socket" },
+	{ .name = "v6only", .type = OPTION_TRISTATE,
+	  .offset = SERVICE(v6only),
+	  .help = "IPv6 sockets take no IPv4 clients" },
+	{ .name = "socket_user", .type = OPTION_STRING,
+	  .offset = SERVICE(socket_user), .metavar = "USER",
+	  .help = "owner of a UNIX socket" },
+	{ .name = "socket_group", .type = OPTION_STRING,
+	  .offset = SERVICE(socket_group), .metavar = "GROUP",
+	  .help = "group of a UNIX socket" },
+	{ .name = "socket_mode", .type = OPTION_MODE,
+	  .offset = SERVICE(socket_mode), .fallback = "0666", .max = 0777, .metavar = "MODE",
+	  .help = "permissions of a UNIX socket (0666)" },
+
+	{ .name = "total_instances", .type = OPTION_COUNT,
+	  .flags = OPTION_GLOBAL | OPTION_NO_FLAG,
+	  .offset = GLOBAL(total_instances), .min = 1, .max = COUNT_UNLIMITED - 1,
+	  .metavar = "N",
+	  .help = "most children of all services together" },
+	{ .name = NULL },
+	/* clang-format on */
+};
+
+_Static_assert(
+	ARRAY_SIZE(conf_options) - 1 <= CONF_OPTIONS_MAX, "no bit in service_conf.given");
+
+size_t conf_options_count(void)
+{
+	return ARRAY_SIZE(conf_options) - 1;
+}
+
+size_t conf_option_index(const struct conf_option *option)
+{
+	return (size_t)(option - conf_options);
+}
+
+const struct conf_option *conf_option_find(const char *name)
+{
+	for (const struct conf_option *o = conf_options; o->name; o++) {
+		if (strcmp(o->name, name) == 0)
+			return o;
+	}
+	return NULL;
+}
+
+bool conf_option_is_list(const struct conf_option *option)
+{
+	return option->type == OPTION_LIST || option->type == OPTION_SET;
+}
+
+void *conf_option_field(const struct conf_option *option, const void *base)
+{
+	return (char *)base + option->offset;
+}
+
+const char *conf_option_flag(const struct conf_option *option, char buf[OPTION_FLAG_MAX])
+{
+	size_t i;
+
+	for (i = 0; option->name[i] && i < OPTION_FLAG_MAX - 1; i++) {
+		char c = option->name[i];
+
+		buf[i] = c == '_' || c == '.' ? '-' : c;
+	}
+	buf[i] = '\0';
+	return buf;
+}

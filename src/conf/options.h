@@ -1,0 +1,80 @@
+/*
+ * options: the one table of options.
+ *
+ * Parser, command line flags, --print-config, --help, the image and the lint
+ * of the manual page all read this table; a new option is one line here, one
+ * field in struct service_conf, its use, its paragraph in hatchd.conf(5) and
+ * its test (CONTRIBUTING.md).
+ *
+ * Layer: conf.
+ */
+#ifndef HATCHD_CONF_OPTIONS_H
+#define HATCHD_CONF_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* The field of struct service_conf or struct conf, and how a value is written. */
+enum option_type {
+	OPTION_BOOL,     /* bool; yes no on off true false */
+	OPTION_TRISTATE, /* int8_t, -1 when not given; the same words */
+	OPTION_U32,      /* uint32_t within min..max; decimal */
+	OPTION_COUNT, /* uint32_t within min..max; decimal, or `unlimited` (COUNT_UNLIMITED) */
+	OPTION_I32,   /* int32_t within min..max; decimal with sign */
+	OPTION_MODE,  /* uint32_t within min..max; octal */
+	OPTION_SIZE,  /* uint64_t within min..max; 64K 1M 2G */
+	OPTION_DURATION, /* uint64_t, usec, within min..max; 500ms 10s 5min */
+	OPTION_ENUM,     /* int, index into `words`; one of `words` */
+	OPTION_SET,      /* uint32_t, bit i for words[i]; list of `words` */
+	OPTION_RLIMIT,   /* struct rlimit_conf; LIMIT or SOFT:HARD, each may be `unlimited` */
+	OPTION_STRING,   /* char *; any text but the empty one */
+	OPTION_PATH,     /* char *; an absolute path */
+	OPTION_LIST,     /* char **, NULL-terminated; list of texts */
+};
+
+enum option_flags {
+	OPTION_GLOBAL = 1 << 0,      /* stands outside sections; field of struct conf */
+	OPTION_NO_DEFAULTS = 1 << 1, /* not in `defaults` */
+	OPTION_NO_FLAG = 1 << 2,     /* not on the command line */
+	OPTION_SECONDS = 1 << 3,     /* OPTION_RLIMIT counted in seconds, not bytes or pieces */
+	OPTION_BYTES = 1 << 4,       /* OPTION_RLIMIT that takes sizes (64M) */
+	OPTION_USECS = 1 << 5, /* OPTION_RLIMIT counted in microseconds, written as durations */
+};
+
+struct conf_option {
+	const char *name; /* "instances", or "rlimit.nofile" for a nested one */
+	enum option_type type;
+	unsigned flags;
+	size_t offset;            /* of the field */
+	const char *fallback;     /* value when not given, as it would be written; NULL: none */
+	const char *const *words; /* OPTION_ENUM, OPTION_SET: NULL-terminated */
+	int64_t min, max;         /* numbers: allowed range; both 0: whole range of the field */
+	const char *metavar;      /* for --help: "ADDRESS" */
+	const char *help;         /* for --help: one phrase, no full stop */
+};
+
+/* The table, in the order of the manual page; ends with a NULL name. */
+extern const struct conf_option conf_options[];
+
+size_t conf_options_count(void);
+
+/* Position in the table, below conf_options_count(). */
+size_t conf_option_index(const struct conf_option *option);
+
+/* By full name ("rlimit.nofile"); NULL if there is none. */
+const struct conf_option *conf_option_find(const char *name);
+
+/* More than one value may be given: OPTION_LIST and OPTION_SET. */
+bool conf_option_is_list(const struct conf_option *option);
+
+/* The option's field in a struct service_conf, or in a struct conf for OPTION_GLOBAL. */
+void *conf_option_field(const struct conf_option *option, const void *base);
+
+/* Room for the name of any option as a flag, NUL included. */
+#define OPTION_FLAG_MAX 32
+
+/* The name as a command line flag, without its dashes: "rlimit-nofile".  Returns buf. */
+const char *conf_option_flag(const struct conf_option *option, char buf[OPTION_FLAG_MAX]);
+
+#endif

@@ -1,0 +1,235 @@
+/* cmdline: what the words mean, and what is said about those that mean nothing. */
+#include "conf/cmdline.h"
+
+#include "base/strv.h"
+#include "conf/conf.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define ARGV(...) ((char *[]){"hatchd", __VA_ARGS__, NULL})
+
+static struct cmdline cmdline;
+
+static int parse(char **argv, char **ret_text)
+{
+	size_t len;
+	FILE *err = open_memstream(ret_text, &len);
+	int r;
+
+	assert_non_null(err);
+	r = cmdline_parse((int)strv_length(argv), argv, &cmdline, err);
+	fclose(err);
+	return r;
+}
+
+static void accepted(char **argv)
+{
+	_cleanup_free_ char *text = NULL;
+
+	assert_int_equal(parse(argv, &text), 0);
+	assert_string_equal(text, "");
+}
+
+static void refused(char **argv, const char *why)
+{
+	_cleanup_free_ char *text = NULL, *want = NULL;
+
+	assert_int_equal(parse(argv, &text), -EINVAL);
+	assert_true(asprintf(&want, "hatchd: %s\nTry 'hatchd --help'.\n", why) > 0);
+	assert_string_equal(text, want);
+}
+
+/* Values of one option in the section that the line made, as "a|b". */
+static void has(const char *option, const char *want)
+{
+	const struct raw_section *section = cmdline.raw.sections;
+	char all[256] = "";
+
+	assert_int_equal(cmdline.raw.n_sections, 1);
+	for (size_t i = 0; i < section->n_assigns; i++) {
+		const struct raw_assign *assign = &section->assigns[i];
+
+		if (strcmp(assign->option->name, option) != 0)
+			continue;
+		for (size_t j = 0; j < assign->n_values; j++) {
+			snprintf(all + strlen(all), sizeof all - strlen(all), "%s%s",
+				j ? "|" : "", assign->values[j].text);
+			assert_string_equal(assign->values[j].origin.file, "command line");
+			assert_int_equal(assign->values[j].origin.line, 0);
+		}
+	}
+	assert_string_equal(all, want);
+}
+
+static void test_serve(void **ctx)
+{
+	(void)ctx;
+	accepted((char *[]){"hatchd", NULL});
+	assert_int_equal(cmdline.mode, CMDLINE_SERVE);
+	assert_non_null(strstr(cmdline.file, "/hatchd/hatchd.conf"));
+	assert_false(cmdline.adhoc || cmdline.once || cmdline.strict);
+	assert_int_equal(cmdline.image_fd, -1);
+	assert_int_equal(cmdline.raw.n_sections, 0);
+	cmdline_done(&cmdline);
+
+	accepted(ARGV("--image-fd=5", "-vvf", "x.conf", "--strict", "--spawn=private", "-v"));
+	assert_int_equal(cmdline.mode, CMDLINE_SERVE);
+	assert_string_equal(cmdline.file, "x.conf");
+	assert_int_equal(cmdline.verbose, 3);
+	assert_true(cmdline.strict);
+	assert_int_equal(cmdline.spawn, CMDLINE_SPAWN_PRIVATE);
+	assert_int_equal(cmdline.image_fd, 5);
+	cmdline_done(&cmdline);
+}
+
+static void test_adhoc(void **ctx)
+{
+	(void)ctx;
+	accepted(ARGV("-l", "7777", "-lunix:@x", "--once", "--", "tr", "--", "-f"));
+	assert_int_equal(cmdline.mode, CMDLINE_ADHOC);
+	assert_true(cmdline.adhoc && cmdline.once);
+	assert_string_equal(cmdline.raw.sections[0].title, "tr");
+	has("listen", "7777|unix:@x");
+	has("exec", "tr|--|-f");
+	cmdline_done(&cmdline);
+
+	accepted(ARGV("--listen=7", "--shell", "wc -c", "--wait", "--nodelay=no",
+		"--per-source=4", "--rlimit-nofile=100", "--env", "A=1", "--env=B=2",
+		"--v6only"));
+	assert_int_equal(cmdline.mode, CMDLINE_ADHOC);
+	assert_string_equal(cmdline.raw.sections[0].title, "shell");
+	has("shell", "wc -c");
+	has("wait", "yes");
+	has("nodelay", "no");
+	has("v6only", "yes");
+	has("per_source", "4");
+	has("rlimit.nofile", "100");
+	has("env", "A=1|B=2");
+	cmdline_done(&cmdline);
+}
+
+static void test_other_modes(void **ctx)
+{
+	(void)ctx;
+	accepted(ARGV("--check", "-f", "x"));
+	assert_int_equal(cmdline.mode, CMDLINE_CHECK);
+	assert_false(cmdline.adhoc);
+	cmdline_done(&cmdline);
+
+	accepted(ARGV("--print-config", "-l7", "--", "cat"));
+	assert_int_equal(cmdline.mode, CMDLINE_PRINT_CONFIG);
+	assert_true(cmdline.adhoc);
+	cmdline_done(&cmdline);
+
+	accepted(ARGV("--help", "--no-such-flag"));
+	assert_int_equal(cmdline.mode, CMDLINE_HELP);
+	cmdline_done(&cmdline);
+	accepted(ARGV("-vV"));
+	assert_int_equal(cmdline.mode, CMDLINE_VERSION);
+	cmdline_done(&cmdline);
+}
+
+static void named(const char *program, const char *want)
+{
+	accepted(ARGV("-l7", "--", (char *)program));
+	assert_string_equal(cmdline.raw.sections[0].title, want);
+	assert_true(service_name_valid(want));
+	cmdline_done(&cmdline);
+}
+
+static void test_names(void **ctx)
+{
+	(void)ctx;
+	named("/usr/bin/tr", "tr");
+	named("./my prog!", "my-prog-");
+	named("[", "program");
+	named("_x.sh", "x.sh");
+	named("a/", "program");
+	named("gr\xc3\xbc", "gr--");
+}
+
+static void test_mistakes(void **ctx)
+{
+	(void)ctx;
+	refused(ARGV("--instanses=4"),
+		"unknown flag '--instanses'; did you mean '--instances'?");
+	refused(ARGV("--chek"), "unknown flag '--chek'; did you mean '--check'?");
+	refused(ARGV("--zzzzzzzz"), "unknown flag '--zzzzzzzz'");
+	refused(ARGV("--exec=x"), "unknown flag '--exec'");
+	refused(ARGV("-x"), "unknown flag '-x'");
+	refused(ARGV("-f"), "-f needs a value");
+	refused(ARGV("-l7", "--user"), "--user needs a value");
+	refused(ARGV("--check=x"), "--check takes no value");
+	refused(ARGV("--spawn=x"), "--spawn: 'x' is not auto, shared or private");
+	refused(ARGV("--image-fd=-1"), "--image-fd=-1: not a descriptor");
+	refused(ARGV("-l7", "--nice=1", "--nice=2"), "--nice is given twice");
+	refused(ARGV("-fa", "-fb"), "-f is given twice; a file can include others");
+}
+
+static void test_combinations(void **ctx)
+{
+	(void)ctx;
+	refused(ARGV("-l7", "tr", "a-z"), "put -- before the program: -- tr ...");
+	refused(ARGV("-l7", "--wait", "yes", "--", "x"),
+		"--wait takes its value with '=': --wait=yes");
+	refused(ARGV("-l7", "--groups", "no"),
+		"--groups takes its value with '=': --groups=no");
+	refused(ARGV("-l7", "--groups", "tr"), "put -- before the program: -- tr ...");
+	refused(ARGV("-l7", "--groups", "--wait", "-v", "no"),
+		"put -- before the program: -- no ...");
+	refused(ARGV("x.conf"), "unexpected 'x.conf': a program stands after --, a "
+				"configuration file after -f");
+	refused(ARGV("--", "tr"), "no address; add -l PORT");
+	refused(ARGV("--shell=x"), "no address; add -l PORT");
+	refused(ARGV("-l7"), "no program; add -- PROGRAM, or --shell 'COMMAND'");
+	refused(ARGV("-l7", "--"), "the program after -- is missing");
+	refused(ARGV("-l7", "--shell=x", "--", "tr"),
+		"--shell and a program after -- exclude each other");
+	refused(ARGV("-l7", "-fx", "--", "tr"),
+		"-f serves a file and -l or -- a single program: choose one");
+	refused(ARGV("--once"), "--once is for -l ADDRESS -- PROGRAM");
+	refused(ARGV("--per-source=3"),
+		"--per-source is for -l ADDRESS -- PROGRAM; a file has its own options");
+	refused(ARGV("--check", "--print-config"),
+		"--check and --print-config exclude each other");
+}
+
+static void test_help(void **ctx)
+{
+	_cleanup_free_ char *text = NULL;
+	char flag[OPTION_FLAG_MAX], item[OPTION_FLAG_MAX + 3];
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	(void)ctx;
+	cmdline_help(out);
+	fclose(out);
+	assert_non_null(strstr(text, CMDLINE_FILE));
+	for (const struct conf_option *o = conf_options; o->name; o++) {
+		snprintf(item, sizeof item, "--%s", conf_option_flag(o, flag));
+		if (!(o->flags & OPTION_NO_FLAG))
+			assert_non_null(strstr(text, item));
+	}
+	assert_null(strstr(text, "image-fd"));
+	for (const char *line = text; *line; line += strcspn(line, "\n") + 1)
+		assert_true(strcspn(line, "\n") <= 100);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_serve),
+		cmocka_unit_test(test_adhoc),
+		cmocka_unit_test(test_other_modes),
+		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_mistakes),
+		cmocka_unit_test(test_combinations),
+		cmocka_unit_test(test_help),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

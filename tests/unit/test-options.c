@@ -1,0 +1,142 @@
+/* options: the table is sound, so that those who walk it need not check. */
+#include "conf/conf.h"
+#include "conf/convert.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static void test_find(void **ctx)
+{
+	(void)ctx;
+	for (const struct conf_option *o = conf_options; o->name; o++) {
+		assert_ptr_equal(conf_option_find(o->name), o);
+		assert_true(conf_option_index(o) < conf_options_count());
+	}
+	assert_null(conf_option_find("nofile"));
+	assert_null(conf_option_find("rlimit"));
+	assert_null(conf_option_find(""));
+	assert_null(conf_options[conf_options_count()].name);
+}
+
+static void test_each_is_complete(void **ctx)
+{
+	(void)ctx;
+	for (const struct conf_option *o = conf_options; o->name; o++) {
+		bool wordy = o->type == OPTION_ENUM || o->type == OPTION_SET;
+		bool boolean = o->type == OPTION_BOOL || o->type == OPTION_TRISTATE;
+
+		assert_non_null(o->help);
+		assert_true(o->help[strlen(o->help) - 1] != '.');
+		assert_int_equal(o->words != NULL, wordy);
+		assert_true(o->metavar || boolean);
+		assert_true(o->min <= o->max);
+	}
+}
+
+static void test_fields_do_not_overlap(void **ctx)
+{
+	(void)ctx;
+	for (const struct conf_option *a = conf_options; a->name; a++) {
+		for (const struct conf_option *b = a + 1; b->name; b++)
+			assert_false(a->offset == b->offset && a->flags == b->flags &&
+				     strcmp(a->name, b->name) != 0);
+	}
+}
+
+static void test_flags(void **ctx)
+{
+	char buf[OPTION_FLAG_MAX];
+
+	(void)ctx;
+	for (const struct conf_option *o = conf_options; o->name; o++) {
+		assert_true(strlen(o->name) < OPTION_FLAG_MAX);
+		assert_null(strpbrk(conf_option_flag(o, buf), "_."));
+	}
+	assert_string_equal(
+		conf_option_flag(conf_option_find("rlimit.nofile"), buf), "rlimit-nofile");
+}
+
+/* The image checks ranges also of what was not given. */
+static void test_fallbacks_are_valid(void **ctx)
+{
+	_cleanup_service_conf_ struct service_conf *service = service_conf_new("x");
+
+	(void)ctx;
+	assert_non_null(service);
+	assert_int_equal(convert_fallbacks(service), 0);
+	assert_int_equal(service->instances, 512);
+	assert_int_equal(service->start_timeout, 5000000);
+	assert_int_equal(service->umask, 022);
+	assert_int_equal(service->socket_mode, 0666);
+	assert_int_equal(service->backlog, 4096);
+	assert_int_equal(service->v6only, -1);
+	assert_int_equal(service->nice, NICE_INHERIT);
+	assert_int_equal(service->pass_as, PASS_STDIO);
+	assert_int_equal(service->stop, STOP_LEAVE);
+	assert_true(service->groups);
+	assert_false(service->wait || service->disable || service->nodelay);
+	assert_string_equal(service->stderr_to, "log");
+	assert_string_equal(service->directory, "/");
+}
+
+static void test_words_match_enums(void **ctx)
+{
+	(void)ctx;
+	assert_string_equal(conf_option_find("pass_as")->words[PASS_LISTEN_FDS], "listen_fds");
+	assert_string_equal(conf_option_find("stop")->words[STOP_TERMINATE], "terminate");
+	assert_string_equal(conf_option_find("env_dialect")->words[0], "socat");
+	assert_int_equal(ENV_SOCAT, 1 << 0);
+	assert_string_equal(conf_option_find("env_dialect")->words[2], "cgi");
+	assert_int_equal(ENV_CGI, 1 << 2);
+}
+
+static void test_given_bits(void **ctx)
+{
+	_cleanup_service_conf_ struct service_conf *service = service_conf_new("x");
+	const struct conf_option *last = &conf_options[conf_options_count() - 1];
+
+	(void)ctx;
+	assert_false(service_conf_given(service, conf_options));
+	assert_false(service_conf_given(service, last));
+	service_conf_set_given(service, last);
+	assert_true(service_conf_given(service, last));
+	assert_false(service_conf_given(service, conf_options));
+}
+
+static void test_names(void **ctx)
+{
+	char name[SERVICE_NAME_MAX + 2];
+
+	(void)ctx;
+	assert_true(service_name_valid("a"));
+	assert_true(service_name_valid("9P.x_y-z"));
+	assert_false(service_name_valid(""));
+	assert_false(service_name_valid("-a"));
+	assert_false(service_name_valid(".a"));
+	assert_false(service_name_valid("a b"));
+	assert_false(service_name_valid("a/b"));
+	memset(name, 'a', sizeof name);
+	name[SERVICE_NAME_MAX + 1] = '\0';
+	assert_false(service_name_valid(name));
+	name[SERVICE_NAME_MAX] = '\0';
+	assert_true(service_name_valid(name));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_find),
+		cmocka_unit_test(test_each_is_complete),
+		cmocka_unit_test(test_fields_do_not_overlap),
+		cmocka_unit_test(test_flags),
+		cmocka_unit_test(test_fallbacks_are_valid),
+		cmocka_unit_test(test_words_match_enums),
+		cmocka_unit_test(test_given_bits),
+		cmocka_unit_test(test_names),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
