@@ -1,0 +1,185 @@
+#include "os/closer.h"
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/own.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <sys/socket.h>
+
+/* A thread calls two functions of the kernel. */
+#define STACK_SIZE 65536
+
+/* The threads are stuck if a descriptor has to wait for longer than this. */
+#define PATIENCE (20 * USEC_PER_MSEC)
+
+/* Threads started at once when they are. */
+#define THREADS_MORE 8
+
+struct job {
+	int fd;
+	uint32_t *pending; /* borrowed */
+	uint64_t ticket;
+	uint64_t since; /* usec, monotonic */
+};
+
+struct closer {
+	pthread_mutex_t lock; /* never held in a call that may sleep */
+	pthread_cond_t more;
+	struct job *jobs; /* ring of `max` */
+	unsigned max;
+	unsigned first, n_jobs;
+	unsigned n_threads;
+	unsigned n_idle;
+	uint64_t passed; /* jobs with a ticket below may be done */
+	bool ending;
+};
+
+int closer_new(unsigned max, struct closer **ret)
+{
+	struct closer *closer = calloc(1, sizeof *closer);
+
+	if (!closer)
+		return -ENOMEM;
+	closer->max = max;
+	closer->jobs = calloc(max, sizeof *closer->jobs);
+	if (!closer->jobs) {
+		free(closer);
+		return -ENOMEM;
+	}
+	pthread_mutex_init(&closer->lock, NULL);
+	pthread_cond_init(&closer->more, NULL);
+	*ret = closer;
+	return 0;
+}
+
+static void finish(struct job *job)
+{
+	static const struct linger none;
+
+	setsockopt(job->fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
+	close(job->fd);
+	__atomic_sub_fetch(job->pending, 1, __ATOMIC_RELEASE);
+}
+
+/* Tickets only grow, so the first job has the lowest. */
+static bool has_ready_job(const struct closer *closer)
+{
+	return closer->n_jobs > 0 && closer->jobs[closer->first].ticket < closer->passed;
+}
+
+/* The next job, or false at the end; called and left with the lock held. */
+static bool next_job(struct closer *closer, struct job *ret)
+{
+	while (!has_ready_job(closer) && !closer->ending) {
+		closer->n_idle++;
+		pthread_cond_wait(&closer->more, &closer->lock);
+		closer->n_idle--;
+	}
+	if (!has_ready_job(closer))
+		return false;
+	*ret = closer->jobs[closer->first];
+	closer->first = (closer->first + 1) % closer->max;
+	closer->n_jobs--;
+	return true;
+}
+
+/* Whoever comes last of a closer that has ended puts the light out. */
+static void leave(struct closer *closer)
+{
+	bool last = --closer->n_threads == 0 && closer->ending;
+
+	pthread_mutex_unlock(&closer->lock);
+	if (!last)
+		return;
+	free(closer->jobs);
+	free(closer);
+}
+
+static void *run(void *arg)
+{
+	struct closer *closer = arg;
+	struct job job;
+
+	pthread_mutex_lock(&closer->lock);
+	while (next_job(closer, &job)) {
+		pthread_mutex_unlock(&closer->lock);
+		finish(&job);
+		pthread_mutex_lock(&closer->lock);
+	}
+	leave(closer);
+	return NULL;
+}
+
+static int start_thread(struct closer *closer)
+{
+	pthread_attr_t attr;
+	pthread_t thread;
+	int r;
+
+	r = pthread_attr_init(&attr);
+	if (r != 0)
+		return -r;
+	r = pthread_attr_setstacksize(&attr, STACK_SIZE);
+	if (r == 0)
+		r = pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	if (r == 0)
+		r = pthread_create(&thread, &attr, run, closer);
+	pthread_attr_destroy(&attr);
+	return -r;
+}
+
+/* Called with the lock held, so that a new thread finds itself counted. */
+static void add_threads(struct closer *closer, unsigned n)
+{
+	while (n-- > 0 && closer->n_threads < CLOSER_THREADS_MAX && start_thread(closer) == 0)
+		closer->n_threads++;
+}
+
+void closer_close(
+	struct closer *closer, int fd, uint64_t ticket, uint32_t *pending, uint64_t now)
+{
+	unsigned last;
+
+	__atomic_add_fetch(pending, 1, __ATOMIC_RELAXED);
+
+	pthread_mutex_lock(&closer->lock);
+	last = (closer->first + closer->n_jobs++) % closer->max;
+	closer->jobs[last] =
+		(struct job){.fd = fd, .pending = pending, .ticket = ticket, .since = now};
+	pthread_mutex_unlock(&closer->lock);
+}
+
+uint64_t closer_tend(struct closer *closer, uint64_t passed, uint64_t now)
+{
+	uint64_t due = USEC_INFINITY;
+
+	pthread_mutex_lock(&closer->lock);
+	closer->passed = passed;
+	if (has_ready_job(closer)) {
+		if (closer->n_threads == 0)
+			add_threads(closer, 1);
+		if (closer->n_idle > 0)
+			pthread_cond_signal(&closer->more);
+		due = closer->jobs[closer->first].since + PATIENCE;
+		if (due <= now) {
+			add_threads(closer,
+				closer->n_jobs < THREADS_MORE ? closer->n_jobs : THREADS_MORE);
+			due = now + PATIENCE;
+		}
+	}
+	pthread_mutex_unlock(&closer->lock);
+	return due;
+}
+
+void closer_done(struct closer *closer)
+{
+	if (!closer)
+		return;
+	pthread_mutex_lock(&closer->lock);
+	closer->ending = true;
+	pthread_cond_broadcast(&closer->more);
+	closer->n_threads++; /* ourselves, for leave() */
+	leave(closer);
+}

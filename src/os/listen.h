@@ -1,0 +1,55 @@
+/*
+ * listen: open one socket that waits for clients.
+ *
+ * socket, options, bind, listen: the path of every server.  Each step may be
+ * told to a listener of its own (`hatchd -v` narrates it), and a failure says
+ * which step it was.
+ *
+ * Layer: os.
+ */
+#ifndef HATCHD_OS_LISTEN_H
+#define HATCHD_OS_LISTEN_H
+
+#include "conf/conf.h"
+
+/* Told before each step: "bind [::]:7777", "listen, queue 4096". */
+typedef void (*listen_told)(void *userdata, const char *line);
+
+struct listen_request {
+	const struct service_conf *service;
+	const struct addr *addr;
+	listen_told told; /* NULL: nobody wants to know */
+	void *userdata;
+};
+
+struct listen_result {
+	int fd;           /* close-on-exec; non-blocking unless the service is wait = yes */
+	struct addr addr; /* what it is really bound to: port chosen, family fallen back */
+	dev_t dev;        /* file system UNIX sockets: their inode, to unlink only ours */
+	ino_t ino;
+};
+
+/* Room for the step that failed. */
+#define LISTEN_STEP_MAX 48
+
+/*
+ * Open.  On failure *ret is untouched, reterr_step is a verb
+ * ("bind", "set SO_RCVBUF on") for "unable to <verb> <address>: ...", and the
+ * result a negative errno.  Beyond those of the system calls:
+ * -EADDRINUSE: somebody answers at that UNIX path; -EEXIST: something that is
+ * no socket is there; -ELOOP: it is a symbolic link; -ENODEV: no such interface.
+ */
+int listen_open(const struct listen_request *request, struct listen_result *ret,
+	char reterr_step[LISTEN_STEP_MAX]);
+
+/*
+ * Take over an open socket handed over by the service manager: check that it
+ * waits for clients, set blocking mode as the service needs it.  *ret_addr is
+ * what it is bound to.  -EINVAL: not a socket of a usable kind.
+ */
+int listen_adopt(int fd, const struct service_conf *service, struct addr *ret_addr);
+
+/* Remove the path of a UNIX socket if it is still the one we made. */
+void listen_unlink(const struct addr *addr, dev_t dev, ino_t ino);
+
+#endif

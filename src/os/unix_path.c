@@ -1,0 +1,163 @@
+/*
+ * The master is root, and folders of a path may belong to others.  What is
+ * removed is removed below a descriptor of its folder, and owner and mode are
+ * set on the very inode that was bound, so that nobody who swaps a folder for
+ * a link meanwhile can have us change or remove a file elsewhere.
+ */
+#include "os/unix_path.h"
+
+#include "base/fd.h"
+#include "base/own.h"
+
+#include <fcntl.h>
+#include <linux/sockios.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+
+#ifndef SIOCUNIXFILE
+#define SIOCUNIXFILE (SIOCPROTOPRIVATE + 0) /* linux/un.h, which libc's sys/un.h excludes */
+#endif
+
+/* The path's folder, held open, and the name in it. */
+struct place {
+	int dir;
+	char path[sizeof((struct sockaddr_un *)0)->sun_path + 1];
+	const char *name; /* points into path */
+};
+
+static void place_done(struct place *place)
+{
+	fd_close(place->dir);
+}
+
+static int place_open(const struct addr *addr, struct place *ret)
+{
+	char *slash;
+
+	snprintf(ret->path, sizeof ret->path, "%s", addr->un.sun_path);
+	slash = strrchr(ret->path, '/');
+	if (!slash)
+		return -EINVAL;
+	ret->name = slash + 1;
+	*slash = '\0';
+	ret->dir = open(slash == ret->path ? "/" : ret->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return ret->dir < 0 ? -errno : 0;
+}
+
+/*
+ * Does anybody answer?  A connect to a socket file that no process has open
+ * is refused; every other answer means that somebody does, or might.
+ */
+static int probe(const struct addr *addr)
+{
+	_cleanup_close_ int fd = -EBADF;
+
+	fd = socket(AF_UNIX, addr_socktype(addr) | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	if (connect(fd, &addr->sa, addr->len) == 0)
+		return -EADDRINUSE;
+	if (errno == ECONNREFUSED)
+		return 0;
+	return errno == ENOENT ? 0 : -EADDRINUSE;
+}
+
+int unix_path_clear(const struct addr *addr)
+{
+	_cleanup_(place_done) struct place place = {.dir = -EBADF};
+	struct stat st;
+	int r;
+
+	r = place_open(addr, &place);
+	if (r < 0)
+		return r;
+	if (fstatat(place.dir, place.name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? 0 : -errno;
+	if (S_ISLNK(st.st_mode))
+		return -ELOOP;
+	if (!S_ISSOCK(st.st_mode))
+		return -EEXIST;
+
+	r = probe(addr);
+	if (r < 0)
+		return r;
+	return unlinkat(place.dir, place.name, 0) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+/*
+ * A descriptor of the inode that bind(2) has made.  The kernel tells; without
+ * the right to ask it, the path is opened, and must lead to a socket as ours
+ * was a moment ago.
+ */
+static int open_bound(int fd, const struct addr *addr, mode_t made, struct stat *st)
+{
+	_cleanup_close_ int file = ioctl(fd, SIOCUNIXFILE, 0);
+	bool certain = file >= 0;
+
+	if (!certain)
+		file = open(addr->un.sun_path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (file < 0 || fstat(file, st) < 0)
+		return -errno;
+	if (!certain && (!S_ISSOCK(st->st_mode) || st->st_uid != geteuid() ||
+				st->st_nlink != 1 || (st->st_mode & 07777) != made))
+		return -EEXIST;
+	return take_fd(&file);
+}
+
+static int set_owner_and_mode(
+	int file, const struct stat *st, uid_t uid, gid_t gid, mode_t mode)
+{
+	char link[64];
+
+	if ((uid != (uid_t)-1 || gid != (gid_t)-1) &&
+		fchownat(file, "", uid, gid, AT_EMPTY_PATH) < 0)
+		return -errno;
+
+	/* fchmod refuses O_PATH descriptors; their link in /proc is followed. */
+	snprintf(link, sizeof link, "/proc/self/fd/%d", file);
+	if ((st->st_mode & 07777) != mode && chmod(link, mode) < 0)
+		return -errno;
+	return 0;
+}
+
+int unix_path_bind(int fd, const struct addr *addr, uid_t uid, gid_t gid, mode_t mode,
+	dev_t *ret_dev, ino_t *ret_ino)
+{
+	/* Never more than the owner's rights until the owner is the right one. */
+	mode_t made = uid == (uid_t)-1 && gid == (gid_t)-1 ? mode : mode & 0700;
+	mode_t saved = umask(~made & 0777);
+	_cleanup_close_ int file = -EBADF;
+	struct stat st;
+	int r;
+
+	r = bind(fd, &addr->sa, addr->len) < 0 ? -errno : 0;
+	umask(saved);
+	if (r < 0)
+		return r;
+
+	file = open_bound(fd, addr, made, &st);
+	if (file < 0)
+		return file;
+	r = set_owner_and_mode(file, &st, uid, gid, mode);
+	if (r < 0) {
+		unix_path_remove(addr, st.st_dev, st.st_ino);
+		return r;
+	}
+	*ret_dev = st.st_dev;
+	*ret_ino = st.st_ino;
+	return 0;
+}
+
+void unix_path_remove(const struct addr *addr, dev_t dev, ino_t ino)
+{
+	_cleanup_(place_done) struct place place = {.dir = -EBADF};
+	struct stat st;
+
+	if (place_open(addr, &place) < 0 ||
+		fstatat(place.dir, place.name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return;
+	if (S_ISSOCK(st.st_mode) && st.st_dev == dev && st.st_ino == ino)
+		unlinkat(place.dir, place.name, 0);
+}

@@ -1,0 +1,33 @@
+/*
+ * unix_path: where a UNIX socket shows in the file system.
+ *
+ * A stale socket, one that nobody listens on, is replaced.  A live one, a
+ * symbolic link and any other file are refused and left alone.
+ *
+ * Layer: os.
+ */
+#ifndef HATCHD_OS_UNIX_PATH_H
+#define HATCHD_OS_UNIX_PATH_H
+
+#include "base/addr.h"
+
+#include <sys/types.h>
+
+/*
+ * Make way for a bind: 0 if the path is free now; -EADDRINUSE, -EEXIST or
+ * -ELOOP as listen_open() says; other negative errno as they come.
+ */
+int unix_path_clear(const struct addr *addr);
+
+/*
+ * Bind `fd` there so that the socket appears with `mode` at most, then give
+ * it to the owner and the exact mode.  (uid_t)-1 and (gid_t)-1 leave the owner
+ * as it is.  On failure after the bind the path is removed again.
+ */
+int unix_path_bind(int fd, const struct addr *addr, uid_t uid, gid_t gid, mode_t mode,
+	dev_t *ret_dev, ino_t *ret_ino);
+
+/* Unlink if the path is still the socket with that inode. */
+void unix_path_remove(const struct addr *addr, dev_t dev, ino_t ino);
+
+#endif
