@@ -1,0 +1,63 @@
+#include "master/announce.h"
+
+#include "base/log.h"
+#include "master/service.h"
+
+static const char *who_can_reach(const struct addr *addr)
+{
+	if (addr_family(addr) == AF_UNIX)
+		return addr_is_abstract(addr)
+		               ? "every user of this machine"
+		               : "users of this machine that may write to that file";
+	if (addr_is_loopback(addr))
+		return "this machine only";
+	return "anybody who can reach this machine";
+}
+
+static void announce_service(const struct service *service)
+{
+	char text[ADDR_TEXT_MAX];
+
+	for (size_t i = 0; i < service->n_listeners; i++)
+		log_notice("listening on %s, open to %s",
+			addr_format(&service->listeners[i].addr, text),
+			who_can_reach(&service->listeners[i].addr));
+}
+
+static size_t count_listeners(const struct master *master)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < master->n_services; i++)
+		n += master->services[i]->n_listeners;
+	return n;
+}
+
+size_t announce_served(const struct master *master)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < master->n_services; i++)
+		n += master->services[i]->state == SERVICE_ACTIVE;
+	return n;
+}
+
+void announce(const struct master *master)
+{
+	size_t served = announce_served(master), waiting = master->n_services - served;
+
+	if (master->cmdline->adhoc) {
+		for (size_t i = 0; i < master->n_services; i++)
+			announce_service(master->services[i]);
+		return;
+	}
+	if (master->n_services == 0) {
+		log_notice("no service is configured: serving nobody");
+		return;
+	}
+	log_notice("ready: %zu service%s on %zu address%s", served, served == 1 ? "" : "s",
+		count_listeners(master), count_listeners(master) == 1 ? "" : "es");
+	if (waiting > 0)
+		log_warning("%zu service%s not served, see above", waiting,
+			waiting == 1 ? "" : "s");
+}

@@ -1,0 +1,43 @@
+/*
+ * arrival: what lies at the head of a wait service's socket.
+ *
+ * A child that got the socket and ends without taking what woke it would be
+ * started again at once, for ever.  A datagram at the head is known by its
+ * sender, its length and the time it came in, looked at with a buffer of no
+ * bytes (I1).  Of streams and UNIX sockets nothing is known but that somebody
+ * waits: there one arrival cannot be told from the next.
+ *
+ * Layer: master.
+ */
+#ifndef HATCHD_MASTER_ARRIVAL_H
+#define HATCHD_MASTER_ARRIVAL_H
+
+#include <stdbool.h>
+#include <sys/socket.h>
+#include <time.h>
+
+struct listener;
+struct service;
+
+struct arrival {
+	bool known;
+	bool stamped; /* `stamp` tells it from every other */
+	struct timespec stamp;
+	ssize_t length;
+	struct sockaddr_storage sender;
+	socklen_t sender_len;
+};
+
+/* To be called once for each listener of a wait service, before the first client. */
+void arrival_prepare(struct listener *listener);
+
+/* Remember the head of the listener's socket, right before a child gets it. */
+void arrival_note(struct listener *listener);
+
+/* Is what woke the child still there?  For streams: is anybody waiting? */
+bool arrival_untouched(const struct listener *listener);
+
+/* Can one arrival be told from the next for certain? */
+bool arrival_is_exact(const struct listener *listener);
+
+#endif

@@ -1,0 +1,33 @@
+/*
+ * budget: how many descriptors and children this machine lets us have.
+ *
+ * Computed once at start, so that every table has its final size and running
+ * out is a limit that we chose and not an accident.
+ *
+ * Layer: master.
+ */
+#ifndef HATCHD_MASTER_BUDGET_H
+#define HATCHD_MASTER_BUDGET_H
+
+#include "conf/conf.h"
+
+#include <sys/resource.h>
+
+/* Most children, whatever the machine allows: bounds the child table. */
+#define BUDGET_CHILDREN_MAX 65536
+
+struct budget {
+	uint32_t total_instances; /* children that may live at once */
+	int low_limit; /* descriptors below: connections, and what children need; above: ours */
+	int fd_limit;  /* all of ours are below */
+};
+
+/*
+ * Work out what `conf` needs and may have, raise the soft RLIMIT_NOFILE to it
+ * (not further: a limit of 10^9 is no reason for a table of that size) and let
+ * the kernel grow the descriptor table now, while no child shares it.
+ * -EMFILE: the hard limit does not even allow the listeners.
+ */
+int budget_make(const struct conf *conf, struct budget *ret);
+
+#endif

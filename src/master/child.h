@@ -1,0 +1,96 @@
+/*
+ * child: one living program and what its record will say.
+ *
+ * The table has its final size from start (I9).  Each child is watched by its
+ * pidfd in one epoll set of our own below sd-event's, so that the cost of a
+ * child's end does not depend on how many others live, and one wake-up serves
+ * many ends.  A pidfd is armed once: it needs no removal before it is closed,
+ * even while a child in flight still holds a copy of it.
+ *
+ * Layer: master.
+ */
+#ifndef HATCHD_MASTER_CHILD_H
+#define HATCHD_MASTER_CHILD_H
+
+#include "base/addr.h"
+#include "os/spawn.h"
+#include "policy/outcome.h"
+
+#include <stdint.h>
+#include <sys/types.h>
+
+struct service;
+struct listener;
+
+struct child {
+	struct service *service;
+	struct listener *listener; /* it came through; NULL once that is closed */
+	uint64_t connection;       /* its number, never reused */
+	pid_t pid;
+	int pidfd; /* owned */
+	int conn;  /* our copy of the connection, owned; -EBADF: closed, or none (wait) */
+	struct spawn_slot *slot;    /* while it uses our memory; then NULL */
+	struct spawn_report report; /* how its start went; valid once slot is NULL */
+	uint64_t born;              /* usec, monotonic */
+	bool killed_late;           /* not executed within start_timeout, killed by us */
+	bool announced;             /* has been open for RECORD_OPEN_AFTER */
+
+	struct addr peer; /* kind is that of the socket; len 0: unknown or unnamed */
+	struct addr local;
+	struct ucred peer_cred;    /* UNIX peers; uid (uid_t)-1: unknown */
+	struct addr_source source; /* family 0: not counted per source */
+
+	struct child *next, *prev;             /* all children of the service, oldest first */
+	bool late;                             /* cannot be reaped yet */
+	struct child *next_late;               /* waiting to be watched again */
+	struct child *next_young, *prev_young; /* not announced yet, oldest first */
+};
+
+/* How a child ended. */
+struct child_end {
+	struct outcome outcome;
+	uint64_t cpu_usec; /* user and system time of the child and those it waited for */
+};
+
+struct child_table;
+
+/* Called for each end, with the child still in the table. */
+typedef void (*child_ended)(void *userdata, struct child *child, const struct child_end *end);
+
+/* Room for `max` children, numbers of pidfds that stay from `high` on. */
+int child_table_new(
+	size_t max, int high, child_ended ended, void *userdata, struct child_table **ret);
+struct child_table *child_table_free(struct child_table *table);
+
+/* Readable when a child has ended; belongs to the table. */
+int child_table_fd(const struct child_table *table);
+
+size_t child_table_used(const struct child_table *table);
+
+/* A zeroed child, or NULL when `max` live. */
+struct child *child_new(struct child_table *table);
+
+/* Give it back; the caller has taken it off the service's list. */
+void child_free(struct child_table *table, struct child *child);
+
+/* Watch child->pidfd.  Where that fails it is tried again in a while. */
+void child_watch(struct child_table *table, struct child *child, uint64_t now);
+
+/*
+ * Watch again those whose end could not be taken: a program that is traced by
+ * its own user stays a zombie until the tracer lets go of it, and its pidfd
+ * would wake us all that time.
+ */
+void child_table_retry(struct child_table *table, uint64_t now);
+
+/* When the next one is due; USEC_INFINITY: none. */
+uint64_t child_table_retry_due(const struct child_table *table);
+
+/* Reap those that have ended, a bounded number, calling `ended` for each. */
+void child_table_reap(struct child_table *table, uint64_t now);
+
+/* The oldest child that is not announced yet, or NULL. */
+struct child *child_table_young(const struct child_table *table);
+void child_announced(struct child_table *table, struct child *child);
+
+#endif

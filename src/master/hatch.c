@@ -1,0 +1,434 @@
+#include "master/hatch.h"
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "master/arrival.h"
+#include "master/environ.h"
+#include "master/master.h"
+#include "master/record.h"
+
+#include <assert.h>
+#include <string.h>
+#include <sys/socket.h>
+
+/* Clients taken from one socket in one event. */
+#define ACCEPT_BATCH 16
+
+/* Descriptors of one service that may be on their way to be closed. */
+#define CLOSING_MAX 256
+
+/* ------------------------------------------------------------- accept */
+
+/* Errors that concern this client alone, or the network (accept(2)): next, please. */
+static bool transient(int error)
+{
+	switch (error) {
+	case EINTR:
+	case ECONNABORTED:
+	case EPROTO:
+	case ENOPROTOOPT:
+	case ENETDOWN:
+	case ENETUNREACH:
+	case EHOSTDOWN:
+	case EHOSTUNREACH:
+	case ENONET:
+	case ETIMEDOUT:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void conn_init(struct conn *conn, struct listener *listener, int fd)
+{
+	memset(conn, 0, sizeof *conn);
+	conn->listener = listener;
+	conn->fd = fd;
+	conn->peer_cred.uid = (uid_t)-1;
+}
+
+static void learn_unix_peer(struct conn *conn)
+{
+	socklen_t len = sizeof conn->peer_cred;
+
+	if (getsockopt(conn->fd, SOL_SOCKET, SO_PEERCRED, &conn->peer_cred, &len) < 0)
+		conn->peer_cred.uid = (uid_t)-1;
+	addr_source_uid(conn->peer_cred.uid, &conn->source);
+}
+
+/* A wildcard listener does not know which of our addresses was meant. */
+static void learn_local(struct conn *conn)
+{
+	const struct listener *listener = conn->listener;
+	struct sockaddr_storage storage;
+	socklen_t len = sizeof storage;
+
+	conn->local = listener->addr;
+	if (!addr_is_wildcard(&listener->addr))
+		return;
+	if (getsockname(conn->fd, (struct sockaddr *)&storage, &len) == 0)
+		addr_from_sockaddr(
+			listener->addr.kind, (struct sockaddr *)&storage, len, &conn->local);
+}
+
+/* 1: a client; 0: none is waiting; else a negative errno. */
+static int take_client(struct listener *listener, struct conn *conn)
+{
+	struct sockaddr_storage storage;
+	socklen_t len = sizeof storage;
+	int fd = accept4(listener->fd, (struct sockaddr *)&storage, &len, SOCK_CLOEXEC);
+
+	/* If another waits behind the one that went wrong, the next event says so. */
+	if (fd < 0)
+		return errno == EAGAIN || transient(errno) ? 0 : -errno;
+
+	conn_init(conn, listener, fd);
+	addr_from_sockaddr(listener->addr.kind, (struct sockaddr *)&storage, len, &conn->peer);
+	learn_local(conn);
+	if (addr_is_ip(&listener->addr))
+		addr_source(&conn->peer, 32, 64, &conn->source);
+	else
+		learn_unix_peer(conn);
+	return 1;
+}
+
+/* The program will accept, or receive, for itself. */
+static void take_socket(struct listener *listener, struct conn *conn)
+{
+	conn_init(conn, listener, listener->fd);
+	conn->local = listener->addr;
+	conn->peer.kind = listener->addr.kind;
+}
+
+/* ----------------------------------------------------------- decision */
+
+/* What is known before anybody is accepted. */
+static struct admit_request request_of(const struct service *service)
+{
+	const struct master *master = service->master;
+
+	return (struct admit_request){
+		.total = (uint32_t)child_table_used(master->children),
+		.total_limit = master->budget.total_instances,
+		.instances = service->n_children,
+		.instances_limit = service->conf->instances,
+		.per_source_limit = UINT32_MAX,
+	};
+}
+
+static enum admit_verdict decide(const struct conn *conn)
+{
+	const struct service *service = conn->listener->service;
+	struct admit_request request = request_of(service);
+
+	if (conn->source.family != 0) {
+		request.per_source_limit = service->conf->per_source;
+		request.from_source = sources_count(
+			service->master->sources, (uintptr_t)service, &conn->source);
+	}
+	return admit(&request);
+}
+
+/* -------------------------------------------------------------- spawn */
+
+static int stderr_of(const struct conn *conn)
+{
+	const struct service *service = conn->listener->service;
+
+	switch (service->conf->stderr_kind) {
+	case STDERR_SOCKET:
+		return conn->fd;
+	case STDERR_LOG:
+		if (service->log_stream >= 0)
+			return service->log_stream;
+		return log_target() == LOG_TARGET_STDERR ? STDERR_FILENO
+		                                         : service->master->null_fd;
+	default:
+		return service->master->null_fd;
+	}
+}
+
+static void plan_descriptors(const struct conn *conn, struct spawn_plan *plan)
+{
+	const struct service *service = conn->listener->service;
+	bool passed = service->conf->wait && service->conf->pass_as == PASS_LISTEN_FDS;
+	int null_fd = service->master->null_fd;
+
+	plan->fds[0] = passed ? null_fd : conn->fd;
+	plan->fds[1] = passed ? null_fd : conn->fd;
+	plan->fds[2] = passed && service->conf->stderr_kind == STDERR_SOCKET ? null_fd
+	                                                                     : stderr_of(conn);
+	plan->n_fds = 3;
+	for (size_t i = 0; passed && i < service->n_listeners && plan->n_fds < SPAWN_FDS_MAX;
+		i++)
+		plan->fds[plan->n_fds++] = service->listeners[i].fd;
+}
+
+static struct child *note_child(const struct conn *conn, struct spawn_slot *slot, uint64_t now)
+{
+	struct service *service = conn->listener->service;
+	struct child *child = child_new(service->master->children);
+
+	if (!child)
+		return NULL;
+	child->service = service;
+	child->listener = conn->listener;
+	child->connection = conn->number;
+	child->slot = slot;
+	child->born = now;
+	child->peer = conn->peer;
+	child->local = conn->local;
+	child->peer_cred = conn->peer_cred;
+	child->source = conn->source;
+	return child;
+}
+
+static void count_child(struct child *child)
+{
+	struct service *service = child->service;
+
+	service_add_child(service, child);
+	if (child->source.family != 0 &&
+		sources_add(service->master->sources, (uintptr_t)service, &child->source) < 0)
+		child->source.family = 0;
+	if (!service->conf->wait)
+		return;
+	if (service->conf->pass_as == PASS_LISTEN_FDS)
+		service->wait_child = child;
+	else
+		child->listener->child = child;
+}
+
+static void tell_start(const struct child *child, const struct conn *conn)
+{
+	const struct service *service = child->service;
+	char text[ADDR_TEXT_MAX];
+
+	if (log_max_priority() < LOG_DEBUG)
+		return;
+	if (service->conf->wait && service->conf->pass_as == PASS_LISTEN_FDS)
+		log_debug("%schild %d: descriptors 3 to %zu are the listening sockets",
+			service->label, child->pid, 2 + service->n_listeners);
+	else if (service->conf->wait)
+		log_debug("%schild %d: descriptors 0 and 1 are the socket %s", service->label,
+			child->pid, addr_format(&conn->local, text));
+	else
+		log_debug("%schild %d: descriptors 0 and 1 are the connection", service->label,
+			child->pid);
+}
+
+static int start_child(struct child *child, const struct conn *conn)
+{
+	struct service *service = child->service;
+	struct master *master = service->master;
+	struct spawn_plan *plan = spawn_slot_plan(child->slot);
+	int r;
+
+	plan->recipe = &service->recipe;
+	plan_descriptors(conn, plan);
+	r = environ_fill(conn, service->conf, plan);
+	if (r < 0)
+		return r;
+	r = spawn_slot_start(master->spawner, child->slot, child, &child->pid, &child->pidfd);
+	if (r < 0)
+		return r;
+
+	/* Our copy of the connection stays open, under its number, until the
+	 * child has its own. */
+	if (!service->conf->wait)
+		child->conn = conn->fd;
+	count_child(child);
+	master->slot_delay = USEC_PER_MSEC;
+	return 0;
+}
+
+/* What lacks is the machine's or the service's own: try again in a moment. */
+static bool shortage(int error)
+{
+	return error == EAGAIN || error == ENOMEM || error == EMFILE || error == ENFILE ||
+	       error == ENOBUFS || error == ENOSPC;
+}
+
+static void not_started(struct child *child, int r, uint64_t now)
+{
+	struct service *service = child->service;
+	char reason[128];
+
+	spawn_slot_cancel(service->master->spawner, child->slot);
+	child->slot = NULL;
+	if (shortage(-r)) {
+		snprintf(reason, sizeof reason, "unable to clone a child: %s", strerror(-r));
+		service_pause(service, reason);
+	} else {
+		record_not_started(child, "clone", -r, now);
+	}
+	child_free(service->master->children, child);
+}
+
+/* Nobody has it but us; only a UNIX client can have put something into it that
+ * takes its time to be let go. */
+static void drop_client(struct conn *conn, uint64_t now)
+{
+	if (addr_is_ip(&conn->listener->addr))
+		fd_close(conn->fd);
+	else
+		service_close_later(conn->listener->service, conn->fd, now);
+}
+
+/* The connection is ours no longer when this returns. */
+static int hatch(struct conn *conn, uint64_t now)
+{
+	struct service *service = conn->listener->service;
+	struct master *master = service->master;
+	struct spawn_slot *slot = spawner_take(master->spawner);
+	struct child *child;
+	int r;
+
+	assert(slot); /* room_for_one() has looked */
+
+	conn->number = master->next_connection++;
+	child = note_child(conn, slot, now);
+	assert(child);
+
+	r = start_child(child, conn);
+	if (r < 0) {
+		not_started(child, r, now);
+		if (!service->conf->wait)
+			drop_client(conn, now);
+		return r;
+	}
+	child_watch(master->children, child, now);
+	tell_start(child, conn);
+	return 0;
+}
+
+/* --------------------------------------------------------- the event */
+
+/*
+ * A service may hold half as many slots as are free: however many of them do
+ * not give theirs back, the next one finds some.
+ */
+static bool fair_share(const struct service *service)
+{
+	unsigned free_slots = SPAWN_SLOTS - spawner_in_flight(service->master->spawner);
+
+	if (service->n_in_flight == 0)
+		return free_slots > 0;
+	return service->n_in_flight < SPAWN_SLOTS_PER_OWNER &&
+	       service->n_in_flight <= free_slots / 2;
+}
+
+/* Somebody keeps many of its connections from being closed. */
+static bool clogged(const struct service *service)
+{
+	return service_closing(service) > CLOSING_MAX;
+}
+
+/* May one more come in, whoever it is?  If not, they wait in the kernel's queue. */
+static bool room_for_one(struct service *service, uint64_t now)
+{
+	struct admit_request request = request_of(service);
+
+	switch (admit(&request)) {
+	case ADMIT_OK:
+		if (fair_share(service))
+			return true;
+		service_starve(service);
+		return false;
+	case ADMIT_TOTAL:
+		service_starve(service);
+		record_full_total(service->master, now);
+		return false;
+	default:
+		record_full(service, now);
+		return false;
+	}
+}
+
+static void refuse(struct conn *conn, enum admit_verdict verdict, uint64_t now)
+{
+	conn->number = conn->listener->service->master->next_connection++;
+	record_refused(conn, verdict, now);
+	drop_client(conn, now);
+}
+
+static void tell_accept(const struct conn *conn)
+{
+	char peer[ADDR_TEXT_MAX];
+
+	if (log_max_priority() >= LOG_DEBUG)
+		log_debug("%saccept from %s", conn->listener->service->label,
+			record_peer(&conn->peer, &conn->peer_cred, peer));
+}
+
+/* One client.  False: no more from this socket now. */
+static bool serve_client(struct listener *listener, uint64_t now)
+{
+	struct service *service = listener->service;
+	enum admit_verdict verdict;
+	struct conn conn;
+	char reason[128];
+	int r;
+
+	r = take_client(listener, &conn);
+	if (r == 0)
+		return false;
+	if (r < 0) {
+		snprintf(reason, sizeof reason, "unable to accept: %s", strerror(-r));
+		service_pause(service, reason);
+		return false;
+	}
+	tell_accept(&conn);
+
+	verdict = decide(&conn);
+	if (verdict != ADMIT_OK) {
+		refuse(&conn, verdict, now);
+		return true;
+	}
+	r = hatch(&conn, now);
+	if (service->master->cmdline->once)
+		service_close(service);
+	if (service->master->cmdline->once && r < 0)
+		master_exit(service->master, ONCE_FAILED);
+	return r >= 0;
+}
+
+static void serve_socket(struct listener *listener, uint64_t now)
+{
+	struct conn conn;
+
+	take_socket(listener, &conn);
+	if (decide(&conn) != ADMIT_OK)
+		return;
+	arrival_note(listener);
+	hatch(&conn, now);
+}
+
+int hatch_on_client(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+	struct listener *listener = userdata;
+	struct service *service = listener->service;
+	uint64_t now = clock_monotonic();
+
+	(void)source;
+	(void)fd;
+	(void)revents;
+
+	if (clogged(service)) {
+		service_pause(service, "its connections cannot be closed");
+		return 0;
+	}
+	for (int i = 0; i < ACCEPT_BATCH && room_for_one(service, now); i++) {
+		if (service->conf->wait) {
+			serve_socket(listener, now);
+			break;
+		}
+		if (!serve_client(listener, now) || service->state != SERVICE_ACTIVE)
+			break;
+	}
+	service_update(service);
+	if (service_is_full(service))
+		record_full(service, now);
+	return 0;
+}

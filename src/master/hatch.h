@@ -1,0 +1,34 @@
+/*
+ * hatch: from a client at a socket to a child.
+ *
+ * Accept (or, for wait = yes, pass the socket), decide, prepare the plan,
+ * start the child, note it.  What comes after is master/tend.  One event serves a bounded
+ * number of clients, so that one busy service does not keep the others waiting.
+ *
+ * Layer: master.
+ */
+#ifndef HATCHD_MASTER_HATCH_H
+#define HATCHD_MASTER_HATCH_H
+
+#include "base/addr.h"
+#include "master/child.h"
+#include "master/service.h"
+
+/* A client in hand: lives on the caller's stack from accept to spawn or close. */
+struct conn {
+	struct listener *listener;
+	int fd; /* owned; wait = yes: the listener's own, borrowed */
+	uint64_t number;
+	struct addr peer; /* len 0 and kind of the socket where unknown */
+	struct addr local;
+	struct ucred peer_cred; /* UNIX; uid (uid_t)-1: unknown */
+	struct addr_source source;
+};
+
+/* Exit status of --once when no child came about. */
+#define ONCE_FAILED 125
+
+/* sd_event_io_handler_t of every listener. */
+int hatch_on_client(sd_event_source *source, int fd, uint32_t revents, void *userdata);
+
+#endif

@@ -1,0 +1,216 @@
+#include "master/inherited.h"
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/own.h"
+#include "base/strv.h"
+#include "base/text.h"
+#include "os/spawn_plan.h"
+#include "os/spawn_probe.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/capability.h>
+#include <linux/ioprio.h>
+#include <linux/keyctl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <systemd/sd-daemon.h>
+
+#define DEFAULT_SLACK 50000 /* nanoseconds, what the kernel gives every process */
+
+/*
+ * Everything is blocked: what we care for arrives through sd-event, and a
+ * child is born with nothing that could strike before its first instruction.
+ * Faults of our own still kill us, the kernel sees to that.
+ */
+static int clean_signals(void)
+{
+	/* Zero is the default in the kernel's structure, whatever its shape; the
+	 * raw call, because libc keeps two signals to itself. */
+	static const uint64_t by_default[8];
+	struct sigaction ignored = {.sa_handler = SIG_IGN};
+	sigset_t all;
+
+	for (int sig = 1; sig < NSIG; sig++)
+		if (sig != SIGKILL && sig != SIGSTOP)
+			syscall(SYS_rt_sigaction, sig, by_default, NULL, sizeof(uint64_t));
+	/* The log may be a pipe that nobody reads; its blocking would not help
+	 * children, so they get the default back. */
+	sigaction(SIGPIPE, &ignored, NULL);
+
+	sigfillset(&all);
+	sigdelset(&all, SIGTSTP);
+	return sigprocmask(SIG_SETMASK, &all, NULL) < 0 ? -errno : 0;
+}
+
+static int take_sockets(struct inherited *inherited)
+{
+	int n = sd_listen_fds_with_names(1, &inherited->socket_names);
+
+	if (n < 0)
+		return n;
+	inherited->n_sockets = n;
+	inherited->socket_taken = calloc((size_t)n + 1, sizeof *inherited->socket_taken);
+	return inherited->socket_taken ? 0 : -ENOMEM;
+}
+
+/* Where a filter hides close_range. */
+static void close_listed(int first, int last)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	struct dirent *entry;
+
+	while (dir && (entry = readdir(dir))) {
+		int32_t fd;
+
+		if (text_parse_i32(entry->d_name, &fd) == 0 && fd >= first && fd <= last &&
+			fd != dirfd(dir))
+			close(fd);
+	}
+	if (dir)
+		closedir(dir);
+}
+
+static void close_from_to(int first, int last)
+{
+	if (first <= last && syscall(SYS_close_range, first, last, 0) < 0)
+		close_listed(first, last);
+}
+
+/* Nothing else of our parent's stays open; the log is ours. */
+static void close_strays(int first)
+{
+	int spared = log_fd() >= first ? log_fd() : first - 1;
+
+	close_from_to(first, spared - 1);
+	close_from_to(spared + 1, INT_MAX);
+}
+
+/*
+ * 1 is the one soft limit that stops core files and core pipes alike, which
+ * a child that shares our memory must never feed.
+ */
+static void limit_core(const struct rlimit *was)
+{
+	struct rlimit one = {.rlim_cur = 1, .rlim_max = was->rlim_max};
+
+	if (one.rlim_max < 1)
+		one.rlim_max = 1;
+	setrlimit(RLIMIT_CORE, &one);
+}
+
+static unsigned own_scheduling(void)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	unsigned reset = 0;
+	cpu_set_t set;
+	int policy, oom = spawn_probe_oom_score();
+	long ioprio;
+
+	policy = sched_getscheduler(0);
+	if (policy > 0 && policy != SCHED_OTHER)
+		reset |= SPAWN_RESET_POLICY;
+	if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) < cpus)
+		reset |= SPAWN_RESET_AFFINITY;
+	ioprio = syscall(SYS_ioprio_get, IOPRIO_WHO_PROCESS, 0);
+	if (ioprio > 0 && IOPRIO_PRIO_CLASS(ioprio) != IOPRIO_CLASS_NONE)
+		reset |= SPAWN_RESET_IOPRIO;
+	if (prctl(PR_GET_TIMERSLACK) != DEFAULT_SLACK)
+		reset |= SPAWN_RESET_SLACK;
+	/* Lowering takes root, as spawn_probe_private_reason() knows. */
+	if (oom < 0 || (oom != 0 && geteuid() == 0))
+		reset |= SPAWN_RESET_OOM;
+	return reset;
+}
+
+/* Is there anything in the sets that survive an exec? */
+static bool own_capabilities(void)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+
+	/* The ambient set is a part of the inheritable one. */
+	if (syscall(SYS_capget, &header, data) < 0)
+		return true;
+	return data[0].inheritable != 0 || data[1].inheritable != 0;
+}
+
+static int note_identity(struct inherited *inherited)
+{
+	uid_t uid[3];
+	gid_t gid[3];
+	int n = getgroups(0, NULL);
+
+	if (n < 0 || getresuid(&uid[0], &uid[1], &uid[2]) < 0 ||
+		getresgid(&gid[0], &gid[1], &gid[2]) < 0)
+		return -errno;
+	inherited->uid = uid[1];
+	inherited->gid = gid[1];
+	inherited->one_identity =
+		uid[0] == uid[1] && uid[1] == uid[2] && gid[0] == gid[1] && gid[1] == gid[2];
+	inherited->groups = calloc((size_t)n + 1, sizeof *inherited->groups);
+	if (!inherited->groups)
+		return -ENOMEM;
+	n = getgroups(n, inherited->groups);
+	inherited->n_groups = n < 0 ? 0 : (size_t)n;
+	return n < 0 ? -errno : 0;
+}
+
+int inherited_take(struct inherited *inherited)
+{
+	int r;
+
+	memset(inherited, 0, sizeof *inherited);
+	r = note_identity(inherited);
+	if (r < 0)
+		return r;
+	r = fd_fill_stdio();
+	if (r < 0)
+		return r;
+	r = clean_signals();
+	if (r < 0)
+		return r;
+	r = take_sockets(inherited);
+	if (r < 0)
+		return r;
+	close_strays(INHERITED_FIRST + inherited->n_sockets);
+
+	if (getrlimit(RLIMIT_NOFILE, &inherited->nofile) < 0 ||
+		getrlimit(RLIMIT_CORE, &inherited->core) < 0)
+		return -errno;
+	limit_core(&inherited->core);
+	inherited->spawn_reset = own_scheduling();
+	inherited->hands_down_capabilities = own_capabilities();
+	/* Not the one of whoever started us; where there are none, fine. */
+	syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL);
+
+	/* A child's change of identity must not open our memory to it; never
+	 * set back to 1 (I5). */
+	return prctl(PR_SET_DUMPABLE, 0) < 0 ? -errno : 0;
+}
+
+void inherited_done(struct inherited *inherited)
+{
+	inherited->socket_names = strv_free(inherited->socket_names);
+	free(inherited->groups);
+	inherited->groups = NULL;
+	free(inherited->socket_taken);
+	inherited->socket_taken = NULL;
+}
+
+int inherited_socket(struct inherited *inherited, const char *name)
+{
+	for (int i = 0; i < inherited->n_sockets; i++) {
+		if (inherited->socket_taken[i] || strcmp(inherited->socket_names[i], name) != 0)
+			continue;
+		inherited->socket_taken[i] = true;
+		return INHERITED_FIRST + i;
+	}
+	return -1;
+}

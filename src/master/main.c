@@ -1,0 +1,64 @@
+#include "conf/cmdline.h"
+#include "master/loader.h"
+#include "master/master.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* How children would be started on this machine, and why so. */
+static void print_spawn_mode(const struct cmdline *cmdline)
+{
+	char *description = master_describe_spawning(cmdline);
+
+	if (description)
+		printf("children start with %s\n", description);
+	free(description);
+	fflush(stdout);
+}
+
+static int print_version(const struct cmdline *cmdline)
+{
+	printf("hatchd %s\n", PACKAGE_VERSION);
+	print_spawn_mode(cmdline);
+	return 0;
+}
+
+static int become_loader(const struct cmdline *cmdline, char **argv)
+{
+	int r;
+
+	if (cmdline->verbose > 0 && cmdline->mode == CMDLINE_CHECK)
+		print_spawn_mode(cmdline);
+	r = loader_exec(argv);
+	fprintf(stderr, "hatchd: unable to run the loader: %s\n", strerror(-r));
+	return 2;
+}
+
+static int run(const struct cmdline *cmdline, char **argv)
+{
+	switch (cmdline->mode) {
+	case CMDLINE_VERSION:
+		return print_version(cmdline);
+	case CMDLINE_HELP:
+		cmdline_help(stdout);
+		return 0;
+	case CMDLINE_CHECK:
+	case CMDLINE_PRINT_CONFIG:
+		return become_loader(cmdline, argv);
+	default:
+		return master_run(cmdline, argv);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	struct cmdline cmdline;
+	int status;
+
+	if (cmdline_parse(argc, argv, &cmdline, stderr) < 0)
+		return 2;
+	status = run(&cmdline, argv);
+	cmdline_done(&cmdline);
+	return status;
+}

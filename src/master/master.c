@@ -1,0 +1,439 @@
+#include "master/master.h"
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "conf/load.h"
+#include "master/announce.h"
+#include "master/hatch.h"
+#include "master/loader.h"
+#include "master/record.h"
+#include "master/service.h"
+#include "master/stop.h"
+#include "master/tend.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <systemd/sd-daemon.h>
+
+#define EXIT_FAILED  1
+#define EXIT_USAGE   2
+#define EXIT_REFUSED 78 /* EX_CONFIG of sysexits.h */
+
+/* Slots in flight are looked at again after so long at most. */
+#define SLOT_DELAY_MAX (50 * USEC_PER_MSEC)
+/* A log target that takes nothing is tried again. */
+#define LOG_RETRY (100 * USEC_PER_MSEC)
+/* At the end, for closes that may sleep. */
+#define CLOSER_PATIENCE_MS 200
+
+void master_exit(struct master *master, int status)
+{
+	if (master->done)
+		return;
+	master->done = true;
+	master->status = status;
+}
+
+void master_gate_closed(struct master *master, uint64_t due)
+{
+	if (due < master->gates_due)
+		master->gates_due = due;
+}
+
+static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
+{
+	(void)source;
+	stop_begin(userdata, (int)info->ssi_signo, clock_monotonic());
+	return 0;
+}
+
+/* A terminal that went away ends what was started on it; a daemon has none. */
+static int on_hangup(
+	sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
+{
+	struct master *master = userdata;
+
+	if (master->cmdline->adhoc)
+		return on_stop(source, info, userdata);
+	log_warning("unable to reload: this version has to be restarted, keeping the "
+		    "configuration");
+	return 0;
+}
+
+static int on_child_end(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+	struct master *master = userdata;
+
+	(void)source;
+	(void)fd;
+	(void)revents;
+	child_table_reap(master->children, clock_monotonic());
+	return 0;
+}
+
+static int add_sources(struct master *master)
+{
+	static const int stop_signals[] = {SIGTERM, SIGINT, SIGQUIT};
+	int r;
+
+	for (size_t i = 0; i < ARRAY_SIZE(stop_signals); i++) {
+		r = sd_event_add_signal(master->event, NULL, stop_signals[i], on_stop, master);
+		if (r < 0)
+			return r;
+	}
+	r = sd_event_add_signal(master->event, NULL, SIGHUP, on_hangup, master);
+	if (r < 0)
+		return r;
+	return sd_event_add_io(master->event, NULL, child_table_fd(master->children), EPOLLIN,
+		on_child_end, master);
+}
+
+static enum spawn_mode spawn_mode(const struct cmdline *cmdline)
+{
+	static const enum spawn_mode modes[] = {
+		[CMDLINE_SPAWN_AUTO] = SPAWN_AUTO,
+		[CMDLINE_SPAWN_SHARED] = SPAWN_SHARED,
+		[CMDLINE_SPAWN_PRIVATE] = SPAWN_PRIVATE,
+	};
+
+	return modes[cmdline->spawn];
+}
+
+char *master_describe_spawning(const struct cmdline *cmdline)
+{
+	struct spawner_setup setup = {.mode = spawn_mode(cmdline)};
+	struct spawner *spawner;
+	char *description;
+
+	if (spawner_new(&setup, &spawner) < 0)
+		return NULL;
+	description = strdup(spawner_describe(spawner));
+	spawner_free(spawner);
+	return description;
+}
+
+static int make_spawner(struct master *master)
+{
+	struct spawner_setup setup = {
+		.mode = spawn_mode(master->cmdline),
+		.low_limit = master->budget.low_limit,
+	};
+	int r;
+
+	r = spawner_new(&setup, &master->spawner);
+	if (r < 0)
+		return r;
+	spawner_set_fd_limit(master->spawner, master->budget.fd_limit);
+	log_debug("children start with %s", spawner_describe(master->spawner));
+	return 0;
+}
+
+static int make_tables(struct master *master)
+{
+	uint8_t key[16];
+	int r;
+
+	r = child_table_new(master->budget.total_instances, master->budget.low_limit,
+		tend_on_end, master, &master->children);
+	if (r < 0)
+		return r;
+	if (getrandom(key, sizeof key, 0) != sizeof key)
+		return -EIO;
+	master->sources = sources_new(master->budget.total_instances, key);
+	return master->sources ? 0 : -ENOMEM;
+}
+
+static int make_runtime(struct master *master)
+{
+	int r;
+
+	master->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (master->null_fd < 0)
+		return -errno;
+	r = budget_make(&master->conf, &master->budget);
+	if (r < 0)
+		return r;
+	r = make_spawner(master);
+	if (r < 0)
+		return r;
+	r = make_tables(master);
+	if (r < 0)
+		return r;
+	r = closer_new((unsigned)master->budget.fd_limit, &master->closer);
+	if (r < 0)
+		return r;
+	r = sd_event_new(&master->event);
+	if (r < 0)
+		return r;
+	return add_sources(master);
+}
+
+/* The configuration of each service is its own from here on. */
+static int make_services(struct master *master)
+{
+	struct conf *conf = &master->conf;
+
+	master->services = calloc(conf->n_services + 1, sizeof *master->services);
+	if (!master->services)
+		return -ENOMEM;
+	for (size_t i = 0; i < conf->n_services; i++) {
+		struct service *service;
+
+		if (conf->services[i]->disable)
+			continue;
+		service = service_new(master, conf->services[i]);
+		if (!service)
+			return -ENOMEM;
+		conf->services[i] = NULL;
+		master->services[master->n_services++] = service;
+	}
+	return 0;
+}
+
+/* In a daemon an address that cannot be had concerns its service alone. */
+static int open_services(struct master *master)
+{
+	for (size_t i = 0; i < master->n_services; i++) {
+		struct service *service = master->services[i];
+		int r = service_open(service);
+
+		if (r < 0 && master->cmdline->adhoc)
+			return r;
+		if (service->state == SERVICE_WAITING)
+			log_warning("%swaiting: %s", service->label,
+				service->waiting_for ? service->waiting_for : "out of memory");
+	}
+	return 0;
+}
+
+/* A service that waits may want it later; until then it is not closed (I3). */
+static bool is_wanted(const struct master *master, const char *name)
+{
+	for (size_t i = 0; i < master->n_services; i++) {
+		const struct service_conf *conf = master->services[i]->conf;
+
+		for (size_t j = 0; j < conf->n_listen; j++)
+			if (conf->listen[j].addr.kind == ADDR_FD &&
+				strcmp(conf->listen[j].addr.name, name) == 0)
+				return true;
+	}
+	return false;
+}
+
+static void report_unclaimed(struct master *master)
+{
+	const struct inherited *inherited = &master->inherited;
+
+	for (int i = 0; i < inherited->n_sockets; i++) {
+		const char *name = inherited->socket_names[i];
+
+		if (inherited->socket_taken[i] || is_wanted(master, name))
+			continue;
+		log_warning("no service wants the handed-over socket fd:%s, closing it", name);
+		fd_close(INHERITED_FIRST + i);
+	}
+}
+
+/* Reasons to wake up without an event, as time from now. */
+static uint64_t patience(const struct master *master, uint64_t now)
+{
+	uint64_t due = services_due(master), wait;
+
+	if (master->young_due < due)
+		due = master->young_due;
+	if (master->gates_due < due)
+		due = master->gates_due;
+	if (master->closer_due < due)
+		due = master->closer_due;
+	if (child_table_retry_due(master->children) < due)
+		due = child_table_retry_due(master->children);
+	if (master->stopping && master->stop_due < due)
+		due = master->stop_due;
+
+	wait = due == USEC_INFINITY ? USEC_INFINITY : due > now ? due - now : 0;
+	if (spawner_in_flight(master->spawner) > 0 && master->slot_delay < wait)
+		wait = master->slot_delay;
+	if (log_pending_fd() >= 0 && LOG_RETRY < wait)
+		wait = LOG_RETRY;
+	return wait;
+}
+
+static void turn(struct master *master, bool event_came)
+{
+	uint64_t now = clock_monotonic();
+
+	if (!event_came && master->slot_delay < SLOT_DELAY_MAX)
+		master->slot_delay *= 2;
+	if (spawner_in_flight(master->spawner) > 0)
+		tend_slots(master, now);
+	if (master->slot_came_free)
+		services_feed(master);
+	if (master->paused)
+		services_resume(master, now);
+	child_table_retry(master->children, now);
+	master->young_due = tend_young(master, now);
+	master->closer_due =
+		closer_tend(master->closer, spawner_arranging(master->spawner), now);
+	if (now >= master->gates_due)
+		master->gates_due = record_report_held_back(master, now);
+	if (master->stopping)
+		stop_turn(master, now);
+	log_flush();
+}
+
+/* hatchd itself failed. */
+static int failed_status(const struct cmdline *cmdline)
+{
+	return cmdline->once ? ONCE_FAILED : EXIT_FAILED;
+}
+
+static int loop(struct master *master)
+{
+	while (!master->done) {
+		int r = sd_event_run(master->event, patience(master, clock_monotonic()));
+
+		if (r < 0) {
+			log_error("unable to wait for events: %s", strerror(-r));
+			return failed_status(master->cmdline);
+		}
+		turn(master, r > 0);
+	}
+	return master->status;
+}
+
+static void say_ready(struct master *master)
+{
+	announce(master);
+	log_flush();
+	sd_notifyf(0, "READY=1\nSTATUS=Serving %zu of %zu services", announce_served(master),
+		master->n_services);
+}
+
+static int serve(struct master *master)
+{
+	int r;
+
+	r = make_runtime(master);
+	if (r == 0)
+		r = make_services(master);
+	if (r < 0) {
+		log_error("unable to start: %s", strerror(-r));
+		return failed_status(master->cmdline);
+	}
+	if (open_services(master) < 0)
+		return failed_status(master->cmdline);
+	report_unclaimed(master);
+	say_ready(master);
+	return loop(master);
+}
+
+/* The loader has said what is wrong; a daemon's manager wants a status. */
+static int refused_status(const struct cmdline *cmdline, int status)
+{
+	if (cmdline->once)
+		return status == LOAD_UNKNOWN ? ONCE_FAILED : status;
+	return cmdline->adhoc ? EXIT_USAGE : EXIT_REFUSED;
+}
+
+static int load(struct master *master, char **argv)
+{
+	int r = loader_run(argv, &master->conf);
+
+	if (r == 0)
+		return 0;
+	if (r > 0 && r != LOADER_NOT_RUN)
+		return refused_status(master->cmdline, r);
+	log_error("unable to load the configuration: %s",
+		r == -ETIME     ? "the loader did not answer in 30 s"
+		: r == -ECHILD  ? "the loader was killed"
+		: r == -EBADMSG ? "the loader is of another version or wrote nonsense"
+		: r > 0         ? "the loader could not be run"
+				: strerror(-r));
+	return failed_status(master->cmdline);
+}
+
+/* Give the closer a moment: usually it takes none. */
+static bool all_closed(struct master *master)
+{
+	for (int patience = CLOSER_PATIENCE_MS; patience > 0; patience--) {
+		size_t left = 0;
+
+		closer_tend(master->closer, UINT64_MAX, clock_monotonic());
+		for (size_t i = 0; i < master->n_services; i++)
+			left += service_closing(master->services[i]);
+		if (left == 0)
+			return true;
+		poll(NULL, 0, 1);
+	}
+	return false;
+}
+
+/*
+ * Nothing of ours may go away under a child that still runs in our memory, or
+ * under a thread that is stuck in a close: then the process ends with everything
+ * in place, which the kernel keeps.
+ */
+static void clean_up(struct master *master)
+{
+	for (size_t i = 0; i < master->n_services; i++)
+		service_close(master->services[i]);
+	if (master->spawner &&
+		(spawner_in_flight(master->spawner) > 0 || !all_closed(master))) {
+		log_close();
+		_exit(master->status);
+	}
+	for (size_t i = 0; i < master->n_services; i++)
+		service_free(master->services[i]);
+	free(master->services);
+	closer_done(master->closer);
+	sd_event_unref(master->event);
+	child_table_free(master->children);
+	sources_free(master->sources);
+	spawner_free(master->spawner);
+	conf_done(&master->conf);
+	fd_close(master->null_fd);
+	inherited_done(&master->inherited);
+	log_close();
+}
+
+int master_run(const struct cmdline *cmdline, char **argv)
+{
+	struct master master = {
+		.cmdline = cmdline,
+		.next_connection = 1,
+		.slot_delay = USEC_PER_MSEC,
+		.gates_due = USEC_INFINITY,
+		.young_due = USEC_INFINITY,
+		.closer_due = USEC_INFINITY,
+		.null_fd = -EBADF,
+	};
+	int r;
+
+	log_open(LOG_TARGET_AUTO, "hatchd", cmdline->verbose > 0 ? LOG_DEBUG : LOG_INFO);
+	r = inherited_take(&master.inherited);
+	if (r < 0) {
+		log_error("unable to clean up what the process was started with: %s",
+			strerror(-r));
+		return failed_status(cmdline);
+	}
+
+	conf_init(&master.conf);
+	r = load(&master, argv);
+	if (r == 0) {
+		/* Hold on to no file system; what was relative has been resolved. */
+		if (chdir("/") < 0)
+			log_warning("unable to change to /: %s", strerror(errno));
+		umask(077);
+		if (master.inherited.uid == 0)
+			log_isolate();
+		r = serve(&master);
+	}
+	master.status = r;
+	clean_up(&master);
+	return r;
+}

@@ -1,0 +1,75 @@
+/*
+ * master: what the one privileged process knows, and the order of its turns.
+ *
+ * A turn is one event of sd-event, and then: look at the children
+ * that still use our memory, do what has become due, write the log.  Nothing
+ * in a turn blocks (I2) and nothing touches a byte of a connection (I1).
+ *
+ * Layer: master.
+ */
+#ifndef HATCHD_MASTER_MASTER_H
+#define HATCHD_MASTER_MASTER_H
+
+#include "conf/cmdline.h"
+#include "conf/conf.h"
+#include "master/budget.h"
+#include "master/child.h"
+#include "master/inherited.h"
+#include "os/closer.h"
+#include "os/spawn.h"
+#include "policy/sources.h"
+
+#include <systemd/sd-event.h>
+
+struct master {
+	const struct cmdline *cmdline; /* borrowed from main */
+	struct inherited inherited;    /* what we were started with */
+	struct conf conf;              /* its services' configurations belong to `services` */
+	struct budget budget;
+
+	sd_event *event;
+	struct spawner *spawner;
+	struct child_table *children;
+	struct sources *sources; /* children per source */
+	struct closer *closer;   /* closes what programs and clients have had their hands on */
+	int null_fd;             /* /dev/null, for children; a low number */
+
+	struct service **services;
+	size_t n_services;
+	struct service *
+		starved; /* waiting for a free slot or child record, linked by `next_starved` */
+	bool slot_came_free;    /* one of these came free in this turn */
+	struct service *paused; /* linked by `next_paused`, in no order */
+
+	uint64_t next_connection; /* number of the next connection, from 1 */
+	uint64_t slot_delay;      /* usec until slots in flight are looked at again */
+	uint64_t young_due;       /* when the next connection has been open for a while */
+	uint64_t closer_due;      /* when the closer wants to be looked after */
+	uint64_t gates_due;       /* earliest end of a log gate's window, or USEC_INFINITY */
+
+	uint64_t full_told; /* when it was last said that all is full; 0: never */
+
+	bool stopping;
+	bool stop_told;    /* children that are to end have been told */
+	int stop_status;   /* exit status if no program says otherwise */
+	uint64_t stop_due; /* when stopping no longer waits for children */
+	bool done;
+	int status; /* exit status once done */
+};
+
+/*
+ * "shared memory, clone3": how children would start on this machine.  To be freed
+ * by the caller; NULL when it cannot be found out.
+ */
+char *master_describe_spawning(const struct cmdline *cmdline);
+
+/* Serve until told to stop.  Returns the exit status, as hatchd(8) lists them. */
+int master_run(const struct cmdline *cmdline, char **argv);
+
+/* Leave the loop with that status, at the end of this turn. */
+void master_exit(struct master *master, int status);
+
+/* A log gate of ours has closed: its count is due at that time. */
+void master_gate_closed(struct master *master, uint64_t due);
+
+#endif

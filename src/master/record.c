@@ -1,0 +1,247 @@
+#include "master/record.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "master/master.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Different failures of a service that are told in one window. */
+#define NEWS_MAX 10
+
+#define FULL_AGAIN (60 * USEC_PER_SEC)
+
+/* Room for the fields of one record; numbers live in `text`. */
+struct fields {
+	struct log_field items[14];
+	size_t n;
+	char text[10][TEXT_NUMBER_MAX];
+	size_t n_text;
+	char peer[ADDR_TEXT_MAX];
+	char local[ADDR_TEXT_MAX];
+};
+
+static void put(struct fields *f, const char *name, const char *value)
+{
+	if (!value || !*value || f->n >= ARRAY_SIZE(f->items) - 1)
+		return;
+	f->items[f->n++] = (struct log_field){name, value};
+	f->items[f->n] = (struct log_field){NULL, NULL};
+}
+
+static void put_number(struct fields *f, const char *name, uint64_t value)
+{
+	char *text;
+
+	if (f->n_text >= ARRAY_SIZE(f->text))
+		return;
+	text = f->text[f->n_text++];
+	snprintf(text, TEXT_NUMBER_MAX, "%llu", (unsigned long long)value);
+	put(f, name, text);
+}
+
+const char *record_peer(
+	const struct addr *peer, const struct ucred *cred, char buf[ADDR_TEXT_MAX])
+{
+	if (cred->uid != (uid_t)-1)
+		snprintf(buf, ADDR_TEXT_MAX, "uid %u pid %d", cred->uid, cred->pid);
+	else if (peer->len > 0)
+		addr_format_endpoint(peer, buf);
+	else
+		buf[0] = '\0';
+	return buf;
+}
+
+/* What is known from the start. */
+static void put_start(struct fields *f, const struct child *child)
+{
+	memset(f, 0, offsetof(struct fields, peer));
+	put(f, "SERVICE", child->service->conf->name);
+	put_number(f, "CONNECTION", child->connection);
+	put(f, "PEER", record_peer(&child->peer, &child->peer_cred, f->peer));
+	put(f, "LOCAL", addr_format_endpoint(&child->local, f->local));
+	put_number(f, "PID", (uint64_t)child->pid);
+}
+
+static const char *from(const struct fields *f)
+{
+	return f->peer[0] ? ", from " : "";
+}
+
+static void put_end(
+	struct fields *f, const struct child *child, const struct child_end *end, uint64_t now)
+{
+	put_start(f, child);
+	put(f, "RESULT", outcome_result(&end->outcome));
+	put_number(f, "STATUS", (uint64_t)end->outcome.status);
+	put_number(f, "DURATION_USEC", now - child->born);
+	put_number(f, "CPU_USEC", end->cpu_usec);
+}
+
+void record_end(struct child *child, const struct child_end *end, uint64_t now)
+{
+	char outcome[OUTCOME_TEXT_MAX], elapsed[TEXT_NUMBER_MAX];
+	struct fields f;
+
+	if (log_max_priority() < LOG_INFO)
+		return;
+	put_end(&f, child, end, now);
+	log_fields(LOG_INFO, f.items, "%schild %d ended: %s, %s%s%s", child->service->label,
+		child->pid, outcome_format(&end->outcome, outcome),
+		text_format_elapsed(now - child->born, elapsed), from(&f), f.peer);
+}
+
+void record_open(struct child *child, uint64_t now)
+{
+	char elapsed[TEXT_NUMBER_MAX];
+	struct fields f;
+
+	put_start(&f, child);
+	put(&f, "RESULT", "open");
+	put_number(&f, "DURATION_USEC", now - child->born);
+	log_fields(LOG_INFO, f.items, "%schild %d open for %s%s%s", child->service->label,
+		child->pid, text_format_elapsed(now - child->born, elapsed), from(&f), f.peer);
+}
+
+/* Who looks on (-v) wants to see every one. */
+static bool passes(struct log_gate *gate, uint64_t now)
+{
+	return log_max_priority() >= LOG_DEBUG || log_gate_pass(gate, now);
+}
+
+void record_refused(const struct conn *conn, enum admit_verdict verdict, uint64_t now)
+{
+	struct service *service = conn->listener->service;
+	char peer[ADDR_TEXT_MAX], number[TEXT_NUMBER_MAX];
+	struct log_field fields[] = {
+		{"SERVICE", service->conf->name},
+		{"CONNECTION", number},
+		{"PEER", peer},
+		{"RESULT", "refused"},
+		{"REASON", admit_reason(verdict)},
+		{NULL, NULL},
+	};
+
+	if (!passes(&service->refusals, now)) {
+		master_gate_closed(service->master, service->refusals.window_ends);
+		return;
+	}
+	snprintf(number, sizeof number, "%llu", (unsigned long long)conn->number);
+	record_peer(&conn->peer, &conn->peer_cred, peer);
+	log_fields(LOG_NOTICE, fields, "%srefused %s: %s", service->label, peer,
+		admit_reason(verdict));
+	master_gate_closed(service->master, service->refusals.window_ends);
+}
+
+/* News passes the gate, unless there is a lot of it. */
+static bool is_news(struct service *service, const char *failure, uint64_t now)
+{
+	if (now >= service->failures.window_ends)
+		service->n_news = 0;
+	if (strcmp(failure, service->last_failure) == 0 || service->n_news >= NEWS_MAX)
+		return false;
+	snprintf(service->last_failure, sizeof service->last_failure, "%s", failure);
+	service->n_news++;
+	return true;
+}
+
+/* News is told at once, and not counted as held back. */
+static bool failure_passes(struct service *service, const char *failure, uint64_t now)
+{
+	bool news = is_news(service, failure, now);
+	bool open = passes(&service->failures, now);
+
+	if (news && !open)
+		service->failures.held_back--;
+	return news || open;
+}
+
+void record_not_started(struct child *child, const char *step, int error, uint64_t now)
+{
+	struct service *service = child->service;
+	char failure[sizeof service->last_failure];
+	struct fields f;
+
+	snprintf(failure, sizeof failure, "%.100s: %s: %s", service->conf->path, step,
+		error                ? strerror(error)
+		: child->killed_late ? "killed after start_timeout"
+				     : "killed by somebody else");
+	if (failure_passes(service, failure, now)) {
+		put_start(&f, child);
+		put(&f, "RESULT", "failed");
+		put(&f, "REASON", step);
+		log_fields(LOG_ERR, f.items, "%sunable to start %s%s%s", service->label,
+			failure, from(&f), f.peer);
+	}
+	master_gate_closed(service->master, service->failures.window_ends);
+}
+
+void record_full(struct service *service, uint64_t now)
+{
+	const struct child *oldest = service->first;
+	char peer[ADDR_TEXT_MAX], elapsed[TEXT_NUMBER_MAX];
+
+	if (service->full_told && now - service->full_told < FULL_AGAIN)
+		return;
+	service->full_told = now;
+	if (!oldest)
+		return;
+	record_peer(&oldest->peer, &oldest->peer_cred, peer);
+	log_warning("%sfull with %u %s, new clients wait; the oldest%s%s for %s",
+		service->label, service->n_children,
+		service->n_children == 1 ? "child" : "children", peer[0] ? " is from " : "",
+		peer, text_format_elapsed(now - oldest->born, elapsed));
+}
+
+void record_full_total(struct master *master, uint64_t now)
+{
+	if (master->full_told && now - master->full_told < FULL_AGAIN)
+		return;
+	master->full_told = now;
+	log_warning(
+		"full with %zu children of all services (total_instances), new clients wait",
+		child_table_used(master->children));
+}
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static uint64_t report_gate(
+	struct log_gate *gate, uint64_t now, const char *label, const char *what)
+{
+	uint64_t held_back;
+
+	if (gate->held_back == 0)
+		return USEC_INFINITY;
+	if (now < gate->window_ends)
+		return gate->window_ends;
+	held_back = log_gate_take(gate, now);
+	if (held_back > 0)
+		log_notice("%s%llu more %s in the last 10 s", label,
+			(unsigned long long)held_back, what);
+	return USEC_INFINITY;
+}
+
+uint64_t record_report_held_back(struct master *master, uint64_t now)
+{
+	uint64_t due = USEC_INFINITY;
+
+	for (size_t i = 0; i < master->n_services; i++) {
+		struct service *service = master->services[i];
+
+		due = earlier(due, report_gate(&service->failures, now, service->label,
+					   "failures like that"));
+		due = earlier(
+			due, report_gate(&service->refusals, now, service->label, "refused"));
+	}
+	return due;
+}
+
+void record_flush_held_back(struct master *master)
+{
+	record_report_held_back(master, UINT64_MAX);
+}

@@ -1,0 +1,47 @@
+/*
+ * record: one line per connection, at its end, and one for those that are
+ * still open after a while.
+ *
+ * The journal keeps the same facts as fields with stable names: SERVICE
+ * CONNECTION PEER LOCAL PID RESULT STATUS DURATION_USEC CPU_USEC BYTES_IN
+ * BYTES_OUT REASON.  What is not known is not there.
+ *
+ * Layer: master.
+ */
+#ifndef HATCHD_MASTER_RECORD_H
+#define HATCHD_MASTER_RECORD_H
+
+#include "master/child.h"
+#include "master/hatch.h"
+#include "policy/admit.h"
+
+/* usec; a connection open for so long gets a record of its own. */
+#define RECORD_OPEN_AFTER (UINT64_C(10) * 1000 * 1000)
+
+void record_end(struct child *child, const struct child_end *end, uint64_t now);
+void record_open(struct child *child, uint64_t now);
+
+/* Not let in.  A flood becomes one line with a count. */
+void record_refused(const struct conn *conn, enum admit_verdict verdict, uint64_t now);
+
+/* No child came about: "unable to start /usr/bin/tr: exec: No such file or directory". */
+void record_not_started(struct child *child, const char *step, int error, uint64_t now);
+
+/* The service takes nobody in for now; at most one line a minute. */
+void record_full(struct service *service, uint64_t now);
+
+/* Nobody takes anybody in: total_instances children live. */
+void record_full_total(struct master *master, uint64_t now);
+
+/* Lines that say how many messages were held back, for windows that are over.
+ * Returns when the next one is due, USEC_INFINITY: none. */
+uint64_t record_report_held_back(struct master *master, uint64_t now);
+
+/* The same at once, before the end. */
+void record_flush_held_back(struct master *master);
+
+/* "127.0.0.1:51234", "uid 1000 pid 4711", "" for nobody in particular. */
+const char *record_peer(
+	const struct addr *peer, const struct ucred *cred, char buf[ADDR_TEXT_MAX]);
+
+#endif

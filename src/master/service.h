@@ -1,0 +1,122 @@
+/*
+ * service: the runtime half of a configured service.
+ *
+ * Points at its configuration, never the other way round.  service_update()
+ * is the one place that decides whether its sockets are polled: it looks only
+ * at state, may be called at any time, and must be called after every change
+ * of state, count or configuration.
+ *
+ * Layer: master.
+ */
+#ifndef HATCHD_MASTER_SERVICE_H
+#define HATCHD_MASTER_SERVICE_H
+
+#include "base/log.h"
+#include "conf/conf.h"
+#include "master/arrival.h"
+#include "master/child.h"
+#include "os/spawn_plan.h"
+
+#include <systemd/sd-event.h>
+
+struct master;
+
+enum service_state {
+	SERVICE_ACTIVE,
+	SERVICE_WAITING, /* a condition keeps it from being served; `waiting_for` says which */
+	SERVICE_STOPPED, /* no longer listens; its children may live on */
+};
+
+struct listener {
+	struct service *service;
+	int fd;           /* owned, a high number */
+	struct addr addr; /* what it is bound to */
+	dev_t dev;        /* UNIX path: ours to unlink while this is its inode */
+	ino_t ino;
+	sd_event_source *source; /* owned */
+	bool polled;
+	struct child *child;    /* wait = yes: who has the socket now */
+	struct arrival arrival; /* wait = yes: what woke that child */
+};
+
+struct service {
+	struct master *master;
+	struct service_conf *conf;  /* owned */
+	struct spawn_recipe recipe; /* points into conf */
+	char label[72];             /* "upper: " before messages; "" in ad-hoc mode */
+	enum service_state state;
+	char *waiting_for; /* owned; SERVICE_WAITING */
+
+	struct listener *listeners; /* owned array */
+	size_t n_listeners;
+	int log_stream; /* the journal's stream for standard error, owned; -EBADF: none */
+
+	struct child *first, *last; /* its children, oldest first */
+	uint32_t n_children;
+	uint32_t n_in_flight;     /* of them still in our memory */
+	uint32_t n_closing;       /* descriptors with the closer; atomic */
+	struct child *wait_child; /* pass_as = listen_fds: who has all sockets now */
+
+	bool starved; /* no slot was free; in master->starved */
+	struct service *next_starved;
+
+	uint64_t paused_until; /* usec, monotonic; 0: not paused */
+	unsigned pauses;       /* in a row: each is twice as long as the one before */
+	unsigned fruitless;    /* wait children in a row that left at once what woke them */
+	struct service *next_paused;
+
+	uint64_t full_told; /* when it was last said that the service is full; 0: never */
+	struct log_gate failures;
+	struct log_gate refusals;
+	unsigned n_news;        /* failures unlike the one before, in this window */
+	char last_failure[160]; /* what the gate holds back more of */
+};
+
+/* A new service that takes over `conf`; without memory NULL, and `conf` is still
+ * the caller's. */
+struct service *service_new(struct master *master, struct service_conf *conf);
+
+/* Close what is open; children must be gone or are abandoned, and
+ * service_closing() be 0 by then. */
+struct service *service_free(struct service *service);
+
+/*
+ * Open all its sockets.  0, or a negative errno after saying which address
+ * failed and why; in a daemon the service then waits, and the others serve.
+ */
+int service_open(struct service *service);
+
+/* Close its sockets for good; children are untouched. */
+void service_close(struct service *service);
+
+/* As many children as `instances` allows. */
+bool service_is_full(const struct service *service);
+
+/* Poll its sockets or do not. */
+void service_update(struct service *service);
+
+/* Look away from its sockets for a while: 0.1 s, doubling up to 30 s as long as
+ * service_recovered() is not called. */
+void service_pause(struct service *service, const char *reason);
+void service_recovered(struct service *service);
+
+/* Have the descriptor closed by somebody who may wait. */
+void service_close_later(struct service *service, int fd, uint64_t now);
+
+/* Descriptors that are on their way to be closed. */
+uint32_t service_closing(const struct service *service);
+
+/* A slot was missing: service_update() again as soon as one is free. */
+void service_starve(struct service *service);
+
+void service_add_child(struct service *service, struct child *child);
+void service_remove_child(struct service *service, struct child *child);
+
+/* Do what has become due: resume paused services, give slots to starved ones. */
+void services_resume(struct master *master, uint64_t now);
+void services_feed(struct master *master);
+
+/* When the next paused service resumes; USEC_INFINITY: none is paused. */
+uint64_t services_due(const struct master *master);
+
+#endif

@@ -1,0 +1,73 @@
+#include "master/stop.h"
+
+#include "base/log.h"
+#include "master/record.h"
+#include "master/service.h"
+
+#include <signal.h>
+#include <systemd/sd-daemon.h>
+
+/* The whole session: a pipeline is more than the shell that we started. */
+static void terminate(const struct child *child)
+{
+	if (kill(-child->pid, SIGTERM) < 0)
+		kill(child->pid, SIGTERM);
+}
+
+/* Those that are to end; told so the first time. */
+static size_t terminate_children(struct master *master)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < master->n_services; i++) {
+		const struct service *service = master->services[i];
+
+		if (service->conf->stop != STOP_TERMINATE)
+			continue;
+		n += service->n_children;
+		for (const struct child *child = service->first; child && !master->stop_told;
+			child = child->next)
+			terminate(child);
+	}
+	if (n > 0 && !master->stop_told)
+		log_info("stopping, waiting for %zu %s to end", n,
+			n == 1 ? "child" : "children");
+	master->stop_told = true;
+	return n;
+}
+
+static void finish(struct master *master)
+{
+	size_t n = child_table_used(master->children);
+
+	record_flush_held_back(master);
+	if (n > 0)
+		log_notice("stopped, leaving %zu %s alive", n, n == 1 ? "child" : "children");
+	else
+		log_info("stopped");
+	master_exit(master, master->stop_status);
+}
+
+void stop_begin(struct master *master, int signal, uint64_t now)
+{
+	if (master->stopping) {
+		finish(master);
+		return;
+	}
+	sd_notify(0, "STOPPING=1");
+	master->stopping = true;
+	master->stop_due = now + STOP_PATIENCE;
+	/* Nobody was served: that is not the status of a program. */
+	master->stop_status = master->cmdline->once ? 128 + signal : 0;
+	for (size_t i = 0; i < master->n_services; i++)
+		service_close(master->services[i]);
+}
+
+void stop_turn(struct master *master, uint64_t now)
+{
+	if (spawner_in_flight(master->spawner) > 0 && now < master->stop_due)
+		return;
+	if (terminate_children(master) > 0 && now < master->stop_due)
+		return;
+	finish(master);
+}

@@ -1,0 +1,24 @@
+/*
+ * stop: the end of the master.
+ *
+ * Sockets are closed at once.  Children of services with `stop = terminate`
+ * get SIGTERM, as soon as they have executed (before, it would be forgotten
+ * with everything else that was pending); all others live on.
+ *
+ * Layer: master.
+ */
+#ifndef HATCHD_MASTER_STOP_H
+#define HATCHD_MASTER_STOP_H
+
+#include "master/master.h"
+
+/* usec; stopping waits no longer than this for children that were told to end. */
+#define STOP_PATIENCE (UINT64_C(5) * 1000 * 1000)
+
+/* Begin to stop because of that signal; a second call no longer waits. */
+void stop_begin(struct master *master, int signal, uint64_t now);
+
+/* To be called on every turn while stopping. */
+void stop_turn(struct master *master, uint64_t now);
+
+#endif

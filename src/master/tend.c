@@ -1,0 +1,213 @@
+#include "master/tend.h"
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "master/hatch.h"
+#include "master/master.h"
+#include "master/record.h"
+#include "master/service.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* A wait child that ended sooner has hardly done anything. */
+#define GOOD_RUN USEC_PER_SEC
+
+/* So many in a row may leave what woke them, where that is certain and where
+ * the next arrival may look like the one before. */
+#define FRUITLESS_EXACT 3
+#define FRUITLESS_GUESS 20
+
+/*
+ * The child has its own copy.  Before its program runs nobody else has one, and
+ * ours is just let go.  Afterwards it may be the last, and the program's doing
+ * what that means: then it is somebody else's to close (I2).
+ */
+static void close_connection(struct child *child, bool program_may_run, uint64_t now)
+{
+	struct service *service = child->service;
+
+	if (child->conn < 0)
+		return;
+	if (program_may_run)
+		service_close_later(service, child->conn, now);
+	else
+		fd_close(child->conn);
+	child->conn = -EBADF;
+}
+
+static bool executed(const struct child *child)
+{
+	return child->report.error == 0 && child->report.step == SPAWN_EXEC &&
+	       !child->killed_late;
+}
+
+/* The child has put our dumpable flag back to 0; other children may have changed it since. */
+static void go_private(struct master *master)
+{
+	prctl(PR_SET_DUMPABLE, 0);
+	if (!spawner_is_shared(master->spawner))
+		return;
+	spawner_go_private(master->spawner, "fs.suid_dumpable has become 1");
+	log_warning("sharing memory with children is no longer safe, they start with %s",
+		spawner_describe(master->spawner));
+}
+
+static void judge_start(struct child *child, uint64_t now)
+{
+	struct service *service = child->service;
+	const struct spawn_report *report = &child->report;
+
+	if (executed(child)) {
+		log_debug("%sexec %s", service->label, service->conf->path);
+		if (!service->conf->wait)
+			service_recovered(service);
+		return;
+	}
+	/* RLIMIT_NPROC: the shortage of that user, not a broken program. */
+	if (report->step == SPAWN_EXEC && report->error == EAGAIN) {
+		service_pause(service, "its user may have no more processes");
+		return;
+	}
+	if (report->step == SPAWN_PROTECT)
+		go_private(service->master);
+	record_not_started(child, spawn_step_name(report->step), report->error, now);
+}
+
+static void leave_slot(struct child *child, uint64_t now)
+{
+	struct service *service = child->service;
+
+	child->report = spawn_slot_reclaim(service->master->spawner, child->slot);
+	child->slot = NULL;
+	service->n_in_flight--;
+	judge_start(child, now);
+	service_update(service);
+	service->master->slot_came_free = true;
+}
+
+/* Its service's user may have stopped it, or its program lies on a dead file server. */
+static void kill_if_late(struct child *child, uint64_t now)
+{
+	if (child->killed_late || now - child->born < child->service->conf->start_timeout)
+		return;
+	child->killed_late = true;
+	syscall(SYS_pidfd_send_signal, child->pidfd, SIGKILL, NULL, 0);
+}
+
+void tend_slots(struct master *master, uint64_t now)
+{
+	struct spawn_slot *slot = spawner_first(master->spawner);
+
+	while (slot) {
+		struct spawn_slot *next = spawn_slot_next(slot);
+		struct child *child = spawn_slot_owner(slot);
+		enum spawn_state state = spawn_slot_poll(slot);
+
+		if (state != SPAWN_BUSY)
+			close_connection(child, state == SPAWN_DONE, now);
+		if (state == SPAWN_DONE)
+			leave_slot(child, now);
+		else
+			kill_if_late(child, now);
+		slot = next;
+	}
+}
+
+uint64_t tend_young(struct master *master, uint64_t now)
+{
+	struct child *child;
+
+	while ((child = child_table_young(master->children))) {
+		if (now - child->born < RECORD_OPEN_AFTER)
+			return child->born + RECORD_OPEN_AFTER;
+		child_announced(master->children, child);
+		record_open(child, now);
+	}
+	return USEC_INFINITY;
+}
+
+static bool any_untouched(const struct service *service, const struct listener *listener)
+{
+	if (listener && service->conf->pass_as == PASS_STDIO)
+		return arrival_untouched(listener);
+	for (size_t i = 0; i < service->n_listeners; i++)
+		if (arrival_untouched(&service->listeners[i]))
+			return true;
+	return false;
+}
+
+static bool is_exact(const struct listener *listener)
+{
+	return listener && arrival_is_exact(listener);
+}
+
+/*
+ * Without a pause the next child would be started for the same arrival at once.
+ * Pauses grow only where it is certain that it is the same, or that the program
+ * cannot run: otherwise a crowd of clients that come and go would switch the
+ * service off for the others (I6).
+ */
+static void judge_wait_child(struct child *child, const struct child_end *end, uint64_t now)
+{
+	struct service *service = child->service;
+	bool failed = end->outcome.killed || end->outcome.status != 0;
+	bool exact = is_exact(child->listener);
+
+	if (now - child->born >= GOOD_RUN || !any_untouched(service, child->listener)) {
+		service_recovered(service);
+		return;
+	}
+	service->fruitless++;
+	if (!failed && service->fruitless < (exact ? FRUITLESS_EXACT : FRUITLESS_GUESS))
+		return;
+	if (executed(child) && !exact)
+		service_recovered(service);
+	service_pause(service, "the program ended without taking what woke it");
+}
+
+static void forget(struct child *child)
+{
+	struct service *service = child->service;
+	struct master *master = service->master;
+
+	if (child->source.family != 0)
+		sources_remove(master->sources, (uintptr_t)service, &child->source);
+	service_remove_child(service, child);
+	child_free(master->children, child);
+	service_update(service);
+	master->slot_came_free = true;
+}
+
+/* As env(1) and timeout(1) report: 126 found but not executable, 127 not found. */
+static int once_status(const struct child *child, const struct child_end *end)
+{
+	if (executed(child))
+		return outcome_shell_status(&end->outcome);
+	if (child->report.step != SPAWN_EXEC)
+		return ONCE_FAILED;
+	return child->report.error == ENOENT ? 127 : 126;
+}
+
+void tend_on_end(void *userdata, struct child *child, const struct child_end *end)
+{
+	struct master *master = userdata;
+	uint64_t now = clock_monotonic();
+
+	close_connection(child, true, now);
+	if (child->slot)
+		leave_slot(child, now);
+	if (executed(child))
+		record_end(child, end, now);
+	if (master->cmdline->once)
+		master_exit(master, once_status(child, end));
+	if (child->service->conf->wait && child->service->state == SERVICE_ACTIVE)
+		judge_wait_child(child, end, now);
+
+	forget(child);
+}
