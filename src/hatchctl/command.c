@@ -1,0 +1,81 @@
+#include "hatchctl/command.h"
+
+#include "base/text.h"
+
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* More long options than any command has. */
+#define OPTIONS_MAX 32
+
+static void _printf_(1, 0) print_error(const char *format, va_list args)
+{
+	fputs("hatchctl: ", stderr);
+	vfprintf(stderr, format, args);
+	fputc('\n', stderr);
+}
+
+int command_failed(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	print_error(format, args);
+	va_end(args);
+	return COMMAND_FAILED;
+}
+
+int command_misused(const char *command, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	print_error(format, args);
+	va_end(args);
+	fprintf(stderr, "Try 'hatchctl %s%s--help'.\n", command ? command : "",
+		command ? " " : "");
+	return COMMAND_USAGE;
+}
+
+/* `word` begins with the two dashes and may go on with =VALUE. */
+static int unknown_long_option(
+	const char *command, const char *word, const struct option *options)
+{
+	const char *names[OPTIONS_MAX + 1] = {NULL}, *nearest;
+	char name[64];
+
+	for (size_t i = 0; options[i].name && i < OPTIONS_MAX; i++)
+		names[i] = options[i].name;
+	snprintf(name, sizeof name, "%.*s", (int)strcspn(word + 2, "="), word + 2);
+
+	nearest = text_nearest(name, names);
+	if (nearest)
+		return command_misused(
+			command, "unknown option '--%s'; did you mean '--%s'?", name, nearest);
+	return command_misused(command, "unknown option '--%s'", name);
+}
+
+int command_bad_option(
+	const char *command, int result, char **argv, const struct option *options)
+{
+	const char *word = argv[optind - 1];
+
+	if (result == ':')
+		return command_misused(command, "the option '%s' needs a value", word);
+	if (optopt == 0 && strncmp(word, "--", 2) == 0)
+		return unknown_long_option(command, word, options);
+	if (strncmp(word, "--", 2) == 0)
+		return command_misused(command, "the option '%.*s' takes no value",
+			(int)strcspn(word, "="), word);
+	return command_misused(command, "unknown option '-%c'", optopt);
+}
+
+int command_print(const char *text)
+{
+	if (fputs(text, stdout) < 0 || fflush(stdout) != 0)
+		return command_failed(
+			"unable to write to standard output: %s", strerror(errno));
+	return COMMAND_DONE;
+}

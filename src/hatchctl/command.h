@@ -1,0 +1,51 @@
+/*
+ * command: what the commands of hatchctl have in common.
+ *
+ * One file per command; main.c holds the table.  A command is given its own
+ * words (argv[0] is its name) and returns the exit status of the program.
+ *
+ * Layer: hatchctl.
+ */
+#ifndef HATCHD_HATCHCTL_COMMAND_H
+#define HATCHD_HATCHCTL_COMMAND_H
+
+#include "base/own.h"
+
+enum command_status {
+	COMMAND_DONE = 0,
+	COMMAND_FAILED = 1,
+	COMMAND_USAGE = 2,
+};
+
+struct option;
+
+struct command {
+	const char *name;
+	const char *summary; /* one line of --help */
+	int (*run)(int argc, char **argv);
+};
+
+int command_connect(int argc, char **argv);
+
+/* "hatchctl: ...", one line on standard error.  Returns COMMAND_FAILED. */
+int command_failed(const char *format, ...) _printf_(1, 2);
+
+/*
+ * The same for a mistake on the command line, with a second line that names
+ * the help of `command`, or of the program where that is NULL.  Returns
+ * COMMAND_USAGE.
+ */
+int command_misused(const char *command, const char *format, ...) _printf_(2, 3);
+
+/*
+ * Say what getopt_long(3) has just rejected: call it for '?' and ':' with the
+ * tables that it was given, opterr being 0 and the short options beginning
+ * with a colon.  Returns COMMAND_USAGE.
+ */
+int command_bad_option(
+	const char *command, int result, char **argv, const struct option *options);
+
+/* Write `text` to standard output: COMMAND_DONE, or COMMAND_FAILED and a message. */
+int command_print(const char *text);
+
+#endif

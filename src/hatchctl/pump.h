@@ -1,0 +1,80 @@
+/*
+ * pump: standard input to a connected stream, and its answer to standard
+ * output, both at once.
+ *
+ *	the end of the input     ends the writing half of the stream;
+ *	the end of the answer    closes the output, while the input goes on;
+ *	it is over               when both have ended.
+ *
+ * Each direction has one bounded buffer.  A source is read only while its
+ * buffer has room, so a slow receiver slows its sender down and nobody else,
+ * and every byte that was read is delivered or accounted for by an error.
+ *
+ * Layer: hatchctl.
+ */
+#ifndef HATCHD_HATCHCTL_PUMP_H
+#define HATCHD_HATCHCTL_PUMP_H
+
+#include "base/own.h"
+#include "hatchctl/output.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define PUMP_BUFFER (64 * 1024)
+
+/* Where a transfer broke. */
+enum pump_place {
+	PUMP_NOWHERE,
+	PUMP_INPUT,
+	PUMP_OUTPUT,
+	PUMP_PEER_READ,
+	PUMP_PEER_WRITE,
+};
+
+/* One direction. */
+struct pump_flow {
+	bool ended;   /* its source has said its last byte */
+	bool closed;  /* and so has been said to its receiver */
+	size_t start; /* the bytes from here ... */
+	size_t end;   /* ... to here wait for the receiver */
+	char data[PUMP_BUFFER];
+};
+
+struct pump {
+	/* Set by pump_new(); borrowed, but for the output, which is closed. */
+	int input;
+	struct output output;
+	int peer;
+
+	/* To be set before the first turn. */
+	bool ends_with_answer;              /* a person would wait for nothing */
+	void (*narrate)(const char *event); /* NULL: in silence */
+
+	/* Result: what broke first, and a positive errno; PUMP_NOWHERE and 0. */
+	enum pump_place broken;
+	int error;
+
+	/* Private */
+	bool over;
+	struct pump_flow sending;
+	struct pump_flow answer;
+};
+
+/* `peer` must be non-blocking; the others may be what they are.  NULL: no memory. */
+struct pump *pump_new(int input, int output, int peer);
+struct pump *pump_free(struct pump *pump);
+
+/* Wait until something can be moved, and move it; false when it is over. */
+bool pump_turn(struct pump *pump);
+
+/* Turn until it is over.  0, or a negative errno and pump->broken. */
+int pump_run(struct pump *pump);
+
+static inline void own_pump(struct pump **pump)
+{
+	pump_free(*pump);
+}
+#define _cleanup_pump_ _cleanup_(own_pump)
+
+#endif
