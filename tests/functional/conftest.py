@@ -1,0 +1,126 @@
+"""Fixtures of the behaviour tests; harness.py has the rest.
+
+The whole session runs in a network namespace of its own, so low ports are free
+and nothing leaves the machine.  That takes root; tests that need it are marked
+`@needs_root` and skipped for others.
+"""
+
+import os
+import pwd
+import shutil
+import signal
+
+import pytest
+
+import harness
+
+LONGEST_TEST = 120  # seconds, then the test has hung
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "needs_root: only root can do this")
+    for path in (harness.HATCHD, harness.HATCHCTL):
+        if not os.access(path, os.X_OK):
+            pytest.exit(f"{path} is not there: build first, or set HATCHD and HATCHCTL", 4)
+    try:
+        pwd.getpwuid(os.geteuid())
+    except KeyError:
+        pytest.exit("skipped: the user of the tests has no account", 77)
+    # Background jobs and nohup ignore these, and so would whatever is started here.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+    harness.become_subreaper()
+    config.isolated = harness.isolate()
+
+
+def pytest_report_header(config):
+    where = "private network namespace" if config.isolated else "the network of this machine"
+    return f"hatchd: {' '.join(harness.hatchd_command())}, in {where}"
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.isolated:
+        return
+    skip = pytest.mark.skip(reason="needs root, for a network namespace and other users")
+    for item in items:
+        if "needs_root" in item.keywords:
+            item.add_marker(skip)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Remember how the test went: the fixture below has to know."""
+    outcome = yield
+    setattr(item, f"report_{call.when}", outcome.get_result())
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_protocol(item, nextitem):
+    """A test that hangs is ended by a signal, and its daemon is cleaned up."""
+
+    def hung(number, frame):
+        raise TimeoutError(f"{item.nodeid} has not ended in {LONGEST_TEST} s")
+
+    signal.signal(signal.SIGALRM, hung)
+    signal.alarm(LONGEST_TEST)
+    yield
+    signal.alarm(0)
+
+
+class Starter:
+    """Starts daemons that end with the test."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.daemons = []
+
+    def _add(self, daemon):
+        self.daemons.append(daemon)
+        return daemon
+
+    def file(self, config, *args, **more):
+        """hatchd -f FILE with that text."""
+        more.setdefault("folder", self.folder)
+        return self._add(harness.Daemon(*args, config=config, **more))
+
+    def adhoc(self, *args, **more):
+        """hatchd with these arguments."""
+        more.setdefault("folder", self.folder)
+        return self._add(harness.Daemon(*args, **more))
+
+    def check(self, config, *args):
+        """hatchd --check of that text: CompletedProcess."""
+        path = self.folder / "hatchd.conf"
+        path.write_bytes(config if isinstance(config, bytes) else config.encode())
+        path.chmod(0o644)
+        return harness.run_hatchd("--check", "-f", path, *args)
+
+
+@pytest.fixture
+def folder():
+    """A temporary folder that services may enter, whoever they run as."""
+    path = harness.make_folder()
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture
+def hatchd(request, folder):
+    """Starts daemons: hatchd.file(config), hatchd.adhoc("-l", ...).
+
+    After a test that passed, each must stop with status 0 and leave nothing
+    behind.  A test that means to leave something says daemon.stop(leave=True).
+    """
+    starter = Starter(folder)
+    yield starter
+    report = getattr(request.node, "report_call", None)
+    try:
+        for daemon in starter.daemons:
+            if report is not None and report.passed:
+                daemon.stop()
+            elif report is not None:
+                report.sections.append(("log of hatchd", daemon.text()))
+    finally:
+        for daemon in starter.daemons:
+            daemon.close()

@@ -1,0 +1,260 @@
+"""Whoever means harm: hatchd itself is to wait (I2), or a service to be switched off (I6).
+
+A system call can sleep on a lock that somebody else holds, and closing the last
+descriptor of something can sleep as well.  Whoever shares a socket, a pipe or a
+file with hatchd, or sends it descriptors, decides for how long: so it must not
+be hatchd that sleeps.
+"""
+
+import array
+import contextlib
+import os
+import pathlib
+import select
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import time
+
+import pytest
+
+from harness import IS_ROOT, TIMEOUT, connect, free_port, helper, read_all, service, talk
+
+needs_root = pytest.mark.needs_root
+
+# Longest answer of another service, in seconds; an attack lasts for 15 and more.
+BOUND = 2
+
+# Another one than nobody, whom hostile programs run as.
+OTHER = "daemon" if IS_ROOT else None
+
+
+class Hostile:
+    """helpers/hostile.c as the program of a service.
+
+        hostile = Hostile(folder)
+        hatchd.file(service("evil", exec=hostile.command("lock-socket"), user="root"))
+        with hostile:
+            connect(...)
+            hostile.wait_done()
+    """
+
+    def __init__(self, folder):
+        self.program = helper("hostile", folder)
+        self.path = pathlib.Path(folder, "told")
+        os.mkfifo(self.path)
+        self.path.chmod(0o666)
+        self.fd = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
+        self.pids = []
+
+    def command(self, *words):
+        return [self.program, self.path, *words]
+
+    def wait_done(self):
+        """Until the harm is done, or skip the test where it cannot be done."""
+        assert select.select([self.fd], [], [], TIMEOUT)[0], "nothing has been tried"
+        told = os.read(self.fd, 4096).decode()
+        if not told.startswith("done "):
+            pytest.skip(told.strip())
+        self.pids += [int(line.split()[1]) for line in told.splitlines()]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, value, trace):
+        for pid in self.pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        os.close(self.fd)
+
+
+def good_service(port):
+    return service("good", listen=f"tcp:{port}", exec="/bin/cat", user=OTHER)
+
+
+def assert_served(port, times=5):
+    for _ in range(times):
+        assert talk(port, b"others", timeout=BOUND) == b"others"
+
+
+# ---------------------------------------------------------------------------
+# Programs
+
+
+def test_traced_zombie_and_many_clients(hatchd, folder):
+    """It cannot be reaped, and is looked after again whenever more children come."""
+    evil, good = free_port(), free_port()
+    hostile = Hostile(folder)
+    daemon = hatchd.file(
+        service("evil", listen=f"tcp:{evil}", exec=hostile.command("zombie"))
+        + good_service(good)
+    )
+    with hostile:
+        with connect(evil) as client:
+            hostile.wait_done()
+            assert read_all(client) == b""
+        # Several times as many as hatchd watches as "low" ones.
+        assert_served(good, 200)
+        cpu = daemon.cpu()
+        select.select([], [], [], 1)  # the period observed, not a wait for something
+        assert daemon.cpu() - cpu < 0.1
+        daemon.stop(leave=True)
+
+
+@needs_root
+def test_lock_of_a_connection(hatchd, folder):
+    """The program sleeps in its send when hatchd gives its copy up."""
+    evil, good = free_port(), free_port()
+    hostile = Hostile(folder)
+    hatchd.file(
+        service("evil", listen=f"tcp:{evil}", exec=hostile.command("lock-socket"), user="root")
+        + good_service(good)
+    )
+    with hostile, contextlib.ExitStack() as clients:
+        # Which comes first, the send or the close, is a matter of chance.
+        for _ in range(8):
+            clients.enter_context(connect(evil))
+            hostile.wait_done()
+            assert_served(good, 2)
+
+
+@needs_root
+def test_lock_of_a_datagram_socket(hatchd, folder):
+    """The program ends, and hatchd looks what it has left in the socket."""
+    path, good = f"{folder}/evil.sock", free_port()
+    hostile = Hostile(folder)
+    hatchd.file(
+        service("evil", listen=f"unix-dgram:{path}", wait=True, user="root",
+                exec=hostile.command("lock-datagrams"))
+        + good_service(good)
+    )
+    with hostile, connect(f"unix-dgram:{path}") as client:
+        client.send(b"one")
+        hostile.wait_done()
+        assert_served(good)
+
+
+@needs_root
+@pytest.mark.parametrize("kind", ["pipe", "file"])
+def test_lock_of_standard_error(hatchd, folder, kind):
+    """What the program shares with hatchd, and hatchd has much to say there."""
+    evil, good = free_port(), free_port()
+    hostile = Hostile(folder)
+    if kind == "pipe":
+        reader = subprocess.Popen(
+            [shutil.which("cat")], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
+        )
+        stderr = reader.stdin
+    else:
+        stderr = open(pathlib.Path(folder, "log"), "wb")
+    daemon = hatchd.file(
+        service("evil", listen=f"tcp:{evil}", exec=hostile.command("lock-stderr"), user="root")
+        + good_service(good),
+        "-v", stderr=stderr,
+    )
+    stderr.close()
+    with hostile, connect(evil):
+        hostile.wait_done()
+        assert_served(good, 20)
+    daemon.stop()
+    if kind == "pipe":
+        reader.wait(TIMEOUT)
+    else:
+        assert "good" in pathlib.Path(folder, "log").read_text(errors="replace")
+
+
+@pytest.mark.parametrize("end", ["accept", "accept-and-fail"])
+def test_clients_that_have_left_do_not_switch_a_service_off(hatchd, folder, end):
+    """Each child of a wait service takes one client, and another one is still there."""
+    port = free_port()
+    hostile = Hostile(folder)
+    hatchd.file(
+        service("queue", listen=f"tcp:{port}", wait=True, exec=hostile.command(end))
+    )
+    with hostile:
+        for _ in range(45):
+            connect(port).close()
+        before = time.monotonic()
+        assert talk(port, timeout=10, half_close=False) == b"hi"
+        assert time.monotonic() - before < 10
+
+
+# ---------------------------------------------------------------------------
+# Clients
+
+
+class Lingering:
+    """A TCP socket whose last close sleeps for half a minute, to be sent to somebody."""
+
+    def __init__(self):
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", 0))
+            listener.listen()
+            self.sock = socket.create_connection(listener.getsockname())
+            self.peer, _ = listener.accept()
+        self.sock.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                self.sock.send(bytes(65536))
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 30))
+
+    def send_to(self, client):
+        """Whoever closes the other end of that connection now has the last one."""
+        rights = array.array("i", [self.sock.fileno()])
+        client.sendmsg([b"z"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
+        self.sock.close()
+
+
+@contextlib.contextmanager
+def hostile_clients(daemon, path, count, meanwhile=signal.SIGCONT):
+    """So many: what they send is in the queue before hatchd sees the first."""
+    with contextlib.ExitStack() as stack:
+        daemon.signal(signal.SIGSTOP)
+        for _ in range(count):
+            client = stack.enter_context(connect(f"unix:{path}"))
+            lingering = Lingering()
+            stack.enter_context(lingering.peer)
+            lingering.send_to(client)
+        daemon.signal(meanwhile)
+        daemon.signal(signal.SIGCONT)
+        yield
+
+
+@pytest.mark.parametrize("what", ["refused", "exits", "killed", "not started"])
+def test_client_that_sends_descriptors(hatchd, folder, what):
+    """They are closed with a connection that nobody has read from."""
+    path, good = f"{folder}/evil.sock", free_port()
+    program = pathlib.Path(folder, "program")
+    shutil.copyfile("/bin/sh", program)
+    program.chmod(0o755)
+    command = {"killed": "kill -9 $$", "refused": "read line"}.get(what, "exit 0")
+    daemon = hatchd.file(
+        service("evil", listen=f"unix:{path}", per_source=1 if what == "refused" else None,
+                exec=[program, "-c", command])
+        + good_service(good)
+    )
+    if what == "not started":
+        program.unlink()
+    with connect(f"unix:{path}") as first:
+        if what == "refused":
+            daemon.wait_children(1)
+        with hostile_clients(daemon, path, 4):
+            assert_served(good, 20)
+        first.close()
+    daemon.wait_children(0)
+
+
+def test_client_that_sends_descriptors_when_hatchd_stops(hatchd, folder):
+    """Connections that nobody has accepted are closed with the listening socket."""
+    path = f"{folder}/evil.sock"
+    daemon = hatchd.file(
+        service("evil", listen=f"unix:{path}", exec="/bin/cat", instances=1)
+    )
+    with connect(f"unix:{path}") as first:
+        daemon.wait_children(1)
+        with hostile_clients(daemon, path, 4, meanwhile=signal.SIGTERM):
+            assert daemon.wait_end(timeout=5) == 0
+            first.sendall(b"the one that is served stays")
+            assert first.recv(100) == b"the one that is served stays"
