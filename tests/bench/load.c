@@ -1,0 +1,344 @@
+/*
+ * load: many clients in one thread.  Each connects, reads to the end, checks
+ * that it was "hello\n", and begins again; for a time, or for a number of
+ * connections.
+ *
+ *	load [-c CLIENTS] [-t SECONDS] [-w WARMUP] [-n CONNECTIONS] [-p PORTS] [-e TEXT] PORT
+ *
+ * goes to 127.0.0.1, over PORTS ports from PORT on in turn, and prints one
+ * line:
+ *
+ *	connections=N seconds=S rate=R p50_usec=U p99_usec=U max_usec=U total=N errors=E
+ *
+ * `total` includes what ended before and after the counted time.  Errors are
+ * counted by kind on standard error.  Each connection is closed with a reset
+ * once its end has been read, so that neither side keeps it in TIME_WAIT and
+ * ports do not run out.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define USEC_PER_SEC 1000000
+
+/* A connection that takes longer has failed. */
+#define PATIENCE (10 * USEC_PER_SEC)
+
+/* Longest answer that can be expected. */
+#define TEXT_MAX 4096
+
+#define EVENTS_MAX 256
+
+enum failure { FAIL_CONNECT, FAIL_RESET, FAIL_WRONG, FAIL_TIMEOUT, N_FAILURES };
+
+static const char *const failure_names[N_FAILURES] = {
+	[FAIL_CONNECT] = "connect",
+	[FAIL_RESET] = "reset",
+	[FAIL_WRONG] = "wrong answer",
+	[FAIL_TIMEOUT] = "timeout",
+};
+
+struct options {
+	unsigned clients;
+	unsigned ports;
+	double seconds;
+	double warmup;
+	uint64_t connections; /* 0: no limit */
+	const char *text;
+	size_t text_len;
+	uint16_t port;
+};
+
+struct client {
+	int fd;           /* -1: at rest */
+	uint64_t started; /* usec */
+	size_t got;
+	bool wrong;
+};
+
+struct load {
+	struct options options;
+	int epoll;
+	struct client *clients;
+	unsigned n_busy;
+	uint64_t n_begun;
+	uint64_t counted_from; /* usec: what ends in this span is counted */
+	uint64_t counted_to;
+	uint32_t *times; /* usec, of each that is counted */
+	size_t n_times;
+	size_t times_room;
+	uint64_t last_end;
+	uint64_t errors[N_FAILURES];
+};
+
+static uint64_t now_usec(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * USEC_PER_SEC + (uint64_t)ts.tv_nsec / 1000;
+}
+
+static void die(const char *what)
+{
+	fprintf(stderr, "load: unable to %s: %s\n", what, strerror(errno));
+	exit(1);
+}
+
+static void add_time(struct load *load, uint64_t usec)
+{
+	if (load->n_times == load->times_room) {
+		load->times_room = load->times_room ? load->times_room * 2 : 65536;
+		load->times = realloc(load->times, load->times_room * sizeof *load->times);
+		if (!load->times)
+			die("allocate");
+	}
+	load->times[load->n_times++] = usec > UINT32_MAX ? UINT32_MAX : (uint32_t)usec;
+}
+
+static int open_connection(const struct load *load)
+{
+	static const struct linger reset = {.l_onoff = 1, .l_linger = 0};
+	struct sockaddr_in sin = {.sin_family = AF_INET};
+	int fd;
+
+	sin.sin_port =
+		htons((uint16_t)(load->options.port + load->n_begun % load->options.ports));
+	sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		die("open a socket");
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+	if (connect(fd, (struct sockaddr *)&sin, sizeof sin) < 0 && errno != EINPROGRESS) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+static bool may_begin(const struct load *load, uint64_t now)
+{
+	if (load->options.connections && load->n_begun >= load->options.connections)
+		return false;
+	return now < load->counted_to;
+}
+
+/* Begin the client's next connection, if there is to be one. */
+static void begin(struct load *load, struct client *client, uint64_t now)
+{
+	struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP, .data.ptr = client};
+
+	client->fd = -1;
+	while (may_begin(load, now)) {
+		client->fd = open_connection(load);
+		load->n_begun++;
+		if (client->fd >= 0)
+			break;
+		load->errors[FAIL_CONNECT]++;
+		now = now_usec();
+	}
+	if (client->fd < 0)
+		return;
+
+	client->started = now;
+	client->got = 0;
+	client->wrong = false;
+	load->n_busy++;
+	if (epoll_ctl(load->epoll, EPOLL_CTL_ADD, client->fd, &event) < 0)
+		die("watch a socket");
+}
+
+static void finish(struct load *load, struct client *client)
+{
+	close(client->fd);
+	load->n_busy--;
+	begin(load, client, now_usec());
+}
+
+static void fail(struct load *load, struct client *client, enum failure why)
+{
+	load->errors[why]++;
+	finish(load, client);
+}
+
+static void succeed(struct load *load, struct client *client)
+{
+	uint64_t now = now_usec();
+
+	if (now >= load->counted_from && now < load->counted_to) {
+		add_time(load, now - client->started);
+		load->last_end = now;
+	}
+	finish(load, client);
+}
+
+static void take(struct load *load, struct client *client, const char *buf, size_t n)
+{
+	const struct options *o = &load->options;
+
+	if (client->got + n > o->text_len || memcmp(buf, o->text + client->got, n) != 0)
+		client->wrong = true;
+	else
+		client->got += n;
+}
+
+static void handle(struct load *load, struct client *client)
+{
+	char buf[TEXT_MAX];
+	ssize_t n;
+
+	while ((n = recv(client->fd, buf, sizeof buf, 0)) > 0)
+		take(load, client, buf, (size_t)n);
+
+	if (n == 0) {
+		if (client->wrong || client->got != load->options.text_len)
+			fail(load, client, FAIL_WRONG);
+		else
+			succeed(load, client);
+	} else if (errno == ECONNREFUSED) {
+		fail(load, client, FAIL_CONNECT);
+	} else if (errno != EAGAIN && errno != EINTR) {
+		fail(load, client, FAIL_RESET);
+	}
+}
+
+static void look_for_late_ones(struct load *load, uint64_t now)
+{
+	for (unsigned i = 0; i < load->options.clients; i++) {
+		struct client *client = &load->clients[i];
+
+		if (client->fd >= 0 && now - client->started > PATIENCE)
+			fail(load, client, FAIL_TIMEOUT);
+	}
+}
+
+static void run(struct load *load)
+{
+	struct epoll_event events[EVENTS_MAX];
+	uint64_t looked = now_usec(), now;
+	int n;
+
+	load->counted_from = looked + (uint64_t)(load->options.warmup * USEC_PER_SEC);
+	load->counted_to =
+		load->counted_from + (uint64_t)(load->options.seconds * USEC_PER_SEC);
+	load->last_end = load->counted_from;
+	for (unsigned i = 0; i < load->options.clients; i++)
+		begin(load, &load->clients[i], looked);
+
+	while (load->n_busy > 0) {
+		n = epoll_wait(load->epoll, events, EVENTS_MAX, 1000);
+		for (int i = 0; i < n; i++)
+			handle(load, events[i].data.ptr);
+		now = now_usec();
+		if (now - looked < USEC_PER_SEC)
+			continue;
+		look_for_late_ones(load, now);
+		looked = now;
+	}
+}
+
+static int compare(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+static uint32_t percentile(const struct load *load, unsigned percent)
+{
+	if (load->n_times == 0)
+		return 0;
+	return load->times[(load->n_times - 1) * percent / 100];
+}
+
+static void report(struct load *load)
+{
+	uint64_t errors = 0;
+	double seconds = load->options.seconds;
+
+	for (size_t i = 0; i < N_FAILURES; i++) {
+		errors += load->errors[i];
+		if (load->errors[i])
+			fprintf(stderr, "load: %s: %llu\n", failure_names[i],
+				(unsigned long long)load->errors[i]);
+	}
+	if (load->options.connections)
+		seconds = (double)(load->last_end - load->counted_from) / USEC_PER_SEC;
+	if (load->n_times > 0)
+		qsort(load->times, load->n_times, sizeof *load->times, compare);
+	printf("connections=%zu seconds=%.3f rate=%.1f p50_usec=%u p99_usec=%u max_usec=%u "
+	       "total=%llu errors=%llu\n",
+		load->n_times, seconds, seconds > 0 ? (double)load->n_times / seconds : 0,
+		percentile(load, 50), percentile(load, 99), percentile(load, 100),
+		(unsigned long long)load->n_begun, (unsigned long long)errors);
+}
+
+static int usage(void)
+{
+	fprintf(stderr, "Usage: load [-c CLIENTS] [-t SECONDS] [-w WARMUP] [-n CONNECTIONS] "
+			"[-p PORTS] [-e TEXT] PORT\n");
+	return 2;
+}
+
+static bool parse(struct options *o, int argc, char **argv)
+{
+	int option;
+
+	while ((option = getopt(argc, argv, "c:t:w:n:p:e:")) != -1) {
+		switch (option) {
+		case 'c':
+			o->clients = (unsigned)strtoul(optarg, NULL, 10);
+			break;
+		case 't':
+			o->seconds = strtod(optarg, NULL);
+			break;
+		case 'w':
+			o->warmup = strtod(optarg, NULL);
+			break;
+		case 'n':
+			o->connections = strtoull(optarg, NULL, 10);
+			break;
+		case 'p':
+			o->ports = (unsigned)strtoul(optarg, NULL, 10);
+			break;
+		case 'e':
+			o->text = optarg;
+			break;
+		default:
+			return false;
+		}
+	}
+	if (argc - optind != 1 || o->clients == 0 || o->ports == 0)
+		return false;
+	o->port = (uint16_t)strtoul(argv[optind], NULL, 10);
+	o->text_len = strlen(o->text);
+	return true;
+}
+
+int main(int argc, char **argv)
+{
+	struct load load = {
+		.options = {.clients = 1, .ports = 1, .seconds = 1, .text = "hello\n"},
+	};
+
+	if (!parse(&load.options, argc, argv))
+		return usage();
+	load.clients = calloc(load.options.clients, sizeof *load.clients);
+	load.epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (!load.clients || load.epoll < 0)
+		die("begin");
+	run(&load);
+	report(&load);
+	free(load.times);
+	free(load.clients);
+	return 0;
+}

@@ -1,0 +1,35 @@
+"""Tables for people: numbers to the right, words to the left, air in between."""
+
+
+def number(value):
+    """Three digits that count, thousands apart; a dash for nothing."""
+    if value is None:
+        return "-"
+    if value >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def elapsed(usec):
+    if usec is None:
+        return "-"
+    if usec < 1000:
+        return f"{usec:.0f} us"
+    if usec < 1_000_000:
+        return f"{number(usec / 1000)} ms"
+    return f"{number(usec / 1_000_000)} s"
+
+
+def render(head, rows, left=(0,)):
+    """Lines; columns whose index is in `left` are flush left."""
+    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
+
+    def line(row):
+        cells = (
+            f"{cell:<{width}}" if i in left else f"{cell:>{width}}"
+            for i, (cell, width) in enumerate(zip(row, widths))
+        )
+        return ("  " + "   ".join(cells)).rstrip()
+
+    rule = "  " + "   ".join("-" * width for width in widths)
+    return [line(head), rule, *(line(row) for row in rows)]
