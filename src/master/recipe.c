@@ -46,15 +46,22 @@ static bool among(gid_t group, const gid_t *groups, size_t n)
 	return false;
 }
 
-/* Then there is nothing to change, and nothing to protect the memory from. */
+/*
+ * Then there is nothing to change, and nothing to protect the memory from.  A
+ * process is a member of its own group whether the list names it or not; a list
+ * of ours that names it where the service's does not gives more than was asked.
+ */
 static bool is_already(const struct inherited *inherited, const struct service_conf *conf)
 {
 	if (!inherited->one_identity || inherited->uid != conf->uid ||
-		inherited->gid != conf->gid || inherited->n_groups != conf->n_groups)
+		inherited->gid != conf->gid)
 		return false;
 	for (size_t i = 0; i < conf->n_groups; i++)
-		if (!among(conf->groups_list[i], inherited->groups, inherited->n_groups) ||
-			!among(inherited->groups[i], conf->groups_list, conf->n_groups))
+		if (conf->groups_list[i] != conf->gid &&
+			!among(conf->groups_list[i], inherited->groups, inherited->n_groups))
+			return false;
+	for (size_t i = 0; i < inherited->n_groups; i++)
+		if (!among(inherited->groups[i], conf->groups_list, conf->n_groups))
 			return false;
 	return true;
 }

@@ -19,13 +19,14 @@ struct fields {
 	size_t n;
 	char text[10][TEXT_NUMBER_MAX];
 	size_t n_text;
+	bool unread; /* this target takes the line alone */
 	char peer[ADDR_TEXT_MAX];
 	char local[ADDR_TEXT_MAX];
 };
 
 static void put(struct fields *f, const char *name, const char *value)
 {
-	if (!value || !*value || f->n >= ARRAY_SIZE(f->items) - 1)
+	if (f->unread || !value || !*value || f->n >= ARRAY_SIZE(f->items) - 1)
 		return;
 	f->items[f->n++] = (struct log_field){name, value};
 	f->items[f->n] = (struct log_field){NULL, NULL};
@@ -35,7 +36,7 @@ static void put_number(struct fields *f, const char *name, uint64_t value)
 {
 	char *text;
 
-	if (f->n_text >= ARRAY_SIZE(f->text))
+	if (f->unread || f->n_text >= ARRAY_SIZE(f->text))
 		return;
 	text = f->text[f->n_text++];
 	snprintf(text, TEXT_NUMBER_MAX, "%llu", (unsigned long long)value);
@@ -54,13 +55,17 @@ const char *record_peer(
 	return buf;
 }
 
-/* What is known from the start. */
+/* What is known from the start.  Numbers are not made into text for nobody. */
 static void put_start(struct fields *f, const struct child *child)
 {
 	memset(f, 0, offsetof(struct fields, peer));
+	record_peer(&child->peer, &child->peer_cred, f->peer);
+	f->unread = log_target() != LOG_TARGET_JOURNAL;
+	if (f->unread)
+		return;
 	put(f, "SERVICE", child->service->conf->name);
 	put_number(f, "CONNECTION", child->connection);
-	put(f, "PEER", record_peer(&child->peer, &child->peer_cred, f->peer));
+	put(f, "PEER", f->peer);
 	put(f, "LOCAL", addr_format_endpoint(&child->local, f->local));
 	put_number(f, "PID", (uint64_t)child->pid);
 }
