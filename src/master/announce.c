@@ -20,8 +20,8 @@ static void announce_service(const struct service *service)
 
 	for (size_t i = 0; i < service->n_listeners; i++)
 		log_notice("listening on %s, open to %s",
-			addr_format(&service->listeners[i].addr, text),
-			who_can_reach(&service->listeners[i].addr));
+			addr_format(&service->listeners[i]->addr, text),
+			who_can_reach(&service->listeners[i]->addr));
 }
 
 static size_t count_listeners(const struct master *master)
@@ -29,7 +29,8 @@ static size_t count_listeners(const struct master *master)
 	size_t n = 0;
 
 	for (size_t i = 0; i < master->n_services; i++)
-		n += master->services[i]->n_listeners;
+		for (size_t j = 0; j < master->services[i]->n_listeners; j++)
+			n += master->services[i]->listeners[j]->fd >= 0;
 	return n;
 }
 
@@ -38,7 +39,7 @@ size_t announce_served(const struct master *master)
 	size_t n = 0;
 
 	for (size_t i = 0; i < master->n_services; i++)
-		n += master->services[i]->state == SERVICE_ACTIVE;
+		n += service_is_served(master->services[i]);
 	return n;
 }
 

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/own.h"
+#include "master/setup.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -198,6 +199,7 @@ void child_free(struct child_table *table, struct child *child)
 	late_forget(table, child);
 	child->pidfd = fd_close(child->pidfd);
 	child->conn = fd_close(child->conn);
+	child->setup = setup_release(child->setup);
 	child->next = table->free;
 	table->free = child;
 	table->used--;

@@ -20,10 +20,12 @@
 #include <sys/types.h>
 
 struct service;
+struct setup;
 struct listener;
 
 struct child {
 	struct service *service;
+	struct setup *setup;       /* what it was started with; held */
 	struct listener *listener; /* it came through; NULL once that is closed */
 	uint64_t connection;       /* its number, never reused */
 	pid_t pid;

@@ -156,13 +156,13 @@ static void add_listen_fds(struct writer *w, const struct service *service)
 	add(w, "LISTEN_PID=%0*d", LISTEN_PID_ROOM - 1, 0);
 	plan->listen_pid = w->overflow ? NULL : pid + strlen("LISTEN_PID=");
 
-	add(w, "LISTEN_FDNAMES=%s", service->conf->name);
+	add(w, "LISTEN_FDNAMES=%s", service->setup->conf->name);
 	if (w->overflow)
 		return;
 	for (size_t i = 1; i < service->n_listeners; i++) {
 		size_t room = SPAWN_TEXT_MAX - plan->text_used;
-		int len = snprintf(
-			plan->text + plan->text_used - 1, room + 1, ":%s", service->conf->name);
+		int len = snprintf(plan->text + plan->text_used - 1, room + 1, ":%s",
+			service->setup->conf->name);
 
 		if (len < 0 || (size_t)len > room) {
 			w->overflow = true;

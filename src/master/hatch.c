@@ -112,7 +112,7 @@ static struct admit_request request_of(const struct service *service)
 		.total = (uint32_t)child_table_used(master->children),
 		.total_limit = master->budget.total_instances,
 		.instances = service->n_children,
-		.instances_limit = service->conf->instances,
+		.instances_limit = service->setup->conf->instances,
 		.per_source_limit = UINT32_MAX,
 	};
 }
@@ -123,7 +123,7 @@ static enum admit_verdict decide(const struct conn *conn)
 	struct admit_request request = request_of(service);
 
 	if (conn->source.family != 0) {
-		request.per_source_limit = service->conf->per_source;
+		request.per_source_limit = service->setup->conf->per_source;
 		request.from_source = sources_count(
 			service->master->sources, (uintptr_t)service, &conn->source);
 	}
@@ -136,7 +136,7 @@ static int stderr_of(const struct conn *conn)
 {
 	const struct service *service = conn->listener->service;
 
-	switch (service->conf->stderr_kind) {
+	switch (service->setup->conf->stderr_kind) {
 	case STDERR_SOCKET:
 		return conn->fd;
 	case STDERR_LOG:
@@ -149,20 +149,27 @@ static int stderr_of(const struct conn *conn)
 	}
 }
 
+static bool takes_all_sockets(const struct service *service)
+{
+	const struct service_conf *conf = service->setup->conf;
+
+	return conf->wait && conf->pass_as == PASS_LISTEN_FDS;
+}
+
 static void plan_descriptors(const struct conn *conn, struct spawn_plan *plan)
 {
 	const struct service *service = conn->listener->service;
-	bool passed = service->conf->wait && service->conf->pass_as == PASS_LISTEN_FDS;
+	bool passed = takes_all_sockets(service);
+	bool on_socket = service->setup->conf->stderr_kind == STDERR_SOCKET;
 	int null_fd = service->master->null_fd;
 
 	plan->fds[0] = passed ? null_fd : conn->fd;
 	plan->fds[1] = passed ? null_fd : conn->fd;
-	plan->fds[2] = passed && service->conf->stderr_kind == STDERR_SOCKET ? null_fd
-	                                                                     : stderr_of(conn);
+	plan->fds[2] = passed && on_socket ? null_fd : stderr_of(conn);
 	plan->n_fds = 3;
 	for (size_t i = 0; passed && i < service->n_listeners && plan->n_fds < SPAWN_FDS_MAX;
 		i++)
-		plan->fds[plan->n_fds++] = service->listeners[i].fd;
+		plan->fds[plan->n_fds++] = service->listeners[i]->fd;
 }
 
 static struct child *note_child(const struct conn *conn, struct spawn_slot *slot, uint64_t now)
@@ -173,6 +180,7 @@ static struct child *note_child(const struct conn *conn, struct spawn_slot *slot
 	if (!child)
 		return NULL;
 	child->service = service;
+	child->setup = setup_hold(service->setup);
 	child->listener = conn->listener;
 	child->connection = conn->number;
 	child->slot = slot;
@@ -192,9 +200,9 @@ static void count_child(struct child *child)
 	if (child->source.family != 0 &&
 		sources_add(service->master->sources, (uintptr_t)service, &child->source) < 0)
 		child->source.family = 0;
-	if (!service->conf->wait)
+	if (!service->setup->conf->wait)
 		return;
-	if (service->conf->pass_as == PASS_LISTEN_FDS)
+	if (takes_all_sockets(service))
 		service->wait_child = child;
 	else
 		child->listener->child = child;
@@ -207,10 +215,10 @@ static void tell_start(const struct child *child, const struct conn *conn)
 
 	if (log_max_priority() < LOG_DEBUG)
 		return;
-	if (service->conf->wait && service->conf->pass_as == PASS_LISTEN_FDS)
+	if (takes_all_sockets(service))
 		log_debug("%schild %d: descriptors 3 to %zu are the listening sockets",
 			service->label, child->pid, 2 + service->n_listeners);
-	else if (service->conf->wait)
+	else if (service->setup->conf->wait)
 		log_debug("%schild %d: descriptors 0 and 1 are the socket %s", service->label,
 			child->pid, addr_format(&conn->local, text));
 	else
@@ -225,9 +233,9 @@ static int start_child(struct child *child, const struct conn *conn)
 	struct spawn_plan *plan = spawn_slot_plan(child->slot);
 	int r;
 
-	plan->recipe = &service->recipe;
+	plan->recipe = &child->setup->recipe;
 	plan_descriptors(conn, plan);
-	r = environ_fill(conn, service->conf, plan);
+	r = environ_fill(conn, service->setup->conf, plan);
 	if (r < 0)
 		return r;
 	r = spawn_slot_start(master->spawner, child->slot, child, &child->pid, &child->pidfd);
@@ -236,7 +244,7 @@ static int start_child(struct child *child, const struct conn *conn)
 
 	/* Our copy of the connection stays open, under its number, until the
 	 * child has its own. */
-	if (!service->conf->wait)
+	if (!service->setup->conf->wait)
 		child->conn = conn->fd;
 	count_child(child);
 	master->slot_delay = USEC_PER_MSEC;
@@ -294,7 +302,7 @@ static int hatch(struct conn *conn, uint64_t now)
 	r = start_child(child, conn);
 	if (r < 0) {
 		not_started(child, r, now);
-		if (!service->conf->wait)
+		if (!service->setup->conf->wait)
 			drop_client(conn, now);
 		return r;
 	}
@@ -420,7 +428,7 @@ int hatch_on_client(sd_event_source *source, int fd, uint32_t revents, void *use
 		return 0;
 	}
 	for (int i = 0; i < ACCEPT_BATCH && room_for_one(service, now); i++) {
-		if (service->conf->wait) {
+		if (service->setup->conf->wait) {
 			serve_socket(listener, now);
 			break;
 		}

@@ -182,17 +182,35 @@ static int make_services(struct master *master)
 	if (!master->services)
 		return -ENOMEM;
 	for (size_t i = 0; i < conf->n_services; i++) {
-		struct service *service;
+		struct setup *setup;
 
 		if (conf->services[i]->disable)
 			continue;
-		service = service_new(master, conf->services[i]);
-		if (!service)
+		setup = setup_new(conf->services[i], &master->inherited);
+		if (!setup)
 			return -ENOMEM;
 		conf->services[i] = NULL;
-		master->services[master->n_services++] = service;
+		master->services[master->n_services] = service_new(master, setup);
+		setup_release(setup);
+		if (!master->services[master->n_services])
+			return -ENOMEM;
+		master->n_services++;
 	}
 	return 0;
+}
+
+static void tell_lacking(const struct service *service)
+{
+	char text[ADDR_TEXT_MAX];
+
+	for (size_t i = 0; i < service->n_listeners; i++) {
+		const struct listener *listener = service->listeners[i];
+
+		if (listener->fd < 0)
+			log_warning("%swaiting: %s: %s", service->label,
+				addr_format(&listener->asked, text),
+				listener_explain(listener));
+	}
 }
 
 /* In a daemon an address that cannot be had concerns its service alone. */
@@ -206,7 +224,9 @@ static int open_services(struct master *master)
 			return r;
 		if (service->state == SERVICE_WAITING)
 			log_warning("%swaiting: %s", service->label,
-				service->waiting_for ? service->waiting_for : "out of memory");
+				service->setup->conf->condition);
+		else if (r < 0)
+			tell_lacking(service);
 	}
 	return 0;
 }
@@ -215,7 +235,7 @@ static int open_services(struct master *master)
 static bool is_wanted(const struct master *master, const char *name)
 {
 	for (size_t i = 0; i < master->n_services; i++) {
-		const struct service_conf *conf = master->services[i]->conf;
+		const struct service_conf *conf = master->services[i]->setup->conf;
 
 		for (size_t j = 0; j < conf->n_listen; j++)
 			if (conf->listen[j].addr.kind == ADDR_FD &&

@@ -63,7 +63,7 @@ static void put_start(struct fields *f, const struct child *child)
 	f->unread = log_target() != LOG_TARGET_JOURNAL;
 	if (f->unread)
 		return;
-	put(f, "SERVICE", child->service->conf->name);
+	put(f, "SERVICE", child->setup->conf->name);
 	put_number(f, "CONNECTION", child->connection);
 	put(f, "PEER", f->peer);
 	put(f, "LOCAL", addr_format_endpoint(&child->local, f->local));
@@ -121,7 +121,7 @@ void record_refused(const struct conn *conn, enum admit_verdict verdict, uint64_
 	struct service *service = conn->listener->service;
 	char peer[ADDR_TEXT_MAX], number[TEXT_NUMBER_MAX];
 	struct log_field fields[] = {
-		{"SERVICE", service->conf->name},
+		{"SERVICE", service->setup->conf->name},
 		{"CONNECTION", number},
 		{"PEER", peer},
 		{"RESULT", "refused"},
@@ -169,7 +169,7 @@ void record_not_started(struct child *child, const char *step, int error, uint64
 	char failure[sizeof service->last_failure];
 	struct fields f;
 
-	snprintf(failure, sizeof failure, "%.100s: %s: %s", service->conf->path, step,
+	snprintf(failure, sizeof failure, "%.100s: %s: %s", child->setup->conf->path, step,
 		error                ? strerror(error)
 		: child->killed_late ? "killed after start_timeout"
 				     : "killed by somebody else");

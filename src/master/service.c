@@ -3,10 +3,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/text.h"
-#include "master/hatch.h"
 #include "master/master.h"
-#include "master/recipe.h"
-#include "os/listen.h"
 
 #include <string.h>
 #include <systemd/sd-journal.h>
@@ -17,7 +14,7 @@
 /* Standard error of its children goes there without passing through us. */
 static int open_log_stream(const struct service *service)
 {
-	const struct service_conf *conf = service->conf;
+	const struct service_conf *conf = service->setup->conf;
 	char identifier[96];
 	int fd, high;
 
@@ -31,23 +28,18 @@ static int open_log_stream(const struct service *service)
 	return high < 0 ? fd : high;
 }
 
-struct service *service_new(struct master *master, struct service_conf *conf)
+struct service *service_new(struct master *master, struct setup *setup)
 {
 	struct service *service = calloc(1, sizeof *service);
 
 	if (!service)
 		return NULL;
 	service->master = master;
-	service->conf = conf;
+	service->setup = setup_hold(setup);
 	if (!master->cmdline->adhoc)
-		snprintf(service->label, sizeof service->label, "%s: ", conf->name);
-	recipe_make(conf, &master->inherited, &service->recipe);
+		snprintf(service->label, sizeof service->label, "%s: ", setup->conf->name);
 	service->log_stream = open_log_stream(service);
-
-	if (conf->condition) {
-		service->state = SERVICE_WAITING;
-		service->waiting_for = strdup(conf->condition);
-	}
+	service->state = setup->conf->condition ? SERVICE_WAITING : SERVICE_ACTIVE;
 	return service;
 }
 
@@ -66,22 +58,6 @@ uint32_t service_closing(const struct service *service)
 	return __atomic_load_n(&service->n_closing, __ATOMIC_ACQUIRE);
 }
 
-static void listener_close(struct listener *listener)
-{
-	/* Out of epoll before the close: a child in flight may still hold the
-	 * socket, and a closed one would go on waking us. */
-	listener->source = sd_event_source_disable_unref(listener->source);
-	if (listener->fd < 0)
-		return;
-	listen_unlink(&listener->addr, listener->dev, listener->ino);
-	/* With it go clients that were not accepted, and what they have sent. */
-	if (addr_family(&listener->addr) == AF_UNIX)
-		service_close_later(listener->service, listener->fd, clock_monotonic());
-	else
-		fd_close(listener->fd);
-	listener->fd = -EBADF;
-}
-
 /* Children outlive their listener; their record no longer points at it. */
 static void forget_listeners(struct service *service)
 {
@@ -91,9 +67,9 @@ static void forget_listeners(struct service *service)
 
 void service_close(struct service *service)
 {
-	for (size_t i = 0; i < service->n_listeners; i++)
-		listener_close(&service->listeners[i]);
 	forget_listeners(service);
+	for (size_t i = 0; i < service->n_listeners; i++)
+		listener_free(service->listeners[i]);
 	free(service->listeners);
 	service->listeners = NULL;
 	service->n_listeners = 0;
@@ -106,164 +82,80 @@ struct service *service_free(struct service *service)
 		return NULL;
 	service_close(service);
 	fd_close(service->log_stream);
-	free(service->waiting_for);
-	service_conf_free(service->conf);
+	setup_release(service->setup);
 	free(service);
 	return NULL;
 }
 
-static void narrate(void *userdata, const char *line)
+static int make_listeners(struct service *service)
 {
-	const struct service *service = userdata;
+	const struct service_conf *conf = service->setup->conf;
 
-	log_debug("%s%s", service->label, line);
-}
+	if (service->listeners)
+		return 0;
+	service->listeners = calloc(conf->n_listen, sizeof(struct listener *));
+	if (!service->listeners)
+		return -ENOMEM;
+	for (size_t i = 0; i < conf->n_listen; i++) {
+		struct listener *listener = listener_new(service, &conf->listen[i].addr);
 
-static const char *explain(int error)
-{
-	switch (error) {
-	case EADDRINUSE:
-		return "somebody listens there already";
-	case EEXIST:
-		return "a file that is not a socket is in the way";
-	case ELOOP:
-		return "a symbolic link is in the way";
-	case ENODEV:
-		return "no such interface";
-	case EACCES:
-		return "not permitted (ports below 1024 and other users' directories need "
-		       "root)";
-	default:
-		return strerror(error);
+		if (!listener)
+			return -ENOMEM;
+		service->listeners[service->n_listeners++] = listener;
 	}
-}
-
-static int bind_listener(
-	struct service *service, const struct addr *addr, struct listener *listener)
-{
-	struct listen_request request = {
-		.service = service->conf,
-		.addr = addr,
-		.told = narrate,
-		.userdata = service,
-	};
-	struct listen_result result;
-	char step[LISTEN_STEP_MAX], text[ADDR_TEXT_MAX];
-	int r;
-
-	r = listen_open(&request, &result, step);
-	if (r < 0) {
-		log_error("%sunable to %s %s: %s", service->label, step,
-			addr_format(addr, text), explain(-r));
-		return r;
-	}
-	*listener = (struct listener){
-		.service = service,
-		.fd = result.fd,
-		.addr = result.addr,
-		.dev = result.dev,
-		.ino = result.ino,
-	};
 	return 0;
-}
-
-static int adopt_listener(
-	struct service *service, const struct addr *addr, struct listener *listener)
-{
-	int fd = inherited_socket(&service->master->inherited, addr->name);
-	int r = fd < 0 ? -ENOENT : listen_adopt(fd, service->conf, &listener->addr);
-
-	if (r < 0) {
-		log_error("%sunable to take over socket fd:%s: %s", service->label, addr->name,
-			r == -ENOENT   ? "the service manager handed over none with that name"
-			: r == -EINVAL ? "it is not a listening socket of a kind that this "
-					 "service can serve"
-				       : strerror(-r));
-		return r;
-	}
-	listener->service = service;
-	listener->fd = fd;
-	listener->source = NULL;
-	return 0;
-}
-
-static int watch_listener(struct listener *listener)
-{
-	struct master *master = listener->service->master;
-	int fd, r;
-
-	fd = fd_move_up(listener->fd, master->budget.low_limit);
-	if (fd < 0)
-		return fd;
-	listener->fd = fd;
-	if (listener->service->conf->wait)
-		arrival_prepare(listener);
-
-	r = sd_event_add_io(
-		master->event, &listener->source, fd, EPOLLIN, hatch_on_client, listener);
-	if (r < 0)
-		return r;
-	return sd_event_source_set_enabled(listener->source, SD_EVENT_OFF);
-}
-
-static int open_listener(struct service *service, const struct addr *addr)
-{
-	struct listener *listener = &service->listeners[service->n_listeners];
-	char text[ADDR_TEXT_MAX];
-	int r;
-
-	*listener = (struct listener){.fd = -EBADF};
-	if (addr->kind == ADDR_FD)
-		r = adopt_listener(service, addr, listener);
-	else
-		r = bind_listener(service, addr, listener);
-	if (r < 0)
-		return r;
-
-	service->n_listeners++;
-	r = watch_listener(listener);
-	if (r < 0)
-		log_error("%sunable to watch %s: %s", service->label,
-			addr_format(&listener->addr, text), strerror(-r));
-	return r;
-}
-
-static int wait_for(struct service *service, int r, const struct addr *addr)
-{
-	char text[ADDR_TEXT_MAX];
-
-	service_close(service);
-	service->state = SERVICE_WAITING;
-	if (asprintf(&service->waiting_for, "%s: %s", addr_format(addr, text), explain(-r)) < 0)
-		service->waiting_for = NULL;
-	return r;
 }
 
 int service_open(struct service *service)
 {
-	const struct service_conf *conf = service->conf;
+	int first_error = make_listeners(service);
 
-	if (service->state != SERVICE_ACTIVE)
-		return 0;
-	service->listeners = calloc(conf->n_listen, sizeof *service->listeners);
-	if (!service->listeners)
-		return -ENOMEM;
+	if (first_error < 0 || service->state != SERVICE_ACTIVE)
+		return first_error;
+	for (size_t i = 0; i < service->n_listeners; i++) {
+		int r = listener_open(service->listeners[i], service->setup->conf);
 
-	for (size_t i = 0; i < conf->n_listen; i++) {
-		int r = open_listener(service, &conf->listen[i].addr);
-
-		if (r < 0)
-			return wait_for(service, r, &conf->listen[i].addr);
+		if (r < 0 && first_error == 0)
+			first_error = r;
+		if (r < 0 && service->master->cmdline->adhoc)
+			return r;
 	}
 	service_update(service);
-	return 0;
+	return first_error;
+}
+
+bool service_lacks_address(const struct service *service)
+{
+	for (size_t i = 0; i < service->n_listeners; i++)
+		if (service->listeners[i]->fd < 0)
+			return true;
+	return false;
+}
+
+bool service_is_served(const struct service *service)
+{
+	if (service->state != SERVICE_ACTIVE)
+		return false;
+	for (size_t i = 0; i < service->n_listeners; i++)
+		if (service->listeners[i]->fd >= 0)
+			return true;
+	return false;
 }
 
 bool service_is_full(const struct service *service)
 {
-	uint32_t instances = service->conf->instances;
+	uint32_t instances = service->setup->conf->instances;
 
 	return instances != COUNT_UNLIMITED && service->n_children >= instances;
+}
+
+/* One child gets all its sockets: it is not started with some of them. */
+static bool is_complete(const struct service *service)
+{
+	const struct service_conf *conf = service->setup->conf;
+
+	return !(conf->wait && conf->pass_as == PASS_LISTEN_FDS) ||
+	       !service_lacks_address(service);
 }
 
 /* May more children be hatched now?  State only. */
@@ -271,7 +163,7 @@ static bool willing(const struct service *service)
 {
 	return service->state == SERVICE_ACTIVE && !service->master->stopping &&
 	       service->paused_until == 0 && !service->starved && !service->wait_child &&
-	       !service_is_full(service);
+	       !service_is_full(service) && is_complete(service);
 }
 
 /* Looked at again at that time; service_update() has nothing to do with it. */
@@ -289,16 +181,10 @@ void service_update(struct service *service)
 	bool wanted = willing(service);
 
 	for (size_t i = 0; i < service->n_listeners; i++) {
-		struct listener *listener = &service->listeners[i];
-		bool poll = wanted && !listener->child;
+		struct listener *listener = service->listeners[i];
 
-		if (poll == listener->polled || !listener->source)
-			continue;
-		if (sd_event_source_set_enabled(
-			    listener->source, poll ? SD_EVENT_ON : SD_EVENT_OFF) >= 0)
-			listener->polled = poll;
-		else
-			/* No memory for it now. */
+		/* No memory for it now. */
+		if (!listener_poll(listener, wanted && !listener->child))
 			pause_until(service, clock_monotonic() + PAUSE_MIN);
 	}
 }

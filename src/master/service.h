@@ -12,42 +12,25 @@
 #define HATCHD_MASTER_SERVICE_H
 
 #include "base/log.h"
-#include "conf/conf.h"
-#include "master/arrival.h"
 #include "master/child.h"
-#include "os/spawn_plan.h"
-
-#include <systemd/sd-event.h>
+#include "master/listener.h"
+#include "master/setup.h"
 
 struct master;
 
 enum service_state {
-	SERVICE_ACTIVE,
-	SERVICE_WAITING, /* a condition keeps it from being served; `waiting_for` says which */
+	SERVICE_ACTIVE,  /* serves, on those of its addresses that can be had */
+	SERVICE_WAITING, /* a condition of its configuration keeps it from being served */
 	SERVICE_STOPPED, /* no longer listens; its children may live on */
-};
-
-struct listener {
-	struct service *service;
-	int fd;           /* owned, a high number */
-	struct addr addr; /* what it is bound to */
-	dev_t dev;        /* UNIX path: ours to unlink while this is its inode */
-	ino_t ino;
-	sd_event_source *source; /* owned */
-	bool polled;
-	struct child *child;    /* wait = yes: who has the socket now */
-	struct arrival arrival; /* wait = yes: what woke that child */
 };
 
 struct service {
 	struct master *master;
-	struct service_conf *conf;  /* owned */
-	struct spawn_recipe recipe; /* points into conf */
-	char label[72];             /* "upper: " before messages; "" in ad-hoc mode */
+	struct setup *setup; /* what the next child is started with; held */
+	char label[72];      /* "upper: " before messages; "" in ad-hoc mode */
 	enum service_state state;
-	char *waiting_for; /* owned; SERVICE_WAITING */
 
-	struct listener *listeners; /* owned array */
+	struct listener **listeners; /* owned, one for each address of its configuration */
 	size_t n_listeners;
 	int log_stream; /* the journal's stream for standard error, owned; -EBADF: none */
 
@@ -72,19 +55,25 @@ struct service {
 	char last_failure[160]; /* what the gate holds back more of */
 };
 
-/* A new service that takes over `conf`; without memory NULL, and `conf` is still
- * the caller's. */
-struct service *service_new(struct master *master, struct service_conf *conf);
+/* A new service that holds `setup`, without listeners; NULL without memory. */
+struct service *service_new(struct master *master, struct setup *setup);
 
 /* Close what is open; children must be gone or are abandoned, and
  * service_closing() be 0 by then. */
 struct service *service_free(struct service *service);
 
 /*
- * Open all its sockets.  0, or a negative errno after saying which address
- * failed and why; in a daemon the service then waits, and the others serve.
+ * Have a listener for each address and open those that are not open.  0, or the
+ * negative errno of the first that failed, after saying which and why; in a daemon
+ * the others serve, and it is tried again.
  */
 int service_open(struct service *service);
+
+/* Is there an address that cannot be had? */
+bool service_lacks_address(const struct service *service);
+
+/* Does it serve anybody: active, and with a socket? */
+bool service_is_served(const struct service *service);
 
 /* Close its sockets for good; children are untouched. */
 void service_close(struct service *service);

@@ -20,14 +20,14 @@ static size_t terminate_children(struct master *master)
 	size_t n = 0;
 
 	for (size_t i = 0; i < master->n_services; i++) {
-		const struct service *service = master->services[i];
-
-		if (service->conf->stop != STOP_TERMINATE)
-			continue;
-		n += service->n_children;
-		for (const struct child *child = service->first; child && !master->stop_told;
-			child = child->next)
-			terminate(child);
+		for (const struct child *child = master->services[i]->first; child;
+			child = child->next) {
+			if (child->setup->conf->stop != STOP_TERMINATE)
+				continue;
+			n++;
+			if (!master->stop_told)
+				terminate(child);
+		}
 	}
 	if (n > 0 && !master->stop_told)
 		log_info("stopping, waiting for %zu %s to end", n,

@@ -64,8 +64,8 @@ static void judge_start(struct child *child, uint64_t now)
 	const struct spawn_report *report = &child->report;
 
 	if (executed(child)) {
-		log_debug("%sexec %s", service->label, service->conf->path);
-		if (!service->conf->wait)
+		log_debug("%sexec %s", service->label, child->setup->conf->path);
+		if (!child->setup->conf->wait)
 			service_recovered(service);
 		return;
 	}
@@ -94,7 +94,7 @@ static void leave_slot(struct child *child, uint64_t now)
 /* Its service's user may have stopped it, or its program lies on a dead file server. */
 static void kill_if_late(struct child *child, uint64_t now)
 {
-	if (child->killed_late || now - child->born < child->service->conf->start_timeout)
+	if (child->killed_late || now - child->born < child->setup->conf->start_timeout)
 		return;
 	child->killed_late = true;
 	syscall(SYS_pidfd_send_signal, child->pidfd, SIGKILL, NULL, 0);
@@ -132,12 +132,15 @@ uint64_t tend_young(struct master *master, uint64_t now)
 	return USEC_INFINITY;
 }
 
-static bool any_untouched(const struct service *service, const struct listener *listener)
+static bool any_untouched(const struct child *child)
 {
-	if (listener && service->conf->pass_as == PASS_STDIO)
+	const struct service *service = child->service;
+	const struct listener *listener = child->listener;
+
+	if (listener && child->setup->conf->pass_as == PASS_STDIO)
 		return arrival_untouched(listener);
 	for (size_t i = 0; i < service->n_listeners; i++)
-		if (arrival_untouched(&service->listeners[i]))
+		if (arrival_untouched(service->listeners[i]))
 			return true;
 	return false;
 }
@@ -159,7 +162,7 @@ static void judge_wait_child(struct child *child, const struct child_end *end, u
 	bool failed = end->outcome.killed || end->outcome.status != 0;
 	bool exact = is_exact(child->listener);
 
-	if (now - child->born >= GOOD_RUN || !any_untouched(service, child->listener)) {
+	if (now - child->born >= GOOD_RUN || !any_untouched(child)) {
 		service_recovered(service);
 		return;
 	}
@@ -206,7 +209,7 @@ void tend_on_end(void *userdata, struct child *child, const struct child_end *en
 		record_end(child, end, now);
 	if (master->cmdline->once)
 		master_exit(master, once_status(child, end));
-	if (child->service->conf->wait && child->service->state == SERVICE_ACTIVE)
+	if (child->setup->conf->wait && child->service->state == SERVICE_ACTIVE)
 		judge_wait_child(child, end, now);
 
 	forget(child);

@@ -1,0 +1,187 @@
+#include "master/listener.h"
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "master/hatch.h"
+#include "master/master.h"
+#include "os/listen.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct listener *listener_new(struct service *service, const struct addr *asked)
+{
+	struct listener *listener = calloc(1, sizeof *listener);
+
+	if (!listener)
+		return NULL;
+	listener->service = service;
+	listener->asked = *asked;
+	listener->addr = *asked;
+	listener->fd = -EBADF;
+	return listener;
+}
+
+struct listener *listener_free(struct listener *listener)
+{
+	if (listener)
+		listener_close(listener);
+	free(listener);
+	return NULL;
+}
+
+static void narrate(void *userdata, const char *line)
+{
+	const struct service *service = userdata;
+
+	log_debug("%s%s", service->label, line);
+}
+
+const char *listener_explain(const struct listener *listener)
+{
+	bool adopted = listener->asked.kind == ADDR_FD;
+
+	switch (-listener->told) {
+	case EADDRINUSE:
+		return "somebody listens there already";
+	case EEXIST:
+		return "a file that is not a socket is in the way";
+	case ELOOP:
+		return "a symbolic link is in the way";
+	case ENODEV:
+		return "no such interface";
+	case EACCES:
+		return "not permitted (ports below 1024 and other users' directories need "
+		       "root)";
+	case ENOENT:
+		return adopted ? "the service manager handed over none with that name"
+		               : strerror(ENOENT);
+	case EINVAL:
+		return adopted ? "it is not a listening socket of a kind that this service "
+		                 "can serve"
+		               : strerror(EINVAL);
+	default:
+		return strerror(-listener->told);
+	}
+}
+
+/* Once, not at every attempt. */
+static void tell_failure(struct listener *listener, const char *step, int error)
+{
+	char text[ADDR_TEXT_MAX];
+
+	if (listener->told == error)
+		return;
+	listener->told = error;
+	log_error("%sunable to %s %s: %s", listener->service->label, step,
+		addr_format(&listener->asked, text), listener_explain(listener));
+}
+
+static int bind_socket(struct listener *listener, const struct service_conf *conf)
+{
+	struct listen_request request = {
+		.service = conf,
+		.addr = &listener->asked,
+		.told = narrate,
+		.userdata = listener->service,
+	};
+	struct listen_result result;
+	char step[LISTEN_STEP_MAX];
+	int r;
+
+	r = listen_open(&request, &result, step);
+	if (r < 0) {
+		tell_failure(listener, step, r);
+		return r;
+	}
+	listener->fd = result.fd;
+	listener->addr = result.addr;
+	listener->dev = result.dev;
+	listener->ino = result.ino;
+	return 0;
+}
+
+static int adopt_socket(struct listener *listener, const struct service_conf *conf)
+{
+	int fd = inherited_socket(&listener->service->master->inherited, listener->asked.name);
+	int r = fd < 0 ? -ENOENT : listen_adopt(fd, conf, &listener->addr);
+
+	if (r < 0) {
+		tell_failure(listener, "take over socket", r);
+		return r;
+	}
+	listener->fd = fd;
+	return 0;
+}
+
+static int watch(struct listener *listener, const struct service_conf *conf)
+{
+	struct master *master = listener->service->master;
+	int fd, r;
+
+	fd = fd_move_up(listener->fd, master->budget.low_limit);
+	if (fd < 0)
+		return fd;
+	listener->fd = fd;
+	if (conf->wait)
+		arrival_prepare(listener);
+
+	r = sd_event_add_io(
+		master->event, &listener->source, fd, EPOLLIN, hatch_on_client, listener);
+	if (r < 0)
+		return r;
+	listener->polled = true;
+	return listener_poll(listener, false) ? 0 : -ENOMEM;
+}
+
+int listener_open(struct listener *listener, const struct service_conf *conf)
+{
+	int r;
+
+	if (listener->fd >= 0)
+		return 0;
+	r = listener->asked.kind == ADDR_FD ? adopt_socket(listener, conf)
+	                                    : bind_socket(listener, conf);
+	if (r < 0)
+		return r;
+
+	r = watch(listener, conf);
+	if (r < 0) {
+		tell_failure(listener, "watch", r);
+		listener_close(listener);
+		return r;
+	}
+	listener->told = 0;
+	return 0;
+}
+
+void listener_close(struct listener *listener)
+{
+	/* Out of epoll before the close: a child in flight may still hold the
+	 * socket, and a closed one would go on waking us. */
+	listener->source = sd_event_source_disable_unref(listener->source);
+	listener->polled = false;
+	if (listener->fd < 0)
+		return;
+	listen_unlink(&listener->addr, listener->dev, listener->ino);
+	/* With it go clients that were not accepted, and what they have sent. */
+	if (addr_family(&listener->addr) == AF_UNIX)
+		service_close_later(listener->service, listener->fd, clock_monotonic());
+	else
+		fd_close(listener->fd);
+	listener->fd = -EBADF;
+	listener->addr = listener->asked;
+	listener->ino = 0;
+}
+
+bool listener_poll(struct listener *listener, bool poll)
+{
+	if (poll == listener->polled || !listener->source)
+		return true;
+	if (sd_event_source_set_enabled(listener->source, poll ? SD_EVENT_ON : SD_EVENT_OFF) <
+		0)
+		return false;
+	listener->polled = poll;
+	return true;
+}

@@ -1,0 +1,58 @@
+/*
+ * listener: one address of a service, and the socket that waits there.
+ *
+ * A listener is there from the moment its address is configured; its socket
+ * may not be: an address can be taken by somebody else, or its interface be
+ * down.  It keeps its descriptor for as long as its address is configured,
+ * whatever else changes (I3), and moves with it to another service.
+ *
+ * Layer: master.
+ */
+#ifndef HATCHD_MASTER_LISTENER_H
+#define HATCHD_MASTER_LISTENER_H
+
+#include "conf/conf.h"
+#include "master/arrival.h"
+
+#include <sys/types.h>
+#include <systemd/sd-event.h>
+
+struct child;
+struct service;
+
+struct listener {
+	struct service *service;
+	struct addr asked; /* as configured: its port may be 0, its family still open */
+	int fd;            /* owned, a high number; -EBADF: cannot be had now */
+	struct addr addr;  /* what it is bound to; as asked until it is */
+	dev_t dev;         /* UNIX path: ours to unlink while this is its inode */
+	ino_t ino;
+	sd_event_source *source; /* owned */
+	bool polled;
+	int told; /* negative errno of the failure that the log has told of; 0: none */
+	struct child *child;    /* wait = yes: who has the socket now */
+	struct arrival arrival; /* wait = yes: what woke that child */
+};
+
+/* A listener without a socket; NULL without memory. */
+struct listener *listener_new(struct service *service, const struct addr *asked);
+
+/* Close and free; NULL is fine. */
+struct listener *listener_free(struct listener *listener);
+
+/*
+ * Have a socket, as `conf` says, and its events, switched off.  0, also if it has one; else a
+ * negative errno.  A failure is logged, unless it is the same as the last time.
+ */
+int listener_open(struct listener *listener, const struct service_conf *conf);
+
+/* Why it could not be opened the last time, in words. */
+const char *listener_explain(const struct listener *listener);
+
+/* Close the socket; the listener may be opened again. */
+void listener_close(struct listener *listener);
+
+/* Have or have not events.  False: no memory for it now. */
+bool listener_poll(struct listener *listener, bool poll);
+
+#endif
