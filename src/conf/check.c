@@ -170,60 +170,34 @@ static void check_device(const struct service_conf *service, struct report *repo
 		mistake(report, service, "bind_to_device", "this is no name of an interface");
 }
 
-enum address_sort {
-	SORT_UNIX, /* in the file system or abstract */
-	SORT_TCP,
-	SORT_IP,
-	SORT_IPV6,
+static const char *const sort_missing[] = {
+	[SORT_STREAM] = "the service has no stream socket",
+	[SORT_UNIX] = "the service has no UNIX socket",
+	[SORT_TCP] = "the service has no TCP address",
+	[SORT_IP] = "the service has no IP address",
+	[SORT_IPV6] = "the service has no IPv6 address",
 };
 
-static bool is_sort(const struct addr *addr, enum address_sort sort)
+static bool concerns_any(const struct conf_option *option, const struct service_conf *service)
 {
-	switch (sort) {
-	case SORT_UNIX:
-		return addr_family(addr) == AF_UNIX;
-	case SORT_TCP:
-		return addr->kind == ADDR_TCP;
-	case SORT_IP:
-		return addr_is_ip(addr);
-	case SORT_IPV6:
-		return addr_family(addr) == AF_INET6;
+	for (size_t i = 0; i < service->n_listen; i++) {
+		if (conf_option_concerns(option, &service->listen[i].addr))
+			return true;
 	}
 	return false;
 }
 
-/* Options that say nothing to any address of the service.  A socket from the
- * service manager may be of any sort. */
+/* Options that say nothing to any address of the service. */
 static void check_sorts(const struct service_conf *service, const struct service_conf *defaults,
 	struct report *report)
 {
-	static const struct {
-		const char *option;
-		enum address_sort sort;
-		const char *text;
-	} rules[] = {
-		{"socket_user", SORT_UNIX, "the service has no UNIX socket"},
-		{"socket_group", SORT_UNIX, "the service has no UNIX socket"},
-		{"socket_mode", SORT_UNIX, "the service has no UNIX socket"},
-		{"nodelay", SORT_TCP, "the service has no TCP address"},
-		{"keepalive", SORT_TCP, "the service has no TCP address"},
-		{"free_bind", SORT_IP, "the service has no IP address"},
-		{"reuse_port", SORT_IP, "the service has no IP address"},
-		{"bind_to_device", SORT_IP, "the service has no IP address"},
-		{"v6only", SORT_IPV6, "the service has no IPv6 address"},
-	};
-
 	if (!understood(service, "listen"))
 		return;
-	for (size_t i = 0; i < ARRAY_SIZE(rules); i++) {
-		bool used = !given_here(service, defaults, rules[i].option) ||
-		            !understood(service, rules[i].option);
-
-		for (size_t j = 0; j < service->n_listen && !used; j++)
-			used = service->listen[j].addr.kind == ADDR_FD ||
-			       is_sort(&service->listen[j].addr, rules[i].sort);
-		if (!used)
-			warning(report, service, rules[i].option, rules[i].text);
+	for (const struct conf_option *o = conf_options; o->name; o++) {
+		if (o->sort == SORT_ANY || !given_here(service, defaults, o->name) ||
+			!understood(service, o->name) || concerns_any(o, service))
+			continue;
+		warning(report, service, o->name, sort_missing[o->sort]);
 	}
 }
 

@@ -33,6 +33,7 @@ const struct conf_option conf_options[] = {
 	  .offset = SERVICE(disable), .fallback = "no",
 	  .help = "keep the service in the file, but do not serve it" },
 	{ .name = "wait", .type = OPTION_BOOL,
+	  .flags = OPTION_SOCKET_LIVE | OPTION_SOCKET_PASSED,
 	  .offset = SERVICE(wait), .fallback = "no",
 	  .help = "one child gets the listening socket itself" },
 	{ .name = "pass_as", .type = OPTION_ENUM,
@@ -139,40 +140,52 @@ const struct conf_option conf_options[] = {
 	  .help = "name the peer as these programs do, too" },
 
 	{ .name = "backlog", .type = OPTION_U32,
+	  .flags = OPTION_SOCKET_LIVE, .sort = SORT_STREAM,
 	  .offset = SERVICE(backlog), .fallback = "4096", .min = 1, .max = INT32_MAX,
 	  .metavar = "N",
 	  .help = "connections that may wait in the kernel (4096)" },
 	{ .name = "reuse_port", .type = OPTION_BOOL,
+	  .flags = OPTION_SOCKET_BIND, .sort = SORT_IP,
 	  .offset = SERVICE(reuse_port), .fallback = "no",
 	  .help = "let other processes listen on the same port (SO_REUSEPORT)" },
 	{ .name = "bind_to_device", .type = OPTION_STRING,
+	  .flags = OPTION_SOCKET_BIND, .sort = SORT_IP,
 	  .offset = SERVICE(bind_to_device), .metavar = "INTERFACE",
 	  .help = "accept only what comes in over this interface" },
 	{ .name = "free_bind", .type = OPTION_BOOL,
+	  .flags = OPTION_SOCKET_LIVE, .sort = SORT_IP,
 	  .offset = SERVICE(free_bind), .fallback = "no",
 	  .help = "listen on an address that the machine does not have yet" },
 	{ .name = "keepalive", .type = OPTION_BOOL,
+	  .flags = OPTION_SOCKET_LIVE, .sort = SORT_TCP,
 	  .offset = SERVICE(keepalive), .fallback = "no",
 	  .help = "probe silent connections (SO_KEEPALIVE)" },
 	{ .name = "nodelay", .type = OPTION_BOOL,
+	  .flags = OPTION_SOCKET_LIVE, .sort = SORT_TCP,
 	  .offset = SERVICE(nodelay), .fallback = "no",
 	  .help = "send small pieces at once (TCP_NODELAY)" },
 	{ .name = "send_buffer", .type = OPTION_SIZE,
+	  .flags = OPTION_SOCKET_LIVE,
 	  .offset = SERVICE(send_buffer), .max = INT32_MAX, .metavar = "SIZE",
 	  .help = "send buffer of the socket" },
 	{ .name = "receive_buffer", .type = OPTION_SIZE,
+	  .flags = OPTION_SOCKET_LIVE,
 	  .offset = SERVICE(receive_buffer), .max = INT32_MAX, .metavar = "SIZE",
 	  .help = "receive buffer of the socket" },
 	{ .name = "v6only", .type = OPTION_TRISTATE,
+	  .flags = OPTION_SOCKET_BIND, .sort = SORT_IPV6,
 	  .offset = SERVICE(v6only),
 	  .help = "IPv6 sockets take no IPv4 clients" },
 	{ .name = "socket_user", .type = OPTION_STRING,
+	  .flags = OPTION_SOCKET_LIVE, .sort = SORT_UNIX,
 	  .offset = SERVICE(socket_user), .metavar = "USER",
 	  .help = "owner of a UNIX socket" },
 	{ .name = "socket_group", .type = OPTION_STRING,
+	  .flags = OPTION_SOCKET_LIVE, .sort = SORT_UNIX,
 	  .offset = SERVICE(socket_group), .metavar = "GROUP",
 	  .help = "group of a UNIX socket" },
 	{ .name = "socket_mode", .type = OPTION_MODE,
+	  .flags = OPTION_SOCKET_LIVE, .sort = SORT_UNIX,
 	  .offset = SERVICE(socket_mode), .fallback = "0666", .max = 0777, .metavar = "MODE",
 	  .help = "permissions of a UNIX socket (0666)" },
 
@@ -205,6 +218,72 @@ const struct conf_option *conf_option_find(const char *name)
 			return o;
 	}
 	return NULL;
+}
+
+bool conf_option_concerns(const struct conf_option *option, const struct addr *addr)
+{
+	if (!(option->flags & (OPTION_SOCKET_LIVE | OPTION_SOCKET_BIND)))
+		return false;
+	if (addr->kind == ADDR_FD)
+		return true;
+
+	switch (option->sort) {
+	case SORT_ANY:
+		return true;
+	case SORT_STREAM:
+		return !addr_is_datagram(addr);
+	case SORT_UNIX:
+		return addr_family(addr) == AF_UNIX;
+	case SORT_TCP:
+		return addr->kind == ADDR_TCP;
+	case SORT_IP:
+		return addr_is_ip(addr);
+	case SORT_IPV6:
+		return addr_family(addr) == AF_INET6;
+	}
+	return false;
+}
+
+static bool text_equal(const char *a, const char *b)
+{
+	return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+static bool rlimit_equal(const struct rlimit_conf *a, const struct rlimit_conf *b)
+{
+	if (!a->given || !b->given)
+		return a->given == b->given;
+	return a->soft == b->soft && a->hard == b->hard;
+}
+
+bool conf_option_equal(const struct conf_option *option, const void *a, const void *b)
+{
+	switch (option->type) {
+	case OPTION_BOOL:
+		return *(const bool *)a == *(const bool *)b;
+	case OPTION_TRISTATE:
+		return *(const int8_t *)a == *(const int8_t *)b;
+	case OPTION_U32:
+	case OPTION_COUNT:
+	case OPTION_MODE:
+	case OPTION_SET:
+		return *(const uint32_t *)a == *(const uint32_t *)b;
+	case OPTION_I32:
+		return *(const int32_t *)a == *(const int32_t *)b;
+	case OPTION_ENUM:
+		return *(const int *)a == *(const int *)b;
+	case OPTION_SIZE:
+	case OPTION_DURATION:
+		return *(const uint64_t *)a == *(const uint64_t *)b;
+	case OPTION_RLIMIT:
+		return rlimit_equal(a, b);
+	case OPTION_STRING:
+	case OPTION_PATH:
+		return text_equal(*(char *const *)a, *(char *const *)b);
+	case OPTION_LIST:
+		return strv_equal(*(char **const *)a, *(char **const *)b);
+	}
+	return false;
 }
 
 bool conf_option_is_list(const struct conf_option *option)

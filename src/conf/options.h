@@ -11,6 +11,8 @@
 #ifndef HATCHD_CONF_OPTIONS_H
 #define HATCHD_CONF_OPTIONS_H
 
+#include "base/addr.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -40,12 +42,31 @@ enum option_flags {
 	OPTION_SECONDS = 1 << 3,     /* OPTION_RLIMIT counted in seconds, not bytes or pieces */
 	OPTION_BYTES = 1 << 4,       /* OPTION_RLIMIT that takes sizes (64M) */
 	OPTION_USECS = 1 << 5, /* OPTION_RLIMIT counted in microseconds, written as durations */
+
+	/* Said to the sockets that are listened on.  What an open socket can be
+	 * told another value of; */
+	OPTION_SOCKET_LIVE = 1 << 6,
+	/* what holds for good from bind(2) on: another value takes another socket. */
+	OPTION_SOCKET_BIND = 1 << 7,
+	/* One of these, and said also to sockets that the service manager opened. */
+	OPTION_SOCKET_PASSED = 1 << 8,
+};
+
+/* Which sockets an option of OPTION_SOCKET_... is said to. */
+enum option_sort {
+	SORT_ANY,
+	SORT_STREAM, /* a queue of connections: all but datagrams */
+	SORT_UNIX,   /* in the file system or abstract */
+	SORT_TCP,
+	SORT_IP,
+	SORT_IPV6,
 };
 
 struct conf_option {
 	const char *name; /* "instances", or "rlimit.nofile" for a nested one */
 	enum option_type type;
 	unsigned flags;
+	enum option_sort sort;    /* of the sockets that it is for */
 	size_t offset;            /* of the field */
 	const char *fallback;     /* value when not given, as it would be written; NULL: none */
 	const char *const *words; /* OPTION_ENUM, OPTION_SET: NULL-terminated */
@@ -70,6 +91,13 @@ bool conf_option_is_list(const struct conf_option *option);
 
 /* The option's field in a struct service_conf, or in a struct conf for OPTION_GLOBAL. */
 void *conf_option_field(const struct conf_option *option, const void *base);
+
+/* Whether the option means anything to a socket at that address.  One from the
+ * service manager may be of any sort. */
+bool conf_option_concerns(const struct conf_option *option, const struct addr *addr);
+
+/* Whether two fields have the same value, given or not. */
+bool conf_option_equal(const struct conf_option *option, const void *a, const void *b);
 
 /* Room for the name of any option as a flag, NUL included. */
 #define OPTION_FLAG_MAX 32

@@ -205,6 +205,8 @@ static void test_rules(void **ctx)
 	warned(SERVICE("socket_mode = 0600"), "socket_mode: the service has no UNIX socket");
 	warned("service a { listen = unix:@x exec = /bin/sh nodelay = yes }",
 		"nodelay: the service has no TCP address");
+	warned("service a { listen = udp:7 exec = /bin/sh wait = yes backlog = 5 }",
+		"backlog: the service has no stream socket");
 	serve("defaults { nodelay = yes }\n"
 	      "service a { listen = unix:@x exec = /bin/sh }");
 	serve("service a { listen = fd:x exec = /bin/sh nodelay = yes socket_mode = 0 }");
