@@ -1,0 +1,102 @@
+#include "os/notify.h"
+
+#include "base/fd.h"
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#define MESSAGE_MAX 256
+#define QUEUE_MAX   4
+
+struct notify {
+	struct sockaddr_un to;
+	socklen_t to_len; /* 0: nobody listens */
+	char queue[QUEUE_MAX][MESSAGE_MAX];
+	unsigned n;
+};
+
+static int parse_name(const char *name, struct notify *notify)
+{
+	size_t len = strlen(name);
+
+	if ((name[0] != '/' && name[0] != '@') || len < 2 || len >= sizeof notify->to.sun_path)
+		return -EINVAL;
+	notify->to.sun_family = AF_UNIX;
+	memcpy(notify->to.sun_path, name, len);
+	if (name[0] == '@')
+		notify->to.sun_path[0] = '\0';
+	notify->to_len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len);
+	return 0;
+}
+
+int notify_new(const char *name, struct notify **ret)
+{
+	struct notify *notify = calloc(1, sizeof *notify);
+	int r;
+
+	if (!notify)
+		return -ENOMEM;
+	r = name ? parse_name(name, notify) : 0;
+	if (r < 0) {
+		free(notify);
+		return r;
+	}
+	*ret = notify;
+	return 0;
+}
+
+struct notify *notify_free(struct notify *notify)
+{
+	free(notify);
+	return NULL;
+}
+
+/* False: its queue is full.  A manager that is gone gets nothing more. */
+static bool send_now(const struct notify *notify, const char *message)
+{
+	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return false;
+	if (sendto(fd, message, strlen(message), MSG_NOSIGNAL,
+		    (const struct sockaddr *)&notify->to, notify->to_len) >= 0)
+		return true;
+	return errno != EAGAIN && errno != ENOBUFS && errno != ENOMEM;
+}
+
+static void drop_first(struct notify *notify)
+{
+	notify->n--;
+	memmove(notify->queue[0], notify->queue[1], notify->n * sizeof notify->queue[0]);
+}
+
+bool notify_flush(struct notify *notify)
+{
+	while (notify->n > 0 && send_now(notify, notify->queue[0]))
+		drop_first(notify);
+	return notify->n > 0;
+}
+
+bool notify_pending(const struct notify *notify)
+{
+	return notify->n > 0;
+}
+
+void notify_send(struct notify *notify, const char *format, ...)
+{
+	va_list ap;
+
+	if (notify->to_len == 0)
+		return;
+	if (notify->n == QUEUE_MAX)
+		drop_first(notify);
+	va_start(ap, format);
+	vsnprintf(notify->queue[notify->n++], MESSAGE_MAX, format, ap);
+	va_end(ap);
+	notify_flush(notify);
+}
