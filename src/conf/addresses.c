@@ -153,7 +153,12 @@ static int add_range(
 	for (size_t i = 0; i < n; i++) {
 		struct listen_conf *l = &listen[service->n_listen++];
 
-		*l = (struct listen_conf){.addr = spec->addr, .origin = *origin};
+		*l = (struct listen_conf){
+			.addr = spec->addr,
+			.origin = *origin,
+			.old_service = CONF_NONE,
+			.old_listen = CONF_NONE,
+		};
 		addr_set_port(&l->addr, (uint16_t)(spec->port_first + i));
 	}
 	return 0;

@@ -21,6 +21,7 @@ enum cmdline_flag_id {
 	FLAG_HELP,
 	FLAG_VERSION,
 	FLAG_IMAGE_FD,
+	FLAG_IN_FORCE_FD,
 };
 
 struct cmdline_flag {

@@ -138,13 +138,13 @@ static int set_spawn(struct parser *p, const char *value)
 	return usage(p, "--spawn: '%s' is not auto, shared or private", value);
 }
 
-static int set_image_fd(struct parser *p, const char *value)
+static int set_descriptor(struct parser *p, const char *flag, const char *value, int *ret)
 {
 	uint32_t fd;
 
 	if (text_parse_u32(value, &fd) < 0 || fd > INT32_MAX)
-		return usage(p, "--image-fd=%s: not a descriptor", value);
-	p->cmdline->image_fd = (int)fd;
+		return usage(p, "--%s=%s: not a descriptor", flag, value);
+	*ret = (int)fd;
 	return 0;
 }
 
@@ -175,7 +175,9 @@ static int set_flag(struct parser *p, enum cmdline_flag_id id, const char *value
 	case FLAG_VERSION:
 		return set_last_mode(p, CMDLINE_VERSION);
 	case FLAG_IMAGE_FD:
-		return set_image_fd(p, value);
+		return set_descriptor(p, "image-fd", value, &p->cmdline->image_fd);
+	case FLAG_IN_FORCE_FD:
+		return set_descriptor(p, "in-force-fd", value, &p->cmdline->in_force_fd);
 	}
 	return 0;
 }
@@ -408,6 +410,7 @@ int cmdline_parse(int argc, char **argv, struct cmdline *ret, FILE *err)
 		.mode = CMDLINE_SERVE,
 		.file = CMDLINE_FILE,
 		.image_fd = -1,
+		.in_force_fd = -1,
 	};
 	struct parser p = {
 		.cmdline = &cmdline, .err = err, .argc = argc, .argv = argv, .at = 1};

@@ -43,6 +43,7 @@ struct cmdline {
 	bool strict;
 	enum cmdline_spawn spawn;
 	int image_fd;        /* loader only: write the image here; -1: not asked */
+	int in_force_fd;     /* loader only: the image in force; -1: nothing is served yet */
 	struct raw_conf raw; /* ad-hoc: one section with what the flags said */
 };
 

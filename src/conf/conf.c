@@ -32,6 +32,7 @@ struct service_conf *service_conf_new(const char *name)
 	service->v6only = -1;
 	service->socket_uid = (uid_t)-1;
 	service->socket_gid = (gid_t)-1;
+	service->old = CONF_NONE;
 	return take_ptr(service);
 }
 

@@ -68,9 +68,34 @@ struct rlimit_conf {
 /* Field i of service_conf.rlimit is resource i of setrlimit(2). */
 #define RLIMIT_CONF_MAX 16
 
+/* Index of nothing. */
+#define CONF_NONE UINT32_MAX
+
+/* What a configuration that takes the place of another means for a socket. */
+enum listen_fate {
+	LISTEN_OPENED,   /* was not there */
+	LISTEN_KEPT,     /* stays open as it is */
+	LISTEN_ADJUSTED, /* stays open; some of its options change */
+	LISTEN_REOPENED, /* same place, but another socket: closed, then opened */
+	_LISTEN_FATE_MAX,
+};
+
 struct listen_conf {
 	struct addr addr;
 	struct origin origin; /* of the value it was written in */
+
+	/* How it stands to the configuration in force, from which the socket comes. */
+	enum listen_fate fate;
+	uint32_t old_service; /* index there; CONF_NONE: LISTEN_OPENED */
+	uint32_t old_listen;  /* index of the address in that service */
+};
+
+/* What is different from the service of that name that is in force. */
+enum service_news {
+	SERVICE_OPTIONS_CHANGED = 1 << 0,   /* what is written down */
+	SERVICE_CONDITION_CHANGED = 1 << 1, /* why it waits, or that it does */
+	SERVICE_REST_CHANGED = 1 << 2,      /* what the loader has made of it */
+	_SERVICE_NEWS_ALL = (1 << 3) - 1,
 };
 
 struct service_conf {
@@ -143,6 +168,8 @@ struct service_conf {
 	uid_t socket_uid; /* (uid_t)-1: leave as is */
 	gid_t socket_gid; /* (gid_t)-1: leave as is */
 	char *condition;  /* why it cannot be served now ("no user 'ftp'"); NULL: it can */
+	uint32_t old;     /* index in the configuration in force; CONF_NONE: it is new */
+	uint32_t news;    /* enum service_news; 0: it stays as it is */
 };
 
 #define NICE_INHERIT INT32_MIN

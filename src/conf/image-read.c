@@ -214,9 +214,20 @@ static void get_addr(struct wire_reader *wire, struct addr *addr)
 	*addr = spec.addr;
 }
 
+static void get_fate(struct wire_reader *wire, struct listen_conf *listen)
+{
+	uint32_t fate = wire_get_u32(wire);
+
+	require(wire, fate < _LISTEN_FATE_MAX);
+	listen->fate = wire->error ? LISTEN_OPENED : (enum listen_fate)fate;
+	listen->old_service = wire_get_u32(wire);
+	listen->old_listen = wire_get_u32(wire);
+	require(wire, (listen->fate == LISTEN_OPENED) == (listen->old_service == CONF_NONE));
+}
+
 static void get_listen(struct image_reader *r, struct service_conf *service)
 {
-	const size_t min_bytes = 5 * sizeof(uint32_t); /* length of the text, origin */
+	const size_t min_bytes = 8 * sizeof(uint32_t); /* length of the text, origin, fate */
 	uint32_t n = wire_get_count(&r->wire, min_bytes);
 
 	require(&r->wire, n > 0 && n <= CONF_LISTEN_MAX);
@@ -231,6 +242,7 @@ static void get_listen(struct image_reader *r, struct service_conf *service)
 	for (uint32_t i = 0; i < n && !r->wire.error; i++) {
 		get_addr(&r->wire, &service->listen[i].addr);
 		get_origin(r, &service->listen[i].origin);
+		get_fate(&r->wire, &service->listen[i]);
 	}
 }
 
@@ -326,6 +338,9 @@ static void get_fields(struct image_reader *r, struct service_conf *service)
 	service->stderr_kind = wire->error ? STDERR_LOG : (int)kind;
 	get_identity(wire, service);
 	service->condition = wire_get_string(wire);
+	service->old = wire_get_u32(wire);
+	service->news = wire_get_u32(wire);
+	require(wire, service->news <= _SERVICE_NEWS_ALL);
 }
 
 static int get_service(struct image_reader *r, struct service_conf **ret)

@@ -91,6 +91,9 @@ static void put_listen(struct image_writer *w, const struct service_conf *servic
 
 		wire_put_string(&w->wire, addr_format(&service->listen[i].addr, text));
 		put_origin(w, &service->listen[i].origin);
+		wire_put_u32(&w->wire, service->listen[i].fate);
+		wire_put_u32(&w->wire, service->listen[i].old_service);
+		wire_put_u32(&w->wire, service->listen[i].old_listen);
 	}
 }
 
@@ -123,8 +126,20 @@ static void put_service(struct image_writer *w, const struct service_conf *servi
 	wire_put_u32(wire, (uint32_t)service->stderr_kind);
 	put_identity(wire, service);
 	wire_put_string(wire, service->condition);
+	wire_put_u32(wire, service->old);
+	wire_put_u32(wire, service->news);
 }
 
+static uint32_t count_enabled(const struct conf *conf)
+{
+	uint32_t n = 0;
+
+	for (size_t i = 0; i < conf->n_services; i++)
+		n += !conf->services[i]->disable;
+	return n;
+}
+
+/* The master has no use for what is disabled. */
 static int put_conf(struct image_writer *w)
 {
 	const struct conf *conf = w->conf;
@@ -141,9 +156,10 @@ static int put_conf(struct image_writer *w)
 	wire_put_u32(&w->wire, (uint32_t)conf_options_count());
 	wire_put_strv(&w->wire, conf->files);
 	put_options(&w->wire, conf, true);
-	wire_put_u32(&w->wire, (uint32_t)conf->n_services);
+	wire_put_u32(&w->wire, count_enabled(conf));
 	for (size_t i = 0; i < conf->n_services; i++)
-		put_service(w, conf->services[i]);
+		if (!conf->services[i]->disable)
+			put_service(w, conf->services[i]);
 	return w->wire.error;
 }
 

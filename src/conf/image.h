@@ -12,7 +12,7 @@
 
 #include "conf/conf.h"
 
-#define IMAGE_VERSION 1
+#define IMAGE_VERSION 2
 
 /* Write `conf` into the empty memfd and seal it.  Negative errno on failure. */
 int image_write(const struct conf *conf, int memfd);

@@ -4,6 +4,7 @@
 #include "conf/image.h"
 #include "conf/parse.h"
 #include "conf/print.h"
+#include "conf/relate.h"
 
 #include <string.h>
 
@@ -133,6 +134,23 @@ static int once_status(const struct load *load)
 	}
 }
 
+/* What becomes of the services and sockets in force is found out here, where
+ * it takes nobody's time. */
+static int compare(struct load *load)
+{
+	struct conf in_force;
+	int r;
+
+	if (load->cmdline->in_force_fd < 0)
+		return 0;
+	r = image_read(load->cmdline->in_force_fd, &in_force);
+	if (r < 0)
+		return r;
+	r = relate(&load->conf, &in_force);
+	conf_done(&in_force);
+	return r;
+}
+
 static int serve(struct load *load)
 {
 	int status = decide(load), r;
@@ -142,7 +160,9 @@ static int serve(struct load *load)
 	if (status != LOAD_OK || load->cmdline->image_fd < 0)
 		return status;
 
-	r = image_write(&load->conf, load->cmdline->image_fd);
+	r = compare(load);
+	if (r == 0)
+		r = image_write(&load->conf, load->cmdline->image_fd);
 	if (r < 0) {
 		fprintf(load->err,
 			"hatchd: unable to write the configuration for the master: %s\n",

@@ -73,16 +73,19 @@ static void test_serve(void **ctx)
 	assert_non_null(strstr(cmdline.file, "/hatchd/hatchd.conf"));
 	assert_false(cmdline.adhoc || cmdline.once || cmdline.strict);
 	assert_int_equal(cmdline.image_fd, -1);
+	assert_int_equal(cmdline.in_force_fd, -1);
 	assert_int_equal(cmdline.raw.n_sections, 0);
 	cmdline_done(&cmdline);
 
-	accepted(ARGV("--image-fd=5", "-vvf", "x.conf", "--strict", "--spawn=private", "-v"));
+	accepted(ARGV("--image-fd=5", "--in-force-fd=6", "-vvf", "x.conf", "--strict",
+		"--spawn=private", "-v"));
 	assert_int_equal(cmdline.mode, CMDLINE_SERVE);
 	assert_string_equal(cmdline.file, "x.conf");
 	assert_int_equal(cmdline.verbose, 3);
 	assert_true(cmdline.strict);
 	assert_int_equal(cmdline.spawn, CMDLINE_SPAWN_PRIVATE);
 	assert_int_equal(cmdline.image_fd, 5);
+	assert_int_equal(cmdline.in_force_fd, 6);
 	cmdline_done(&cmdline);
 }
 
