@@ -7,6 +7,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
@@ -203,6 +204,19 @@ void child_free(struct child_table *table, struct child *child)
 	child->next = table->free;
 	table->free = child;
 	table->used--;
+}
+
+void child_terminate(const struct child *child)
+{
+	if (kill(-child->pid, SIGTERM) < 0)
+		kill(child->pid, SIGTERM);
+}
+
+void child_end_early(struct child *child)
+{
+	child->unwanted = true;
+	if (!child->slot)
+		child_terminate(child);
 }
 
 static bool arm(const struct child_table *table, int operation, struct child *child)

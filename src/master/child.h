@@ -25,15 +25,17 @@ struct listener;
 
 struct child {
 	struct service *service;
-	struct setup *setup;       /* what it was started with; held */
-	struct listener *listener; /* it came through; NULL once that is closed */
-	uint64_t connection;       /* its number, never reused */
+	struct setup *setup; /* what it was started with; held */
+	struct listener
+		*listener;   /* wait = yes: whose socket it has; NULL once that is closed */
+	uint64_t connection; /* its number, never reused */
 	pid_t pid;
 	int pidfd; /* owned */
 	int conn;  /* our copy of the connection, owned; -EBADF: closed, or none (wait) */
 	struct spawn_slot *slot;    /* while it uses our memory; then NULL */
 	struct spawn_report report; /* how its start went; valid once slot is NULL */
 	uint64_t born;              /* usec, monotonic */
+	bool unwanted;              /* to get SIGTERM once it has executed */
 	bool killed_late;           /* not executed within start_timeout, killed by us */
 	bool announced;             /* has been open for RECORD_OPEN_AFTER */
 
@@ -74,6 +76,12 @@ struct child *child_new(struct child_table *table);
 
 /* Give it back; the caller has taken it off the service's list. */
 void child_free(struct child_table *table, struct child *child);
+
+/* SIGTERM for it and its session: a pipeline is more than the shell that we started. */
+void child_terminate(const struct child *child);
+
+/* The same as soon as its program runs: before, it throws away what comes. */
+void child_end_early(struct child *child);
 
 /* Watch child->pidfd.  Where that fails it is tried again in a while. */
 void child_watch(struct child_table *table, struct child *child, uint64_t now);

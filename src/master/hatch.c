@@ -181,7 +181,6 @@ static struct child *note_child(const struct conn *conn, struct spawn_slot *slot
 		return NULL;
 	child->service = service;
 	child->setup = setup_hold(service->setup);
-	child->listener = conn->listener;
 	child->connection = conn->number;
 	child->slot = slot;
 	child->born = now;
@@ -192,7 +191,7 @@ static struct child *note_child(const struct conn *conn, struct spawn_slot *slot
 	return child;
 }
 
-static void count_child(struct child *child)
+static void count_child(struct child *child, const struct conn *conn)
 {
 	struct service *service = child->service;
 
@@ -202,10 +201,10 @@ static void count_child(struct child *child)
 		child->source.family = 0;
 	if (!service->setup->conf->wait)
 		return;
+	child->listener = conn->listener;
+	conn->listener->child = child;
 	if (takes_all_sockets(service))
 		service->wait_child = child;
-	else
-		child->listener->child = child;
 }
 
 static void tell_start(const struct child *child, const struct conn *conn)
@@ -246,7 +245,7 @@ static int start_child(struct child *child, const struct conn *conn)
 	 * child has its own. */
 	if (!service->setup->conf->wait)
 		child->conn = conn->fd;
-	count_child(child);
+	count_child(child, conn);
 	master->slot_delay = USEC_PER_MSEC;
 	return 0;
 }

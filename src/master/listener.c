@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "master/hatch.h"
 #include "master/master.h"
+#include "master/service.h"
 #include "os/listen.h"
 
 #include <stdlib.h>
@@ -25,8 +26,11 @@ struct listener *listener_new(struct service *service, const struct addr *asked)
 
 struct listener *listener_free(struct listener *listener)
 {
-	if (listener)
-		listener_close(listener);
+	if (!listener)
+		return NULL;
+	if (listener->child)
+		listener->child->listener = NULL;
+	listener_close(listener);
 	free(listener);
 	return NULL;
 }
@@ -71,7 +75,7 @@ static void tell_failure(struct listener *listener, const char *step, int error)
 {
 	char text[ADDR_TEXT_MAX];
 
-	if (listener->told == error)
+	if (listener->quiet || listener->told == error)
 		return;
 	listener->told = error;
 	log_error("%sunable to %s %s: %s", listener->service->label, step,
@@ -154,6 +158,42 @@ int listener_open(struct listener *listener, const struct service_conf *conf)
 	}
 	listener->told = 0;
 	return 0;
+}
+
+int listener_try(struct listener *listener, const struct service_conf *conf)
+{
+	int r;
+
+	/* A socket that was handed over is there or not, and can be taken once. */
+	if (listener->asked.kind == ADDR_FD)
+		return -ENOENT;
+	listener->quiet = true;
+	r = listener_open(listener, conf);
+	listener->quiet = false;
+	return r;
+}
+
+void listener_adjust(struct listener *listener, const struct service_conf *conf)
+{
+	struct listen_request request = {.service = conf, .addr = &listener->addr};
+	struct listen_result socket = {
+		.fd = listener->fd,
+		.addr = listener->addr,
+		.dev = listener->dev,
+		.ino = listener->ino,
+	};
+	char step[LISTEN_STEP_MAX], text[ADDR_TEXT_MAX];
+	int r;
+
+	if (listener->fd < 0)
+		return;
+	if (conf->wait)
+		arrival_prepare(listener);
+	r = listen_adjust(&request, &socket, step);
+	if (r < 0)
+		log_error("%sunable to %s %s: %s, leaving it as it was",
+			listener->service->label, step, addr_format(&listener->asked, text),
+			strerror(-r));
 }
 
 void listener_close(struct listener *listener)

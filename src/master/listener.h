@@ -29,7 +29,9 @@ struct listener {
 	ino_t ino;
 	sd_event_source *source; /* owned */
 	bool polled;
-	int told; /* negative errno of the failure that the log has told of; 0: none */
+	bool quiet;   /* within listener_try() */
+	int told;     /* negative errno of the failure that the log has told of; 0: none */
+	bool claimed; /* scratch of apply(), false outside */
 	struct child *child;    /* wait = yes: who has the socket now */
 	struct arrival arrival; /* wait = yes: what woke that child */
 };
@@ -45,6 +47,12 @@ struct listener *listener_free(struct listener *listener);
  * negative errno.  A failure is logged, unless it is the same as the last time.
  */
 int listener_open(struct listener *listener, const struct service_conf *conf);
+
+/* The same, without a word when it fails: it will be tried again. */
+int listener_try(struct listener *listener, const struct service_conf *conf);
+
+/* Tell its open socket what is different in `conf`.  A failure is logged. */
+void listener_adjust(struct listener *listener, const struct service_conf *conf);
 
 /* Why it could not be opened the last time, in words. */
 const char *listener_explain(const struct listener *listener);

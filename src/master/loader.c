@@ -13,6 +13,11 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
+
+#ifndef P_PIDFD
+#define P_PIDFD 3
+#endif
 
 /*
  * In a build directory the loader lies beside us, installed under libexec.
@@ -38,25 +43,6 @@ static int find_loader(char path[PATH_MAX])
 	return access(path, X_OK) < 0 ? -errno : 0;
 }
 
-/* Our arguments, with one more in front if there is a place for the image. */
-static char **arguments(char **argv, char *image_option)
-{
-	size_t n = 0, at = 0;
-	char **args;
-
-	while (argv[n])
-		n++;
-	args = calloc(n + 2, sizeof *args);
-	if (!args)
-		return NULL;
-	args[at++] = argv[0];
-	if (image_option)
-		args[at++] = image_option;
-	for (size_t i = 1; i < n; i++)
-		args[at++] = argv[i];
-	return args;
-}
-
 int loader_exec(char **argv)
 {
 	char path[PATH_MAX];
@@ -68,65 +54,184 @@ int loader_exec(char **argv)
 	return -errno;
 }
 
-/* As an ordinary program: nothing blocked, nothing ignored. */
-static _Noreturn void run_child(const char *path, char **args, int memfd)
+/* Numbers that the loader finds its two descriptors at. */
+#define IMAGE_FD    3
+#define IN_FORCE_FD 4
+
+/* Where there is certainly none of both. */
+#define OUT_OF_THE_WAY 16
+
+/* Our arguments behind what concerns the loader alone. */
+static char **arguments(const struct loading_request *request)
+{
+	static char image[] = "--image-fd=3", in_force[] = "--in-force-fd=4",
+		    strict[] = "--strict";
+	size_t n = 0, at = 0;
+	char **args;
+
+	while (request->argv[n])
+		n++;
+	args = calloc(n + 4, sizeof *args);
+	if (!args)
+		return NULL;
+	args[at++] = request->argv[0];
+	args[at++] = image;
+	if (request->in_force >= 0)
+		args[at++] = in_force;
+	if (request->strict)
+		args[at++] = strict;
+	for (size_t i = 1; i < n; i++)
+		args[at++] = request->argv[i];
+	return args;
+}
+
+static bool place(int fd, int number)
+{
+	int spare = fcntl(fd, F_DUPFD_CLOEXEC, OUT_OF_THE_WAY);
+
+	return spare >= 0 && dup2(spare, number) >= 0;
+}
+
+/*
+ * First of all every descriptor of ours goes: an exec that hangs on a dead file
+ * server must not keep a client waiting for the end of its connection.
+ */
+static bool take_descriptors(int image, int in_force)
+{
+	int spare = fcntl(image, F_DUPFD_CLOEXEC, OUT_OF_THE_WAY);
+	int last = in_force >= 0 ? IN_FORCE_FD : IMAGE_FD;
+
+	if (spare < 0 || (in_force >= 0 && !place(in_force, IN_FORCE_FD)) ||
+		dup2(spare, IMAGE_FD) < 0)
+		return false;
+	return syscall(SYS_close_range, last + 1, ~0U, 0) == 0 || errno == ENOSYS ||
+	       errno == EPERM;
+}
+
+/* As an ordinary program: nothing blocked, nothing ignored.  Between fork and
+ * exec of a process with threads: system calls only. */
+static _Noreturn void run_child(
+	const char *path, char **args, const struct loading_request *request, int image)
 {
 	sigset_t none;
 
+	if (!take_descriptors(image, request->in_force))
+		_exit(LOADER_NOT_RUN);
+	if (request->quiet)
+		dup2(open("/dev/null", O_WRONLY | O_CLOEXEC), STDERR_FILENO);
 	signal(SIGPIPE, SIG_DFL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	fcntl(memfd, F_SETFD, 0);
+	if (chdir(request->cwd) < 0 && chdir("/") < 0)
+		_exit(LOADER_NOT_RUN);
 	execv(path, args);
-	fprintf(stderr, "hatchd: unable to run %s: %s\n", path, strerror(errno));
 	_exit(LOADER_NOT_RUN);
 }
 
-static int wait_for(pid_t pid)
+static int open_image(struct loading *loading)
 {
-	_cleanup_close_ int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-	struct pollfd p = {.fd = pidfd, .events = POLLIN};
-	int status, r;
-
-	if (pidfd < 0)
-		return -errno;
-	do
-		r = poll(&p, 1, LOADER_TIMEOUT_MS);
-	while (r < 0 && errno == EINTR);
-	if (r <= 0)
-		kill(pid, SIGKILL);
-	if (waitpid(pid, &status, 0) < 0)
-		return -errno;
-	if (r <= 0)
-		return -ETIME;
-	return WIFEXITED(status) ? WEXITSTATUS(status) : -ECHILD;
+	loading->image = memfd_create("hatchd-conf", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	return loading->image < 0 ? -errno : 0;
 }
 
-int loader_run(char **argv, struct conf *ret)
+static int start(const struct loading_request *request, struct loading *loading)
 {
-	_cleanup_close_ int memfd =
-		memfd_create("hatchd-conf", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	_cleanup_free_ char **args = NULL;
-	char path[PATH_MAX], option[32];
-	pid_t pid;
+	_cleanup_free_ char **args = arguments(request);
+	char path[PATH_MAX];
 	int r;
 
-	if (memfd < 0)
-		return -errno;
+	if (!args)
+		return -ENOMEM;
 	r = find_loader(path);
 	if (r < 0)
 		return r;
-	snprintf(option, sizeof option, "--image-fd=%d", memfd);
-	args = arguments(argv, option);
-	if (!args)
-		return -ENOMEM;
+	r = open_image(loading);
+	if (r < 0)
+		return r;
 
-	pid = fork();
-	if (pid < 0)
+	loading->pid = fork();
+	if (loading->pid < 0)
 		return -errno;
-	if (pid == 0)
-		run_child(path, args, memfd);
+	if (loading->pid == 0)
+		run_child(path, args, request, loading->image);
+	loading->pidfd = (int)syscall(SYS_pidfd_open, loading->pid, 0);
+	if (loading->pidfd >= 0)
+		return 0;
+	r = -errno;
+	kill(loading->pid, SIGKILL);
+	waitpid(loading->pid, NULL, 0);
+	return r;
+}
 
-	r = wait_for(pid);
-	return r != 0 ? r : image_read(memfd, ret);
+int loading_start(const struct loading_request *request, struct loading *ret)
+{
+	struct loading loading = LOADING_NONE;
+	int r = start(request, &loading);
+
+	if (r < 0) {
+		loading_done(&loading);
+		return r;
+	}
+	*ret = loading;
+	return 0;
+}
+
+int loading_wait(const struct loading *loading)
+{
+	struct pollfd p = {.fd = loading->pidfd, .events = POLLIN};
+	int r;
+
+	do
+		r = poll(&p, 1, LOADER_TIMEOUT_MS);
+	while (r < 0 && errno == EINTR);
+	return r < 0 ? -errno : r == 0 ? -ETIME : 0;
+}
+
+static int reap(const struct loading *loading)
+{
+	siginfo_t info = {0};
+
+	if (waitid(P_PIDFD, (id_t)loading->pidfd, &info, WEXITED | WNOHANG) < 0)
+		return -errno;
+	if (info.si_pid == 0)
+		return -ETIME;
+	return info.si_code == CLD_EXITED ? info.si_status : -ECHILD;
+}
+
+int loading_finish(struct loading *loading, struct conf *ret, int *ret_image)
+{
+	int r = reap(loading);
+
+	if (r == 0)
+		r = image_read(loading->image, ret);
+	if (r == 0)
+		*ret_image = take_fd(&loading->image);
+	loading_done(loading);
+	return r;
+}
+
+void loading_kill(const struct loading *loading)
+{
+	syscall(SYS_pidfd_send_signal, loading->pidfd, SIGKILL, NULL, 0);
+}
+
+void loading_done(struct loading *loading)
+{
+	fd_close(loading->pidfd);
+	fd_close(loading->image);
+	*loading = LOADING_NONE;
+}
+
+const char *loading_explain(int result)
+{
+	switch (result) {
+	case -ETIME:
+		return "the loader did not answer in 30 s";
+	case -ECHILD:
+		return "the loader was killed";
+	case -EBADMSG:
+		return "the loader is of another version or wrote nonsense";
+	default:
+		return result > 0 ? "the loader could not be run" : strerror(-result);
+	}
 }

@@ -1,9 +1,11 @@
 /*
- * loader: have the configuration made by a process of its own.
+ * loader: run hatchd-load, which reads the files so that we need not.
  *
- * hatchd-load reads files, parses and asks NSS, so that neither libconfuse nor
- * name service modules are ever mapped into the master (I2); what comes back
- * is a sealed memfd.
+ * libconfuse and the name service live in that process only (I2).  It gets our
+ * own arguments and two descriptors: an empty memfd to write the configuration
+ * into, and the one in force to compare with.  Nobody waits for it while
+ * somebody is served: loading_start() returns at once, and the pidfd becomes
+ * readable when there is an answer.
  *
  * Layer: master.
  */
@@ -12,20 +14,55 @@
 
 #include "conf/conf.h"
 
-/*
- * Run the loader with our own command line and wait for it, LOADER_TIMEOUT at
- * most.  0 and *ret filled; a positive exit status of the loader (LOAD_...),
- * which has said why; or a negative errno: no loader, killed, timeout (-ETIME),
- * not a configuration (-EBADMSG).  Blocks: for the start only.
- */
-int loader_run(char **argv, struct conf *ret);
+#include <sys/types.h>
 
-/* Become the loader: for --check and --print-config.  Returns only on failure. */
-int loader_exec(char **argv);
-
+/* Without an answer for so long the loader is given up. */
 #define LOADER_TIMEOUT_MS 30000
 
-/* Status that stands for: the loader could not be executed. */
-#define LOADER_NOT_RUN 124
+/* Exit status of a loader that could not be run at all; one that it never has. */
+#define LOADER_NOT_RUN 120
+
+/* Replace this process by the loader, which gets the same arguments (--check).
+ * Returns only if that fails, a negative errno. */
+int loader_exec(char **argv);
+
+struct loading {
+	pid_t pid;
+	int pidfd; /* owned; readable when the loader has ended; -EBADF: none runs */
+	int image; /* owned: what it writes into */
+};
+
+#define LOADING_NONE ((struct loading){.pidfd = -EBADF, .image = -EBADF})
+
+struct loading_request {
+	char **argv;     /* the master's own */
+	const char *cwd; /* where it was started: relative names count from there */
+	int in_force;    /* the image in force, or -1: there is none */
+	bool strict;     /* a mistake in any file is refused */
+	bool quiet;      /* its diagnostics are for nobody */
+};
+
+/* Start a loader.  Negative errno on failure. */
+int loading_start(const struct loading_request *request, struct loading *ret);
+
+/* Wait for its end, LOADER_TIMEOUT_MS at most.  -ETIME: not in time. */
+int loading_wait(const struct loading *loading);
+
+/*
+ * Take the answer of a loader that has ended: 0 with *ret and *ret_image, the
+ * sealed image, a descriptor of the caller's; a positive exit status; -ECHILD if
+ * it was killed, -EBADMSG if what it wrote is not valid; other negative errno.
+ * Nothing is left of *loading in any case.
+ */
+int loading_finish(struct loading *loading, struct conf *ret, int *ret_image);
+
+/* Give up: it will end soon, and still has to be finished. */
+void loading_kill(const struct loading *loading);
+
+/* Let go of what is left; a loader that runs stays a child of ours. */
+void loading_done(struct loading *loading);
+
+/* What a result of loading_finish() means, for "unable to load ...: %s". */
+const char *loading_explain(int result);
 
 #endif

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "conf/load.h"
 #include "master/announce.h"
+#include "master/apply.h"
 #include "master/hatch.h"
 #include "master/loader.h"
 #include "master/record.h"
@@ -18,7 +19,6 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
-#include <systemd/sd-daemon.h>
 
 #define EXIT_FAILED  1
 #define EXIT_USAGE   2
@@ -26,8 +26,10 @@
 
 /* Slots in flight are looked at again after so long at most. */
 #define SLOT_DELAY_MAX (50 * USEC_PER_MSEC)
-/* A log target that takes nothing is tried again. */
-#define LOG_RETRY (100 * USEC_PER_MSEC)
+/* A log target, or a service manager, that takes nothing is tried again. */
+#define RETRY (100 * USEC_PER_MSEC)
+/* More descriptors than a process can have (fs.nr_open); memory only where used. */
+#define CLOSER_MAX (1U << 20)
 /* At the end, for closes that may sleep. */
 #define CLOSER_PATIENCE_MS 200
 
@@ -60,8 +62,7 @@ static int on_hangup(
 
 	if (master->cmdline->adhoc)
 		return on_stop(source, info, userdata);
-	log_warning("unable to reload: this version has to be restarted, keeping the "
-		    "configuration");
+	reload_request(master, clock_monotonic());
 	return 0;
 }
 
@@ -138,24 +139,24 @@ static int make_tables(struct master *master)
 	uint8_t key[16];
 	int r;
 
-	r = child_table_new(master->budget.total_instances, master->budget.low_limit,
-		tend_on_end, master, &master->children);
+	r = child_table_new(BUDGET_CHILDREN_MAX, master->budget.low_limit, tend_on_end, master,
+		&master->children);
 	if (r < 0)
 		return r;
 	if (getrandom(key, sizeof key, 0) != sizeof key)
 		return -EIO;
-	master->sources = sources_new(master->budget.total_instances, key);
+	master->sources = sources_new(BUDGET_CHILDREN_MAX, key);
 	return master->sources ? 0 : -ENOMEM;
 }
 
-static int make_runtime(struct master *master)
+static int make_runtime(struct master *master, const struct conf *conf)
 {
 	int r;
 
 	master->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (master->null_fd < 0)
 		return -errno;
-	r = budget_make(&master->conf, &master->budget);
+	r = budget_make(conf, &master->budget);
 	if (r < 0)
 		return r;
 	r = make_spawner(master);
@@ -164,71 +165,21 @@ static int make_runtime(struct master *master)
 	r = make_tables(master);
 	if (r < 0)
 		return r;
-	r = closer_new((unsigned)master->budget.fd_limit, &master->closer);
+	r = notify_new(getenv("NOTIFY_SOCKET"), &master->notify);
+	if (r == -EINVAL)
+		log_warning("unable to notify the service manager: NOTIFY_SOCKET names no "
+			    "UNIX socket");
+	if (r == -EINVAL)
+		r = notify_new(NULL, &master->notify);
+	if (r < 0)
+		return r;
+	r = closer_new(CLOSER_MAX, &master->closer);
 	if (r < 0)
 		return r;
 	r = sd_event_new(&master->event);
 	if (r < 0)
 		return r;
 	return add_sources(master);
-}
-
-/* The configuration of each service is its own from here on. */
-static int make_services(struct master *master)
-{
-	struct conf *conf = &master->conf;
-
-	master->services = calloc(conf->n_services + 1, sizeof *master->services);
-	if (!master->services)
-		return -ENOMEM;
-	for (size_t i = 0; i < conf->n_services; i++) {
-		struct setup *setup;
-
-		if (conf->services[i]->disable)
-			continue;
-		setup = setup_new(conf->services[i], &master->inherited);
-		if (!setup)
-			return -ENOMEM;
-		conf->services[i] = NULL;
-		master->services[master->n_services] = service_new(master, setup);
-		setup_release(setup);
-		if (!master->services[master->n_services])
-			return -ENOMEM;
-		master->n_services++;
-	}
-	return 0;
-}
-
-static void tell_lacking(const struct service *service)
-{
-	char text[ADDR_TEXT_MAX];
-
-	for (size_t i = 0; i < service->n_listeners; i++) {
-		const struct listener *listener = service->listeners[i];
-
-		if (listener->fd < 0)
-			log_warning("%swaiting: %s: %s", service->label,
-				addr_format(&listener->asked, text),
-				listener_explain(listener));
-	}
-}
-
-/* In a daemon an address that cannot be had concerns its service alone. */
-static int open_services(struct master *master)
-{
-	for (size_t i = 0; i < master->n_services; i++) {
-		struct service *service = master->services[i];
-		int r = service_open(service);
-
-		if (r < 0 && master->cmdline->adhoc)
-			return r;
-		if (service->state == SERVICE_WAITING)
-			log_warning("%swaiting: %s", service->label,
-				service->setup->conf->condition);
-		else if (r < 0)
-			tell_lacking(service);
-	}
-	return 0;
 }
 
 /* A service that waits may want it later; until then it is not closed (I3). */
@@ -245,6 +196,15 @@ static bool is_wanted(const struct master *master, const char *name)
 	return false;
 }
 
+/* At a command line somebody sits who wants to know at once. */
+static int require_all(const struct master *master)
+{
+	for (size_t i = 0; i < master->n_services && master->cmdline->adhoc; i++)
+		if (service_lacks_address(master->services[i]))
+			return -EADDRNOTAVAIL;
+	return 0;
+}
+
 static void report_unclaimed(struct master *master)
 {
 	const struct inherited *inherited = &master->inherited;
@@ -259,27 +219,30 @@ static void report_unclaimed(struct master *master)
 	}
 }
 
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
 /* Reasons to wake up without an event, as time from now. */
 static uint64_t patience(const struct master *master, uint64_t now)
 {
 	uint64_t due = services_due(master), wait;
 
-	if (master->young_due < due)
-		due = master->young_due;
-	if (master->gates_due < due)
-		due = master->gates_due;
-	if (master->closer_due < due)
-		due = master->closer_due;
-	if (child_table_retry_due(master->children) < due)
-		due = child_table_retry_due(master->children);
+	due = earlier(due, master->young_due);
+	due = earlier(due, master->reload.due);
+	due = earlier(due, master->waiting.due);
+	due = earlier(due, master->gates_due);
+	due = earlier(due, master->closer_due);
+	due = earlier(due, child_table_retry_due(master->children));
 	if (master->stopping && master->stop_due < due)
 		due = master->stop_due;
 
 	wait = due == USEC_INFINITY ? USEC_INFINITY : due > now ? due - now : 0;
 	if (spawner_in_flight(master->spawner) > 0 && master->slot_delay < wait)
 		wait = master->slot_delay;
-	if (log_pending_fd() >= 0 && LOG_RETRY < wait)
-		wait = LOG_RETRY;
+	if ((log_pending_fd() >= 0 || notify_pending(master->notify)) && RETRY < wait)
+		wait = RETRY;
 	return wait;
 }
 
@@ -301,8 +264,13 @@ static void turn(struct master *master, bool event_came)
 		closer_tend(master->closer, spawner_arranging(master->spawner), now);
 	if (now >= master->gates_due)
 		master->gates_due = record_report_held_back(master, now);
+	reload_turn(master, now);
+	waiting_turn(master, now);
+	if (master->retired_changed)
+		services_bury(master);
 	if (master->stopping)
 		stop_turn(master, now);
+	notify_flush(master->notify);
 	log_flush();
 }
 
@@ -330,24 +298,33 @@ static void say_ready(struct master *master)
 {
 	announce(master);
 	log_flush();
-	sd_notifyf(0, "READY=1\nSTATUS=Serving %zu of %zu services", announce_served(master),
-		master->n_services);
+	notify_send(master->notify, "READY=1\nSTATUS=Serving %zu of %zu services",
+		announce_served(master), master->n_services);
 }
 
-static int serve(struct master *master)
+void master_set_budget(struct master *master, const struct budget *budget)
 {
+	master->budget.total_instances = budget->total_instances;
+	master->budget.fd_limit = budget->fd_limit;
+	spawner_set_fd_limit(master->spawner, budget->fd_limit);
+}
+
+static int serve(struct master *master, struct conf *conf)
+{
+	struct applied applied;
 	int r;
 
-	r = make_runtime(master);
+	r = make_runtime(master, conf);
 	if (r == 0)
-		r = make_services(master);
+		r = apply(master, conf, &applied);
 	if (r < 0) {
 		log_error("unable to start: %s", strerror(-r));
 		return failed_status(master->cmdline);
 	}
-	if (open_services(master) < 0)
+	if (require_all(master) < 0)
 		return failed_status(master->cmdline);
 	report_unclaimed(master);
+	waiting_begin(master, clock_monotonic());
 	say_ready(master);
 	return loop(master);
 }
@@ -360,20 +337,38 @@ static int refused_status(const struct cmdline *cmdline, int status)
 	return cmdline->adhoc ? EXIT_USAGE : EXIT_REFUSED;
 }
 
-static int load(struct master *master, char **argv)
+/* Nobody is served yet who could be kept waiting. */
+static int run_loader(struct master *master, struct conf *ret)
 {
-	int r = loader_run(argv, &master->conf);
+	struct loading_request request = {
+		.argv = master->argv,
+		.cwd = master->cwd,
+		.in_force = -1,
+	};
+	struct loading loading;
+	int r;
+
+	r = loading_start(&request, &loading);
+	if (r < 0)
+		return r;
+	r = loading_wait(&loading);
+	if (r < 0)
+		loading_kill(&loading);
+	else
+		r = loading_finish(&loading, ret, &master->image);
+	loading_done(&loading);
+	return r;
+}
+
+static int load(struct master *master, struct conf *ret)
+{
+	int r = run_loader(master, ret);
 
 	if (r == 0)
 		return 0;
 	if (r > 0 && r != LOADER_NOT_RUN)
 		return refused_status(master->cmdline, r);
-	log_error("unable to load the configuration: %s",
-		r == -ETIME     ? "the loader did not answer in 30 s"
-		: r == -ECHILD  ? "the loader was killed"
-		: r == -EBADMSG ? "the loader is of another version or wrote nonsense"
-		: r > 0         ? "the loader could not be run"
-				: strerror(-r));
+	log_error("unable to load the configuration: %s", loading_explain(r));
 	return failed_status(master->cmdline);
 }
 
@@ -400,6 +395,8 @@ static bool all_closed(struct master *master)
  */
 static void clean_up(struct master *master)
 {
+	reload_stop(&master->reload);
+	waiting_done(&master->waiting);
 	for (size_t i = 0; i < master->n_services; i++)
 		service_close(master->services[i]);
 	if (master->spawner &&
@@ -409,14 +406,18 @@ static void clean_up(struct master *master)
 	}
 	for (size_t i = 0; i < master->n_services; i++)
 		service_free(master->services[i]);
+	services_forget_retired(master);
 	free(master->services);
 	closer_done(master->closer);
+	notify_free(master->notify);
 	sd_event_unref(master->event);
 	child_table_free(master->children);
 	sources_free(master->sources);
 	spawner_free(master->spawner);
 	conf_done(&master->conf);
 	fd_close(master->null_fd);
+	fd_close(master->image);
+	free(master->cwd);
 	inherited_done(&master->inherited);
 	log_close();
 }
@@ -425,6 +426,11 @@ int master_run(const struct cmdline *cmdline, char **argv)
 {
 	struct master master = {
 		.cmdline = cmdline,
+		.argv = argv,
+		.cwd = getcwd(NULL, 0),
+		.image = -EBADF,
+		.reload = RELOAD_NONE,
+		.waiting = {.due = USEC_INFINITY},
 		.next_connection = 1,
 		.slot_delay = USEC_PER_MSEC,
 		.gates_due = USEC_INFINITY,
@@ -432,8 +438,11 @@ int master_run(const struct cmdline *cmdline, char **argv)
 		.closer_due = USEC_INFINITY,
 		.null_fd = -EBADF,
 	};
+	struct conf conf;
 	int r;
 
+	if (!master.cwd)
+		master.cwd = strdup("/");
 	log_open(LOG_TARGET_AUTO, "hatchd", cmdline->verbose > 0 ? LOG_DEBUG : LOG_INFO);
 	r = inherited_take(&master.inherited);
 	if (r < 0) {
@@ -443,7 +452,7 @@ int master_run(const struct cmdline *cmdline, char **argv)
 	}
 
 	conf_init(&master.conf);
-	r = load(&master, argv);
+	r = load(&master, &conf);
 	if (r == 0) {
 		/* Hold on to no file system; what was relative has been resolved. */
 		if (chdir("/") < 0)
@@ -451,7 +460,7 @@ int master_run(const struct cmdline *cmdline, char **argv)
 		umask(077);
 		if (master.inherited.uid == 0)
 			log_isolate();
-		r = serve(&master);
+		r = serve(&master, &conf);
 	}
 	master.status = r;
 	clean_up(&master);

@@ -15,7 +15,10 @@
 #include "master/budget.h"
 #include "master/child.h"
 #include "master/inherited.h"
+#include "master/reload.h"
+#include "master/waiting.h"
 #include "os/closer.h"
+#include "os/notify.h"
 #include "os/spawn.h"
 #include "policy/sources.h"
 
@@ -23,23 +26,32 @@
 
 struct master {
 	const struct cmdline *cmdline; /* borrowed from main */
+	char **argv;                   /* the same, for the loader; borrowed */
+	char *cwd;                     /* where we were started; owned */
 	struct inherited inherited;    /* what we were started with */
-	struct conf conf;              /* its services' configurations belong to `services` */
+	struct conf conf;              /* in force; its services belong to `services` */
+	int image;                     /* the same as the loader wrote it; a high number */
 	struct budget budget;
 
 	sd_event *event;
 	struct spawner *spawner;
 	struct child_table *children;
 	struct sources *sources; /* children per source */
+	struct notify *notify;   /* to the service manager */
 	struct closer *closer;   /* closes what programs and clients have had their hands on */
 	int null_fd;             /* /dev/null, for children; a low number */
 
-	struct service **services;
+	struct service **services; /* in the order of the configuration in force */
 	size_t n_services;
+	struct service *retired; /* not in it, with children; linked by `next_retired` */
+	bool retired_changed;    /* one of them may be alone now */
 	struct service *
 		starved; /* waiting for a free slot or child record, linked by `next_starved` */
 	bool slot_came_free;    /* one of these came free in this turn */
 	struct service *paused; /* linked by `next_paused`, in no order */
+
+	struct reload reload;
+	struct waiting waiting;
 
 	uint64_t next_connection; /* number of the next connection, from 1 */
 	uint64_t slot_delay;      /* usec until slots in flight are looked at again */
@@ -68,6 +80,9 @@ int master_run(const struct cmdline *cmdline, char **argv);
 
 /* Leave the loop with that status, at the end of this turn. */
 void master_exit(struct master *master, int status);
+
+/* What the machine allows has been computed anew. */
+void master_set_budget(struct master *master, const struct budget *budget);
 
 /* A log gate of ours has closed: its count is due at that time. */
 void master_gate_closed(struct master *master, uint64_t due);

@@ -12,20 +12,21 @@
 #define PAUSE_MAX (30 * USEC_PER_SEC)
 
 /* Standard error of its children goes there without passing through us. */
-static int open_log_stream(const struct service *service)
+void service_open_log(struct service *service)
 {
 	const struct service_conf *conf = service->setup->conf;
 	char identifier[96];
 	int fd, high;
 
-	if (conf->stderr_kind != STDERR_LOG || log_target() != LOG_TARGET_JOURNAL)
-		return -EBADF;
+	if (service->log_stream >= 0 || conf->stderr_kind != STDERR_LOG ||
+		log_target() != LOG_TARGET_JOURNAL)
+		return;
 	snprintf(identifier, sizeof identifier, "hatchd/%s", conf->name);
 	fd = sd_journal_stream_fd(identifier, LOG_INFO, 1);
 	if (fd < 0)
-		return -EBADF;
+		return;
 	high = fd_move_up(fd, service->master->budget.low_limit);
-	return high < 0 ? fd : high;
+	service->log_stream = high < 0 ? fd : high;
 }
 
 struct service *service_new(struct master *master, struct setup *setup)
@@ -38,7 +39,7 @@ struct service *service_new(struct master *master, struct setup *setup)
 	service->setup = setup_hold(setup);
 	if (!master->cmdline->adhoc)
 		snprintf(service->label, sizeof service->label, "%s: ", setup->conf->name);
-	service->log_stream = open_log_stream(service);
+	service->log_stream = -EBADF;
 	service->state = setup->conf->condition ? SERVICE_WAITING : SERVICE_ACTIVE;
 	return service;
 }
@@ -58,22 +59,85 @@ uint32_t service_closing(const struct service *service)
 	return __atomic_load_n(&service->n_closing, __ATOMIC_ACQUIRE);
 }
 
-/* Children outlive their listener; their record no longer points at it. */
-static void forget_listeners(struct service *service)
+void service_close_listeners(struct service *service)
 {
-	for (struct child *child = service->first; child; child = child->next)
-		child->listener = NULL;
-}
-
-void service_close(struct service *service)
-{
-	forget_listeners(service);
 	for (size_t i = 0; i < service->n_listeners; i++)
 		listener_free(service->listeners[i]);
 	free(service->listeners);
 	service->listeners = NULL;
 	service->n_listeners = 0;
+}
+
+void service_close(struct service *service)
+{
+	service_close_listeners(service);
 	service->state = SERVICE_STOPPED;
+}
+
+void service_end_wait_children(struct service *service)
+{
+	for (struct child *child = service->first; child; child = child->next)
+		if (child->setup->conf->wait)
+			child_end_early(child);
+}
+
+void service_retire(struct service *service)
+{
+	struct master *master = service->master;
+
+	service_forgive(service);
+	service_end_wait_children(service);
+	service_close(service);
+	service->retired = true;
+	service->next_retired = master->retired;
+	master->retired = service;
+	master->retired_changed = true;
+}
+
+static void unlink_retired(struct service *service)
+{
+	struct service **link = &service->master->retired;
+
+	while (*link != service)
+		link = &(*link)->next_retired;
+	*link = service->next_retired;
+	service->next_retired = NULL;
+	service->retired = false;
+}
+
+void service_unretire(struct service *service)
+{
+	if (service->retired)
+		unlink_retired(service);
+}
+
+void services_forget_retired(struct master *master)
+{
+	while (master->retired) {
+		struct service *service = master->retired;
+
+		unlink_retired(service);
+		service_free(service);
+	}
+}
+
+/* A closer that is at work still counts on the service. */
+void services_bury(struct master *master)
+{
+	struct service *service = master->retired;
+
+	master->retired_changed = false;
+	while (service) {
+		struct service *next = service->next_retired;
+
+		if (service->n_children == 0 && service_closing(service) > 0)
+			master->retired_changed = true;
+		if (service->n_children == 0 && service_closing(service) == 0) {
+			unlink_retired(service);
+			service_free(service);
+		}
+		service = next;
+	}
 }
 
 struct service *service_free(struct service *service)
@@ -91,7 +155,7 @@ static int make_listeners(struct service *service)
 {
 	const struct service_conf *conf = service->setup->conf;
 
-	if (service->listeners)
+	if (service->listeners || conf->n_listen == 0)
 		return 0;
 	service->listeners = calloc(conf->n_listen, sizeof(struct listener *));
 	if (!service->listeners)
@@ -108,9 +172,12 @@ static int make_listeners(struct service *service)
 
 int service_open(struct service *service)
 {
-	int first_error = make_listeners(service);
+	int first_error;
 
-	if (first_error < 0 || service->state != SERVICE_ACTIVE)
+	if (service->state != SERVICE_ACTIVE)
+		return 0;
+	first_error = make_listeners(service);
+	if (first_error < 0)
 		return first_error;
 	for (size_t i = 0; i < service->n_listeners; i++) {
 		int r = listener_open(service->listeners[i], service->setup->conf);
@@ -235,6 +302,43 @@ void service_recovered(struct service *service)
 {
 	service->pauses = 0;
 	service->fruitless = 0;
+}
+
+static void unlink_paused(struct service *service)
+{
+	for (struct service **link = &service->master->paused; *link;
+		link = &(*link)->next_paused) {
+		if (*link != service)
+			continue;
+		*link = service->next_paused;
+		break;
+	}
+	service->next_paused = NULL;
+	service->paused_until = 0;
+}
+
+static void unlink_starved(struct service *service)
+{
+	for (struct service **link = &service->master->starved; *link;
+		link = &(*link)->next_starved) {
+		if (*link != service)
+			continue;
+		*link = service->next_starved;
+		break;
+	}
+	service->next_starved = NULL;
+	service->starved = false;
+}
+
+void service_forgive(struct service *service)
+{
+	service_recovered(service);
+	if (service->paused_until != 0)
+		unlink_paused(service);
+	if (service->starved)
+		unlink_starved(service);
+	service->full_told = 0;
+	service->last_failure[0] = '\0';
 }
 
 void services_resume(struct master *master, uint64_t now)

@@ -48,6 +48,10 @@ struct service {
 	unsigned fruitless;    /* wait children in a row that left at once what woke them */
 	struct service *next_paused;
 
+	bool claimed;                 /* scratch of apply(), false outside */
+	bool retired;                 /* in master->retired: removed, but not forgotten */
+	struct service *next_retired; /* linked there */
+
 	uint64_t full_told; /* when it was last said that the service is full; 0: never */
 	struct log_gate failures;
 	struct log_gate refusals;
@@ -75,8 +79,29 @@ bool service_lacks_address(const struct service *service);
 /* Does it serve anybody: active, and with a socket? */
 bool service_is_served(const struct service *service);
 
+/* Close its sockets; service_open() opens them again. */
+void service_close_listeners(struct service *service);
+
 /* Close its sockets for good; children are untouched. */
 void service_close(struct service *service);
+
+/* Have a journal stream for standard error of its children, if they need one. */
+void service_open_log(struct service *service);
+
+/* Tell those of its children that have a socket of ours to end (SIGTERM). */
+void service_end_wait_children(struct service *service);
+
+/*
+ * It is configured no longer: close its sockets, and free it as soon as its last
+ * child is gone.  service_unretire() takes that back, services_bury() looks who is
+ * left alone.
+ */
+void service_retire(struct service *service);
+void service_unretire(struct service *service);
+void services_bury(struct master *master);
+
+/* At the end: free them all, with children or without. */
+void services_forget_retired(struct master *master);
 
 /* As many children as `instances` allows. */
 bool service_is_full(const struct service *service);
@@ -88,6 +113,9 @@ void service_update(struct service *service);
  * service_recovered() is not called. */
 void service_pause(struct service *service, const char *reason);
 void service_recovered(struct service *service);
+
+/* Forget what there was against it, and do not look away any longer. */
+void service_forgive(struct service *service);
 
 /* Have the descriptor closed by somebody who may wait. */
 void service_close_later(struct service *service, int fd, uint64_t now);

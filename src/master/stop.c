@@ -4,16 +4,6 @@
 #include "master/record.h"
 #include "master/service.h"
 
-#include <signal.h>
-#include <systemd/sd-daemon.h>
-
-/* The whole session: a pipeline is more than the shell that we started. */
-static void terminate(const struct child *child)
-{
-	if (kill(-child->pid, SIGTERM) < 0)
-		kill(child->pid, SIGTERM);
-}
-
 /* Those that are to end; told so the first time. */
 static size_t terminate_children(struct master *master)
 {
@@ -26,7 +16,7 @@ static size_t terminate_children(struct master *master)
 				continue;
 			n++;
 			if (!master->stop_told)
-				terminate(child);
+				child_terminate(child);
 		}
 	}
 	if (n > 0 && !master->stop_told)
@@ -54,7 +44,7 @@ void stop_begin(struct master *master, int signal, uint64_t now)
 		finish(master);
 		return;
 	}
-	sd_notify(0, "STOPPING=1");
+	notify_send(master->notify, "STOPPING=1");
 	master->stopping = true;
 	master->stop_due = now + STOP_PATIENCE;
 	/* Nobody was served: that is not the status of a program. */

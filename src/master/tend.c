@@ -87,6 +87,8 @@ static void leave_slot(struct child *child, uint64_t now)
 	child->slot = NULL;
 	service->n_in_flight--;
 	judge_start(child, now);
+	if (child->unwanted)
+		child_terminate(child);
 	service_update(service);
 	service->master->slot_came_free = true;
 }
@@ -182,8 +184,12 @@ static void forget(struct child *child)
 	if (child->source.family != 0)
 		sources_remove(master->sources, (uintptr_t)service, &child->source);
 	service_remove_child(service, child);
+	if (child->listener)
+		service_update(child->listener->service);
 	child_free(master->children, child);
 	service_update(service);
+	if (service->retired && service->n_children == 0)
+		master->retired_changed = true;
 	master->slot_came_free = true;
 }
 
@@ -209,7 +215,8 @@ void tend_on_end(void *userdata, struct child *child, const struct child_end *en
 		record_end(child, end, now);
 	if (master->cmdline->once)
 		master_exit(master, once_status(child, end));
-	if (child->setup->conf->wait && child->service->state == SERVICE_ACTIVE)
+	if (child->setup->conf->wait && !child->unwanted &&
+		child->service->state == SERVICE_ACTIVE)
 		judge_wait_child(child, end, now);
 
 	forget(child);

@@ -80,8 +80,9 @@ static bool next_job(struct closer *closer, struct job *ret)
 	if (!has_ready_job(closer))
 		return false;
 	*ret = closer->jobs[closer->first];
-	closer->first = (closer->first + 1) % closer->max;
 	closer->n_jobs--;
+	/* From the beginning again, so that not all of the ring is ever touched. */
+	closer->first = closer->n_jobs == 0 ? 0 : (closer->first + 1) % closer->max;
 	return true;
 }
 

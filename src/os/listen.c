@@ -13,6 +13,7 @@
 struct attempt {
 	const struct listen_request *request;
 	struct addr addr;
+	bool open; /* the socket is there: what is off has to be said as well */
 	char step[LISTEN_STEP_MAX]; /* being taken, or what failed */
 	dev_t dev;
 	ino_t ino;
@@ -107,10 +108,10 @@ static int set_tcp_options(struct attempt *a, int fd)
 
 	if (a->addr.kind != ADDR_TCP)
 		return 0;
-	if (service->keepalive)
-		SET(SOL_SOCKET, SO_KEEPALIVE, 1);
-	if (service->nodelay)
-		SET(IPPROTO_TCP, TCP_NODELAY, 1);
+	if (service->keepalive || a->open)
+		SET(SOL_SOCKET, SO_KEEPALIVE, service->keepalive);
+	if (service->nodelay || a->open)
+		SET(IPPROTO_TCP, TCP_NODELAY, service->nodelay);
 	return 0;
 }
 
@@ -235,6 +236,39 @@ int listen_open(const struct listen_request *request, struct listen_result *ret,
 
 	*ret = (struct listen_result){.fd = fd, .addr = a.addr, .dev = a.dev, .ino = a.ino};
 	return 0;
+}
+
+static int adjust(struct attempt *a, const struct listen_result *socket)
+{
+	const struct service_conf *service = a->request->service;
+	int r;
+
+	r = set_buffers(a, socket->fd);
+	if (r == 0)
+		r = set_tcp_options(a, socket->fd);
+	if (r == 0)
+		r = start_listening(a, socket->fd);
+	if (r < 0)
+		return r;
+	if (socket->ino != 0) {
+		tell(a, "set owner and mode of", " ", socket->addr.un.sun_path);
+		r = unix_path_adjust(&socket->addr, service->socket_uid, service->socket_gid,
+			service->socket_mode, socket->dev, socket->ino);
+		if (r < 0)
+			return r;
+	}
+	return fd_set_nonblock(socket->fd, !service->wait);
+}
+
+int listen_adjust(const struct listen_request *request, const struct listen_result *socket,
+	char reterr_step[LISTEN_STEP_MAX])
+{
+	struct attempt a = {.request = request, .addr = socket->addr, .open = true};
+	int r = adjust(&a, socket);
+
+	if (r < 0)
+		memcpy(reterr_step, a.step, sizeof a.step);
+	return r;
 }
 
 int listen_adopt(int fd, const struct service_conf *service, struct addr *ret_addr)

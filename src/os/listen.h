@@ -43,6 +43,14 @@ int listen_open(const struct listen_request *request, struct listen_result *ret,
 	char reterr_step[LISTEN_STEP_MAX]);
 
 /*
+ * Tell an open socket what its options and its mode are now: what may change on a
+ * socket that listens (OPTION_SOCKET_LIVE).  To be used for sockets that nobody
+ * else has had in hand: with others it could wait for them.  Errors as above.
+ */
+int listen_adjust(const struct listen_request *request, const struct listen_result *socket,
+	char reterr_step[LISTEN_STEP_MAX]);
+
+/*
  * Take over an open socket handed over by the service manager: check that it
  * waits for clients, set blocking mode as the service needs it.  *ret_addr is
  * what it is bound to.  -EINVAL: not a socket of a usable kind.

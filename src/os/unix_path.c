@@ -150,6 +150,29 @@ int unix_path_bind(int fd, const struct addr *addr, uid_t uid, gid_t gid, mode_t
 	return 0;
 }
 
+int unix_path_adjust(
+	const struct addr *addr, uid_t uid, gid_t gid, mode_t mode, dev_t dev, ino_t ino)
+{
+	_cleanup_close_ int file = open(addr->un.sun_path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	const uid_t same_uid = (uid_t)-1;
+	const gid_t same_gid = (gid_t)-1;
+	struct stat st;
+	int r;
+
+	if (file < 0 || fstat(file, &st) < 0)
+		return -errno;
+	if (!S_ISSOCK(st.st_mode) || st.st_dev != dev || st.st_ino != ino)
+		return -ESTALE;
+
+	r = set_owner_and_mode(file, &st, same_uid, same_gid, st.st_mode & mode & 07777);
+	if (r < 0)
+		return r;
+	if (fstat(file, &st) < 0)
+		return -errno;
+	return set_owner_and_mode(file, &st, uid == same_uid ? geteuid() : uid,
+		gid == same_gid ? getegid() : gid, mode);
+}
+
 void unix_path_remove(const struct addr *addr, dev_t dev, ino_t ino)
 {
 	_cleanup_(place_done) struct place place = {.dir = -EBADF};

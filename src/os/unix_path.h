@@ -27,6 +27,14 @@ int unix_path_clear(const struct addr *addr);
 int unix_path_bind(int fd, const struct addr *addr, uid_t uid, gid_t gid, mode_t mode,
 	dev_t *ret_dev, ino_t *ret_ino);
 
+/*
+ * Give the socket that was bound with that inode another owner and mode; those
+ * of (uid_t)-1 and (gid_t)-1 are ours.  Nobody has more rights meanwhile than
+ * before or afterwards.  -ESTALE: another file has taken the path.
+ */
+int unix_path_adjust(
+	const struct addr *addr, uid_t uid, gid_t gid, mode_t mode, dev_t dev, ino_t ino);
+
 /* Unlink if the path is still the socket with that inode. */
 void unix_path_remove(const struct addr *addr, dev_t dev, ino_t ino);
 

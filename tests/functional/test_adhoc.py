@@ -52,7 +52,7 @@ def test_listen_repeats(hatchd, folder):
     daemon = hatchd.adhoc("-l", one, f"--listen=tcp:{two}", "--listen", unix, *UPPER)
     for address in (one, two, unix):
         assert talk(address, b"x") == b"X"
-    assert daemon.text().count("listening on") == 3
+    daemon.wait_log("listening on", count=3)
 
 
 def test_shell(hatchd):

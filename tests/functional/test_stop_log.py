@@ -92,14 +92,6 @@ def test_waiting_child_keeps_its_socket(hatchd, folder):
     assert talk(port) == b"hello"
 
 
-def test_hangup_changes_nothing(hatchd):
-    port = free_port()
-    daemon = hatchd.file(echo(listen=f"tcp:{port}"))
-    daemon.signal(signal.SIGHUP)
-    daemon.wait_log("unable to reload: .*keeping the configuration")
-    assert talk(port, b"still here") == b"still here"
-
-
 @pytest.mark.parametrize("name", ["USR1", "USR2", "ALRM", "PIPE", "CHLD", "WINCH", "CONT"])
 def test_other_signals_change_nothing(hatchd, name):
     port = free_port()

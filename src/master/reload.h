@@ -1,0 +1,43 @@
+/*
+ * reload: have the files read again, and put in force what they say.
+ *
+ * One loader at a time.  While one runs, any number of further requests are one:
+ * the files are read once more when it is done.  Whatever goes wrong, the
+ * configuration in force stays in force, whole.
+ *
+ * Layer: master.
+ */
+#ifndef HATCHD_MASTER_RELOAD_H
+#define HATCHD_MASTER_RELOAD_H
+
+#include "master/loader.h"
+
+#include <stdint.h>
+#include <systemd/sd-event.h>
+
+struct master;
+
+struct reload {
+	struct loading loading;
+	sd_event_source *ended; /* of the loader; owned; NULL: none runs */
+	uint64_t due;           /* usec, monotonic: when the loader is given up */
+	bool given_up;
+	bool full;  /* for the whole configuration; else for conditions alone */
+	bool again; /* a request came while it ran */
+};
+
+#define RELOAD_NONE ((struct reload){.loading = LOADING_NONE, .due = UINT64_MAX})
+
+/* Somebody asks for a reload (SIGHUP). */
+void reload_request(struct master *master, uint64_t now);
+
+/* Only see whether services that wait for a condition can be served now. */
+void reload_look_again(struct master *master);
+
+/* Give up a loader that does not answer. */
+void reload_turn(struct master *master, uint64_t now);
+
+/* No more of this: we are stopping. */
+void reload_stop(struct reload *reload);
+
+#endif

@@ -1,0 +1,186 @@
+#include "master/waiting.h"
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "master/master.h"
+#include "master/service.h"
+
+#include <errno.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define DELAY_MIN USEC_PER_SEC
+#define DELAY_MAX (60 * USEC_PER_SEC)
+
+/* A change seldom comes alone. */
+#define CHANGES_SETTLE (100 * USEC_PER_MSEC)
+
+/* Messages taken at once; the next turn takes the others. */
+#define CHANGES_BATCH 64
+
+static bool lacks_something(const struct service *service)
+{
+	return service->state == SERVICE_WAITING ||
+	       (service->state == SERVICE_ACTIVE && service_lacks_address(service));
+}
+
+static void tell(const struct service *service)
+{
+	char text[ADDR_TEXT_MAX];
+
+	if (service->state == SERVICE_WAITING)
+		log_warning("%swaiting: %s", service->label, service->setup->conf->condition);
+	for (size_t i = 0; i < service->n_listeners; i++) {
+		const struct listener *listener = service->listeners[i];
+
+		if (listener->fd < 0)
+			log_warning("%swaiting: %s: %s", service->label,
+				addr_format(&listener->asked, text),
+				listener_explain(listener));
+	}
+}
+
+/* ----------------------------------------------------- the kernel tells */
+
+/* What has changed does not matter; that something has, does. */
+static int on_changes(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+	struct master *master = userdata;
+	uint64_t soon = clock_monotonic() + CHANGES_SETTLE;
+	char byte;
+
+	(void)source;
+	(void)revents;
+	for (int i = 0; i < CHANGES_BATCH; i++)
+		if (recv(fd, &byte, 1, MSG_DONTWAIT | MSG_TRUNC) < 0 && errno == EAGAIN)
+			break;
+	if (master->waiting.due != USEC_INFINITY) {
+		master->waiting.delay = DELAY_MIN;
+		if (soon < master->waiting.due)
+			master->waiting.due = soon;
+	}
+	return 0;
+}
+
+static int subscribe(void)
+{
+	struct sockaddr_nl groups = {
+		.nl_family = AF_NETLINK,
+		.nl_groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR,
+	};
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+
+	if (fd < 0)
+		return -errno;
+	if (bind(fd, (struct sockaddr *)&groups, sizeof groups) < 0) {
+		fd_close(fd);
+		return -errno;
+	}
+	return fd;
+}
+
+/* Without them there is still the time. */
+static void watch_changes(struct master *master)
+{
+	struct waiting *waiting = &master->waiting;
+	int fd, high;
+
+	if (waiting->changes)
+		return;
+	fd = subscribe();
+	if (fd < 0)
+		return;
+	high = fd_move_up(fd, master->budget.low_limit);
+	if (high >= 0)
+		fd = high;
+	if (sd_event_add_io(master->event, &waiting->changes, fd, EPOLLIN, on_changes, master) <
+		0)
+		fd_close(fd);
+	else
+		sd_event_source_set_io_fd_own(waiting->changes, true);
+}
+
+/* -------------------------------------------------------------- trying */
+
+/* A gap in the addresses of a service has been filled: it says so itself. */
+static void open_missing(struct service *service)
+{
+	char text[ADDR_TEXT_MAX];
+
+	for (size_t i = 0; i < service->n_listeners; i++) {
+		struct listener *listener = service->listeners[i];
+
+		if (listener->fd < 0 && listener_open(listener, service->setup->conf) == 0)
+			log_notice("%slistening on %s now", service->label,
+				addr_format(&listener->addr, text));
+	}
+	service_update(service);
+}
+
+static bool try_all(struct master *master)
+{
+	bool conditions = false, missing = false;
+
+	for (size_t i = 0; i < master->n_services; i++) {
+		struct service *service = master->services[i];
+
+		if (!lacks_something(service))
+			continue;
+		if (service->state == SERVICE_WAITING)
+			conditions = true;
+		else
+			open_missing(service);
+		missing = missing || lacks_something(service);
+	}
+	if (conditions)
+		reload_look_again(master);
+	return missing;
+}
+
+void waiting_begin(struct master *master, uint64_t now)
+{
+	struct waiting *waiting = &master->waiting;
+	bool missing = false;
+
+	for (size_t i = 0; i < master->n_services; i++) {
+		if (!lacks_something(master->services[i]))
+			continue;
+		missing = true;
+		tell(master->services[i]);
+	}
+	waiting->delay = DELAY_MIN;
+	waiting->due = missing ? now + DELAY_MIN : USEC_INFINITY;
+	if (missing)
+		watch_changes(master);
+	else
+		waiting_done(waiting);
+}
+
+void waiting_hurry(struct master *master, uint64_t now)
+{
+	if (master->waiting.due != USEC_INFINITY)
+		master->waiting.due = now;
+}
+
+void waiting_turn(struct master *master, uint64_t now)
+{
+	struct waiting *waiting = &master->waiting;
+
+	if (now < waiting->due)
+		return;
+	if (!try_all(master)) {
+		waiting->due = USEC_INFINITY;
+		waiting_done(waiting);
+		return;
+	}
+	waiting->delay = waiting->delay * 2 > DELAY_MAX ? DELAY_MAX : waiting->delay * 2;
+	waiting->due = now + waiting->delay;
+}
+
+void waiting_done(struct waiting *waiting)
+{
+	waiting->changes = sd_event_source_disable_unref(waiting->changes);
+}

@@ -1,0 +1,39 @@
+/*
+ * waiting: what cannot be served now is tried again (I7).
+ *
+ * An address may be taken by somebody else, its interface be down, a user or a
+ * program be missing.  Each concerns its service alone.  Addresses are tried
+ * again after 1 s, then twice as long up to a minute, and as soon as the kernel
+ * tells that an address or an interface has changed (rtnetlink(7)); whether a
+ * user or a program has come is for the loader to find out, at the same times.
+ * Nobody is woken up while nothing is missing.
+ *
+ * Layer: master.
+ */
+#ifndef HATCHD_MASTER_WAITING_H
+#define HATCHD_MASTER_WAITING_H
+
+#include <stdint.h>
+#include <systemd/sd-event.h>
+
+struct master;
+
+struct waiting {
+	uint64_t due;   /* usec, monotonic: when to try again; USEC_INFINITY: nothing to try */
+	uint64_t delay; /* usec, until the time after that */
+	sd_event_source *changes; /* of addresses and interfaces; owned; NULL: not needed yet */
+};
+
+/* Something may be missing now, or be missing no longer: to be called after each
+ * change of the configuration in force.  Tells what is missing. */
+void waiting_begin(struct master *master, uint64_t now);
+
+/* What was in the way has just gone: try at once. */
+void waiting_hurry(struct master *master, uint64_t now);
+
+/* Try again if it is time. */
+void waiting_turn(struct master *master, uint64_t now);
+
+void waiting_done(struct waiting *waiting);
+
+#endif
