@@ -228,12 +228,34 @@ static int list_files(
 	return 0;
 }
 
+/* The master leaves the folder that it was started in. */
+static int name_main_file(
+	const struct source *sources, const struct build_context *context, struct conf *conf)
+{
+	const char *cwd = strcmp(context->cwd, "/") == 0 ? "" : context->cwd;
+	const struct source *s = sources;
+	bool absolute;
+
+	while (s && !s->main)
+		s = s->next;
+	if (!s)
+		return 0;
+	absolute = s->path[0] == '/';
+	if (asprintf(&conf->main_file, "%s%s%s", absolute ? "" : cwd, absolute ? "" : "/",
+		    s->path) >= 0)
+		return 0;
+	conf->main_file = NULL;
+	return -ENOMEM;
+}
+
 static int build_all(struct build *b, const struct raw_conf *raw, const struct source *sources)
 {
 	const struct raw_section *globals = find_section(raw, RAW_GLOBAL);
 	int r;
 
 	r = list_files(sources, b->context, b->conf);
+	if (r == 0)
+		r = name_main_file(sources, b->context, b->conf);
 	if (r == 0 && globals)
 		r = merge_globals(globals, &b->report, b->conf);
 	if (r == 0)

@@ -13,6 +13,7 @@ void conf_done(struct conf *conf)
 		service_conf_free(conf->services[i]);
 	free(conf->services);
 	strv_free(conf->files);
+	free(conf->main_file);
 	conf_init(conf);
 }
 

@@ -175,7 +175,8 @@ struct service_conf {
 #define NICE_INHERIT INT32_MIN
 
 struct conf {
-	char **files; /* every file read, in order; origins borrow from here in the master */
+	char **files;    /* every file read, in order; origins borrow from here in the master */
+	char *main_file; /* absolute path of the first of them; NULL: a command line */
 	struct service_conf **services;
 	size_t n_services;
 

@@ -403,6 +403,7 @@ static int get_conf(struct image_reader *r, struct conf *conf)
 	if (wire_get_u32(&r->wire) != conf_options_count())
 		return -EBADMSG;
 
+	conf->main_file = get_path(&r->wire);
 	conf->files = wire_get_strv(&r->wire);
 	r->files = conf->files;
 	r->n_files = strv_length(conf->files);

@@ -154,6 +154,7 @@ static int put_conf(struct image_writer *w)
 	wire_put_blob(&w->wire, IMAGE_MAGIC, IMAGE_MAGIC_LEN);
 	wire_put_u32(&w->wire, IMAGE_VERSION);
 	wire_put_u32(&w->wire, (uint32_t)conf_options_count());
+	wire_put_string(&w->wire, conf->main_file);
 	wire_put_strv(&w->wire, conf->files);
 	put_options(&w->wire, conf, true);
 	wire_put_u32(&w->wire, count_enabled(conf));

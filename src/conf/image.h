@@ -14,6 +14,9 @@
 
 #define IMAGE_VERSION 2
 
+/* Name of the memfd, by which a running master's image is found in /proc. */
+#define IMAGE_NAME "hatchd-conf"
+
 /* Write `conf` into the empty memfd and seal it.  Negative errno on failure. */
 int image_write(const struct conf *conf, int memfd);
 

@@ -130,7 +130,7 @@ static _Noreturn void run_child(
 
 static int open_image(struct loading *loading)
 {
-	loading->image = memfd_create("hatchd-conf", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	loading->image = memfd_create(IMAGE_NAME, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	return loading->image < 0 ? -errno : 0;
 }
 

@@ -159,6 +159,10 @@ static int make_runtime(struct master *master, const struct conf *conf)
 	r = budget_make(conf, &master->budget);
 	if (r < 0)
 		return r;
+	r = fd_move_up(master->image, master->budget.low_limit);
+	if (r < 0)
+		return r;
+	master->image = r;
 	r = make_spawner(master);
 	if (r < 0)
 		return r;

@@ -30,7 +30,7 @@ struct master {
 	char *cwd;                     /* where we were started; owned */
 	struct inherited inherited;    /* what we were started with */
 	struct conf conf;              /* in force; its services belong to `services` */
-	int image;                     /* the same as the loader wrote it; a high number */
+	int image; /* the same, sealed: for the loader and --plan; a high number, owned */
 	struct budget budget;
 
 	sd_event *event;

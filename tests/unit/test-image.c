@@ -1,6 +1,7 @@
 /* image: what the loader writes is what the master reads, and nothing else is. */
 #include "conf-text.h"
 
+#include "conf/diff.h"
 #include "conf/format.h"
 #include "conf/image.h"
 
@@ -106,6 +107,7 @@ static void assert_same_service(const struct service_conf *a, const struct servi
 static void assert_survives(const char *text, const struct build_context *context)
 {
 	struct conf_text t;
+	struct diff diff;
 	struct conf conf;
 	size_t n = 0;
 	int fd;
@@ -117,11 +119,19 @@ static void assert_survives(const char *text, const struct build_context *contex
 	close(fd);
 
 	assert_int_equal(conf.total_instances, t.conf.total_instances);
+	assert_string_equal(conf.main_file, "/test.conf");
 	assert_true(strv_equal(conf.files, t.conf.files));
 	for (size_t i = 0; i < t.conf.n_services; i++)
 		if (!t.conf.services[i]->disable)
 			assert_same_service(t.conf.services[i], conf.services[n++]);
 	assert_int_equal(conf.n_services, n);
+
+	/* What is in force does not differ from what would be loaded. */
+	assert_int_equal(diff_make(t.conf.services, t.conf.n_services, conf.services,
+				 conf.n_services, &diff),
+		0);
+	assert_true(diff_is_empty(&diff));
+	diff_done(&diff);
 	conf_done(&conf);
 	conf_text_done(&t);
 }
