@@ -99,7 +99,7 @@ static bool is_given(const struct parser *p, const char *option)
 static int set_mode(struct parser *p, enum cmdline_mode mode)
 {
 	if (p->cmdline->mode != CMDLINE_SERVE && p->cmdline->mode != mode)
-		return usage(p, "--check and --print-config exclude each other");
+		return usage(p, "--check, --print-config and --plan exclude one another");
 	p->cmdline->mode = mode;
 	return 0;
 }
@@ -138,6 +138,16 @@ static int set_spawn(struct parser *p, const char *value)
 	return usage(p, "--spawn: '%s' is not auto, shared or private", value);
 }
 
+static int set_pid(struct parser *p, const char *value)
+{
+	uint32_t pid;
+
+	if (text_parse_u32(value, &pid) < 0 || pid == 0 || pid > INT32_MAX)
+		return usage(p, "--pid=%s: not the number of a process", value);
+	p->cmdline->pid = (pid_t)pid;
+	return 0;
+}
+
 static int set_descriptor(struct parser *p, const char *flag, const char *value, int *ret)
 {
 	uint32_t fd;
@@ -159,6 +169,10 @@ static int set_flag(struct parser *p, enum cmdline_flag_id id, const char *value
 		return set_mode(p, CMDLINE_CHECK);
 	case FLAG_PRINT_CONFIG:
 		return set_mode(p, CMDLINE_PRINT_CONFIG);
+	case FLAG_PLAN:
+		return set_mode(p, CMDLINE_PLAN);
+	case FLAG_PID:
+		return set_pid(p, value);
 	case FLAG_STRICT:
 		p->cmdline->strict = true;
 		return 0;
@@ -377,6 +391,8 @@ static int finish_adhoc(struct parser *p)
 		return usage(p, "--shell and a program after -- exclude each other");
 	if (!p->program && !shell)
 		return usage(p, "no program; add -- PROGRAM, or --shell 'COMMAND'");
+	if (p->cmdline->mode == CMDLINE_PLAN)
+		return usage(p, "--plan is about a file: only files are reloaded");
 	p->cmdline->adhoc = true;
 	if (p->cmdline->mode == CMDLINE_SERVE)
 		p->cmdline->mode = CMDLINE_ADHOC;
@@ -390,6 +406,8 @@ static int finish(struct parser *p)
 
 	if (p->stop)
 		return 0;
+	if (cmdline->pid && cmdline->mode != CMDLINE_PLAN)
+		return usage(p, "--pid is for --plan");
 	if (p->program || is_given(p, "listen") || is_given(p, "shell"))
 		return finish_adhoc(p);
 	if (p->first_service_flag)

@@ -12,6 +12,8 @@
 
 #include "conf/raw.h"
 
+#include <sys/types.h>
+
 /* The main file where none is given. */
 #ifndef SYSCONFDIR
 #define SYSCONFDIR "/etc"
@@ -23,6 +25,7 @@ enum cmdline_mode {
 	CMDLINE_ADHOC,        /* hatchd -l ADDRESS ... -- PROGRAM ... */
 	CMDLINE_CHECK,        /* --check */
 	CMDLINE_PRINT_CONFIG, /* --print-config, of a file or of an ad-hoc line */
+	CMDLINE_PLAN,         /* --plan, of a file */
 	CMDLINE_VERSION,
 	CMDLINE_HELP,
 };
@@ -41,6 +44,7 @@ struct cmdline {
 	int verbose;      /* number of -v */
 	bool once;
 	bool strict;
+	pid_t pid; /* --pid: of the hatchd that --plan is about; 0: look for it */
 	enum cmdline_spawn spawn;
 	int image_fd;        /* loader only: write the image here; -1: not asked */
 	int in_force_fd;     /* loader only: the image in force; -1: nothing is served yet */

@@ -3,15 +3,19 @@
 #include "conf/build.h"
 #include "conf/image.h"
 #include "conf/parse.h"
+#include "conf/plan.h"
 #include "conf/print.h"
 #include "conf/relate.h"
+#include "conf/running.h"
 
 #include <string.h>
 
 struct load {
 	const struct cmdline *cmdline;
+	const char *file; /* the main one */
 	FILE *out, *err;
-	struct raw_conf parsed; /* of files */
+	const struct running *running; /* --plan: whose place the files are to take */
+	struct raw_conf parsed;        /* of files */
 	struct source *sources;
 	struct diag_list diags;
 	struct conf conf;
@@ -29,19 +33,20 @@ static bool wants_colour(FILE *err)
 
 static const char *subject(const struct load *load)
 {
-	return load->cmdline->adhoc ? COMMAND_LINE : load->cmdline->file;
+	return load->cmdline->adhoc ? COMMAND_LINE : load->file;
 }
 
 static int build(struct load *load, const struct raw_conf *raw)
 {
 	_cleanup_free_ char *cwd = getcwd(NULL, 0);
+	const struct running *running = load->running;
 	const struct build_context context = {
-		.uid = geteuid(),
-		.gid = getegid(),
-		.environ = environ,
+		.uid = running ? running->uid : geteuid(),
+		.gid = running ? running->gid : getegid(),
+		.environ = running ? running->environ : environ,
 		.cwd = cwd && cwd[0] == '/' ? cwd : "/",
 		.adhoc = load->cmdline->adhoc,
-		.thorough = load->cmdline->mode == CMDLINE_CHECK,
+		.thorough = load->cmdline->mode == CMDLINE_CHECK || running,
 	};
 
 	return conf_build(raw, load->sources, &context, &load->conf, &load->diags);
@@ -69,6 +74,12 @@ static void tell_first_steps(struct load *load)
 		load->err);
 }
 
+/* A plan says itself what would wait, and was not asked for warnings. */
+static bool tells_all(const struct load *load)
+{
+	return !load->running || load->diags.n_by_severity[DIAG_ERROR] > 0;
+}
+
 /* LOAD_UNKNOWN when there is nothing to judge. */
 static int read_and_build(struct load *load)
 {
@@ -76,16 +87,16 @@ static int read_and_build(struct load *load)
 	int r = 0;
 
 	if (!load->cmdline->adhoc) {
-		r = parse_files(
-			load->cmdline->file, &load->parsed, &load->sources, &load->diags);
+		r = parse_files(load->file, &load->parsed, &load->sources, &load->diags);
 		raw = &load->parsed;
 	}
 	if (r == 0)
 		r = build(load, raw);
 	if (r == 0)
 		warn_if_empty(load, raw);
-	diag_print(&load->diags, load->sources, wants_colour(load->err), load->err);
-	if (r == -ENOENT && !load->cmdline->file_given)
+	if (tells_all(load))
+		diag_print(&load->diags, load->sources, wants_colour(load->err), load->err);
+	if (r == -ENOENT && !load->cmdline->file_given && !load->running)
 		tell_first_steps(load);
 	if (r == -ENOMEM)
 		fprintf(load->err, "hatchd: unable to load %s: out of memory\n", subject(load));
@@ -221,18 +232,37 @@ static int check(struct load *load)
 	return LOAD_MISTAKES;
 }
 
+/* LOAD_UNKNOWN if what was to be printed did not get through. */
+static int finish_print(struct load *load, const char *what, int r)
+{
+	if (r == 0 && fflush(load->out) != 0)
+		r = -errno;
+	if (r == 0)
+		return LOAD_OK;
+	fprintf(load->err, "hatchd: unable to print the %s: %s\n", what, strerror(-r));
+	return LOAD_UNKNOWN;
+}
+
 static int print(struct load *load)
 {
 	int r = print_conf(&load->conf, load->out);
 
-	if (r == 0 && fflush(load->out) != 0)
-		r = -errno;
-	if (r < 0) {
-		fprintf(load->err, "hatchd: unable to print the configuration: %s\n",
-			strerror(-r));
-		return LOAD_UNKNOWN;
-	}
+	r = finish_print(load, "configuration", r);
+	if (r != LOAD_OK)
+		return r;
 	return load->diags.n_by_severity[DIAG_ERROR] > 0 ? LOAD_MISTAKES : LOAD_OK;
+}
+
+/* A mistake in any file: the old configuration stays in force as a whole (I7). */
+static int plan(struct load *load)
+{
+	if (load->diags.n_by_severity[DIAG_ERROR] > 0) {
+		check(load);
+		fputs("a reload would change nothing\n", load->out);
+		return LOAD_MISTAKES;
+	}
+	return finish_print(
+		load, "plan", plan_print(&load->running->conf, &load->conf, load->out));
 }
 
 static int run(struct load *load)
@@ -247,20 +277,40 @@ static int run(struct load *load)
 		return check(load);
 	case CMDLINE_PRINT_CONFIG:
 		return print(load);
+	case CMDLINE_PLAN:
+		return plan(load);
 	default:
 		return serve(load);
 	}
 }
 
+/* With its number alone, a hatchd is asked about whatever it serves. */
+static int run_plan(struct load *load)
+{
+	const struct cmdline *cmdline = load->cmdline;
+	const char *file = cmdline->file_given || !cmdline->pid ? cmdline->file : NULL;
+	struct running running;
+	int status;
+
+	if (running_find(file, cmdline->pid, &running, load->err) < 0)
+		return LOAD_UNKNOWN;
+	load->running = &running;
+	if (!file)
+		load->file = running.conf.main_file;
+	status = run(load);
+	running_done(&running);
+	return status;
+}
+
 int load_run(const struct cmdline *cmdline, FILE *out, FILE *err)
 {
-	struct load load = {.cmdline = cmdline, .out = out, .err = err};
+	struct load load = {.cmdline = cmdline, .file = cmdline->file, .out = out, .err = err};
 	int status;
 
 	raw_conf_init(&load.parsed);
 	diag_list_init(&load.diags);
 	conf_init(&load.conf);
-	status = run(&load);
+	status = cmdline->mode == CMDLINE_PLAN ? run_plan(&load) : run(&load);
 	conf_done(&load.conf);
 	diag_list_done(&load.diags);
 	raw_conf_done(&load.parsed);

@@ -45,6 +45,7 @@ static int run(const struct cmdline *cmdline, char **argv)
 		return 0;
 	case CMDLINE_CHECK:
 	case CMDLINE_PRINT_CONFIG:
+	case CMDLINE_PLAN:
 		return become_loader(cmdline, argv);
 	default:
 		return master_run(cmdline, argv);

@@ -346,7 +346,7 @@ def test_one_busy_port_of_two_fails_as_well():
         (["-x"], "unknown flag '-x'"),
         (["file.conf"], "a configuration file after -f"),
         (["--check=yes"], "takes no value"),
-        (["--check", "--print-config"], "exclude each other"),
+        (["--check", "--print-config"], "exclude one another"),
         (["--spawn=slowly"], "auto, shared or private"),
         (["--once"], "--once is for"),
         (["--umask=077"], "--umask is for"),

@@ -123,6 +123,11 @@ static void test_other_modes(void **ctx)
 	assert_false(cmdline.adhoc);
 	cmdline_done(&cmdline);
 
+	accepted(ARGV("--plan", "-fx", "--pid=12"));
+	assert_int_equal(cmdline.mode, CMDLINE_PLAN);
+	assert_int_equal(cmdline.pid, 12);
+	cmdline_done(&cmdline);
+
 	accepted(ARGV("--print-config", "-l7", "--", "cat"));
 	assert_int_equal(cmdline.mode, CMDLINE_PRINT_CONFIG);
 	assert_true(cmdline.adhoc);
@@ -169,6 +174,9 @@ static void test_mistakes(void **ctx)
 	refused(ARGV("--check=x"), "--check takes no value");
 	refused(ARGV("--spawn=x"), "--spawn: 'x' is not auto, shared or private");
 	refused(ARGV("--image-fd=-1"), "--image-fd=-1: not a descriptor");
+	refused(ARGV("--plan", "--pid=0"), "--pid=0: not the number of a process");
+	refused(ARGV("--plan", "--pid=2147483648"),
+		"--pid=2147483648: not the number of a process");
 	refused(ARGV("-l7", "--nice=1", "--nice=2"), "--nice is given twice");
 	refused(ARGV("-fa", "-fb"), "-f is given twice; a file can include others");
 }
@@ -197,8 +205,13 @@ static void test_combinations(void **ctx)
 	refused(ARGV("--once"), "--once is for -l ADDRESS -- PROGRAM");
 	refused(ARGV("--per-source=3"),
 		"--per-source is for -l ADDRESS -- PROGRAM; a file has its own options");
+	refused(ARGV("--pid=5"), "--pid is for --plan");
+	refused(ARGV("--plan", "-l7", "--", "tr"),
+		"--plan is about a file: only files are reloaded");
+	refused(ARGV("--plan", "--check"),
+		"--check, --print-config and --plan exclude one another");
 	refused(ARGV("--check", "--print-config"),
-		"--check and --print-config exclude each other");
+		"--check, --print-config and --plan exclude one another");
 }
 
 static void test_help(void **ctx)

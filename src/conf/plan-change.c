@@ -1,0 +1,261 @@
+#include "conf/plan-change.h"
+
+#include "conf/format.h"
+#include "conf/print.h"
+
+#include <string.h>
+
+static int quote_all(char **values)
+{
+	for (; *values; values++) {
+		char *quoted = print_quote(*values);
+
+		if (!quoted)
+			return -ENOMEM;
+		free(*values);
+		*values = quoted;
+	}
+	return 0;
+}
+
+/* "a", "{ a, b }" or "{}", as a file has it; fresh memory. */
+static char *join(char *const *values, bool list)
+{
+	const bool braces = list && strv_length(values) != 1;
+	char *text = NULL;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	if (!out)
+		return NULL;
+	fputs(braces ? "{" : "", out);
+	for (size_t i = 0; values && values[i]; i++)
+		fprintf(out, "%s%s", i > 0 ? ", " : braces ? " " : "", values[i]);
+	fputs(braces ? strv_length(values) > 0 ? " }" : "}" : "", out);
+	if (fclose(out) == 0)
+		return text;
+	free(text);
+	return NULL;
+}
+
+/* There is a value that can be shown, and not just the absence of one. */
+static bool has_value(const struct conf_option *option, const void *base, bool given)
+{
+	const void *field = conf_option_field(option, base);
+
+	switch (option->type) {
+	case OPTION_STRING:
+	case OPTION_PATH:
+		return *(char *const *)field != NULL;
+	case OPTION_LIST:
+		return *(char **const *)field != NULL;
+	case OPTION_TRISTATE:
+		return *(const int8_t *)field >= 0;
+	case OPTION_RLIMIT:
+		return ((const struct rlimit_conf *)field)->given;
+	default:
+		return given || option->fallback;
+	}
+}
+
+/* Fresh memory; NULL without. */
+static char *value_text(const struct conf_option *option, const void *base, bool given)
+{
+	_cleanup_strv_ char **values = NULL;
+
+	if (!has_value(option, base, given))
+		return strdup("(not set)");
+	if (format_option(option, base, &values) < 0)
+		return NULL;
+	if (values && quote_all(values) < 0)
+		return NULL;
+	return join(values, conf_option_is_list(option));
+}
+
+struct side {
+	const void *base;
+	bool given;
+};
+
+static int add_option(
+	const struct conf_option *option, struct side old, struct side new, char ***phrases)
+{
+	_cleanup_free_ char *from = value_text(option, old.base, old.given);
+	_cleanup_free_ char *to = value_text(option, new.base, new.given);
+
+	if (!from || !to)
+		return -ENOMEM;
+	/* It followed another option, which is told. */
+	if (strcmp(from, to) == 0)
+		return 0;
+	return strv_addf(phrases, "%s %s -> %s", option->name, from, to);
+}
+
+static int add_options(const struct service_conf *old, const struct service_conf *new,
+	const struct diff_service *diff, char ***phrases)
+{
+	for (const struct conf_option *o = conf_options; o->name; o++) {
+		int r;
+
+		if (!diff_options_has(&diff->changed, o) ||
+			o->offset == offsetof(struct service_conf, listen_text))
+			continue;
+		r = add_option(o, (struct side){old, service_conf_given(old, o)},
+			(struct side){new, service_conf_given(new, o)}, phrases);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/*
+ * What the loader found to be different under the same words.
+ */
+
+/* One of the options, up to a NULL, has changed: that says why. */
+static bool explained(const struct diff_service *diff, const char *const *options)
+{
+	for (; *options; options++) {
+		if (diff_options_has(&diff->changed, conf_option_find(*options)))
+			return true;
+	}
+	return false;
+}
+
+static int add_identity(
+	const struct service_conf *old, const struct service_conf *new, char ***phrases)
+{
+	const char *user = new->user ? new->user : "hatchd's own";
+
+	if (old->uid != new->uid)
+		return strv_addf(phrases,
+			"user %s is number %u now, group %u (before %u, group %u)", user,
+			new->uid, new->gid, old->uid, old->gid);
+	return strv_addf(phrases, "the group of user %s is number %u now (before %u)", user,
+		new->gid, old->gid);
+}
+
+static int add_variable(const char *assignment, char ***names)
+{
+	return strv_addf(names, "%.*s", (int)strcspn(assignment, "="), assignment);
+}
+
+/* Names only: what is handed down with pass_env may be a secret. */
+static int add_environment(
+	const struct service_conf *old, const struct service_conf *new, char ***phrases)
+{
+	_cleanup_strv_ char **names = NULL;
+	_cleanup_free_ char *text = NULL;
+	int r = 0;
+
+	for (char **e = new->base_env; e &&*e &&r == 0; e++) {
+		_cleanup_free_ char *name = strndup(*e, strcspn(*e, "="));
+		const char *was = name ? strv_env_get(old->base_env, name) : NULL;
+
+		if (!name)
+			return -ENOMEM;
+		if (!was || strcmp(was, *e + strlen(name) + 1) != 0)
+			r = add_variable(*e, &names);
+	}
+	for (char **e = old->base_env; e && *e && r == 0; e++) {
+		_cleanup_free_ char *name = strndup(*e, strcspn(*e, "="));
+
+		if (!name)
+			return -ENOMEM;
+		if (!strv_env_get(new->base_env, name))
+			r = add_variable(*e, &names);
+	}
+	if (r < 0)
+		return r;
+	text = join(names, false);
+	return text ? strv_addf(phrases, "another value of %s in the environment", text)
+	            : -ENOMEM;
+}
+
+static int add_program(
+	const struct service_conf *old, const struct service_conf *new, char ***phrases)
+{
+	return strv_addf(phrases, "program %s -> %s", old->path ? old->path : "(none)",
+		new->path ? new->path : "(none)");
+}
+
+static int add_arguments(
+	const struct service_conf *old, const struct service_conf *new, char ***phrases)
+{
+	(void)old;
+	(void)new;
+	return strv_add(phrases, "other arguments of the program");
+}
+
+static int add_groups(
+	const struct service_conf *old, const struct service_conf *new, char ***phrases)
+{
+	(void)old;
+	return strv_addf(phrases, "user %s is in other groups now",
+		new->user ? new->user : "hatchd's own");
+}
+
+static int add_owner(
+	const struct service_conf *old, const struct service_conf *new, char ***phrases)
+{
+	(void)old;
+	(void)new;
+	return strv_add(phrases, "the owner of its UNIX sockets has another number now");
+}
+
+static int add_resolved(const struct service_conf *old, const struct service_conf *new,
+	const struct diff_service *diff, char ***phrases)
+{
+	static const struct {
+		enum diff_resolved what;
+		int (*add)(const struct service_conf *old, const struct service_conf *new,
+			char ***phrases);
+		const char *options[8];
+	} all[] = {
+		{DIFF_PROGRAM, add_program, {"exec", "shell"}},
+		{DIFF_ARGV, add_arguments, {"exec", "shell", "argv0"}},
+		{DIFF_IDENTITY, add_identity, {"user", "group"}},
+		{DIFF_GROUPS, add_groups, {"user", "group", "groups"}},
+		{DIFF_ENVIRONMENT, add_environment,
+			{"user", "group", "env", "pass_env", "env_dialect", "exec", "shell"}},
+		{DIFF_OWNER, add_owner, {"socket_user", "socket_group"}},
+	};
+	int r = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(all) && r == 0; i++) {
+		if (diff->resolved & all[i].what && !explained(diff, all[i].options))
+			r = all[i].add(old, new, phrases);
+	}
+	return r;
+}
+
+int plan_changes(const struct service_conf *old, const struct service_conf *new,
+	const struct diff_service *diff, char ***phrases)
+{
+	int r = add_options(old, new, diff, phrases);
+
+	return r < 0 ? r : add_resolved(old, new, diff, phrases);
+}
+
+/* Nothing tells whether a global option was given but that it is not 0. */
+static bool is_set(const struct conf_option *option, const struct conf *conf)
+{
+	return option->fallback || *(const uint32_t *)conf_option_field(option, conf) != 0;
+}
+
+int plan_global_changes(const struct conf *old, const struct conf *new, char ***phrases)
+{
+	for (const struct conf_option *o = conf_options; o->name; o++) {
+		int r;
+
+		if (!(o->flags & OPTION_GLOBAL) ||
+			conf_option_equal(
+				o, conf_option_field(o, old), conf_option_field(o, new)))
+			continue;
+		r = add_option(o, (struct side){old, is_set(o, old)},
+			(struct side){new, is_set(o, new)}, phrases);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
