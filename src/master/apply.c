@@ -5,6 +5,7 @@
 #include "base/own.h"
 #include "master/listener.h"
 #include "master/master.h"
+#include "master/pause.h"
 #include "master/service.h"
 #include "master/setup.h"
 

@@ -6,6 +6,7 @@
 #include "master/arrival.h"
 #include "master/environ.h"
 #include "master/master.h"
+#include "master/pause.h"
 #include "master/record.h"
 
 #include <assert.h>

@@ -8,6 +8,7 @@
 #include "master/apply.h"
 #include "master/hatch.h"
 #include "master/loader.h"
+#include "master/pause.h"
 #include "master/record.h"
 #include "master/service.h"
 #include "master/stop.h"
@@ -231,7 +232,7 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 /* Reasons to wake up without an event, as time from now. */
 static uint64_t patience(const struct master *master, uint64_t now)
 {
-	uint64_t due = services_due(master), wait;
+	uint64_t due = master->paused_due, wait;
 
 	due = earlier(due, master->young_due);
 	due = earlier(due, master->reload.due);
@@ -260,7 +261,7 @@ static void turn(struct master *master, bool event_came)
 		tend_slots(master, now);
 	if (master->slot_came_free)
 		services_feed(master);
-	if (master->paused)
+	if (now >= master->paused_due)
 		services_resume(master, now);
 	child_table_retry(master->children, now);
 	master->young_due = tend_young(master, now);
@@ -438,6 +439,7 @@ int master_run(const struct cmdline *cmdline, char **argv)
 		.next_connection = 1,
 		.slot_delay = USEC_PER_MSEC,
 		.gates_due = USEC_INFINITY,
+		.paused_due = USEC_INFINITY,
 		.young_due = USEC_INFINITY,
 		.closer_due = USEC_INFINITY,
 		.null_fd = -EBADF,

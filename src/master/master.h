@@ -49,6 +49,7 @@ struct master {
 		starved; /* waiting for a free slot or child record, linked by `next_starved` */
 	bool slot_came_free;    /* one of these came free in this turn */
 	struct service *paused; /* linked by `next_paused`, in no order */
+	uint64_t paused_due;    /* no pause ends before; USEC_INFINITY: nobody is paused */
 
 	struct reload reload;
 	struct waiting waiting;

@@ -2,14 +2,11 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
-#include "base/text.h"
 #include "master/master.h"
+#include "master/pause.h"
 
 #include <string.h>
 #include <systemd/sd-journal.h>
-
-#define PAUSE_MIN (100 * USEC_PER_MSEC)
-#define PAUSE_MAX (30 * USEC_PER_SEC)
 
 /* Standard error of its children goes there without passing through us. */
 void service_open_log(struct service *service)
@@ -145,6 +142,7 @@ struct service *service_free(struct service *service)
 	if (!service)
 		return NULL;
 	service_close(service);
+	service_unlink(service);
 	fd_close(service->log_stream);
 	setup_release(service->setup);
 	free(service);
@@ -233,16 +231,6 @@ static bool willing(const struct service *service)
 	       !service_is_full(service) && is_complete(service);
 }
 
-/* Looked at again at that time; service_update() has nothing to do with it. */
-static void pause_until(struct service *service, uint64_t when)
-{
-	if (service->paused_until == 0) {
-		service->next_paused = service->master->paused;
-		service->master->paused = service;
-	}
-	service->paused_until = when;
-}
-
 void service_update(struct service *service)
 {
 	bool wanted = willing(service);
@@ -252,122 +240,8 @@ void service_update(struct service *service)
 
 		/* No memory for it now. */
 		if (!listener_poll(listener, wanted && !listener->child))
-			pause_until(service, clock_monotonic() + PAUSE_MIN);
+			service_look_away(service, clock_monotonic());
 	}
-}
-
-void service_starve(struct service *service)
-{
-	if (!service->starved) {
-		service->starved = true;
-		service->next_starved = service->master->starved;
-		service->master->starved = service;
-	}
-	service_update(service);
-}
-
-void services_feed(struct master *master)
-{
-	master->slot_came_free = false;
-	while (master->starved) {
-		struct service *service = master->starved;
-
-		master->starved = service->next_starved;
-		service->next_starved = NULL;
-		service->starved = false;
-		service_update(service);
-	}
-}
-
-void service_pause(struct service *service, const char *reason)
-{
-	uint64_t now = clock_monotonic();
-	uint64_t length = PAUSE_MIN << (service->pauses < 9 ? service->pauses : 9);
-	char text[TEXT_NUMBER_MAX];
-
-	if (length > PAUSE_MAX)
-		length = PAUSE_MAX;
-	if (service->paused_until == 0)
-		service->pauses++;
-	pause_until(service, now + length);
-	if (log_gate_pass(&service->failures, now))
-		log_warning("%s%s, retrying in %s", service->label, reason,
-			text_format_elapsed(length, text));
-	else
-		master_gate_closed(service->master, service->failures.window_ends);
-	service_update(service);
-}
-
-void service_recovered(struct service *service)
-{
-	service->pauses = 0;
-	service->fruitless = 0;
-}
-
-static void unlink_paused(struct service *service)
-{
-	for (struct service **link = &service->master->paused; *link;
-		link = &(*link)->next_paused) {
-		if (*link != service)
-			continue;
-		*link = service->next_paused;
-		break;
-	}
-	service->next_paused = NULL;
-	service->paused_until = 0;
-}
-
-static void unlink_starved(struct service *service)
-{
-	for (struct service **link = &service->master->starved; *link;
-		link = &(*link)->next_starved) {
-		if (*link != service)
-			continue;
-		*link = service->next_starved;
-		break;
-	}
-	service->next_starved = NULL;
-	service->starved = false;
-}
-
-void service_forgive(struct service *service)
-{
-	service_recovered(service);
-	if (service->paused_until != 0)
-		unlink_paused(service);
-	if (service->starved)
-		unlink_starved(service);
-	service->full_told = 0;
-	service->last_failure[0] = '\0';
-}
-
-void services_resume(struct master *master, uint64_t now)
-{
-	struct service **link = &master->paused;
-
-	while (*link) {
-		struct service *service = *link;
-
-		if (service->paused_until > now) {
-			link = &service->next_paused;
-			continue;
-		}
-		*link = service->next_paused;
-		service->next_paused = NULL;
-		service->paused_until = 0;
-		service_update(service);
-	}
-}
-
-uint64_t services_due(const struct master *master)
-{
-	uint64_t due = USEC_INFINITY;
-
-	for (const struct service *service = master->paused; service;
-		service = service->next_paused)
-		if (service->paused_until < due)
-			due = service->paused_until;
-	return due;
 }
 
 void service_add_child(struct service *service, struct child *child)

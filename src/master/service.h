@@ -41,12 +41,12 @@ struct service {
 	struct child *wait_child; /* pass_as = listen_fds: who has all sockets now */
 
 	bool starved; /* no slot was free; in master->starved */
-	struct service *next_starved;
+	struct service *next_starved, *prev_starved;
 
-	uint64_t paused_until; /* usec, monotonic; 0: not paused */
+	uint64_t paused_until; /* usec, monotonic; 0: not paused, else in master->paused */
 	unsigned pauses;       /* in a row: each is twice as long as the one before */
 	unsigned fruitless;    /* wait children in a row that left at once what woke them */
-	struct service *next_paused;
+	struct service *next_paused, *prev_paused;
 
 	bool claimed;                 /* scratch of apply(), false outside */
 	bool retired;                 /* in master->retired: removed, but not forgotten */
@@ -109,31 +109,13 @@ bool service_is_full(const struct service *service);
 /* Poll its sockets or do not. */
 void service_update(struct service *service);
 
-/* Look away from its sockets for a while: 0.1 s, doubling up to 30 s as long as
- * service_recovered() is not called. */
-void service_pause(struct service *service, const char *reason);
-void service_recovered(struct service *service);
-
-/* Forget what there was against it, and do not look away any longer. */
-void service_forgive(struct service *service);
-
 /* Have the descriptor closed by somebody who may wait. */
 void service_close_later(struct service *service, int fd, uint64_t now);
 
 /* Descriptors that are on their way to be closed. */
 uint32_t service_closing(const struct service *service);
 
-/* A slot was missing: service_update() again as soon as one is free. */
-void service_starve(struct service *service);
-
 void service_add_child(struct service *service, struct child *child);
 void service_remove_child(struct service *service, struct child *child);
-
-/* Do what has become due: resume paused services, give slots to starved ones. */
-void services_resume(struct master *master, uint64_t now);
-void services_feed(struct master *master);
-
-/* When the next paused service resumes; USEC_INFINITY: none is paused. */
-uint64_t services_due(const struct master *master);
 
 #endif

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "master/hatch.h"
 #include "master/master.h"
+#include "master/pause.h"
 #include "master/record.h"
 #include "master/service.h"
 
