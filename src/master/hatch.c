@@ -73,6 +73,18 @@ static void learn_local(struct conn *conn)
 			listener->addr.kind, (struct sockaddr *)&storage, len, &conn->local);
 }
 
+static void learn_peer(struct conn *conn, const struct sockaddr *sa, socklen_t len)
+{
+	const struct addr *addr = &conn->listener->addr;
+
+	addr_from_sockaddr(addr->kind, sa, len, &conn->peer);
+	learn_local(conn);
+	if (addr_is_ip(addr))
+		addr_source(&conn->peer, 32, 64, &conn->source);
+	else
+		learn_unix_peer(conn);
+}
+
 /* 1: a client; 0: none is waiting; else a negative errno. */
 static int take_client(struct listener *listener, struct conn *conn)
 {
@@ -85,13 +97,24 @@ static int take_client(struct listener *listener, struct conn *conn)
 		return errno == EAGAIN || transient(errno) ? 0 : -errno;
 
 	conn_init(conn, listener, fd);
-	addr_from_sockaddr(listener->addr.kind, (struct sockaddr *)&storage, len, &conn->peer);
-	learn_local(conn);
-	if (addr_is_ip(&listener->addr))
-		addr_source(&conn->peer, 32, 64, &conn->source);
-	else
-		learn_unix_peer(conn);
+	learn_peer(conn, (struct sockaddr *)&storage, len);
 	return 1;
+}
+
+/* The same for the one that was accepted before.  False: he has left without being
+ * served, and nobody knows any more who he was. */
+static bool take_held(struct listener *listener, struct conn *conn)
+{
+	struct sockaddr_storage storage;
+	socklen_t len = sizeof storage;
+
+	conn_init(conn, listener, listener->held);
+	conn->number = listener->held_number;
+	listener->held = -EBADF;
+	if (getpeername(conn->fd, (struct sockaddr *)&storage, &len) < 0)
+		return false;
+	learn_peer(conn, (struct sockaddr *)&storage, len);
+	return true;
 }
 
 /* The program will accept, or receive, for itself. */
@@ -251,7 +274,7 @@ static int start_child(struct child *child, const struct conn *conn)
 	return 0;
 }
 
-/* What lacks is the machine's or the service's own: try again in a moment. */
+/* It is hatchd that lacks something, or its machine: try again in a moment. */
 static bool shortage(int error)
 {
 	return error == EAGAIN || error == ENOMEM || error == EMFILE || error == ENFILE ||
@@ -267,21 +290,36 @@ static void not_started(struct child *child, int r, uint64_t now)
 	child->slot = NULL;
 	if (shortage(-r)) {
 		snprintf(reason, sizeof reason, "unable to clone a child: %s", strerror(-r));
-		service_pause(service, reason);
+		service_pause(service, PAUSE_MACHINE, reason);
 	} else {
 		record_not_started(child, "clone", -r, now);
+		service_pause(service, PAUSE_SUSPECT, NULL);
 	}
 	child_free(service->master->children, child);
 }
 
 /* Nobody has it but us; only a UNIX client can have put something into it that
  * takes its time to be let go. */
-static void drop_client(struct conn *conn, uint64_t now)
+static void drop_client(struct listener *listener, int fd, uint64_t now)
 {
-	if (addr_is_ip(&conn->listener->addr))
-		fd_close(conn->fd);
+	if (addr_is_ip(&listener->addr))
+		fd_close(fd);
 	else
-		service_close_later(conn->listener->service, conn->fd, now);
+		service_close_later(listener->service, fd, now);
+}
+
+static void hold_client(const struct conn *conn)
+{
+	conn->listener->held = conn->fd;
+	conn->listener->held_number = conn->number;
+}
+
+void hatch_drop_held(struct listener *listener, uint64_t now)
+{
+	if (listener->held < 0)
+		return;
+	drop_client(listener, listener->held, now);
+	listener->held = -EBADF;
 }
 
 /* The connection is ours no longer when this returns. */
@@ -295,15 +333,18 @@ static int hatch(struct conn *conn, uint64_t now)
 
 	assert(slot); /* room_for_one() has looked */
 
-	conn->number = master->next_connection++;
+	if (conn->number == 0)
+		conn->number = master->next_connection++;
 	child = note_child(conn, slot, now);
 	assert(child);
 
 	r = start_child(child, conn);
 	if (r < 0) {
+		if (!service->setup->conf->wait && shortage(-r))
+			hold_client(conn);
+		else if (!service->setup->conf->wait)
+			drop_client(conn->listener, conn->fd, now);
 		not_started(child, r, now);
-		if (!service->setup->conf->wait)
-			drop_client(conn, now);
 		return r;
 	}
 	child_watch(master->children, child, now);
@@ -358,7 +399,7 @@ static void refuse(struct conn *conn, enum admit_verdict verdict, uint64_t now)
 {
 	conn->number = conn->listener->service->master->next_connection++;
 	record_refused(conn, verdict, now);
-	drop_client(conn, now);
+	drop_client(conn->listener, conn->fd, now);
 }
 
 static void tell_accept(const struct conn *conn)
@@ -370,11 +411,37 @@ static void tell_accept(const struct conn *conn)
 			record_peer(&conn->peer, &conn->peer_cred, peer));
 }
 
+/* The one client of --once has been served, or never will be; who is held will be. */
+static void end_once(struct service *service, const struct conn *conn, int r)
+{
+	if (conn->listener->held >= 0)
+		return;
+	service_close(service);
+	if (r < 0)
+		master_exit(service->master, ONCE_FAILED);
+}
+
+/* False: no more from this socket now. */
+static bool serve_conn(struct conn *conn, uint64_t now)
+{
+	struct service *service = conn->listener->service;
+	enum admit_verdict verdict = decide(conn);
+	int r;
+
+	if (verdict != ADMIT_OK) {
+		refuse(conn, verdict, now);
+		return true;
+	}
+	r = hatch(conn, now);
+	if (service->master->cmdline->once)
+		end_once(service, conn, r);
+	return r >= 0;
+}
+
 /* One client.  False: no more from this socket now. */
 static bool serve_client(struct listener *listener, uint64_t now)
 {
 	struct service *service = listener->service;
-	enum admit_verdict verdict;
 	struct conn conn;
 	char reason[128];
 	int r;
@@ -384,22 +451,37 @@ static bool serve_client(struct listener *listener, uint64_t now)
 		return false;
 	if (r < 0) {
 		snprintf(reason, sizeof reason, "unable to accept: %s", strerror(-r));
-		service_pause(service, reason);
+		service_pause(service, PAUSE_MACHINE, reason);
 		return false;
 	}
 	tell_accept(&conn);
+	return serve_conn(&conn, now);
+}
 
-	verdict = decide(&conn);
-	if (verdict != ADMIT_OK) {
-		refuse(&conn, verdict, now);
-		return true;
+/* Without a word about it: he waits, and it is tried again. */
+static bool is_room(const struct service *service)
+{
+	struct admit_request request = request_of(service);
+
+	return admit(&request) == ADMIT_OK && fair_share(service);
+}
+
+void hatch_held(struct service *service, uint64_t now)
+{
+	for (size_t i = 0; i < service->n_listeners && is_room(service); i++) {
+		struct listener *listener = service->listeners[i];
+		struct conn conn;
+
+		if (listener->held < 0)
+			continue;
+		/* A reload may have changed whom its clients are for. */
+		if (service->setup->conf->wait)
+			hatch_drop_held(listener, now);
+		else if (!take_held(listener, &conn))
+			drop_client(listener, conn.fd, now);
+		else if (!serve_conn(&conn, now))
+			break;
 	}
-	r = hatch(&conn, now);
-	if (service->master->cmdline->once)
-		service_close(service);
-	if (service->master->cmdline->once && r < 0)
-		master_exit(service->master, ONCE_FAILED);
-	return r >= 0;
 }
 
 static void serve_socket(struct listener *listener, uint64_t now)
@@ -424,7 +506,7 @@ int hatch_on_client(sd_event_source *source, int fd, uint32_t revents, void *use
 	(void)revents;
 
 	if (clogged(service)) {
-		service_pause(service, "its connections cannot be closed");
+		service_pause(service, PAUSE_SUSPECT, "its connections cannot be closed");
 		return 0;
 	}
 	for (int i = 0; i < ACCEPT_BATCH && room_for_one(service, now); i++) {

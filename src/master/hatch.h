@@ -5,6 +5,10 @@
  * start the child, note it.  What comes after is master/tend.  One event serves a bounded
  * number of clients, so that one busy service does not keep the others waiting.
  *
+ * What lacks is the machine's (then the service pauses, and nobody is lost) or
+ * the program's, and whose that is decides how long the service pauses: see
+ * master/pause.
+ *
  * Layer: master.
  */
 #ifndef HATCHD_MASTER_HATCH_H
@@ -27,6 +31,15 @@ struct conn {
 
 /* Exit status of --once when no child came about. */
 #define ONCE_FAILED 125
+
+/*
+ * What hatchd lacks may show only after a client was accepted: clone(2) finds no
+ * process, no memory, no descriptor.  Such a client is not dropped.  His listener holds
+ * him, at most one each, and looks at no other client until he is served: that is
+ * tried again when the pause ends that his service makes.  He goes with his listener.
+ */
+void hatch_held(struct service *service, uint64_t now);
+void hatch_drop_held(struct listener *listener, uint64_t now);
 
 /* sd_event_io_handler_t of every listener. */
 int hatch_on_client(sd_event_source *source, int fd, uint32_t revents, void *userdata);

@@ -21,6 +21,7 @@ struct listener *listener_new(struct service *service, const struct addr *asked)
 	listener->asked = *asked;
 	listener->addr = *asked;
 	listener->fd = -EBADF;
+	listener->held = -EBADF;
 	return listener;
 }
 
@@ -202,6 +203,7 @@ void listener_close(struct listener *listener)
 	 * socket, and a closed one would go on waking us. */
 	listener->source = sd_event_source_disable_unref(listener->source);
 	listener->polled = false;
+	hatch_drop_held(listener, clock_monotonic());
 	if (listener->fd < 0)
 		return;
 	listen_unlink(&listener->addr, listener->dev, listener->ino);

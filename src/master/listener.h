@@ -32,6 +32,9 @@ struct listener {
 	bool quiet;   /* within listener_try() */
 	int told;     /* negative errno of the failure that the log has told of; 0: none */
 	bool claimed; /* scratch of apply(), false outside */
+	int held;     /* owned: a client that no child could be started for yet,
+	                 accepted, a low number; -EBADF: none */
+	uint64_t held_number;   /* his connection's */
 	struct child *child;    /* wait = yes: who has the socket now */
 	struct arrival arrival; /* wait = yes: what woke that child */
 };

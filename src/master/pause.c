@@ -3,11 +3,18 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "master/hatch.h"
 #include "master/master.h"
 #include "master/service.h"
 
 #define PAUSE_MIN (100 * USEC_PER_MSEC)
-#define PAUSE_MAX (30 * USEC_PER_SEC)
+
+/* Doubled more often, a pause of any kind is longer than it may be. */
+#define DOUBLINGS_MAX 9
+
+/* Pauses from this on are told of also where each failure is, once a minute. */
+#define PAUSE_LONG (1 * USEC_PER_SEC)
+#define TELL_AGAIN (60 * USEC_PER_SEC)
 
 /* Pauses end at multiples of it: thousands of them end together. */
 #define PAUSE_GRID (25 * USEC_PER_MSEC)
@@ -62,6 +69,7 @@ void services_resume(struct master *master, uint64_t now)
 
 		if (service->paused_until <= now) {
 			delist(service);
+			hatch_held(service, now);
 			service_update(service);
 		} else if (service->paused_until < master->paused_due) {
 			master->paused_due = service->paused_until;
@@ -77,29 +85,89 @@ void service_look_away(struct service *service, uint64_t now)
 	pause_until(service, now + PAUSE_MIN);
 }
 
-void service_pause(struct service *service, const char *reason)
+static uint64_t longest(enum pause_why why)
 {
-	uint64_t now = clock_monotonic();
-	uint64_t length = PAUSE_MIN << (service->pauses < 9 ? service->pauses : 9);
+	switch (why) {
+	case PAUSE_SUSPECT:
+		return PAUSE_MIN;
+	case PAUSE_MACHINE:
+		return 1 * USEC_PER_SEC;
+	default:
+		return 30 * USEC_PER_SEC;
+	}
+}
+
+/* Of the pause that begins now, which is then counted. */
+static uint64_t next_length(struct service *service, enum pause_why why)
+{
+	uint64_t length;
+
+	if (why != service->pause_why)
+		service->pauses = 0;
+	service->pause_why = why;
+	length = PAUSE_MIN << service->pauses;
+	if (service->pauses < DOUBLINGS_MAX)
+		service->pauses++;
+	return length < longest(why) ? length : longest(why);
+}
+
+static bool once_a_minute(uint64_t *told, uint64_t now)
+{
+	if (*told && now - *told < TELL_AGAIN)
+		return false;
+	*told = now;
+	return true;
+}
+
+static bool is_told(struct service *service, enum pause_why why, uint64_t now)
+{
+	if (why == PAUSE_MACHINE)
+		return once_a_minute(&service->master->shortage_told, now);
+	if (log_gate_pass(&service->failures, now))
+		return true;
+	master_gate_closed(service->master, service->failures.window_ends);
+	return false;
+}
+
+static void tell(struct service *service, enum pause_why why, const char *reason,
+	uint64_t length, uint64_t now)
+{
 	char text[TEXT_NUMBER_MAX];
 
-	if (length > PAUSE_MAX)
-		length = PAUSE_MAX;
-	if (service->paused_until == 0)
-		service->pauses++;
-	pause_until(service, now + length);
-	if (log_gate_pass(&service->failures, now))
+	if (reason && is_told(service, why, now))
 		log_warning("%s%s, retrying in %s", service->label, reason,
 			text_format_elapsed(length, text));
-	else
-		master_gate_closed(service->master, service->failures.window_ends);
+	if (!reason && length >= PAUSE_LONG && once_a_minute(&service->pause_told, now))
+		log_warning("%sno child can be started, new clients wait, retrying in %s",
+			service->label, text_format_elapsed(length, text));
+}
+
+void service_pause(struct service *service, enum pause_why why, const char *reason)
+{
+	uint64_t now = clock_monotonic(), length;
+
+	if (service->paused_until != 0)
+		return;
+	length = next_length(service, why);
+	pause_until(service, now + length);
+	tell(service, why, reason, length, now);
 	service_update(service);
+}
+
+void service_end_pause(struct service *service, enum pause_why why)
+{
+	if (service->paused_until == 0 || service->pause_why != why)
+		return;
+	/* In the next turn, like all that resume. */
+	service->paused_until = 1;
+	service->master->paused_due = 0;
 }
 
 void service_recovered(struct service *service)
 {
+	service_end_pause(service, PAUSE_BROKEN);
+	service_end_pause(service, PAUSE_PROCESSES);
 	service->pauses = 0;
-	service->fruitless = 0;
 }
 
 /* ---------------------------------------------------------- no free slot */

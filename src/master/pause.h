@@ -5,6 +5,21 @@
  * switched off: its sockets stay open (I3), clients wait in the kernel's queue, and
  * after a while it tries again (I6).
  *
+ * How long depends on who can have caused it.  What no client can bring about may
+ * pause a service for longer and longer: nobody would be served anyway.  What a
+ * client may have brought about never does, or a few clients could keep a service
+ * away from everybody else: there each pause is a short one, and between two of
+ * them a whole batch of clients is served.  It makes no difference how many
+ * different addresses such deaths come from: addresses are cheap, a single host has
+ * as many IPv6 networks as its owner asks for, so they prove nothing.
+ *
+ * A program that runs and ends by itself, with any status but the shell's "cannot
+ * be run" (126, 127), is never a reason, however short it lives: date, grep.
+ *
+ * The first good start ends such a pause and all growth.  It needs a client to be
+ * tried with: after a repair the next one is served when the pause is over, or at
+ * once after a reload.
+ *
  * However many services are paused, a turn of the master looks at one number,
  * and the list is walked at most once per PAUSE_GRID.
  *
@@ -18,10 +33,36 @@
 struct master;
 struct service;
 
-/* Look away from its sockets for a while: 0.1 s, doubling up to 30 s as long as
- * service_recovered() is not called. */
-void service_pause(struct service *service, const char *reason);
+/* Why a service looks away. */
+enum pause_why {
+	/* hatchd lacks descriptors, memory or processes: 0.1 s, doubling to 1 s.
+	 * All services feel it, so the log has one line a minute for all of them. */
+	PAUSE_MACHINE,
+	/* The program cannot be started: missing, not executable, a loop of
+	 * interpreters, a directory that is gone.  0.1 s, doubling to 30 s. */
+	PAUSE_BROKEN,
+	/* The user of the service may have no more processes: the same, but the end of
+	 * one of its children ends it, see service_end_pause(). */
+	PAUSE_PROCESSES,
+	/* The program dies at once, or leaves what woke it.  A client may have caused
+	 * that: always 0.1 s. */
+	PAUSE_SUSPECT,
+};
+
+/*
+ * Look away from its sockets for a while, with a line in the log: "REASON, retrying
+ * in ...".  Without a reason the caller has said what is wrong, and only long
+ * pauses are told of.  Nothing happens if it is paused already: failures of a batch
+ * count once.
+ */
+void service_pause(struct service *service, enum pause_why why, const char *reason);
+
+/* A child was started: failures to start no longer add up, and a pause because of
+ * them is over. */
 void service_recovered(struct service *service);
+
+/* If it is paused for that reason, look at its sockets again now. */
+void service_end_pause(struct service *service, enum pause_why why);
 
 /* Have it looked at again in 0.1 s, without a word: for service_update(). */
 void service_look_away(struct service *service, uint64_t now);

@@ -231,10 +231,22 @@ static bool willing(const struct service *service)
 	       !service_is_full(service) && is_complete(service);
 }
 
+/* A client that was accepted and could not be served yet: he comes before the others. */
+static bool holds_client(const struct service *service)
+{
+	for (size_t i = 0; i < service->n_listeners; i++)
+		if (service->listeners[i]->held >= 0)
+			return true;
+	return false;
+}
+
 void service_update(struct service *service)
 {
-	bool wanted = willing(service);
+	bool wanted;
 
+	if (holds_client(service) && service->paused_until == 0)
+		service_look_away(service, clock_monotonic());
+	wanted = willing(service);
 	for (size_t i = 0; i < service->n_listeners; i++) {
 		struct listener *listener = service->listeners[i];
 

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "master/child.h"
 #include "master/listener.h"
+#include "master/pause.h"
 #include "master/setup.h"
 
 struct master;
@@ -43,9 +44,13 @@ struct service {
 	bool starved; /* no slot was free; in master->starved */
 	struct service *next_starved, *prev_starved;
 
-	uint64_t paused_until; /* usec, monotonic; 0: not paused, else in master->paused */
-	unsigned pauses;       /* in a row: each is twice as long as the one before */
-	unsigned fruitless;    /* wait children in a row that left at once what woke them */
+	uint64_t paused_until;    /* usec, monotonic; 0: not paused, else in master->paused */
+	enum pause_why pause_why; /* of this pause, or else the last */
+	unsigned pauses;          /* in a row for that reason: they grow */
+	uint64_t pause_told;      /* when it was last said that they are long; 0: never */
+	unsigned fruitless;       /* wait children in a row that left at once what woke them */
+	unsigned deaths;          /* children in a row that died at once */
+	uint64_t deaths_since;    /* when the first of them was born */
 	struct service *next_paused, *prev_paused;
 
 	bool claimed;                 /* scratch of apply(), false outside */

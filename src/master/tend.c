@@ -16,13 +16,18 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* A wait child that ended sooner has hardly done anything. */
+/* A child that ended sooner has hardly done anything. */
 #define GOOD_RUN USEC_PER_SEC
 
-/* So many in a row may leave what woke them, where that is certain and where
- * the next arrival may look like the one before. */
+/* So many wait children in a row may leave what woke them, where that is certain
+ * and where the next arrival may look like the one before. */
 #define FRUITLESS_EXACT 3
 #define FRUITLESS_GUESS 20
+
+/* So many children in a row may die at once. */
+#define DEATHS_MAX 5
+/* Of its living children so many are asked whether one of them has done better. */
+#define LIVING_ASKED 32
 
 /*
  * The child has its own copy.  Before its program runs nobody else has one, and
@@ -59,25 +64,45 @@ static void go_private(struct master *master)
 		spawner_describe(master->spawner));
 }
 
-static void judge_start(struct child *child, uint64_t now)
+/* The descriptors and the memory of the whole machine; never those of a limit. */
+static bool is_shortage(int error)
+{
+	return error == ENOMEM || error == ENFILE;
+}
+
+/* RLIMIT_NPROC: the shortage of that user, not a broken program. */
+static bool lacks_processes(const struct spawn_report *report)
+{
+	return report->error == EAGAIN &&
+	       (report->step == SPAWN_EXEC || report->step == SPAWN_UID);
+}
+
+static void judge_failure(struct child *child, uint64_t now)
 {
 	struct service *service = child->service;
 	const struct spawn_report *report = &child->report;
 
-	if (executed(child)) {
-		log_debug("%sexec %s", service->label, child->setup->conf->path);
-		if (!child->setup->conf->wait)
-			service_recovered(service);
+	if (lacks_processes(report)) {
+		service_pause(service, PAUSE_PROCESSES, "its user may have no more processes");
 		return;
 	}
-	/* RLIMIT_NPROC: the shortage of that user, not a broken program. */
-	if (report->step == SPAWN_EXEC && report->error == EAGAIN) {
-		service_pause(service, "its user may have no more processes");
-		return;
-	}
+	record_not_started(child, spawn_step_name(report->step), report->error, now);
 	if (report->step == SPAWN_PROTECT)
 		go_private(service->master);
-	record_not_started(child, spawn_step_name(report->step), report->error, now);
+	else if (is_shortage(report->error))
+		service_pause(service, PAUSE_MACHINE, NULL);
+	else if (report->error != 0)
+		service_pause(service, PAUSE_BROKEN, NULL);
+}
+
+static void judge_start(struct child *child, uint64_t now)
+{
+	if (!executed(child)) {
+		judge_failure(child, now);
+		return;
+	}
+	log_debug("%sexec %s", child->service->label, child->setup->conf->path);
+	service_recovered(child->service);
 }
 
 static void leave_slot(struct child *child, uint64_t now)
@@ -135,6 +160,54 @@ uint64_t tend_young(struct master *master, uint64_t now)
 	return USEC_INFINITY;
 }
 
+/* ------------------------------------------------------ what it has done */
+
+/* A program that could not even begin.  Who is written to when nobody reads is
+ * no such case: the client has left. */
+static bool died_at_once(const struct child *child, const struct child_end *end, uint64_t now)
+{
+	const struct outcome *outcome = &end->outcome;
+
+	if (now - child->born >= GOOD_RUN)
+		return false;
+	if (outcome->killed)
+		return outcome->status != SIGPIPE;
+	return outcome->status == 126 || outcome->status == 127;
+}
+
+/* Does one of its youngest children, born since those deaths began, live well? */
+static bool another_lives(const struct service *service, uint64_t now)
+{
+	const struct child *child = service->last;
+
+	for (int i = 0; i < LIVING_ASKED && child; i++, child = child->prev) {
+		if (child->born < service->deaths_since)
+			return false;
+		if (!child->slot && executed(child) && now - child->born >= GOOD_RUN)
+			return true;
+	}
+	return false;
+}
+
+/* It was started, or killed by somebody before that. */
+static void judge_life(struct child *child, const struct child_end *end, uint64_t now)
+{
+	struct service *service = child->service;
+
+	if (!died_at_once(child, end, now)) {
+		service->deaths = 0;
+		return;
+	}
+	if (service->deaths++ == 0)
+		service->deaths_since = child->born;
+	if (service->deaths < DEATHS_MAX)
+		return;
+	if (another_lives(service, now))
+		service->deaths = 0;
+	else
+		service_pause(service, PAUSE_SUSPECT, "the program dies at once");
+}
+
 static bool any_untouched(const struct child *child)
 {
 	const struct service *service = child->service;
@@ -155,26 +228,26 @@ static bool is_exact(const struct listener *listener)
 
 /*
  * Without a pause the next child would be started for the same arrival at once.
- * Pauses grow only where it is certain that it is the same, or that the program
- * cannot run: otherwise a crowd of clients that come and go would switch the
+ * The pauses never grow: a crowd of clients that come and go would switch the
  * service off for the others (I6).
  */
 static void judge_wait_child(struct child *child, const struct child_end *end, uint64_t now)
 {
 	struct service *service = child->service;
 	bool failed = end->outcome.killed || end->outcome.status != 0;
-	bool exact = is_exact(child->listener);
+	unsigned most = is_exact(child->listener) ? FRUITLESS_EXACT : FRUITLESS_GUESS;
 
+	/* Then it is paused already. */
+	if (!executed(child) && child->report.error != 0)
+		return;
 	if (now - child->born >= GOOD_RUN || !any_untouched(child)) {
-		service_recovered(service);
+		service->fruitless = 0;
 		return;
 	}
 	service->fruitless++;
-	if (!failed && service->fruitless < (exact ? FRUITLESS_EXACT : FRUITLESS_GUESS))
-		return;
-	if (executed(child) && !exact)
-		service_recovered(service);
-	service_pause(service, "the program ended without taking what woke it");
+	if (failed || service->fruitless >= most)
+		service_pause(service, PAUSE_SUSPECT,
+			"the program ended without taking what woke it");
 }
 
 static void forget(struct child *child)
@@ -187,6 +260,8 @@ static void forget(struct child *child)
 	service_remove_child(service, child);
 	if (child->listener)
 		service_update(child->listener->service);
+	if (executed(child))
+		service_end_pause(service, PAUSE_PROCESSES);
 	child_free(master->children, child);
 	service_update(service);
 	if (service->retired && service->n_children == 0)
@@ -216,6 +291,8 @@ void tend_on_end(void *userdata, struct child *child, const struct child_end *en
 		record_end(child, end, now);
 	if (master->cmdline->once)
 		master_exit(master, once_status(child, end));
+	if (executed(child) || child->report.error == 0)
+		judge_life(child, end, now);
 	if (child->setup->conf->wait && !child->unwanted &&
 		child->service->state == SERVICE_ACTIVE)
 		judge_wait_child(child, end, now);

@@ -146,28 +146,32 @@ def test_failures_under_load_name_step_and_reason(hatchd, folder):
         + service("good", listen=f"tcp:{good}", exec="/bin/cat")
     )
 
-    def fail():
+    def fail(reason):
         clients = [connect(bad) for _ in range(30)]
         for client in clients:
             assert read_all(client) == b""
             client.close()
+        daemon.wait_log(f"bad: unable to start {program}: {reason}")
+
+    def succeed():
+        """One good start, and the pauses begin anew."""
+        place.mkdir(exist_ok=True)
+        program.write_text("#!/bin/sh\necho good\n")
+        program.chmod(0o755)
+        assert talk(bad) == b"good\n"
 
     with Load(good):
         program.unlink()
-        fail()
-        daemon.wait_log(f"bad: unable to start {program}: exec: No such file or directory")
-        program.write_text("no program at all\n")
+        fail("exec: No such file or directory")
+        succeed()
         program.chmod(0o644)
-        fail()
-        daemon.wait_log(f"bad: unable to start {program}: exec: Permission denied")
-        program.chmod(0o755)
-        fail()
-        daemon.wait_log(f"bad: unable to start {program}: exec: Exec format error")
+        fail("exec: Permission denied")
+        succeed()
+        program.write_text("no program at all\n")
+        fail("exec: Exec format error")
+        succeed()
         place.rmdir()
-        fail()
-        daemon.wait_log(
-            f"bad: unable to start {program}: change directory: No such file or directory"
-        )
+        fail("change directory: No such file or directory")
     text = daemon.text()
     told = [line for line in text.split("\n") if "unable to start" in line]
     assert all(re.search(r": (exec|change directory): [A-Z]", line) for line in told), told

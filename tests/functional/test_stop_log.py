@@ -156,8 +156,9 @@ def test_what_takes_ten_seconds(folder):
         assert client.recv(1) == b"x"
         name = client.getsockname()[1]
         (child,) = daemon.children()
-        for _ in range(30):
-            assert talk(failing) == b""
+        for refused in [connect(failing) for _ in range(30)]:
+            assert read_all(refused) == b""
+            refused.close()
         daemon.wait_log("bad: unable to start .*: exec: Exec format error, from 127.0.0.1")
 
         daemon.wait_log("bad: 29 more failures like that in the last 10 s", timeout=15)
