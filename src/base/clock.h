@@ -8,6 +8,7 @@
 #define HATCHD_BASE_CLOCK_H
 
 #include <stdint.h>
+#include <time.h>
 
 #define USEC_PER_MSEC UINT64_C(1000)
 #define USEC_PER_SEC  UINT64_C(1000000)
@@ -15,5 +16,8 @@
 
 /* CLOCK_MONOTONIC in microseconds: for durations; never goes back. */
 uint64_t clock_monotonic(void);
+
+/* CLOCK_REALTIME: only to be compared with what the kernel stamps with it; may jump. */
+struct timespec clock_wall(void);
 
 #endif

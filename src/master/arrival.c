@@ -1,5 +1,6 @@
 #include "master/arrival.h"
 
+#include "base/clock.h"
 #include "master/service.h"
 
 #include <linux/sockios.h>
@@ -28,7 +29,28 @@ void arrival_prepare(struct listener *listener)
 		ioctl(listener->fd, SIOCGSTAMPNS, &stamp);
 }
 
-static void look(const struct listener *listener, struct arrival *ret)
+static bool is_before(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec < b->tv_sec || (a->tv_sec == b->tv_sec && a->tv_nsec < b->tv_nsec);
+}
+
+/*
+ * A datagram that was there before arrival_prepare() has no time of its own, and the
+ * kernel answers with the present one, another each time.
+ */
+static bool read_stamp(
+	const struct listener *listener, const struct timespec *asked, struct timespec *ret)
+{
+	struct timespec stamp;
+
+	if (ioctl(listener->fd, SIOCGSTAMPNS, &stamp) < 0 || !is_before(&stamp, asked))
+		return false;
+	*ret = stamp;
+	return true;
+}
+
+/* The head of the queue, with a buffer of no bytes: looked at, or taken out of it. */
+static void receive(const struct listener *listener, int flags, struct arrival *ret)
 {
 	struct iovec nothing = {.iov_base = NULL, .iov_len = 0};
 	struct msghdr message = {
@@ -37,19 +59,33 @@ static void look(const struct listener *listener, struct arrival *ret)
 		.msg_iov = &nothing,
 		.msg_iovlen = 1,
 	};
+	struct timespec asked = clock_wall();
 
 	memset(ret, 0, sizeof *ret);
-	ret->length = recvmsg(listener->fd, &message, MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT);
+	ret->length = recvmsg(listener->fd, &message, flags | MSG_TRUNC | MSG_DONTWAIT);
 	ret->sender_len = message.msg_namelen;
 	ret->known = ret->length >= 0;
-	ret->stamped = ret->known && ioctl(listener->fd, SIOCGSTAMPNS, &ret->stamp) == 0;
+	ret->stamped = ret->known && read_stamp(listener, &asked, &ret->stamp);
+}
+
+static bool is_same(const struct arrival *a, const struct arrival *b)
+{
+	return a->known && b->known && a->stamped == b->stamped &&
+	       memcmp(&a->stamp, &b->stamp, sizeof a->stamp) == 0 && a->length == b->length &&
+	       a->sender_len == b->sender_len &&
+	       memcmp(&a->sender, &b->sender, sizeof a->sender) == 0;
 }
 
 void arrival_note(struct listener *listener)
 {
-	listener->arrival.known = false;
-	if (is_exact(listener))
-		look(listener, &listener->arrival);
+	struct arrival now;
+
+	if (!is_exact(listener))
+		return;
+	receive(listener, MSG_PEEK, &now);
+	if (is_same(&now, &listener->arrival))
+		now.refused = listener->arrival.refused;
+	listener->arrival = now;
 }
 
 static bool readable(const struct listener *listener)
@@ -61,17 +97,31 @@ static bool readable(const struct listener *listener)
 
 bool arrival_untouched(const struct listener *listener)
 {
-	const struct arrival *was = &listener->arrival;
 	struct arrival now;
 
 	if (!is_exact(listener))
 		return readable(listener);
+	receive(listener, MSG_PEEK, &now);
+	return is_same(&now, &listener->arrival);
+}
 
-	look(listener, &now);
-	return now.known && was->known && now.stamped == was->stamped &&
-	       memcmp(&now.stamp, &was->stamp, sizeof now.stamp) == 0 &&
-	       now.length == was->length && now.sender_len == was->sender_len &&
-	       memcmp(&now.sender, &was->sender, sizeof now.sender) == 0;
+/*
+ * A process that the program has left behind may take it before we do; then the next
+ * one is dropped and named here, which is that program's own mess.
+ */
+bool arrival_refused(struct listener *listener, struct addr *ret)
+{
+	struct arrival dropped;
+
+	if (!arrival_is_exact(listener) || ++listener->arrival.refused < ARRIVAL_REFUSED_MAX)
+		return false;
+	listener->arrival.known = false;
+	receive(listener, 0, &dropped);
+	if (!dropped.known)
+		return false;
+	addr_from_sockaddr(listener->addr.kind, (const struct sockaddr *)&dropped.sender,
+		dropped.sender_len, ret);
+	return true;
 }
 
 bool arrival_is_exact(const struct listener *listener)

@@ -4,13 +4,18 @@
  * A child that got the socket and ends without taking what woke it would be
  * started again at once, for ever.  A datagram at the head is known by its
  * sender, its length and the time it came in, looked at with a buffer of no
- * bytes (I1).  Of streams and UNIX sockets nothing is known but that somebody
- * waits: there one arrival cannot be told from the next.
+ * bytes (I1).  One that several children have left, each of which ran, is dropped in
+ * the same way, so that those behind it are served.  Of streams and UNIX sockets
+ * nothing is known but that somebody waits: there one arrival cannot be told from the
+ * next, and nothing is ever dropped; nor of the datagrams that came in before the
+ * socket was ours, or in its first milliseconds: the kernel gave those no time.
  *
  * Layer: master.
  */
 #ifndef HATCHD_MASTER_ARRIVAL_H
 #define HATCHD_MASTER_ARRIVAL_H
+
+#include "base/addr.h"
 
 #include <stdbool.h>
 #include <sys/socket.h>
@@ -26,7 +31,11 @@ struct arrival {
 	ssize_t length;
 	struct sockaddr_storage sender;
 	socklen_t sender_len;
+	unsigned refused; /* children that ran and left it */
 };
+
+/* So many of them, and the datagram is dropped. */
+#define ARRIVAL_REFUSED_MAX 3
 
 /* To be called once for each listener of a wait service, before the first client. */
 void arrival_prepare(struct listener *listener);
@@ -36,6 +45,12 @@ void arrival_note(struct listener *listener);
 
 /* Is what woke the child still there?  For streams: is anybody waiting? */
 bool arrival_untouched(const struct listener *listener);
+
+/*
+ * A child that ran has left what arrival_untouched() has just seen.  True: it was the
+ * last that could, the datagram is gone and *ret is who sent it.
+ */
+bool arrival_refused(struct listener *listener, struct addr *ret);
 
 /* Can one arrival be told from the next for certain? */
 bool arrival_is_exact(const struct listener *listener);

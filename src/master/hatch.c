@@ -484,6 +484,19 @@ void hatch_held(struct service *service, uint64_t now)
 	}
 }
 
+/* Who gets all sockets may serve any of them. */
+static void note_arrivals(struct listener *listener)
+{
+	struct service *service = listener->service;
+
+	if (!takes_all_sockets(service)) {
+		arrival_note(listener);
+		return;
+	}
+	for (size_t i = 0; i < service->n_listeners; i++)
+		arrival_note(service->listeners[i]);
+}
+
 static void serve_socket(struct listener *listener, uint64_t now)
 {
 	struct conn conn;
@@ -491,7 +504,7 @@ static void serve_socket(struct listener *listener, uint64_t now)
 	take_socket(listener, &conn);
 	if (decide(&conn) != ADMIT_OK)
 		return;
-	arrival_note(listener);
+	note_arrivals(listener);
 	hatch(&conn, now);
 }
 

@@ -183,6 +183,27 @@ void record_not_started(struct child *child, const char *step, int error, uint64
 	master_gate_closed(service->master, service->failures.window_ends);
 }
 
+void record_dropped(const struct listener *listener, const struct addr *sender, uint64_t now)
+{
+	struct service *service = listener->service;
+	char peer[ADDR_TEXT_MAX], local[ADDR_TEXT_MAX];
+	char failure[sizeof service->last_failure];
+	struct log_field fields[] = {
+		{"SERVICE", service->setup->conf->name},
+		{"PEER", addr_format_endpoint(sender, peer)},
+		{"LOCAL", addr_format_endpoint(&listener->addr, local)},
+		{"RESULT", "dropped"},
+		{NULL, NULL},
+	};
+
+	snprintf(failure, sizeof failure,
+		"dropped a datagram from %.80s that %d children did not take", peer,
+		ARRIVAL_REFUSED_MAX);
+	if (failure_passes(service, failure, now))
+		log_fields(LOG_WARNING, fields, "%s%s", service->label, failure);
+	master_gate_closed(service->master, service->failures.window_ends);
+}
+
 void record_full(struct service *service, uint64_t now)
 {
 	const struct child *oldest = service->first;

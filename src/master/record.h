@@ -27,6 +27,9 @@ void record_refused(const struct conn *conn, enum admit_verdict verdict, uint64_
 /* No child came about: "unable to start /usr/bin/tr: exec: No such file or directory". */
 void record_not_started(struct child *child, const char *step, int error, uint64_t now);
 
+/* A datagram that nobody took is gone: see master/arrival. */
+void record_dropped(const struct listener *listener, const struct addr *sender, uint64_t now);
+
 /* The service takes nobody in for now; at most one line a minute. */
 void record_full(struct service *service, uint64_t now);
 

@@ -19,10 +19,9 @@
 /* A child that ended sooner has hardly done anything. */
 #define GOOD_RUN USEC_PER_SEC
 
-/* So many wait children in a row may leave what woke them, where that is certain
- * and where the next arrival may look like the one before. */
-#define FRUITLESS_EXACT 3
-#define FRUITLESS_GUESS 20
+/* So many wait children in a row may leave what woke them, where the next arrival
+ * may look like the one before. */
+#define FRUITLESS_MAX 20
 
 /* So many children in a row may die at once. */
 #define DEATHS_MAX 5
@@ -208,17 +207,30 @@ static void judge_life(struct child *child, const struct child_end *end, uint64_
 		service_pause(service, PAUSE_SUSPECT, "the program dies at once");
 }
 
-static bool any_untouched(const struct child *child)
+/* A child of the service has left what woke it.  A datagram that several have left is
+ * the one that is wrong. */
+static bool judge_arrival(struct listener *listener, bool ran, uint64_t now)
+{
+	struct addr sender;
+
+	if (!arrival_untouched(listener))
+		return false;
+	if (ran && arrival_refused(listener, &sender))
+		record_dropped(listener, &sender, now);
+	return true;
+}
+
+/* Is anything left of what woke it? */
+static bool judge_arrivals(const struct child *child, bool ran, uint64_t now)
 {
 	const struct service *service = child->service;
-	const struct listener *listener = child->listener;
+	bool left = false;
 
-	if (listener && child->setup->conf->pass_as == PASS_STDIO)
-		return arrival_untouched(listener);
+	if (child->listener && child->setup->conf->pass_as == PASS_STDIO)
+		return judge_arrival(child->listener, ran, now);
 	for (size_t i = 0; i < service->n_listeners; i++)
-		if (arrival_untouched(service->listeners[i]))
-			return true;
-	return false;
+		left |= judge_arrival(service->listeners[i], ran, now);
+	return left;
 }
 
 static bool is_exact(const struct listener *listener)
@@ -228,24 +240,26 @@ static bool is_exact(const struct listener *listener)
 
 /*
  * Without a pause the next child would be started for the same arrival at once.
- * The pauses never grow: a crowd of clients that come and go would switch the
- * service off for the others (I6).
+ * Where that is a datagram, the pauses come to an end with it; where one arrival
+ * cannot be told from the next, a crowd of clients that come and go must not
+ * switch the service off for the others (I6).  So they never grow here.
  */
 static void judge_wait_child(struct child *child, const struct child_end *end, uint64_t now)
 {
 	struct service *service = child->service;
 	bool failed = end->outcome.killed || end->outcome.status != 0;
-	unsigned most = is_exact(child->listener) ? FRUITLESS_EXACT : FRUITLESS_GUESS;
+	bool left;
 
 	/* Then it is paused already. */
 	if (!executed(child) && child->report.error != 0)
 		return;
-	if (now - child->born >= GOOD_RUN || !any_untouched(child)) {
+	left = judge_arrivals(child, executed(child), now);
+	if (!left || now - child->born >= GOOD_RUN) {
 		service->fruitless = 0;
 		return;
 	}
 	service->fruitless++;
-	if (failed || service->fruitless >= most)
+	if (failed || (!is_exact(child->listener) && service->fruitless >= FRUITLESS_MAX))
 		service_pause(service, PAUSE_SUSPECT,
 			"the program ended without taking what woke it");
 }

@@ -11,6 +11,7 @@ import pathlib
 import pwd
 import re
 import resource
+import select
 import socket
 import subprocess
 
@@ -917,6 +918,22 @@ def test_fd_environment_and_descriptors(hatchd, probe):
     assert sorted(found.fds) == [0, 1, 2]
     assert found.env["TCPLOCALPORT"] == str(port)
     assert not [name for name in found.env if name.startswith("LISTEN_")]
+
+
+def test_fd_with_a_datagram_from_before(hatchd):
+    """It has no time stamp, so one cannot be told from the next: still no busy loop."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as waiting:
+        waiting.bind(("127.0.0.1", 0))
+        with connect("udp:127.0.0.1:%d" % waiting.getsockname()[1]) as client:
+            client.send(b"early")
+            config = service("lazy", listen="fd:early", wait=True, exec="/bin/false")
+            daemon = activated(hatchd, config, [("early", waiting)])
+            daemon.wait_log("without taking what woke it, retrying in 100 ms")
+            before = daemon.mark()
+            select.select([], [], [], 1)  # the period observed
+            ended = [line for line in daemon.log.lines[before:] if "ended: " in line]
+            assert len(ended) <= 11
+            daemon.stop(leave=True)
 
 
 def test_fd_that_nobody_handed_over(hatchd):
