@@ -1,10 +1,20 @@
 /*
  * hello: writes "hello\n" and exits, with as little in between as there is.
+ * Compiled with another HELLO_TEXT of six bytes it is `later`, the program that
+ * takes hello's place when a configuration changes.
  *
  * With -static -nostdlib and a known machine it is two system calls and one
  * page; elsewhere it is an ordinary program (compile with -DHELLO_WITH_LIBC),
  * and then the time of its start-up is measured too, for all alike.
  */
+#ifndef HELLO_TEXT
+#define HELLO_TEXT "hello\n"
+#endif
+
+#define STRING(text)  #text
+#define QUOTED(text)  STRING(text)
+#define ASSEMBLY_TEXT ".ascii " QUOTED(HELLO_TEXT) "\n"
+
 #if !defined(HELLO_WITH_LIBC) && defined(__x86_64__)
 __asm__(".globl _start\n"
 	"_start:\n\t"
@@ -16,8 +26,7 @@ __asm__(".globl _start\n"
 	"mov $60, %eax\n\t" /* exit(0) */
 	"xor %edi, %edi\n\t"
 	"syscall\n"
-	"text:\n\t"
-	".ascii \"hello\\n\"\n");
+	"text:\n\t" ASSEMBLY_TEXT);
 #elif !defined(HELLO_WITH_LIBC) && defined(__aarch64__)
 __asm__(".globl _start\n"
 	"_start:\n\t"
@@ -29,13 +38,12 @@ __asm__(".globl _start\n"
 	"mov x8, #93\n\t" /* exit(0) */
 	"mov x0, #0\n\t"
 	"svc #0\n"
-	"text:\n\t"
-	".ascii \"hello\\n\"\n");
+	"text:\n\t" ASSEMBLY_TEXT);
 #else
 #include <unistd.h>
 
 int main(void)
 {
-	return write(STDOUT_FILENO, "hello\n", 6) == 6 ? 0 : 1;
+	return write(STDOUT_FILENO, HELLO_TEXT, 6) == 6 ? 0 : 1;
 }
 #endif

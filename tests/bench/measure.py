@@ -24,6 +24,9 @@ class Sample:
     errors: int = 0
     master: float = None  # CPU per connection
     children: float = None  # the same, of children it has waited for
+    startup: float = None
+    pss: float = None  # kB, of the master
+    reaped: float = None  # from the end of the last of many programs
     trouble: str = ""  # why there are no figures
 
 
@@ -49,42 +52,99 @@ class Cpu:
         return cls(own, children)
 
 
-def run_load(binary, port, clients, seconds, n_services=1):
-    """Fields of the line that tests/bench/load prints."""
-    argv = [
-        binary, "-c", str(clients), "-t", str(seconds), "-w", str(WARMUP),
-        "-p", str(n_services), str(port),
-    ]  # fmt: skip
-    done = subprocess.run(argv, capture_output=True, timeout=seconds + PATIENCE, text=True)
-    if done.returncode != 0:
-        raise servers.NotReady(done.stderr.strip() or "the load generator failed")
-    return {name: float(value) for name, value in (w.split("=") for w in done.stdout.split())}
-
-
-def measure(server, binary, setup, load, clients, seconds):
-    """Start, load, stop."""
+def pss(pid):
+    """Kilobytes; None where the kernel does not tell."""
     try:
-        with servers.Running(server, binary, setup) as running:
-            before = Cpu.of(running.pid)
-            line = run_load(load, setup.port, clients, seconds, setup.n_services)
-            after = Cpu.of(running.pid)
-    except servers.NotReady as problem:
-        return Sample(trouble=str(problem))
-    except subprocess.TimeoutExpired:
-        return Sample(trouble="hangs under load")
-    except OSError as problem:
-        return Sample(trouble=f"ended under load: {problem.strerror}")
+        text = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
+    except OSError:
+        return None
+    return next((int(l.split()[1]) for l in text.splitlines() if l.startswith("Pss:")), None)
+
+
+def threads(pid):
+    return list(pathlib.Path(f"/proc/{pid}/task").iterdir())
+
+
+def children(pid):
+    """Process ids of its children, the unreaped too; None where nobody tells."""
+    try:
+        return {int(c) for t in threads(pid) for c in (t / "children").read_text().split()}
+    except FileNotFoundError:
+        return None
+
+
+def switches(pid):
+    """How often its threads have been given a processor so far."""
+    lines = (l for t in threads(pid) for l in (t / "status").read_text().splitlines())
+    return sum(int(l.split()[1]) for l in lines if "ctxt_switches:" in l)
+
+
+def start_load(bench, setup, clients, seconds, warmup=WARMUP):
+    argv = [
+        bench.load, "-c", str(clients), "-t", str(seconds), "-w", str(warmup),
+        "-p", str(setup.n_services), str(setup.port),
+    ]  # fmt: skip
+    return subprocess.Popen(
+        argv,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=servers.die_with_parent,
+    )
+
+
+def finish_load(process, seconds):
+    """Fields of the line that tests/bench/load prints."""
+    try:
+        out, err = process.communicate(timeout=seconds + PATIENCE)
+    finally:
+        process.kill()
+    if process.returncode != 0:
+        raise servers.NotReady(err.strip() or "the load generator failed")
+    return {name: float(value) for name, value in (w.split("=") for w in out.split())}
+
+
+def under_load(bench, running, clients):
+    """A sample of a server that runs."""
+    seconds = bench.options.seconds
+    before = Cpu.of(running.pid)
+    line = finish_load(start_load(bench, running.setup, clients, seconds), seconds)
+    after = Cpu.of(running.pid)
 
     sample = Sample(
         rate=line["rate"],
         p50=line["p50_usec"],
         p99=line["p99_usec"],
         errors=int(line["errors"]),
+        startup=running.startup,
+        pss=pss(running.pid),
     )
     if line["total"] > 0:
         sample.master = (after.own - before.own) / line["total"]
         sample.children = (after.children - before.children) / line["total"] or None
     return sample
+
+
+def attempt(work):
+    """The sample that work() returns, or one that tells why there is none."""
+    try:
+        return work()
+    except (servers.NotReady, servers.Unable) as problem:
+        return Sample(trouble=str(problem))
+    except subprocess.TimeoutExpired:
+        return Sample(trouble="hangs under load")
+    except OSError as problem:
+        return Sample(trouble=f"ended under load: {problem.strerror}")
+
+
+def measure(bench, server, binary, clients, setup=None):
+    """Start, load, stop."""
+
+    def work():
+        with servers.Running(server, binary, setup or bench.setup()) as running:
+            return under_load(bench, running, clients)
+
+    return attempt(work)
 
 
 class Series:
@@ -97,10 +157,17 @@ class Series:
             s.rate / f.rate if f.rate > 0 else 0 for s, f in zip(samples, floor) if f.rate > 0
         ]
 
+    def values(self, field):
+        return [v for v in (getattr(s, field) for s in self.good) if v is not None]
+
     def median(self, field):
         """Of the rounds that have it; None if none has."""
-        values = [v for v in (getattr(s, field) for s in self.good) if v is not None]
+        values = self.values(field)
         return statistics.median(values) if values else None
+
+    def worst(self, field):
+        """The highest of the rounds that have it; None if none has."""
+        return max(self.values(field), default=None)
 
     @property
     def ratio(self):

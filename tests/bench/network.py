@@ -25,8 +25,21 @@ def isolate():
     return True
 
 
-def free_port():
-    """A port that was free a moment ago."""
+def is_free(port):
     with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            s.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def free_ports(count):
+    """The first of so many ports in a row that were free a moment ago.
+
+    Below those that the kernel gives to clients."""
+    for first in range(7000, 30000 - count, 1000):
+        if all(is_free(port) for port in range(first, first + count)):
+            return first
+    raise OSError(f"no {count} free ports in a row")

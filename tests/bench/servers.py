@@ -1,5 +1,5 @@
-"""The programs that are measured, and how each is told to serve one program
-without any limit of its own.
+"""The programs that are measured, and how each is told to serve others without
+any limit of its own.
 
 A Setup says what is to be served; a Server turns it into a command line.
 """
@@ -16,6 +16,7 @@ import subprocess
 import time
 
 PATIENCE = 5  # seconds until a server must answer, or be gone
+LOOK_AGAIN = 0.002  # seconds between two looks at a server that starts
 PR_SET_PDEATHSIG = 1
 
 
@@ -23,14 +24,40 @@ class NotReady(Exception):
     """A server that does not answer; the text is what it said."""
 
 
+class Unable(Exception):
+    """What a server is not made for; the text says why."""
+
+
 @dataclasses.dataclass
 class Setup:
-    """What is to be served, and where."""
+    """What is to be served, and where: a service for each port, on 127.0.0.1."""
 
     program: str  # absolute path
-    port: int  # first of n_services, all on 127.0.0.1
+    port: int  # first of n_services
     folder: pathlib.Path  # for configuration files and logs
     n_services: int = 1
+    other: str = None  # another program; its service has the port after these
+    patience: float = PATIENCE
+
+    def services(self):
+        """(name, port, program) of each."""
+        for i in range(self.n_services):
+            yield f"hello-{i}", self.port + i, self.program
+        if self.other:
+            yield "other", self.other_port, self.other
+
+    @property
+    def other_port(self):
+        return self.port + self.n_services
+
+    @property
+    def last_port(self):
+        """Where a server that opens its sockets in turn is ready last."""
+        return self.other_port if self.other else self.other_port - 1
+
+    @property
+    def single(self):
+        return self.n_services == 1 and not self.other
 
 
 class Server:
@@ -38,6 +65,8 @@ class Server:
 
     name = ""
     binary = ""  # looked up in PATH and where daemons are
+    reloads = False  # SIGHUP: read the file again
+    told_reloaded = None  # what it then writes into its log, if anything
 
     def find(self, _build):
         """Absolute path, or None if it is not there."""
@@ -48,6 +77,20 @@ class Server:
         """The argument vector; may write files into setup.folder."""
         raise NotImplementedError
 
+    def write_conf(self, setup):
+        """The file, written as one who does not want it to be read half does it."""
+        path = setup.folder / f"{self.name}.conf"
+        new = setup.folder / f"{self.name}.conf.new"
+        new.write_text(self.head() + "".join(self.stanza(*s) for s in setup.services()))
+        new.rename(path)
+        return str(path)
+
+    def head(self):
+        return ""
+
+    def stanza(self, name, port, program):
+        raise NotImplementedError
+
 
 class Floor(Server):
     name = "floor"
@@ -56,23 +99,42 @@ class Floor(Server):
         return existing(build / "tests/bench/floor")
 
     def command(self, binary, setup):
-        return [binary, str(setup.port), setup.program]
+        other = ["-o", setup.other] if setup.other else []
+        return [binary, "-p", str(setup.n_services), *other, str(setup.port), setup.program]
 
 
 class Hatchd(Server):
+    """One service stands on the command line, several in a file."""
+
     name = "hatchd"
     flags = []
+    reloads = True
+    told_reloaded = "reloaded "
 
     def find(self, build):
         return existing(build / "hatchd")
 
     def command(self, binary, setup):
+        if not setup.single:
+            return [binary, *self.flags, "-f", self.write_conf(setup)]
         return [
             binary,
             "-l", f"tcp4:127.0.0.1:{setup.port}",
             "--instances=unlimited", "--per-source=unlimited",
             *self.flags, "--", setup.program,
         ]  # fmt: skip
+
+    def head(self):
+        return (
+            f"defaults {{\n\tuser = {getpass.getuser()}\n"
+            "\tinstances = unlimited\n\tper_source = unlimited\n}\n"
+        )
+
+    def stanza(self, name, port, program):
+        return (
+            f"service {name} {{\n\tlisten = tcp4:127.0.0.1:{port}\n"
+            f'\texec = {{ "{program}" }}\n}}\n'
+        )
 
 
 class HatchdPrivate(Hatchd):
@@ -84,38 +146,41 @@ class HatchdPrivate(Hatchd):
 
 class Xinetd(Server):
     name = binary = "xinetd"
+    reloads = True
 
     def command(self, binary, setup):
-        conf = setup.folder / "xinetd.conf"
-        conf.write_text(
-            "service hello\n{\n"
+        pid = setup.folder / "xinetd.pid"
+        return [binary, "-dontfork", "-f", self.write_conf(setup), "-pidfile", str(pid)]
+
+    def stanza(self, name, port, program):
+        return (
+            f"service {name}\n{{\n"
             "\ttype = UNLISTED\n\tsocket_type = stream\n\tprotocol = tcp\n\twait = no\n"
-            f"\tuser = {getpass.getuser()}\n\tbind = 127.0.0.1\n\tport = {setup.port}\n"
-            f"\tserver = {setup.program}\n"
+            f"\tuser = {getpass.getuser()}\n\tbind = 127.0.0.1\n\tport = {port}\n"
+            f"\tserver = {program}\n"
             "\tinstances = UNLIMITED\n\tper_source = UNLIMITED\n\tcps = 10000000 1\n"
             "\tlog_on_success =\n\tlog_on_failure =\n}\n"
         )
-        pid = setup.folder / "xinetd.pid"
-        return [binary, "-dontfork", "-f", str(conf), "-pidfile", str(pid)]
 
 
 class Inetd(Server):
     name = "openbsd-inetd"
     binary = "inetd"
+    reloads = True
 
     def command(self, binary, setup):
-        conf = setup.folder / "inetd.conf"
-        conf.write_text(
-            f"127.0.0.1:{setup.port} stream tcp nowait {getpass.getuser()}"
-            f" {setup.program} {setup.program}\n"
-        )
-        return [binary, "-i", "-q", "4096", "-R", "1000000000", str(conf)]
+        return [binary, "-i", "-q", "4096", "-R", "1000000000", self.write_conf(setup)]
+
+    def stanza(self, _name, port, program):
+        return f"127.0.0.1:{port} stream tcp nowait {getpass.getuser()} {program} {program}\n"
 
 
 class Tcpserver(Server):
     name = binary = "tcpserver"
 
     def command(self, binary, setup):
+        if not setup.single:
+            raise Unable("serves one port only")
         limits = ["-c", "1000000", "-b", "4096"]
         no_lookups = ["-H", "-R", "-l", "localhost", "-Q"]
         return [binary, *limits, *no_lookups, "127.0.0.1", str(setup.port), setup.program]
@@ -141,8 +206,10 @@ class Running:
         self.log = setup.folder / f"{server.name}.log"
         self.argv = server.command(binary, setup)
         self.process = None
+        self.startup = None  # usec from its start to the first answer
 
     def __enter__(self):
+        began = time.monotonic()
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
                 self.argv,
@@ -153,27 +220,32 @@ class Running:
                 preexec_fn=die_with_parent,
             )
         try:
-            self.wait_until_it_answers()
+            self.wait_until_it_answers(began + self.setup.patience)
         except BaseException:
             self.end()
             raise
+        self.startup = (time.monotonic() - began) * 1_000_000
         return self
 
     def __exit__(self, *_):
         self.end()
 
-    def wait_until_it_answers(self):
-        deadline = time.monotonic() + PATIENCE
+    def wait_until_it_answers(self, deadline):
         while time.monotonic() < deadline:
-            if answers(self.setup.port):
+            if answer(self.setup.last_port):
                 return
             try:
-                self.process.wait(0.02)
+                self.process.wait(LOOK_AGAIN)
                 break
             except subprocess.TimeoutExpired:
                 pass
-        said = self.log.read_text(errors="replace").strip().splitlines()
-        raise NotReady(said[-1] if said else "no answer")
+        said = self.said().strip().splitlines()
+        if not said:
+            raise NotReady(f"no answer in {self.setup.patience} s")
+        raise NotReady(said[-1].removeprefix(f"{self.server.name}: "))
+
+    def said(self):
+        return self.log.read_text(errors="replace")
 
     def end(self):
         self.process.terminate()
@@ -188,9 +260,10 @@ class Running:
         return self.process.pid
 
 
-def answers(port):
+def answer(port):
+    """What is served there; nothing if nothing is, or only a part of it."""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=1) as s:
-            return s.makefile("rb").read() != b""
+            return s.recv(64)
     except OSError:
-        return False
+        return b""

@@ -20,6 +20,10 @@ def elapsed(usec):
     return f"{number(usec / 1_000_000)} s"
 
 
+def kilobytes(value):
+    return "-" if value is None else f"{value:,.0f} kB"
+
+
 def render(head, rows, left=(0,)):
     """Lines; columns whose index is in `left` are flush left."""
     widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
