@@ -416,14 +416,15 @@ static char *directory_of(const struct listen_conf *l, int *reterr)
 	return parent;
 }
 
-int addresses_check_directories(struct service_conf *service, struct report *report)
+int addresses_check_directories(
+	struct service_conf *service, struct memo *memo, struct report *report)
 {
 	int r = 0;
 
 	for (size_t i = 0; i < service->n_listen && r == 0; i++) {
 		const struct listen_conf *l = &service->listen[i];
 		_cleanup_free_ char *directory = directory_of(l, &r);
-		int error = directory ? place_check_directory(NULL, directory) : 0;
+		int error = directory ? place_check_directory(memo, NULL, directory) : 0;
 
 		if (error < 0)
 			report_condition(report, service, &l->origin, "no directory %s: %s",
@@ -433,7 +434,7 @@ int addresses_check_directories(struct service_conf *service, struct report *rep
 }
 
 int addresses_check_writers(const struct service_conf *service,
-	const struct build_context *context, struct report *report)
+	const struct build_context *context, struct memo *memo, struct report *report)
 {
 	const struct place_owners owners = {
 		.uid = service->socket_uid == (uid_t)-1 ? context->uid : service->socket_uid,
@@ -445,7 +446,8 @@ int addresses_check_writers(const struct service_conf *service,
 		const struct listen_conf *l = &service->listen[i];
 		_cleanup_free_ char *directory = directory_of(l, &r), *where = NULL;
 
-		if (!directory || !place_writable_by_others(NULL, directory, &owners, &where))
+		if (!directory ||
+			!place_writable_by_others(memo, NULL, directory, &owners, &where))
 			continue;
 		report_warning(report, &l->origin,
 			"others than root and the socket's owner may write to %s, and so put "

@@ -7,6 +7,7 @@
 #define HATCHD_CONF_ADDRESSES_H
 
 #include "conf/build.h"
+#include "conf/memo.h"
 #include "conf/raw.h"
 #include "conf/report.h"
 
@@ -27,11 +28,12 @@ int addresses_check_overlaps(const struct conf *conf, struct report *report);
 void addresses_check_interfaces(const struct service_conf *service, struct report *report);
 
 /* That the directories of UNIX sockets are there.  0 or -ENOMEM. */
-int addresses_check_directories(struct service_conf *service, struct report *report);
+int addresses_check_directories(
+	struct service_conf *service, struct memo *memo, struct report *report);
 
 /* That nobody can put something else in the place of a UNIX socket but root and
  * the socket's owner, who is known by now.  0 or -ENOMEM. */
 int addresses_check_writers(const struct service_conf *service,
-	const struct build_context *context, struct report *report);
+	const struct build_context *context, struct memo *memo, struct report *report);
 
 #endif

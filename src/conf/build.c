@@ -8,6 +8,7 @@
 #include "conf/check.h"
 #include "conf/environ.h"
 #include "conf/identity.h"
+#include "conf/memo.h"
 #include "conf/merge.h"
 #include "conf/program.h"
 #include "conf/report.h"
@@ -18,6 +19,7 @@ struct build {
 	const struct build_context *context;
 	struct report report;
 	struct identities identities;
+	struct memo memo; /* of the file system */
 	struct service_conf *defaults;
 	struct conf *conf;
 	bool *sound; /* by service: its words are right */
@@ -137,20 +139,20 @@ static int look_around(struct build *b, struct service_conf *service)
 	if (r < 0)
 		return r;
 	addresses_check_interfaces(service, &b->report);
-	r = addresses_check_directories(service, &b->report);
+	r = addresses_check_directories(service, &b->memo, &b->report);
 	if (r < 0)
 		return r;
-	r = program_check_directories(service, &b->report);
+	r = program_check_directories(service, &b->memo, &b->report);
 	if (r < 0)
 		return r;
-	r = program_check(service, b->context, &b->report);
+	r = program_check(service, b->context, &b->memo, &b->report);
 	if (r < 0)
 		return r;
 	r = identity_resolve(&b->identities, service, b->context, &b->report, &account);
 	if (r < 0 || !account)
 		return r;
-	program_check_writers(service, &b->report);
-	r = addresses_check_writers(service, b->context, &b->report);
+	program_check_writers(service, &b->memo, &b->report);
+	r = addresses_check_writers(service, b->context, &b->memo, &b->report);
 	if (r < 0)
 		return r;
 	return environ_prepare(service, account, b->context, &b->report);
@@ -281,6 +283,7 @@ int conf_build(const struct raw_conf *raw, struct source *sources,
 
 	conf_init(conf);
 	identities_init(&b.identities);
+	memo_init(&b.memo);
 	r = report_init(&b.report, sources, diags);
 	if (r < 0)
 		return r;
@@ -295,6 +298,7 @@ int conf_build(const struct raw_conf *raw, struct source *sources,
 	free(b.sound);
 	service_conf_free(b.defaults);
 	identities_done(&b.identities);
+	memo_done(&b.memo);
 	report_done(&b.report);
 	return r;
 }

@@ -42,7 +42,19 @@ int place_open(const char *root, const char *path)
 	return open_as(root, path, 0);
 }
 
-int place_check_directory(const char *root, const char *path)
+char *place_question(const char *what, const char *root, const char *path)
+{
+	char *question = NULL;
+
+	if (!root)
+		root = "";
+	/* With its length no path can be taken for a part of the root. */
+	if (asprintf(&question, "%s %zu %s %s", what, strlen(root), root, path) < 0)
+		return NULL;
+	return question;
+}
+
+static int check_directory(const char *root, const char *path)
 {
 	_cleanup_close_ int fd = place_open(root, path);
 	struct stat st;
@@ -52,6 +64,18 @@ int place_check_directory(const char *root, const char *path)
 	if (fstat(fd, &st) < 0)
 		return -errno;
 	return S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
+}
+
+int place_check_directory(struct memo *memo, const char *root, const char *path)
+{
+	_cleanup_free_ char *question = place_question("directory", root, path);
+	int r;
+
+	if (memo_recall(memo, question, &r, NULL))
+		return r;
+	r = check_directory(root, path);
+	memo_remember(memo, question, r, NULL);
+	return r;
 }
 
 char *place_parent(const char *path)
@@ -220,10 +244,21 @@ static bool walk_along(
 	return step == STEP_WRITABLE;
 }
 
-bool place_writable_by_others(
-	const char *root, const char *path, const struct place_owners *owners, char **ret)
+bool place_writable_by_others(struct memo *memo, const char *root, const char *path,
+	const struct place_owners *owners, char **ret)
 {
-	if (!is_real_root(root) && walk_along(NULL, root, owners, ret))
-		return true;
-	return walk_along(root, path, owners, ret);
+	_cleanup_free_ char *question = NULL, *where = NULL;
+	char what[64];
+	int found;
+
+	snprintf(what, sizeof what, "writable-%u-%u", owners->uid, owners->gid);
+	question = place_question(what, root, path);
+	if (!memo_recall(memo, question, &found, &where)) {
+		found = (!is_real_root(root) && walk_along(NULL, root, owners, &where)) ||
+		        walk_along(root, path, owners, &where);
+		memo_remember(memo, question, found, where);
+	}
+	if (found)
+		*ret = take_ptr(where);
+	return found;
 }

@@ -9,6 +9,8 @@
 #ifndef HATCHD_CONF_PLACE_H
 #define HATCHD_CONF_PLACE_H
 
+#include "conf/memo.h"
+
 #include <stdbool.h>
 #include <sys/types.h>
 
@@ -19,8 +21,14 @@
  */
 int place_open(const char *root, const char *path);
 
-/* 0 if there is a directory, else a negative errno. */
-int place_check_directory(const char *root, const char *path);
+/*
+ * What is asked of a place of a service, for a memo: fresh memory, or NULL
+ * without.  `what` says what is asked, in one word.
+ */
+char *place_question(const char *what, const char *root, const char *path);
+
+/* 0 if there is a directory, else a negative errno.  Asked once per memo. */
+int place_check_directory(struct memo *memo, const char *root, const char *path);
 
 /* The directory that holds `path` (absolute): fresh memory, or NULL without. */
 char *place_parent(const char *path);
@@ -36,9 +44,10 @@ struct place_owners {
  * by its permissions, or by those of a directory above it.  Symbolic links are
  * followed one by one, and each is judged with the directories on its way.
  * True with the first writable file or directory in *ret (to be freed; NULL
- * without memory).  Where the path ends early, so does the judgement.
+ * without memory).  Where the path ends early, so does the judgement.  Asked
+ * once per memo.
  */
-bool place_writable_by_others(
-	const char *root, const char *path, const struct place_owners *owners, char **ret);
+bool place_writable_by_others(struct memo *memo, const char *root, const char *path,
+	const struct place_owners *owners, char **ret);
 
 #endif

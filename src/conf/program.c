@@ -221,17 +221,42 @@ static const char *find_interpreter(int path_fd, char *buf, size_t size)
 	return start[0] == '/' ? start : NULL;
 }
 
-static void check_interpreter(struct service_conf *service, int fd, struct report *report)
+/*
+ * Why the program at `path` cannot be run, or 0 with the interpreter of a script
+ * in *ret_interpreter, fresh; NULL if it is none.  Asked once per memo.
+ */
+static int look_at(
+	struct memo *memo, const char *root, const char *path, char **ret_interpreter)
 {
-	char buf[INTERPRETER_MAX], shown[DIAG_SHOWN_MAX];
-	const char *interpreter = find_interpreter(fd, buf, sizeof buf);
-	_cleanup_close_ int interpreter_fd = -EBADF;
+	_cleanup_free_ char *question = place_question("program", root, path);
+	_cleanup_close_ int fd = -EBADF;
+	const char *found = NULL;
+	char buf[INTERPRETER_MAX];
+	int r;
+
+	*ret_interpreter = NULL;
+	if (memo_recall(memo, question, &r, ret_interpreter))
+		return r;
+
+	fd = place_open(root, path);
+	r = judge_executable(fd);
+	if (r == 0)
+		found = find_interpreter(fd, buf, sizeof buf);
+	memo_remember(memo, question, r, found);
+	*ret_interpreter = found ? strdup(found) : NULL;
+	return r;
+}
+
+static void check_interpreter(struct service_conf *service, const char *interpreter,
+	struct memo *memo, struct report *report)
+{
+	_cleanup_free_ char *next = NULL;
+	char shown[DIAG_SHOWN_MAX];
 	int r;
 
 	if (!interpreter)
 		return;
-	interpreter_fd = place_open(service->chroot, interpreter);
-	r = judge_executable(interpreter_fd);
+	r = look_at(memo, service->chroot, interpreter, &next);
 	if (r == 0)
 		return;
 	report->program_error = -r;
@@ -251,9 +276,9 @@ static void report_no_program(struct service_conf *service, int error, struct re
 }
 
 int program_check(struct service_conf *service, const struct build_context *context,
-	struct report *report)
+	struct memo *memo, struct report *report)
 {
-	_cleanup_close_ int fd = -EBADF;
+	_cleanup_free_ char *interpreter = NULL;
 	int r;
 
 	if (context->adhoc && service->exec) {
@@ -262,52 +287,40 @@ int program_check(struct service_conf *service, const struct build_context *cont
 			return r == -ENOMEM ? r : 0;
 	}
 
-	fd = place_open(service->chroot, service->path);
-	r = judge_executable(fd);
+	r = look_at(memo, service->chroot, service->path, &interpreter);
 	if (r < 0)
 		report_no_program(service, -r, report);
 	else
-		check_interpreter(service, fd, report);
+		check_interpreter(service, interpreter, memo, report);
 	return 0;
 }
 
-/* The interpreter of the script at `path`, fresh; NULL if it is none. */
-static char *read_interpreter(const char *root, const char *path)
-{
-	char buf[INTERPRETER_MAX];
-	_cleanup_close_ int fd = place_open(root, path);
-	const char *found = NULL;
-
-	if (judge_executable(fd) == 0)
-		found = find_interpreter(fd, buf, sizeof buf);
-	return found ? strdup(found) : NULL;
-}
-
 /* The program, and what runs it if it is a script.  True with the place in *ret. */
-static bool others_may_write(
-	const struct service_conf *service, const struct place_owners *owners, char **ret)
+static bool others_may_write(const struct service_conf *service,
+	const struct place_owners *owners, struct memo *memo, char **ret)
 {
 	_cleanup_free_ char *path = strdup(service->path);
 
 	for (int i = 0; path && i <= INTERPRETER_DEPTH; i++) {
 		char *next;
 
-		if (place_writable_by_others(service->chroot, path, owners, ret))
+		if (place_writable_by_others(memo, service->chroot, path, owners, ret))
 			return true;
-		next = read_interpreter(service->chroot, path);
+		look_at(memo, service->chroot, path, &next);
 		free(path);
 		path = next;
 	}
 	return false;
 }
 
-void program_check_writers(struct service_conf *service, struct report *report)
+void program_check_writers(
+	struct service_conf *service, struct memo *memo, struct report *report)
 {
 	const struct place_owners owners = {service->uid, service->gid};
 	const struct origin *origin = program_origin(service);
 	_cleanup_free_ char *where = NULL;
 
-	if (!others_may_write(service, &owners, &where))
+	if (!others_may_write(service, &owners, memo, &where))
 		return;
 	if (service->uid == 0)
 		report_mistake(report, origin,
@@ -319,7 +332,8 @@ void program_check_writers(struct service_conf *service, struct report *report)
 }
 
 /* Standard error is opened by the child, in its root directory. */
-static int check_stderr_directory(struct service_conf *service, struct report *report)
+static int check_stderr_directory(
+	struct service_conf *service, struct memo *memo, struct report *report)
 {
 	_cleanup_free_ char *parent = NULL;
 	int r;
@@ -329,19 +343,20 @@ static int check_stderr_directory(struct service_conf *service, struct report *r
 	parent = place_parent(service->stderr_to);
 	if (!parent)
 		return -ENOMEM;
-	r = place_check_directory(service->chroot, parent);
+	r = place_check_directory(memo, service->chroot, parent);
 	if (r < 0)
 		report_condition(report, service, service_conf_origin(service, "stderr"),
 			"no directory %s: %s", parent, strerror(-r));
 	return 0;
 }
 
-int program_check_directories(struct service_conf *service, struct report *report)
+int program_check_directories(
+	struct service_conf *service, struct memo *memo, struct report *report)
 {
 	int r;
 
 	if (service->chroot) {
-		r = place_check_directory(NULL, service->chroot);
+		r = place_check_directory(memo, NULL, service->chroot);
 		if (r < 0) {
 			report_condition(report, service,
 				service_conf_origin(service, "chroot"), "no directory %s: %s",
@@ -349,9 +364,9 @@ int program_check_directories(struct service_conf *service, struct report *repor
 			return 0;
 		}
 	}
-	r = place_check_directory(service->chroot, service->directory);
+	r = place_check_directory(memo, service->chroot, service->directory);
 	if (r < 0)
 		report_condition(report, service, service_conf_origin(service, "directory"),
 			"no directory %s: %s", service->directory, strerror(-r));
-	return check_stderr_directory(service, report);
+	return check_stderr_directory(service, memo, report);
 }
