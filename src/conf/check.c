@@ -128,11 +128,15 @@ static void check_stderr(struct service_conf *service, struct report *report)
 static bool given_here(const struct service_conf *service, const struct service_conf *defaults,
 	const char *option)
 {
-	const struct origin *a = service_conf_origin(service, option);
-	const struct origin *b = service_conf_origin(defaults, option);
+	const struct origin *a, *b;
 
-	return given(service, option) && !(given(defaults, option) && a->file == b->file &&
-						 a->line == b->line && a->column == b->column);
+	if (!given(service, option))
+		return false;
+	if (!given(defaults, option))
+		return true;
+	a = service_conf_origin(service, option);
+	b = service_conf_origin(defaults, option);
+	return a->file != b->file || a->line != b->line || a->column != b->column;
 }
 
 /* Nobody may take a whole service unless the file says so. */

@@ -214,7 +214,8 @@ size_t conf_option_index(const struct conf_option *option)
 const struct conf_option *conf_option_find(const char *name)
 {
 	for (const struct conf_option *o = conf_options; o->name; o++) {
-		if (strcmp(o->name, name) == 0)
+		/* Asked for each service and each rule: most names differ at once. */
+		if (o->name[0] == name[0] && strcmp(o->name, name) == 0)
 			return o;
 	}
 	return NULL;
