@@ -7,6 +7,7 @@
  */
 #include "conf/parse.h"
 
+#include "conf/conf.h"
 #include "conf/source.h"
 
 #include <confuse.h>
@@ -23,9 +24,11 @@ struct context {
 	size_t at; /* the next item that libconfuse has to come up with */
 	struct raw_conf *raw;
 	struct include_list *includes;
-	int error;           /* 0 or -ENOMEM */
-	bool disagree;       /* libconfuse understands something else */
-	char complaint[128]; /* what it said */
+	bool used[CONF_OPTIONS_MAX]; /* options that the file assigns */
+	bool nested;                 /* it has nested sections */
+	int error;                   /* 0 or -ENOMEM */
+	bool disagree;               /* libconfuse understands something else */
+	char complaint[128];         /* what it said */
 };
 
 static struct context *context_of(cfg_t *cfg)
@@ -34,7 +37,8 @@ static struct context *context_of(cfg_t *cfg)
 }
 
 /*
- * The option table in libconfuse's form.  cfg_init() copies all of it.
+ * The option table in libconfuse's form.  cfg_init() copies all of it, and each
+ * section is another copy, so it is told only of what occurs in the file.
  */
 struct tables {
 	cfg_opt_t *root;
@@ -86,6 +90,25 @@ static size_t prefix_length(const struct conf_option *option)
 	return dot ? (size_t)(dot - option->name) : 0;
 }
 
+static void note_used(struct context *context)
+{
+	for (size_t i = 0; i < context->scan->n_items; i++) {
+		const struct scan_item *item = &context->scan->items[i];
+
+		if (item->kind == SCAN_NESTED)
+			context->nested = true;
+		else if (item->kind == SCAN_ASSIGN)
+			context->used[conf_option_index(item->option)] = true;
+	}
+}
+
+/* Nested sections may be empty, so it is all of their options or none. */
+static bool is_used(const struct context *context, const struct conf_option *option)
+{
+	return prefix_length(option) > 0 ? context->nested
+	                                 : context->used[conf_option_index(option)];
+}
+
 static bool same_prefix(const struct conf_option *a, const struct conf_option *b)
 {
 	size_t len = prefix_length(a);
@@ -129,7 +152,7 @@ static void fill_section(
 		size_t len = prefix_length(o);
 		cfg_opt_t *begin = nested;
 
-		if (o->flags & OPTION_GLOBAL)
+		if (o->flags & OPTION_GLOBAL || !is_used(context, o))
 			continue;
 		if (len == 0) {
 			opt = add_option(opt, o, o->name);
@@ -154,7 +177,7 @@ static void fill_root(struct tables *tables, struct context *context)
 	cfg_opt_t *opt = tables->root;
 
 	for (const struct conf_option *o = conf_options; o->name; o++) {
-		if (o->flags & OPTION_GLOBAL)
+		if (o->flags & OPTION_GLOBAL && is_used(context, o))
 			opt = add_option(opt, o, o->name);
 	}
 	opt = add_section(opt, "service", tables->section, CFGF_MULTI | CFGF_TITLE);
@@ -475,6 +498,7 @@ static int take_items(struct context *context, struct diag_list *diags)
 	r = scan_write(context->source, context->scan, &text, &len);
 	if (r < 0)
 		return r;
+	note_used(context);
 	cfg = make_parser(context);
 	if (!cfg)
 		return -ENOMEM;

@@ -201,6 +201,26 @@ static void test_many_services(void **state)
 	assert_int_equal(value_of("s9999", "exec", 1)->origin.line, 10000);
 }
 
+/* libconfuse is told of the options that a file has, and no others. */
+static void test_each_section_has_options_of_its_own(void **state)
+{
+	(void)state;
+	parse("service empty { } service none { rlimit { } }\n"
+	      "service a { user = x } service b { exec = { p, q } }\n"
+	      "service c { rlimit { core = 1 } nope = 1 }\n");
+	assert_int_equal(diags.n, 1);
+	check_services("empty none a b c ");
+	check_value("a", "user", 0, "x");
+	check_value("b", "exec", 1, "q");
+	check_value("c", "rlimit.core", 0, "1");
+	assert_int_equal(raw.sections[0].n_assigns, 0);
+	assert_int_equal(raw.sections[1].n_assigns, 0);
+
+	parse("service empty { } service none { rlimit { } }");
+	assert_int_equal(diags.n, 0);
+	check_services("empty none ");
+}
+
 static void test_environment_is_not_used(void **state)
 {
 	(void)state;
@@ -384,6 +404,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			test_broken_text_yields_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many_services, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_each_section_has_options_of_its_own, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_environment_is_not_used, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_includes, setup, teardown),
 		cmocka_unit_test_setup_teardown(
