@@ -8,6 +8,10 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Every listener and every child has some: what only one kind needs lies over
+ * what only others need. */
+_Static_assert(sizeof(struct addr) <= 128, "an address has grown");
+
 /* "[", the longest IPv6 address, "%", the interface, "]" and NUL. */
 #define HOST_TEXT_MAX (INET6_ADDRSTRLEN + IF_NAMESIZE + 3)
 

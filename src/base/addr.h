@@ -55,16 +55,19 @@ struct addr {
 	bool dual;
 	socklen_t len; /* bytes used in the union; 0 for ADDR_FD and unnamed UNIX peers */
 	union {
+		struct sockaddr_un un; /* the largest, so that {0} clears all of it */
 		struct sockaddr sa;
 		struct sockaddr_in in;
-		struct sockaddr_in6 in6;
-		struct sockaddr_un un;
+		struct {
+			struct sockaddr_in6 in6;
+			/* Of AF_INET6 only: scope of a link-local address, as
+			 * written, else "".  Identity rests on it and not on
+			 * sin6_scope_id, which addr_parse() leaves 0 and whoever
+			 * opens a socket resolves. */
+			char interface[IF_NAMESIZE];
+		};
+		char name[ADDR_NAME_MAX]; /* of ADDR_FD only */
 	};
-	/* Scope of a link-local IPv6 address, as written, else "".  Identity
-	 * rests on it and not on sin6_scope_id, which addr_parse() leaves 0
-	 * and whoever opens a socket resolves. */
-	char interface[IF_NAMESIZE];
-	char name[ADDR_NAME_MAX]; /* ADDR_FD: its name; else "" */
 };
 
 /* What a written address stands for before names are looked up. */

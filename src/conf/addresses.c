@@ -395,7 +395,7 @@ void addresses_check_interfaces(const struct service_conf *service, struct repor
 	for (size_t i = 0; i < service->n_listen; i++) {
 		const struct listen_conf *l = &service->listen[i];
 
-		if (l->addr.interface[0] != '\0')
+		if (addr_family(&l->addr) == AF_INET6 && l->addr.interface[0] != '\0')
 			check_interface(l->addr.interface, &l->origin, report);
 	}
 }
