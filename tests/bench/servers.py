@@ -109,7 +109,7 @@ class Hatchd(Server):
     name = "hatchd"
     flags = []
     reloads = True
-    told_reloaded = "reloaded "
+    told_reloaded = "reloaded: "
 
     def find(self, build):
         return existing(build / "hatchd")
