@@ -22,6 +22,9 @@
 /* Longest text of one message, in bytes. */
 #define TEXT_MAX 4096
 
+/* For those who watch us start, in milliseconds. */
+#define ECHO_PATIENCE 1000
+
 /* How descriptor `fd` is to be written to. */
 enum manner {
 	MANNER_OWN,    /* non-blocking description that nobody shares: write(2) */
@@ -48,6 +51,7 @@ static struct {
 	uint64_t unreported; /* of these, the ones no line has told about */
 	size_t used;         /* standard error: bytes waiting in `buffer` */
 	pid_t relay;         /* writes to standard error for us; 0: nobody does */
+	bool echo;           /* somebody watches standard error beside the target */
 } state = {.target = LOG_TARGET_NONE, .fd = -1};
 
 /* Lines that wait for standard error, or the datagram being composed. */
@@ -180,9 +184,10 @@ void log_open_at(enum log_target target, const char *prefix, int max_priority,
 		return;
 	if (target == LOG_TARGET_AUTO)
 		target = stderr_is_journal() ? LOG_TARGET_JOURNAL : LOG_TARGET_STDERR;
-	if (target == LOG_TARGET_JOURNAL && open_datagram(target, journal_path, true))
+	if ((target == LOG_TARGET_JOURNAL || target == LOG_TARGET_SYSTEM) &&
+		open_datagram(LOG_TARGET_JOURNAL, journal_path, true))
 		return;
-	if (target != LOG_TARGET_SYSLOG && open_stderr())
+	if (target != LOG_TARGET_SYSLOG && target != LOG_TARGET_SYSTEM && open_stderr())
 		return;
 	open_datagram(LOG_TARGET_SYSLOG, syslog_path, false);
 }
@@ -212,9 +217,18 @@ void log_isolate(void)
 	state.manner = MANNER_OWN;
 }
 
+void log_echo(bool on)
+{
+	struct stat st;
+
+	state.echo = on && state.target != LOG_TARGET_STDERR && stderr_open(&st) &&
+	             !stderr_is_journal();
+}
+
 void log_close(void)
 {
 	log_flush();
+	state.echo = false;
 	if (state.fd > STDERR_FILENO)
 		fd_close(state.fd);
 	if (state.relay > 0)
@@ -353,8 +367,8 @@ static void drain(void)
 	state.mood = n >= 0 ? MOOD_WELL : n == -EAGAIN ? MOOD_BUSY : MOOD_BROKEN;
 }
 
-/* Add a line to the buffer; false if it does not fit. */
-static bool append_line(int priority, const char *text)
+/* Add a line to `lines`; false, and nothing added, if it does not fit. */
+static bool add_line(char *lines, size_t size, size_t *used, int priority, const char *text)
 {
 	const char *parts[] = {
 		state.prefix ? state.prefix : "",
@@ -365,17 +379,22 @@ static bool append_line(int priority, const char *text)
 		text,
 		"\n",
 	};
-	size_t used = state.used, len;
+	size_t at = *used, len;
 
 	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
 		len = strlen(parts[i]);
-		if (len > sizeof buffer - used)
+		if (len > size - at)
 			return false;
-		memcpy(buffer + used, parts[i], len);
-		used += len;
+		memcpy(lines + at, parts[i], len);
+		at += len;
 	}
-	state.used = used;
+	*used = at;
 	return true;
+}
+
+static bool append_line(int priority, const char *text)
+{
+	return add_line(buffer, sizeof buffer, &state.used, priority, text);
 }
 
 /* A report stands before all that comes after the loss; while it does not fit,
@@ -518,6 +537,27 @@ static bool send_report(void)
 }
 
 /*
+ * Beside a datagram target: one line at once, for who watches.  The target has
+ * it as well, so nothing is lost here that would have to be counted.
+ */
+static void echo(int priority, const char *text)
+{
+	char line[TEXT_MAX + 64];
+	struct pollfd p = {.fd = STDERR_FILENO, .events = POLLOUT};
+	size_t used = 0, at = 0;
+
+	if (!add_line(line, sizeof line, &used, priority, text))
+		return;
+	while (at < used && poll(&p, 1, ECHO_PATIENCE) > 0) {
+		ssize_t n = write(STDERR_FILENO, line + at, used - at);
+
+		if (n <= 0)
+			return;
+		at += (size_t)n;
+	}
+}
+
+/*
  * What everybody calls.
  */
 
@@ -531,6 +571,8 @@ static void put(int priority, const struct log_field *fields, const char *format
 	if (state.fd < 0 || priority > state.max_priority)
 		return;
 	compose_text(text, format, ap);
+	if (state.echo)
+		echo(priority, text);
 	if (state.target == LOG_TARGET_STDERR)
 		put_on_stderr(priority, text);
 	else if (!send_report() || !send_message(priority, fields, text))

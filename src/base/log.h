@@ -9,6 +9,9 @@
  *	standard error			else, when it is open
  *	/dev/log (syslog)		else
  *
+ * A daemon has no standard error to speak of and asks for the system's log at
+ * once, whichever that is.
+ *
  * On standard error lines are buffered up to one loop turn (16 KiB at most);
  * log_flush() writes them.  Flush before fork(2): the child has a copy of what
  * is buffered.  A message or connection lost by a datagram target is gone, and
@@ -37,6 +40,7 @@
 
 enum log_target {
 	LOG_TARGET_AUTO,
+	LOG_TARGET_SYSTEM, /* for a daemon: the journal if there is one, else syslog */
 	LOG_TARGET_JOURNAL,
 	LOG_TARGET_STDERR,
 	LOG_TARGET_SYSLOG,
@@ -68,6 +72,7 @@ struct log_field {
 void log_open(enum log_target target, const char *prefix, int max_priority);
 
 /* Flush and close; what is not taken at once is lost.  Then nothing is logged. */
+void log_close(void);
 
 /*
  * Children of other users will share our standard error: where that is a pipe
@@ -75,7 +80,13 @@ void log_open(enum log_target target, const char *prefix, int max_priority);
  */
 void log_isolate(void);
 
-void log_close(void);
+/*
+ * Write each message to standard error as well, for somebody who watches how we
+ * start, or stop doing so.  Does nothing where standard error is closed or leads
+ * to the same log.  This may wait, a second for each message at most, so it has
+ * to end before anybody is served.
+ */
+void log_echo(bool on);
 
 enum log_target log_target(void);
 int log_max_priority(void);

@@ -754,6 +754,101 @@ static void test_nothing_before_open(void **ctx)
 	assert_true(log_lost() == 0);
 }
 
+/* A daemon: the system's log, whatever standard error is. */
+static void test_system(void **ctx)
+{
+	int receiver, fds[2];
+
+	(void)ctx;
+	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+	replace_stderr(fds[1]);
+	open_at(LOG_TARGET_SYSTEM, "t");
+	assert_int_equal(log_target(), LOG_TARGET_SYSLOG);
+	log_info("nobody there");
+	assert_int_equal(log_lost(), 1);
+
+	receiver = receiver_at(syslog_path);
+	log_info("hello");
+	assert_non_null(strstr(receive(receiver, NULL), "1 message lost: the system log"));
+	assert_non_null(strstr(receive(receiver, NULL), "]: hello"));
+	fd_close(receiver);
+
+	receiver = receiver_at(journal_path);
+	open_at(LOG_TARGET_SYSTEM, "t");
+	assert_int_equal(log_target(), LOG_TARGET_JOURNAL);
+	log_info("hello");
+	assert_non_null(strstr(receive(receiver, NULL), "MESSAGE=hello\n"));
+	fd_close(receiver);
+	assert_string_equal(read_now(fds[0]), "");
+	restore_stderr();
+	fd_close(fds[0]);
+	fd_close(fds[1]);
+}
+
+/* Who starts a daemon sees what it says until it is ready. */
+static void test_echo(void **ctx)
+{
+	int receiver = receiver_at(syslog_path), fds[2];
+
+	(void)ctx;
+	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+	replace_stderr(fds[1]);
+	open_at(LOG_TARGET_SYSTEM, "t");
+	log_echo(true);
+	log_warning("one");
+	log_debug("not this");
+	assert_string_equal(read_now(fds[0]), "t: warning: one\n");
+	assert_non_null(strstr(receive(receiver, NULL), "]: one"));
+	log_echo(false);
+	log_warning("two");
+	assert_string_equal(read_now(fds[0]), "");
+	assert_non_null(strstr(receive(receiver, NULL), "]: two"));
+
+	/* The end of it does not outlive the log. */
+	log_echo(true);
+	log_close();
+	open_at(LOG_TARGET_SYSTEM, "t");
+	log_warning("three");
+	assert_string_equal(read_now(fds[0]), "");
+	restore_stderr();
+	fd_close(fds[0]);
+	fd_close(fds[1]);
+	fd_close(receiver);
+}
+
+/* Nothing is written twice into one log, nor to what only has the number 2. */
+static void test_echo_that_is_none(void **ctx)
+{
+	int receiver = receiver_at(journal_path), fds[2];
+
+	(void)ctx;
+	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+	replace_stderr(fds[1]);
+	set_journal_stream(STDERR_FILENO);
+	open_at(LOG_TARGET_SYSTEM, "t");
+	log_echo(true);
+	log_warning("one");
+	unsetenv("JOURNAL_STREAM");
+	open_at(LOG_TARGET_STDERR, "t");
+	log_echo(true);
+	log_warning("two");
+	log_flush();
+	assert_string_equal(read_now(fds[0]), "t: warning: two\n");
+	restore_stderr();
+	fd_close(fds[0]);
+	fd_close(fds[1]);
+
+	replace_stderr(-1);
+	open_at(LOG_TARGET_SYSTEM, "t");
+	log_echo(true);
+	assert_int_equal(pipe2(fds, 0), 0);
+	assert_int_equal(fds[0], STDERR_FILENO);
+	log_warning("three");
+	fd_close(fds[1]);
+	restore_stderr();
+	fd_close(receiver);
+}
+
 static void test_errno_survives(void **ctx)
 {
 	int fds[2];
@@ -867,6 +962,9 @@ int main(void)
 		LOG_TEST(test_journal_restarts),
 		LOG_TEST(test_syslog),
 		LOG_TEST(test_choice_of_target),
+		LOG_TEST(test_system),
+		LOG_TEST(test_echo),
+		LOG_TEST(test_echo_that_is_none),
 		LOG_TEST(test_errno_survives),
 		LOG_TEST(test_gate),
 	};
