@@ -1,6 +1,7 @@
 #include "conf/cmdline-flags.h"
 
 #include "base/text.h"
+#include "conf/cmdline.h"
 #include "conf/conf.h"
 
 #include <stdio.h>
@@ -20,6 +21,10 @@ const struct cmdline_flag cmdline_flags[] = {
 	{ FLAG_PID, 0, "pid", "N", "the running hatchd that --plan is about" },
 	{ FLAG_STRICT, 0, "strict", NULL, "refuse to start with a mistake in any file" },
 	{ FLAG_ONCE, 0, "once", NULL, "serve one connection, exit with the program's status" },
+	{ FLAG_DAEMON, 0, "daemon", NULL,
+	  "serve in the background; return when it does" },
+	{ FLAG_PID_FILE, 0, "pid-file", "FILE",
+	  "write the process number there (" CMDLINE_PID_FILE ")" },
 	{ FLAG_SPAWN, 0, "spawn", "auto|shared|private", "how children are made (auto)" },
 	{ FLAG_VERBOSE, 'v', "verbose", NULL, "tell every step" },
 	{ FLAG_HELP, 'h', "help", NULL, "show this" },

@@ -121,6 +121,16 @@ static int set_file(struct parser *p, const char *value)
 	return 0;
 }
 
+static int set_pid_file(struct parser *p, const char *value)
+{
+	if (p->cmdline->pid_file)
+		return usage(p, "--pid-file is given twice");
+	if (value[0] != '/' || value[strlen(value) - 1] == '/')
+		return usage(p, "--pid-file: '%s' is not the full path of a file", value);
+	p->cmdline->pid_file = value;
+	return 0;
+}
+
 static int set_spawn(struct parser *p, const char *value)
 {
 	static const char *const words[] = {
@@ -179,6 +189,11 @@ static int set_flag(struct parser *p, enum cmdline_flag_id id, const char *value
 	case FLAG_ONCE:
 		p->cmdline->once = true;
 		return 0;
+	case FLAG_DAEMON:
+		p->cmdline->daemon = true;
+		return 0;
+	case FLAG_PID_FILE:
+		return set_pid_file(p, value);
 	case FLAG_SPAWN:
 		return set_spawn(p, value);
 	case FLAG_VERBOSE:
@@ -377,6 +392,27 @@ static int set_program(struct parser *p)
 	return section->title ? 0 : no_memory(p);
 }
 
+/* What only makes sense for hatchd -f; and the file that --daemon writes. */
+static int finish_daemon(struct parser *p, bool adhoc)
+{
+	struct cmdline *cmdline = p->cmdline;
+	const char *flag = cmdline->daemon ? "--daemon" : "--pid-file";
+
+	if (!cmdline->daemon && !cmdline->pid_file)
+		return 0;
+	if (cmdline->mode != CMDLINE_SERVE)
+		return usage(p, "%s and %s exclude each other", flag,
+			cmdline->mode == CMDLINE_CHECK ? "--check" : "--print-config");
+	if (cmdline->once)
+		return usage(p, "%s and --once exclude each other", flag);
+	if (adhoc)
+		return usage(p, "%s is for services from a file, not for -l ADDRESS -- PROGRAM",
+			flag);
+	if (!cmdline->pid_file)
+		cmdline->pid_file = CMDLINE_PID_FILE;
+	return 0;
+}
+
 static int finish_adhoc(struct parser *p)
 {
 	const bool shell = is_given(p, "shell");
@@ -402,13 +438,16 @@ static int finish_adhoc(struct parser *p)
 static int finish(struct parser *p)
 {
 	struct cmdline *cmdline = p->cmdline;
+	bool adhoc = p->program || is_given(p, "listen") || is_given(p, "shell");
 	char flag[OPTION_FLAG_MAX];
 
 	if (p->stop)
 		return 0;
 	if (cmdline->pid && cmdline->mode != CMDLINE_PLAN)
 		return usage(p, "--pid is for --plan");
-	if (p->program || is_given(p, "listen") || is_given(p, "shell"))
+	if (finish_daemon(p, adhoc) < 0)
+		return -EINVAL;
+	if (adhoc)
 		return finish_adhoc(p);
 	if (p->first_service_flag)
 		return usage(p, "--%s is for -l ADDRESS -- PROGRAM; a file has its own options",

@@ -20,6 +20,9 @@
 #endif
 #define CMDLINE_FILE SYSCONFDIR "/hatchd/hatchd.conf"
 
+/* What --daemon writes its number to where nothing else is said. */
+#define CMDLINE_PID_FILE "/run/hatchd.pid"
+
 enum cmdline_mode {
 	CMDLINE_SERVE,        /* hatchd [-f FILE] */
 	CMDLINE_ADHOC,        /* hatchd -l ADDRESS ... -- PROGRAM ... */
@@ -45,6 +48,8 @@ struct cmdline {
 	bool once;
 	bool strict;
 	pid_t pid; /* --pid: of the hatchd that --plan is about; 0: look for it */
+	bool daemon;
+	const char *pid_file; /* absolute; NULL: none */
 	enum cmdline_spawn spawn;
 	int image_fd;        /* loader only: write the image here; -1: not asked */
 	int in_force_fd;     /* loader only: the image in force; -1: nothing is served yet */

@@ -164,6 +164,9 @@ static int make_runtime(struct master *master, const struct conf *conf)
 	if (r < 0)
 		return r;
 	master->image = r;
+	r = detach_move_up(&master->detach, master->budget.low_limit);
+	if (r < 0)
+		return r;
 	r = make_spawner(master);
 	if (r < 0)
 		return r;
@@ -303,8 +306,8 @@ static void say_ready(struct master *master)
 {
 	announce(master);
 	log_flush();
-	notify_send(master->notify, "READY=1\nSTATUS=Serving %zu of %zu services",
-		announce_served(master), master->n_services);
+	notify_send(master->notify, "READY=1\nMAINPID=%d\nSTATUS=Serving %zu of %zu services",
+		(int)getpid(), announce_served(master), master->n_services);
 }
 
 void master_set_budget(struct master *master, const struct budget *budget)
@@ -331,6 +334,8 @@ static int serve(struct master *master, struct conf *conf)
 	report_unclaimed(master);
 	waiting_begin(master, clock_monotonic());
 	say_ready(master);
+	if (detach_ready(&master->detach, master->null_fd) < 0)
+		return failed_status(master->cmdline);
 	return loop(master);
 }
 
@@ -404,6 +409,7 @@ static void clean_up(struct master *master)
 	waiting_done(&master->waiting);
 	for (size_t i = 0; i < master->n_services; i++)
 		service_close(master->services[i]);
+	detach_end(&master->detach, master->status);
 	if (master->spawner &&
 		(spawner_in_flight(master->spawner) > 0 || !all_closed(master))) {
 		log_close();
@@ -436,6 +442,7 @@ int master_run(const struct cmdline *cmdline, char **argv)
 		.image = -EBADF,
 		.reload = RELOAD_NONE,
 		.waiting = {.due = USEC_INFINITY},
+		.detach = DETACH_NONE,
 		.next_connection = 1,
 		.slot_delay = USEC_PER_MSEC,
 		.gates_due = USEC_INFINITY,
@@ -449,7 +456,7 @@ int master_run(const struct cmdline *cmdline, char **argv)
 
 	if (!master.cwd)
 		master.cwd = strdup("/");
-	log_open(LOG_TARGET_AUTO, "hatchd", cmdline->verbose > 0 ? LOG_DEBUG : LOG_INFO);
+	detach_open_log(cmdline);
 	r = inherited_take(&master.inherited);
 	if (r < 0) {
 		log_error("unable to clean up what the process was started with: %s",
@@ -458,7 +465,8 @@ int master_run(const struct cmdline *cmdline, char **argv)
 	}
 
 	conf_init(&master.conf);
-	r = load(&master, &conf);
+	r = detach_start(cmdline, &master.detach) < 0 ? failed_status(cmdline)
+	                                              : load(&master, &conf);
 	if (r == 0) {
 		/* Hold on to no file system; what was relative has been resolved. */
 		if (chdir("/") < 0)

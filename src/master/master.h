@@ -14,6 +14,7 @@
 #include "conf/conf.h"
 #include "master/budget.h"
 #include "master/child.h"
+#include "master/detach.h"
 #include "master/inherited.h"
 #include "master/reload.h"
 #include "master/waiting.h"
@@ -29,7 +30,8 @@ struct master {
 	char **argv;                   /* the same, for the loader; borrowed */
 	char *cwd;                     /* where we were started; owned */
 	struct inherited inherited;    /* what we were started with */
-	struct conf conf;              /* in force; its services belong to `services` */
+	struct detach detach;
+	struct conf conf; /* in force; its services belong to `services` */
 	int image; /* the same, sealed: for the loader and --plan; a high number, owned */
 	struct budget budget;
 

@@ -214,6 +214,42 @@ static void test_combinations(void **ctx)
 		"--check, --print-config and --plan exclude one another");
 }
 
+static void test_daemon(void **ctx)
+{
+	(void)ctx;
+	accepted(ARGV("-f", "x"));
+	assert_false(cmdline.daemon);
+	assert_null(cmdline.pid_file);
+	cmdline_done(&cmdline);
+	accepted(ARGV("--daemon", "-f", "x"));
+	assert_int_equal(cmdline.mode, CMDLINE_SERVE);
+	assert_true(cmdline.daemon);
+	assert_string_equal(cmdline.pid_file, "/run/hatchd.pid");
+	cmdline_done(&cmdline);
+	accepted(ARGV("--pid-file", "/run/x.pid"));
+	assert_false(cmdline.daemon);
+	assert_string_equal(cmdline.pid_file, "/run/x.pid");
+	cmdline_done(&cmdline);
+	accepted(ARGV("--daemon", "--help"));
+	cmdline_done(&cmdline);
+
+	refused(ARGV("--daemon", "--check"), "--daemon and --check exclude each other");
+	refused(ARGV("--print-config", "--daemon"),
+		"--daemon and --print-config exclude each other");
+	refused(ARGV("--check", "--pid-file=/x"), "--pid-file and --check exclude each other");
+	refused(ARGV("--daemon", "--once", "-l7", "--", "cat"),
+		"--daemon and --once exclude each other");
+	refused(ARGV("--daemon", "-l7", "--", "cat"),
+		"--daemon is for services from a file, not for -l ADDRESS -- PROGRAM");
+	refused(ARGV("--pid-file=/x", "--shell=cat"),
+		"--pid-file is for services from a file, not for -l ADDRESS -- PROGRAM");
+	refused(ARGV("--pid-file=x"), "--pid-file: 'x' is not the full path of a file");
+	refused(ARGV("--pid-file=/run/"), "--pid-file: '/run/' is not the full path of a file");
+	refused(ARGV("--pid-file="), "--pid-file: '' is not the full path of a file");
+	refused(ARGV("--pid-file=/a", "--pid-file=/b"), "--pid-file is given twice");
+	refused(ARGV("--daemon=yes"), "--daemon takes no value");
+}
+
 static void test_help(void **ctx)
 {
 	_cleanup_free_ char *text = NULL;
@@ -244,6 +280,7 @@ int main(void)
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_mistakes),
 		cmocka_unit_test(test_combinations),
+		cmocka_unit_test(test_daemon),
 		cmocka_unit_test(test_help),
 	};
 
