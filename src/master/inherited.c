@@ -49,10 +49,21 @@ static int clean_signals(void)
 	return sigprocmask(SIG_SETMASK, &all, NULL) < 0 ? -errno : 0;
 }
 
+/* A number that is none is not ours: sd_listen_fds(3) would call it an error. */
+static bool sockets_are_ours(void)
+{
+	const char *text = getenv("LISTEN_PID");
+	int32_t pid;
+
+	return text && text_parse_i32(text, &pid) == 0 && pid == getpid();
+}
+
 static int take_sockets(struct inherited *inherited)
 {
-	int n = sd_listen_fds_with_names(1, &inherited->socket_names);
+	int n = 0;
 
+	if (sockets_are_ours())
+		n = sd_listen_fds_with_names(1, &inherited->socket_names);
 	if (n < 0)
 		return n;
 	inherited->n_sockets = n;

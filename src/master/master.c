@@ -461,6 +461,7 @@ int master_run(const struct cmdline *cmdline, char **argv)
 	if (r < 0) {
 		log_error("unable to clean up what the process was started with: %s",
 			strerror(-r));
+		log_close();
 		return failed_status(cmdline);
 	}
 
