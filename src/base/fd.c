@@ -1,14 +1,21 @@
 #include "base/fd.h"
 
 #include "base/own.h"
+#include "base/text.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdint.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 /* First piece read from something whose size fstat(2) does not tell. */
 #define READ_FIRST 4096
+
+/* A limit of 10^9 is no reason for so many system calls. */
+#define CLOSE_EACH_MAX (1 << 20)
 
 int fd_close(int fd)
 {
@@ -57,6 +64,43 @@ int fd_fill_stdio(void)
 			return -errno;
 	}
 	return 0;
+}
+
+/* Those that /proc lists; false if it does not. */
+static bool close_listed(int first, int last)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	struct dirent *entry;
+
+	if (!dir)
+		return false;
+	while ((entry = readdir(dir))) {
+		int32_t fd;
+
+		if (text_parse_i32(entry->d_name, &fd) == 0 && fd >= first && fd <= last &&
+			fd != dirfd(dir))
+			close(fd);
+	}
+	closedir(dir);
+	return true;
+}
+
+static void close_each(int first, int last)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur > CLOSE_EACH_MAX)
+		limit.rlim_cur = CLOSE_EACH_MAX;
+	for (int fd = first; fd <= last && (rlim_t)fd < limit.rlim_cur; fd++)
+		close(fd);
+}
+
+void fd_close_range(int first, int last)
+{
+	if (first > last || syscall(SYS_close_range, first, last, 0) == 0)
+		return;
+	if (!close_listed(first, last))
+		close_each(first, last);
 }
 
 /* Bytes to have room for at first: the size of a regular file and one more,

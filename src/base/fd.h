@@ -32,6 +32,13 @@ int fd_move_up(int fd, int floor);
 int fd_fill_stdio(void);
 
 /*
+ * Close all descriptors from `first` to `last`, where a system call filter
+ * refuses close_range(2) too.  Without /proc as well, only those below the soft
+ * limit and 2^20.  For a process without threads.
+ */
+void fd_close_range(int first, int last);
+
+/*
  * Read a whole file of at most `max` bytes through an open descriptor into
  * fresh memory, which the caller frees; one NUL is added that *ret_len does
  * not count.  -EFBIG when there is more.

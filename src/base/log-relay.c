@@ -4,6 +4,7 @@
 #include "base/own.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -51,7 +52,7 @@ static _Noreturn void relay(int from)
 	sigprocmask(SIG_SETMASK, &all, NULL);
 	if (dup2(from, STDIN_FILENO) < 0)
 		_exit(1);
-	syscall(SYS_close_range, STDERR_FILENO + 1, ~0U, 0);
+	fd_close_range(STDERR_FILENO + 1, INT_MAX);
 
 	while ((n = read(STDIN_FILENO, buffer, sizeof buffer)) > 0)
 		write_all(buffer, (size_t)n);

@@ -8,8 +8,6 @@
 #include "os/spawn_plan.h"
 #include "os/spawn_probe.h"
 
-#include <dirent.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <linux/capability.h>
 #include <linux/ioprio.h>
@@ -71,36 +69,13 @@ static int take_sockets(struct inherited *inherited)
 	return inherited->socket_taken ? 0 : -ENOMEM;
 }
 
-/* Where a filter hides close_range. */
-static void close_listed(int first, int last)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	struct dirent *entry;
-
-	while (dir && (entry = readdir(dir))) {
-		int32_t fd;
-
-		if (text_parse_i32(entry->d_name, &fd) == 0 && fd >= first && fd <= last &&
-			fd != dirfd(dir))
-			close(fd);
-	}
-	if (dir)
-		closedir(dir);
-}
-
-static void close_from_to(int first, int last)
-{
-	if (first <= last && syscall(SYS_close_range, first, last, 0) < 0)
-		close_listed(first, last);
-}
-
 /* Nothing else of our parent's stays open; the log is ours. */
 static void close_strays(int first)
 {
 	int spared = log_fd() >= first ? log_fd() : first - 1;
 
-	close_from_to(first, spared - 1);
-	close_from_to(spared + 1, INT_MAX);
+	fd_close_range(first, spared - 1);
+	fd_close_range(spared + 1, INT_MAX);
 }
 
 /*

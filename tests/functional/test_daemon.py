@@ -22,6 +22,7 @@ from harness import (
     hatchd_command, helper, is_refused, proc_fds, proc_stat, proc_status, read_exactly,
     run_hatchd, service, talk, wait_exit, wait_until,
 )
+from namespace import own_system, receiver
 
 needs_root = pytest.mark.needs_root
 
@@ -397,56 +398,29 @@ def test_pid_file_in_the_foreground(background):
 # -- the log
 
 
-SYSTEM_LOG = """
-mount -t tmpfs tmpfs /run && mkdir -p /run/systemd/journal || exit 99
-if [ -S "$1/journal" ]; then ln -s "$1/journal" /run/systemd/journal/socket; fi
-mkdir "$1/dev" && mount -t tmpfs tmpfs "$1/dev" || exit 99
-for name in null zero full random urandom tty; do
-	touch "$1/dev/$name" && mount --bind "/dev/$name" "$1/dev/$name" || exit 99
-done
-if [ -S "$1/log" ]; then ln -s "$1/log" "$1/dev/log"; fi
-mount --rbind "$1/dev" /dev || exit 99
-shift
-exec "$@"
-"""
-
-
-def own_system(folder):
-    """A launcher: /run and /dev are ours, and have the logs that the folder has."""
-    if subprocess.run(["unshare", "--mount", "true"], stderr=subprocess.DEVNULL).returncode:
-        pytest.skip("mount namespaces are not allowed here")
-    return ["unshare", "--mount", "sh", "-c", SYSTEM_LOG, "sh", folder]
-
-
-def receiver(path):
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    sock.bind(str(path))
-    sock.settimeout(20)
-    return sock
-
-
 @needs_root
 @pytest.mark.parametrize("there", [["journal"], ["log"], ["journal", "log"]])
 def test_log_of_the_system(background, there):
     """The journal if there is one; the caller sees the beginning only."""
-    sockets = {name: receiver(background.folder / name) for name in there}
-    target = sockets[there[0]]
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(receiver(background.folder / name)) for name in there]
+        check_log_of_the_system(background, there[0], *sockets)
+
+
+def check_log_of_the_system(background, kind, target, other=None):
     stderr = background.command(*own_system(background.folder))
     assert stderr == "hatchd: ready: 1 service on 1 address\n"
     pid = background.pid()
     assert b"ready: 1 service on 1 address" in target.recv(65536)
     assert talk(background.port, b"x") == b"x"
     text = target.recv(65536).decode()
-    if there[0] == "journal":
+    if kind == "journal":
         assert re.search(r"^SYSLOG_IDENTIFIER=hatchd$", text, re.MULTILINE)
         assert re.search(r"^SERVICE=echo$", text, re.MULTILINE)
     else:
         assert re.match(rf"<30>hatchd\[{pid}\]: echo: child \d+ ended: exit 0, ", text)
     background.stop(pid)
-    for name in there[1:]:
-        assert not select.select([sockets[name]], [], [], 0)[0]
-    for sock in sockets.values():
-        sock.close()
+    assert other is None or not select.select([other], [], [], 0)[0]
 
 
 @needs_root
@@ -454,8 +428,9 @@ def test_log_that_comes_later(background):
     """What nobody takes is counted, and told when somebody does."""
     launcher = own_system(background.folder)
     path = background.folder / "log"
-    receiver(path).close()  # a socket file that nobody has open
-    background.command(*launcher)
+    with receiver(path):
+        pass
+    background.command(*launcher)  # a socket file that nobody has open
     assert talk(background.port, b"x") == b"x"
     path.unlink()
     with receiver(path) as log:

@@ -178,6 +178,19 @@ static void check_read(size_t len, size_t max)
 	assert_int_equal(text[len], '\0');
 }
 
+static void test_close_range(void **ctx)
+{
+	(void)ctx;
+	for (int fd = 100; fd < 110; fd++)
+		assert_int_equal(dup2(STDIN_FILENO, fd), fd);
+	fd_close_range(102, 101);
+	fd_close_range(103, 107);
+	for (int fd = 100; fd < 110; fd++) {
+		assert_int_equal(fcntl(fd, F_GETFD) >= 0, fd < 103 || fd > 107);
+		fd_close(fd);
+	}
+}
+
 static void test_read_all_of_a_file(void **ctx)
 {
 	static const size_t sizes[] = {0, 1, 2, 4095, 4096, 4097, 20000};
@@ -243,6 +256,7 @@ int main(void)
 		cmocka_unit_test(test_nonblock),
 		cmocka_unit_test(test_move_up),
 		cmocka_unit_test(test_fill_stdio),
+		cmocka_unit_test(test_close_range),
 		cmocka_unit_test(test_read_all_of_a_file),
 		cmocka_unit_test(test_read_all_of_a_pipe),
 		cmocka_unit_test(test_read_all_fails),

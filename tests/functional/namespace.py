@@ -1,0 +1,49 @@
+"""A file system of our own around a daemon: its /run, /dev and /proc.
+
+It goes with the last process in it.  Root only.
+"""
+
+import contextlib
+import socket
+import subprocess
+
+import pytest
+
+from harness import HATCHD
+
+# The folder, what is to be hidden (proc or -), and the command.
+SYSTEM = """
+mount -t tmpfs tmpfs /run && mkdir -p /run/systemd/journal || exit 99
+if [ -S "$1/journal" ]; then ln -s "$1/journal" /run/systemd/journal/socket; fi
+mkdir -p "$1/dev" && mount -t tmpfs tmpfs "$1/dev" || exit 99
+for name in null zero full random urandom tty; do
+	touch "$1/dev/$name" && mount --bind "/dev/$name" "$1/dev/$name" || exit 99
+done
+if [ -S "$1/log" ]; then ln -s "$1/log" "$1/dev/log"; fi
+mount --rbind "$1/dev" /dev || exit 99
+if [ "$2" = proc ]; then
+	mount -t tmpfs tmpfs /proc && mkdir /proc/self && ln -s "$3" /proc/self/exe || exit 99
+fi
+shift 3
+exec "$@"
+"""
+
+
+def own_system(folder, hide="-"):
+    """A launcher.  The logs of its system are the sockets that the folder has.
+
+    hide="proc": there is no /proc but a link, by which a hatchd that is not
+    installed finds its loader.
+    """
+    if subprocess.run(["unshare", "--mount", "true"], stderr=subprocess.DEVNULL).returncode:
+        pytest.skip("mount namespaces are not allowed here")
+    return ["unshare", "--mount", "sh", "-c", SYSTEM, "sh", str(folder), hide, HATCHD]
+
+
+@contextlib.contextmanager
+def receiver(path):
+    """A datagram socket there: the journal's, or that of syslog."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.bind(str(path))
+        sock.settimeout(20)
+        yield sock
