@@ -4,10 +4,13 @@
 #include "base/own.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -26,23 +29,62 @@ static bool wait_until_writable(void)
 	return errno == EINTR || (errno == EAGAIN && poll(&p, 1, -1) >= 0);
 }
 
-static void write_all(const char *data, size_t len)
+/* What standard error has not taken, and where it stands. */
+struct losses {
+	const char *prefix;
+	uint64_t lines;
+	bool torn; /* in the middle of a line */
+};
+
+/* How much was taken. */
+static size_t write_most(struct losses *losses, const char *data, size_t len)
 {
-	while (len > 0) {
-		ssize_t n = write(STDERR_FILENO, data, len);
+	size_t at = 0;
+
+	while (at < len) {
+		ssize_t n = write(STDERR_FILENO, data + at, len - at);
 
 		if (n < 0 && !wait_until_writable())
-			return;
-		if (n > 0) {
-			data += n;
-			len -= (size_t)n;
-		}
+			break;
+		if (n > 0)
+			at += (size_t)n;
 	}
+	if (at > 0)
+		losses->torn = data[at - 1] != '\n';
+	return at;
+}
+
+/* False: it takes nothing yet. */
+static bool report(struct losses *losses)
+{
+	char text[160];
+	int len;
+
+	if (losses->lines == 0)
+		return true;
+	len = snprintf(text, sizeof text,
+		"%s%s%swarning: %" PRIu64 " message%s lost: standard error did not take %s\n",
+		losses->torn ? "\n" : "", losses->prefix ? losses->prefix : "",
+		losses->prefix ? ": " : "", losses->lines, losses->lines == 1 ? "" : "s",
+		losses->lines == 1 ? "it" : "them");
+	if (write_most(losses, text, (size_t)len) < (size_t)len)
+		return false;
+	losses->lines = 0;
+	return true;
+}
+
+static void write_all(struct losses *losses, const char *data, size_t len)
+{
+	size_t at = report(losses) ? write_most(losses, data, len) : 0;
+
+	for (; at < len; at++)
+		losses->lines += data[at] == '\n';
 }
 
 /* Nothing of the master but its lines: it ends when they do. */
-static _Noreturn void relay(int from)
+static _Noreturn void relay(int from, const char *prefix)
 {
+	struct losses losses = {.prefix = prefix};
 	char buffer[4096];
 	sigset_t all;
 	ssize_t n;
@@ -55,11 +97,11 @@ static _Noreturn void relay(int from)
 	fd_close_range(STDERR_FILENO + 1, INT_MAX);
 
 	while ((n = read(STDIN_FILENO, buffer, sizeof buffer)) > 0)
-		write_all(buffer, (size_t)n);
+		write_all(&losses, buffer, (size_t)n);
 	_exit(0);
 }
 
-int log_relay_start(pid_t *ret_pid)
+int log_relay_start(const char *prefix, pid_t *ret_pid)
 {
 	int ends[2];
 	pid_t pid;
@@ -70,7 +112,7 @@ int log_relay_start(pid_t *ret_pid)
 	fcntl(ends[1], F_SETPIPE_SZ, PIPE_SIZE);
 	pid = fork();
 	if (pid == 0)
-		relay(ends[0]);
+		relay(ends[0], prefix);
 	fd_close(ends[0]);
 	if (pid < 0 || fd_set_nonblock(ends[1], true) < 0) {
 		fd_close(ends[1]);

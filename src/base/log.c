@@ -208,7 +208,7 @@ void log_isolate(void)
 		return;
 
 	log_flush();
-	fd = above_stdio(log_relay_start(&state.relay));
+	fd = above_stdio(log_relay_start(state.prefix, &state.relay));
 	if (fd < 0)
 		return;
 	if (state.fd > STDERR_FILENO)
