@@ -89,7 +89,6 @@ static _Noreturn void relay(int from, const char *prefix)
 	sigset_t all;
 	ssize_t n;
 
-	prctl(PR_SET_NAME, "hatchd-log");
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, NULL);
 	if (dup2(from, STDIN_FILENO) < 0)
@@ -101,6 +100,20 @@ static _Noreturn void relay(int from, const char *prefix)
 	_exit(0);
 }
 
+/* It is never seen under another name: lists of processes are read by people. */
+static pid_t fork_named(const char *name)
+{
+	char ours[16] = "";
+	pid_t pid;
+
+	prctl(PR_GET_NAME, ours);
+	prctl(PR_SET_NAME, name);
+	pid = fork();
+	if (pid != 0)
+		prctl(PR_SET_NAME, ours);
+	return pid;
+}
+
 int log_relay_start(const char *prefix, pid_t *ret_pid)
 {
 	int ends[2];
@@ -110,7 +123,7 @@ int log_relay_start(const char *prefix, pid_t *ret_pid)
 		return -errno;
 	/* What is in here when the target stalls is late, not lost. */
 	fcntl(ends[1], F_SETPIPE_SZ, PIPE_SIZE);
-	pid = fork();
+	pid = fork_named("hatchd-log");
 	if (pid == 0)
 		relay(ends[0], prefix);
 	fd_close(ends[0]);
