@@ -11,10 +11,12 @@
 
 #include <assert.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 
-/* Clients taken from one socket in one event. */
-#define ACCEPT_BATCH 16
+/* Clients taken in one event, and sockets among which they are shared. */
+#define ACCEPT_BATCH   16
+#define LISTENER_BATCH 8
 
 /* Descriptors of one service that may be on their way to be closed. */
 #define CLOSING_MAX 256
@@ -508,21 +510,16 @@ static void serve_socket(struct listener *listener, uint64_t now)
 	hatch(&conn, now);
 }
 
-int hatch_on_client(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+/* At most so many clients of one listener. */
+static void serve_listener(struct listener *listener, int most, uint64_t now)
 {
-	struct listener *listener = userdata;
 	struct service *service = listener->service;
-	uint64_t now = clock_monotonic();
-
-	(void)source;
-	(void)fd;
-	(void)revents;
 
 	if (clogged(service)) {
 		service_pause(service, PAUSE_SUSPECT, "its connections cannot be closed");
-		return 0;
+		return;
 	}
-	for (int i = 0; i < ACCEPT_BATCH && room_for_one(service, now); i++) {
+	for (int i = 0; i < most && room_for_one(service, now); i++) {
 		if (service->setup->conf->wait) {
 			serve_socket(listener, now);
 			break;
@@ -533,5 +530,23 @@ int hatch_on_client(sd_event_source *source, int fd, uint32_t revents, void *use
 	service_update(service);
 	if (service_is_full(service))
 		record_full(service, now);
+}
+
+int hatch_on_clients(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+	struct epoll_event events[LISTENER_BATCH];
+	struct master *master = userdata;
+	uint64_t now = clock_monotonic();
+	int n = epoll_wait(fd, events, LISTENER_BATCH, 0);
+
+	(void)source;
+	(void)revents;
+	for (int i = 0; i < n && !master->done; i++) {
+		struct listener *listener = events[i].data.ptr;
+
+		/* One before it may have had its service look away. */
+		if (listener->polled)
+			serve_listener(listener, ACCEPT_BATCH / n, now);
+	}
 	return 0;
 }

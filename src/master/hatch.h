@@ -18,6 +18,8 @@
 #include "master/child.h"
 #include "master/service.h"
 
+#include <systemd/sd-event.h>
+
 /* A client in hand: lives on the caller's stack from accept to spawn or close. */
 struct conn {
 	struct listener *listener;
@@ -41,7 +43,11 @@ struct conn {
 void hatch_held(struct service *service, uint64_t now);
 void hatch_drop_held(struct listener *listener, uint64_t now);
 
-/* sd_event_io_handler_t of every listener. */
-int hatch_on_client(sd_event_source *source, int fd, uint32_t revents, void *userdata);
+/*
+ * sd_event_io_handler_t of the set of listeners, master->listeners_fd: serve some
+ * clients of some of those that have any.  One set of our own costs less memory
+ * than an event source for each, and one wake-up serves several.
+ */
+int hatch_on_clients(sd_event_source *source, int fd, uint32_t revents, void *userdata);
 
 #endif

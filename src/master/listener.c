@@ -10,6 +10,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 
 struct listener *listener_new(struct service *service, const struct addr *asked)
 {
@@ -120,10 +121,10 @@ static int adopt_socket(struct listener *listener, const struct service_conf *co
 	return 0;
 }
 
-static int watch(struct listener *listener, const struct service_conf *conf)
+static int settle(struct listener *listener, const struct service_conf *conf)
 {
 	struct master *master = listener->service->master;
-	int fd, r;
+	int fd;
 
 	fd = fd_move_up(listener->fd, master->budget.low_limit);
 	if (fd < 0)
@@ -131,13 +132,7 @@ static int watch(struct listener *listener, const struct service_conf *conf)
 	listener->fd = fd;
 	if (conf->wait)
 		arrival_prepare(listener);
-
-	r = sd_event_add_io(
-		master->event, &listener->source, fd, EPOLLIN, hatch_on_client, listener);
-	if (r < 0)
-		return r;
-	listener->polled = true;
-	return listener_poll(listener, false) ? 0 : -ENOMEM;
+	return 0;
 }
 
 int listener_open(struct listener *listener, const struct service_conf *conf)
@@ -151,7 +146,7 @@ int listener_open(struct listener *listener, const struct service_conf *conf)
 	if (r < 0)
 		return r;
 
-	r = watch(listener, conf);
+	r = settle(listener, conf);
 	if (r < 0) {
 		tell_failure(listener, "watch", r);
 		listener_close(listener);
@@ -201,8 +196,7 @@ void listener_close(struct listener *listener)
 {
 	/* Out of epoll before the close: a child in flight may still hold the
 	 * socket, and a closed one would go on waking us. */
-	listener->source = sd_event_source_disable_unref(listener->source);
-	listener->polled = false;
+	listener_poll(listener, false);
 	hatch_drop_held(listener, clock_monotonic());
 	if (listener->fd < 0)
 		return;
@@ -219,10 +213,12 @@ void listener_close(struct listener *listener)
 
 bool listener_poll(struct listener *listener, bool poll)
 {
-	if (poll == listener->polled || !listener->source)
+	struct epoll_event event = {.events = EPOLLIN, .data.ptr = listener};
+
+	if (poll == listener->polled || listener->fd < 0)
 		return true;
-	if (sd_event_source_set_enabled(listener->source, poll ? SD_EVENT_ON : SD_EVENT_OFF) <
-		0)
+	if (epoll_ctl(listener->service->master->listeners_fd,
+		    poll ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, listener->fd, &event) < 0)
 		return false;
 	listener->polled = poll;
 	return true;

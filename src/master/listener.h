@@ -15,7 +15,6 @@
 #include "master/arrival.h"
 
 #include <sys/types.h>
-#include <systemd/sd-event.h>
 
 struct child;
 struct service;
@@ -27,8 +26,7 @@ struct listener {
 	struct addr addr;  /* what it is bound to; as asked until it is */
 	dev_t dev;         /* UNIX path: ours to unlink while this is its inode */
 	ino_t ino;
-	sd_event_source *source; /* owned */
-	bool polled;
+	bool polled;  /* in master->listeners_fd */
 	bool quiet;   /* within listener_try() */
 	int told;     /* negative errno of the failure that the log has told of; 0: none */
 	bool claimed; /* scratch of apply(), false outside */
@@ -46,7 +44,7 @@ struct listener *listener_new(struct service *service, const struct addr *asked)
 struct listener *listener_free(struct listener *listener);
 
 /*
- * Have a socket, as `conf` says, and its events, switched off.  0, also if it has one; else a
+ * Have a socket, as `conf` says, that is not polled yet.  0, also if it has one; else a
  * negative errno.  A failure is logged, unless it is the same as the last time.
  */
 int listener_open(struct listener *listener, const struct service_conf *conf);
@@ -63,7 +61,7 @@ const char *listener_explain(const struct listener *listener);
 /* Close the socket; the listener may be opened again. */
 void listener_close(struct listener *listener);
 
-/* Have or have not events.  False: no memory for it now. */
+/* Look at it or look away.  False: no memory for it now. */
 bool listener_poll(struct listener *listener, bool poll);
 
 #endif

@@ -18,6 +18,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 
@@ -91,6 +92,10 @@ static int add_sources(struct master *master)
 	r = sd_event_add_signal(master->event, NULL, SIGHUP, on_hangup, master);
 	if (r < 0)
 		return r;
+	r = sd_event_add_io(
+		master->event, NULL, master->listeners_fd, EPOLLIN, hatch_on_clients, master);
+	if (r < 0)
+		return r;
 	return sd_event_add_io(master->event, NULL, child_table_fd(master->children), EPOLLIN,
 		on_child_end, master);
 }
@@ -150,6 +155,17 @@ static int make_tables(struct master *master)
 	return master->sources ? 0 : -ENOMEM;
 }
 
+static int open_listeners_set(struct master *master)
+{
+	int fd = epoll_create1(EPOLL_CLOEXEC), high;
+
+	if (fd < 0)
+		return -errno;
+	high = fd_move_up(fd, master->budget.low_limit);
+	master->listeners_fd = high < 0 ? fd : high;
+	return high < 0 ? high : 0;
+}
+
 static int make_runtime(struct master *master, const struct conf *conf)
 {
 	int r;
@@ -165,6 +181,9 @@ static int make_runtime(struct master *master, const struct conf *conf)
 		return r;
 	master->image = r;
 	r = detach_move_up(&master->detach, master->budget.low_limit);
+	if (r < 0)
+		return r;
+	r = open_listeners_set(master);
 	if (r < 0)
 		return r;
 	r = make_spawner(master);
@@ -428,6 +447,7 @@ static void clean_up(struct master *master)
 	conf_done(&master->conf);
 	fd_close(master->null_fd);
 	fd_close(master->image);
+	fd_close(master->listeners_fd);
 	free(master->cwd);
 	inherited_done(&master->inherited);
 	log_close();
@@ -440,6 +460,7 @@ int master_run(const struct cmdline *cmdline, char **argv)
 		.argv = argv,
 		.cwd = getcwd(NULL, 0),
 		.image = -EBADF,
+		.listeners_fd = -EBADF,
 		.reload = RELOAD_NONE,
 		.waiting = {.due = USEC_INFINITY},
 		.detach = DETACH_NONE,

@@ -36,6 +36,7 @@ struct master {
 	struct budget budget;
 
 	sd_event *event;
+	int listeners_fd; /* epoll set of the listeners that are polled; a high number */
 	struct spawner *spawner;
 	struct child_table *children;
 	struct sources *sources; /* children per source */
