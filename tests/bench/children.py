@@ -25,10 +25,11 @@ BAR_REAPED = 150_000  # usec
 LOOK_AGAIN = 0.0005  # seconds between two looks at the children that are left
 PROCESSES_ASIDE = 1000
 
-HEAD = [*spawn.HEAD, "all reaped"]
+HEAD = [*spawn.HEAD, "all gone", "all reaped"]
 LEGEND = """\
-all reaped: from the end of the last of the many programs until the server has
-no child left of them; longest of the rounds
+all gone: from the moment at which the many programs are told to end until the
+server has no child left of them; longest of the rounds
+all reaped: the same from the end of the last of them
 """
 
 
@@ -71,27 +72,26 @@ class Crowd:
         raise servers.NotReady(self.process.stderr.read().strip() or "the crowd failed")
 
     def end_all(self):
-        """Usec on the monotonic clock at which the last program had ended."""
+        """Usec on the monotonic clock: first told to end, last ended."""
         self.process.stdin.close()
         self.process.stdin = None
-        return int(self.expect("ended"))
+        return (int(word) for word in self.expect("ended").split())
 
 
 def monotonic_usec():
     return time.clock_gettime_ns(time.CLOCK_MONOTONIC) / 1000
 
 
-def wait_reaped(pid, before, since):
-    """Usec until only children that were there before are left.  The clock is
-    read before the look: what has gone meanwhile counts as late."""
+def wait_reaped(pid, before):
+    """Usec on the monotonic clock at which only children that were there before
+    are left; None if nobody can tell."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
-        now = monotonic_usec()
         left = measure.children(pid)
         if left is None:
             return None
         if left <= before:
-            return max(0, now - since)
+            return monotonic_usec()
         select.select([], [], [], LOOK_AGAIN)
     raise servers.NotReady(f"{len(left - before)} children not reaped after {PATIENCE} s")
 
@@ -103,15 +103,18 @@ def measure_one(bench, server, binary, count):
             before = measure.children(running.pid)
             with Crowd(bench, setup.other_port, count) as crowd:
                 sample = measure.under_load(bench, running, CLIENTS)
-                sample.reaped = wait_reaped(running.pid, before, crowd.end_all())
+                told, ended = crowd.end_all()
+                none_left = wait_reaped(running.pid, before)
+        if none_left:
+            sample.gone, sample.reaped = none_left - told, none_left - ended
         return sample
 
     return measure.attempt(work)
 
 
 def row(name, series):
-    slowest = series.worst("reaped")
-    return [*spawn.row(name, series), table.elapsed(slowest) if name != "floor" else "unseen"]
+    slowest = [table.elapsed(series.worst(field)) for field in ("gone", "reaped")]
+    return [*spawn.row(name, series), *slowest]
 
 
 def judge_reaped(series):

@@ -26,7 +26,8 @@ class Sample:
     children: float = None  # the same, of children it has waited for
     startup: float = None
     pss: float = None  # kB, of the master
-    reaped: float = None  # from the end of the last of many programs
+    gone: float = None  # from letting go of many programs until none is left
+    reaped: float = None  # the same, from the end of the last of them
     trouble: str = ""  # why there are no figures
 
 
