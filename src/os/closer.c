@@ -6,6 +6,7 @@
 
 #include <pthread.h>
 #include <stdbool.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 
 /* A thread calls two functions of the kernel. */
@@ -22,6 +23,7 @@ struct job {
 	uint32_t *pending; /* borrowed */
 	uint64_t ticket;
 	uint64_t since; /* usec, monotonic */
+	bool told;      /* somebody waits for it to be closed */
 };
 
 struct closer {
@@ -34,6 +36,7 @@ struct closer {
 	unsigned n_idle;
 	uint64_t passed; /* jobs with a ticket below may be done */
 	bool ending;
+	int done_fd; /* counts those that were to be told; owned */
 };
 
 int closer_new(unsigned max, struct closer **ret)
@@ -48,18 +51,28 @@ int closer_new(unsigned max, struct closer **ret)
 		free(closer);
 		return -ENOMEM;
 	}
+	closer->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (closer->done_fd < 0) {
+		int r = -errno;
+
+		free(closer->jobs);
+		free(closer);
+		return r;
+	}
 	pthread_mutex_init(&closer->lock, NULL);
 	pthread_cond_init(&closer->more, NULL);
 	*ret = closer;
 	return 0;
 }
 
-static void finish(struct job *job)
+static void finish(const struct closer *closer, const struct job *job)
 {
 	static const struct linger none;
 
 	setsockopt(job->fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
 	close(job->fd);
+	if (job->told)
+		eventfd_write(closer->done_fd, 1);
 	__atomic_sub_fetch(job->pending, 1, __ATOMIC_RELEASE);
 }
 
@@ -94,6 +107,7 @@ static void leave(struct closer *closer)
 	pthread_mutex_unlock(&closer->lock);
 	if (!last)
 		return;
+	fd_close(closer->done_fd);
 	free(closer->jobs);
 	free(closer);
 }
@@ -106,7 +120,7 @@ static void *run(void *arg)
 	pthread_mutex_lock(&closer->lock);
 	while (next_job(closer, &job)) {
 		pthread_mutex_unlock(&closer->lock);
-		finish(&job);
+		finish(closer, &job);
 		pthread_mutex_lock(&closer->lock);
 	}
 	leave(closer);
@@ -138,18 +152,35 @@ static void add_threads(struct closer *closer, unsigned n)
 		closer->n_threads++;
 }
 
+static void add_job(struct closer *closer, const struct job *job)
+{
+	__atomic_add_fetch(job->pending, 1, __ATOMIC_RELAXED);
+
+	pthread_mutex_lock(&closer->lock);
+	closer->jobs[(closer->first + closer->n_jobs++) % closer->max] = *job;
+	pthread_mutex_unlock(&closer->lock);
+}
+
 void closer_close(
 	struct closer *closer, int fd, uint64_t ticket, uint32_t *pending, uint64_t now)
 {
-	unsigned last;
+	add_job(closer,
+		&(struct job){.fd = fd, .pending = pending, .ticket = ticket, .since = now});
+}
 
-	__atomic_add_fetch(pending, 1, __ATOMIC_RELAXED);
+void closer_close_and_tell(
+	struct closer *closer, int fd, uint64_t ticket, uint32_t *pending, uint64_t now)
+{
+	add_job(closer, &(struct job){.fd = fd,
+				.pending = pending,
+				.ticket = ticket,
+				.since = now,
+				.told = true});
+}
 
-	pthread_mutex_lock(&closer->lock);
-	last = (closer->first + closer->n_jobs++) % closer->max;
-	closer->jobs[last] =
-		(struct job){.fd = fd, .pending = pending, .ticket = ticket, .since = now};
-	pthread_mutex_unlock(&closer->lock);
+int closer_done_fd(const struct closer *closer)
+{
+	return closer->done_fd;
 }
 
 uint64_t closer_tend(struct closer *closer, uint64_t passed, uint64_t now)

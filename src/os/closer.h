@@ -42,6 +42,14 @@ void closer_close(
 	struct closer *closer, int fd, uint64_t ticket, uint32_t *pending, uint64_t now);
 
 /*
+ * The same, and when it is closed closer_done_fd() becomes readable: an address
+ * that it was bound to may be had then.  That is an eventfd(2), the closer's.
+ */
+void closer_close_and_tell(
+	struct closer *closer, int fd, uint64_t ticket, uint32_t *pending, uint64_t now);
+int closer_done_fd(const struct closer *closer);
+
+/*
  * To be called at the end of every turn: gets the threads to work on descriptors
  * with a ticket below `passed` (spawner_arranging()), and starts
  * more of them when descriptors have been waiting for a while.  Returns when it

@@ -151,6 +151,34 @@ static void test_waits_for_the_ticket(void **state)
 	closer_done(closer);
 }
 
+/* Only of those for which somebody waits. */
+static void test_tells(void **state)
+{
+	uint32_t pending = 0;
+	struct closer *closer;
+	struct pollfd p = {.events = POLLIN};
+	int ends[2], others[2];
+
+	(void)state;
+	assert_int_equal(pipe(ends), 0);
+	assert_int_equal(pipe(others), 0);
+	assert_int_equal(closer_new(4, &closer), 0);
+	p.fd = closer_done_fd(closer);
+	closer_close(closer, others[1], TICKET, &pending, clock_monotonic());
+	closer_tend(closer, TICKET + 1, clock_monotonic());
+	wait_for_none(&pending);
+	assert_int_equal(poll(&p, 1, 0), 0);
+
+	closer_close_and_tell(closer, ends[1], TICKET, &pending, clock_monotonic());
+	closer_tend(closer, TICKET + 1, clock_monotonic());
+	assert_int_equal(poll(&p, 1, -1), 1);
+	wait_for_end(ends[0]);
+	wait_for_none(&pending);
+	close(ends[0]);
+	close(others[0]);
+	closer_done(closer);
+}
+
 /* What is left at the end is still closed. */
 static void test_ends_with_work_left(void **state)
 {
@@ -176,6 +204,7 @@ int main(void)
 		cmocka_unit_test(test_nothing_to_do),
 		cmocka_unit_test(test_does_not_linger),
 		cmocka_unit_test(test_waits_for_the_ticket),
+		cmocka_unit_test(test_tells),
 		cmocka_unit_test(test_ends_with_work_left),
 	};
 
