@@ -200,6 +200,16 @@ static bool matters(const struct conf_option *option, const struct service_conf 
 	return !same_value(option, a, b);
 }
 
+/*
+ * Whether programs have had the socket itself.  They may have kept it: then they can
+ * hold its lock, so that telling it something waits for them, and switch O_NONBLOCK
+ * off, so that accepting does (I2).  One that was handed over cannot be had again.
+ */
+static bool was_in_hand(const struct service_conf *old, const struct addr *addr)
+{
+	return old->wait && addr->kind != ADDR_FD;
+}
+
 static void compare_sockets(
 	const struct service_conf *old, const struct service_conf *new, struct diff_address *d)
 {
@@ -220,7 +230,7 @@ static void compare_sockets(
 	if (d->kind || flags & OPTION_SOCKET_BIND)
 		d->fate = DIFF_REOPENED;
 	else if (d->owner || flags & OPTION_SOCKET_LIVE)
-		d->fate = DIFF_ADJUSTED;
+		d->fate = was_in_hand(old, addr) ? DIFF_REOPENED : DIFF_ADJUSTED;
 }
 
 /*

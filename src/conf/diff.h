@@ -16,6 +16,9 @@
  * service and its rank among them.  A UNIX socket in the file system is known
  * by its path, whatever its type.
  *
+ * A socket that was in the hands of programs (wait = yes) stays open as it is, or
+ * is opened anew; only one that was handed over to us is adjusted all the same.
+ *
  * What is closed must be closed before anything is opened: tcp4:80 cannot be
  * bound while tcp:80 is.
  *

@@ -153,7 +153,6 @@ static void test_socket_options(void **ctx)
 	static const struct {
 		const char *address, *option, *want;
 	} cases[] = {
-		{"tcp:1", "wait = yes", "a s tcp:1 wait\n"},
 		{"fd:x", "wait = yes", "a s fd:x wait\n"},
 		{"tcp:1", "backlog = 9", "a s tcp:1 backlog\n"},
 		{"unix:@a", "backlog = 9", "a s unix:@a backlog\n"},
@@ -191,6 +190,40 @@ static void test_socket_options(void **ctx)
 			cases[i].option);
 		goes(old, new, cases[i].want);
 		goes(new, old, cases[i].want);
+	}
+}
+
+/* Programs may still have it, so nothing is asked of it. */
+static void test_in_hand(void **ctx)
+{
+	static const struct {
+		const char *address, *old, *new, *want;
+	} cases[] = {
+		{"tcp:1", "no", "yes", "a s tcp:1 wait\n"},
+		{"tcp:1", "yes", "no", "r s tcp:1 wait\n"},
+		{"tcp:1", "yes", "no\nbacklog = 9", "r s tcp:1 wait backlog\n"},
+		{"tcp:1", "yes", "yes\nbacklog = 9", "r s tcp:1 backlog\n"},
+		{"udp:1", "yes", "yes\nreceive_buffer = 64K", "r s udp:1 receive_buffer\n"},
+		{"unix:@a", "yes", "no", "r s unix:@a wait\n"},
+		{"unix:/tmp/a", "yes", "yes\nsocket_mode = 0600",
+			"r s unix:/tmp/a socket_mode\n"},
+		{"unix:/tmp/a", "yes", "yes\nsocket_user = nobody",
+			"r s unix:/tmp/a socket_user (owner)\n"},
+		{"tcp:1", "yes", "yes\ninstances = 5", "k s tcp:1\n"},
+		{"tcp:1", "yes", "yes\nsocket_mode = 0600", "k s tcp:1\n"},
+		{"fd:x", "yes", "no", "a s fd:x wait\n"},
+		{"fd:x", "yes", "yes\nbacklog = 9", "k s fd:x\n"},
+	};
+
+	(void)ctx;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		char old[256], new[256];
+
+		snprintf(old, sizeof old, SERVICE("s", AT("%s") "wait = %s"), cases[i].address,
+			cases[i].old);
+		snprintf(new, sizeof new, SERVICE("s", AT("%s") "wait = %s"), cases[i].address,
+			cases[i].new);
+		goes(old, new, cases[i].want);
 	}
 }
 
@@ -366,7 +399,7 @@ static void test_swapped(void **ctx)
 	(void)ctx;
 	make(&p, SERVICE("a", AT("1")) SERVICE("b", AT("2") "wait = yes"),
 		SERVICE("a", AT("2")) SERVICE("b", AT("1") "wait = yes"));
-	addresses_are(&p, "a a tcp:2 < b wait\na b tcp:1 < a wait\n");
+	addresses_are(&p, "r a tcp:2 < b wait\na b tcp:1 < a wait\n");
 	assert_false(p.diff.services[0].same || p.diff.services[1].same);
 	assert_int_equal(p.diff.n_closed + p.diff.n_removed, 0);
 	done(&p);
@@ -544,6 +577,7 @@ int main(void)
 		cmocka_unit_test(test_same),
 		cmocka_unit_test(test_spelling),
 		cmocka_unit_test(test_socket_options),
+		cmocka_unit_test(test_in_hand),
 		cmocka_unit_test(test_table),
 		cmocka_unit_test(test_option_equal),
 		cmocka_unit_test(test_changed_options),
