@@ -65,8 +65,12 @@ static int take_sockets(struct inherited *inherited)
 	if (n < 0)
 		return n;
 	inherited->n_sockets = n;
-	inherited->socket_taken = calloc((size_t)n + 1, sizeof *inherited->socket_taken);
-	return inherited->socket_taken ? 0 : -ENOMEM;
+	inherited->sockets = calloc((size_t)n + 1, sizeof *inherited->sockets);
+	if (!inherited->sockets)
+		return -ENOMEM;
+	for (int i = 0; i < n; i++)
+		inherited->sockets[i] = INHERITED_FIRST + i;
+	return 0;
 }
 
 /* Nothing else of our parent's stays open; the log is ours. */
@@ -186,17 +190,27 @@ void inherited_done(struct inherited *inherited)
 	inherited->socket_names = strv_free(inherited->socket_names);
 	free(inherited->groups);
 	inherited->groups = NULL;
-	free(inherited->socket_taken);
-	inherited->socket_taken = NULL;
+	free(inherited->sockets);
+	inherited->sockets = NULL;
 }
 
 int inherited_socket(struct inherited *inherited, const char *name)
 {
 	for (int i = 0; i < inherited->n_sockets; i++) {
-		if (inherited->socket_taken[i] || strcmp(inherited->socket_names[i], name) != 0)
+		if (inherited->sockets[i] < 0 || strcmp(inherited->socket_names[i], name) != 0)
 			continue;
-		inherited->socket_taken[i] = true;
-		return INHERITED_FIRST + i;
+		return take_fd(&inherited->sockets[i]);
 	}
 	return -1;
+}
+
+void inherited_give_back(struct inherited *inherited, const char *name, int fd)
+{
+	for (int i = 0; i < inherited->n_sockets; i++) {
+		if (inherited->sockets[i] >= 0 || strcmp(inherited->socket_names[i], name) != 0)
+			continue;
+		inherited->sockets[i] = fd;
+		return;
+	}
+	fd_close(fd);
 }

@@ -30,9 +30,9 @@ struct inherited {
 	                               */
 	unsigned spawn_reset; /* enum spawn_reset: scheduling of ours that children must not get
 	                       */
-	int n_sockets;        /* handed over by the service manager, from descriptor 3 */
+	int n_sockets;        /* handed over by the service manager */
 	char **socket_names;  /* their names, owned */
-	bool *socket_taken;   /* by a listener */
+	int *sockets; /* owned descriptors; -EBADF: a listener has it, or it is closed */
 };
 
 /*
@@ -44,7 +44,10 @@ struct inherited {
 int inherited_take(struct inherited *inherited);
 void inherited_done(struct inherited *inherited);
 
-/* The next untaken handed-over socket with that name, now taken; or -1. */
+/* The next untaken handed-over socket with that name, now the caller's; or -1. */
 int inherited_socket(struct inherited *inherited, const char *name);
+
+/* It is not needed now, and cannot be had again: keep it for who will want it. */
+void inherited_give_back(struct inherited *inherited, const char *name, int fd);
 
 #endif

@@ -183,6 +183,11 @@ void listener_adjust(struct listener *listener, const struct service_conf *conf)
 
 	if (listener->fd < 0)
 		return;
+	/* One that was handed over is told nothing else: programs may have had it. */
+	if (listener->asked.kind == ADDR_FD) {
+		fd_set_nonblock(listener->fd, !conf->wait);
+		return;
+	}
 	if (conf->wait)
 		arrival_prepare(listener);
 	r = listen_adjust(&request, &socket, step);
@@ -202,8 +207,12 @@ void listener_close(struct listener *listener)
 		return;
 	listen_unlink(&listener->addr, listener->dev, listener->ino);
 	/* With it go clients that were not accepted, and what they have sent. */
-	if (addr_family(&listener->addr) == AF_UNIX)
-		service_close_later(listener->service, listener->fd, clock_monotonic());
+	if (listener->asked.kind == ADDR_FD)
+		inherited_give_back(&listener->service->master->inherited, listener->asked.name,
+			listener->fd);
+	else if (addr_family(&listener->addr) == AF_UNIX)
+		service_close_listener_later(
+			listener->service, listener->fd, clock_monotonic());
 	else
 		fd_close(listener->fd);
 	listener->fd = -EBADF;

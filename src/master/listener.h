@@ -58,7 +58,8 @@ void listener_adjust(struct listener *listener, const struct service_conf *conf)
 /* Why it could not be opened the last time, in words. */
 const char *listener_explain(const struct listener *listener);
 
-/* Close the socket; the listener may be opened again. */
+/* Close the socket, or give it back to those that were handed over; the listener may
+ * be opened again. */
 void listener_close(struct listener *listener);
 
 /* Look at it or look away.  False: no memory for it now. */

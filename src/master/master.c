@@ -19,6 +19,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 
@@ -79,6 +80,18 @@ static int on_child_end(sd_event_source *source, int fd, uint32_t revents, void 
 	return 0;
 }
 
+/* An address may be free now that somebody waits for. */
+static int on_closed(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+	eventfd_t n;
+
+	(void)source;
+	(void)revents;
+	eventfd_read(fd, &n);
+	waiting_hurry(userdata, clock_monotonic());
+	return 0;
+}
+
 static int add_sources(struct master *master)
 {
 	static const int stop_signals[] = {SIGTERM, SIGINT, SIGQUIT};
@@ -94,6 +107,10 @@ static int add_sources(struct master *master)
 		return r;
 	r = sd_event_add_io(
 		master->event, NULL, master->listeners_fd, EPOLLIN, hatch_on_clients, master);
+	if (r < 0)
+		return r;
+	r = sd_event_add_io(master->event, NULL, closer_done_fd(master->closer), EPOLLIN,
+		on_closed, master);
 	if (r < 0)
 		return r;
 	return sd_event_add_io(master->event, NULL, child_table_fd(master->children), EPOLLIN,
@@ -232,17 +249,19 @@ static int require_all(const struct master *master)
 	return 0;
 }
 
-static void report_unclaimed(struct master *master)
+void master_close_unwanted(struct master *master)
 {
 	const struct inherited *inherited = &master->inherited;
 
 	for (int i = 0; i < inherited->n_sockets; i++) {
 		const char *name = inherited->socket_names[i];
 
-		if (inherited->socket_taken[i] || is_wanted(master, name))
+		if (inherited->sockets[i] < 0 || is_wanted(master, name))
 			continue;
 		log_warning("no service wants the handed-over socket fd:%s, closing it", name);
-		fd_close(INHERITED_FIRST + i);
+		closer_close(master->closer, take_fd(&inherited->sockets[i]),
+			spawner_started(master->spawner), &master->n_closing,
+			clock_monotonic());
 	}
 }
 
@@ -350,7 +369,7 @@ static int serve(struct master *master, struct conf *conf)
 	}
 	if (require_all(master) < 0)
 		return failed_status(master->cmdline);
-	report_unclaimed(master);
+	master_close_unwanted(master);
 	waiting_begin(master, clock_monotonic());
 	say_ready(master);
 	if (detach_ready(&master->detach, master->null_fd) < 0)
@@ -401,16 +420,23 @@ static int load(struct master *master, struct conf *ret)
 	return failed_status(master->cmdline);
 }
 
+static size_t count_closing(const struct master *master)
+{
+	size_t n = __atomic_load_n(&master->n_closing, __ATOMIC_ACQUIRE);
+
+	for (size_t i = 0; i < master->n_services; i++)
+		n += service_closing(master->services[i]);
+	for (const struct service *s = master->retired; s; s = s->next_retired)
+		n += service_closing(s);
+	return n;
+}
+
 /* Give the closer a moment: usually it takes none. */
 static bool all_closed(struct master *master)
 {
 	for (int patience = CLOSER_PATIENCE_MS; patience > 0; patience--) {
-		size_t left = 0;
-
 		closer_tend(master->closer, UINT64_MAX, clock_monotonic());
-		for (size_t i = 0; i < master->n_services; i++)
-			left += service_closing(master->services[i]);
-		if (left == 0)
+		if (count_closing(master) == 0)
 			return true;
 		poll(NULL, 0, 1);
 	}

@@ -42,6 +42,7 @@ struct master {
 	struct sources *sources; /* children per source */
 	struct notify *notify;   /* to the service manager */
 	struct closer *closer;   /* closes what programs and clients have had their hands on */
+	uint32_t n_closing;      /* descriptors of no service with it; atomic */
 	int null_fd;             /* /dev/null, for children; a low number */
 
 	struct service **services; /* in the order of the configuration in force */
@@ -88,6 +89,9 @@ void master_exit(struct master *master, int status);
 
 /* What the machine allows has been computed anew. */
 void master_set_budget(struct master *master, const struct budget *budget);
+
+/* Close the sockets that were handed over and that no service has a use for. */
+void master_close_unwanted(struct master *master);
 
 /* A log gate of ours has closed: its count is due at that time. */
 void master_gate_closed(struct master *master, uint64_t due);

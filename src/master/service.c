@@ -41,14 +41,28 @@ struct service *service_new(struct master *master, struct setup *setup)
 	return service;
 }
 
+/* Out of the part of the table that children yet to come would copy. */
+static int move_away(const struct service *service, int fd)
+{
+	int high = fd_move_up(fd, service->master->budget.low_limit);
+
+	return high < 0 ? fd : high;
+}
+
 void service_close_later(struct service *service, int fd, uint64_t now)
 {
 	struct master *master = service->master;
-	int high = fd_move_up(fd, master->budget.low_limit);
 
-	/* Out of the part of the table that children yet to come would copy. */
-	closer_close(master->closer, high < 0 ? fd : high, spawner_started(master->spawner),
+	closer_close(master->closer, move_away(service, fd), spawner_started(master->spawner),
 		&service->n_closing, now);
+}
+
+void service_close_listener_later(struct service *service, int fd, uint64_t now)
+{
+	struct master *master = service->master;
+
+	closer_close_and_tell(
+		master->closer, fd, spawner_started(master->spawner), &service->n_closing, now);
 }
 
 uint32_t service_closing(const struct service *service)

@@ -117,6 +117,9 @@ void service_update(struct service *service);
 /* Have the descriptor closed by somebody who may wait. */
 void service_close_later(struct service *service, int fd, uint64_t now);
 
+/* The same for a socket, whose address somebody else may wait for. */
+void service_close_listener_later(struct service *service, int fd, uint64_t now);
+
 /* Descriptors that are on their way to be closed. */
 uint32_t service_closing(const struct service *service);
 

@@ -276,6 +276,10 @@ static void forget(struct child *child)
 		service_update(child->listener->service);
 	if (executed(child))
 		service_end_pause(service, PAUSE_PROCESSES);
+	/* It was told to end because its socket is somebody else's now, who may be
+	 * waiting for the address. */
+	if (child->unwanted)
+		waiting_hurry(master, clock_monotonic());
 	child_free(master->children, child);
 	service_update(service);
 	if (service->retired && service->n_children == 0)

@@ -161,8 +161,10 @@ void waiting_begin(struct master *master, uint64_t now)
 
 void waiting_hurry(struct master *master, uint64_t now)
 {
-	if (master->waiting.due != USEC_INFINITY)
-		master->waiting.due = now;
+	if (master->waiting.due == USEC_INFINITY)
+		return;
+	master->waiting.due = now;
+	master->waiting.delay = DELAY_MIN / 2;
 }
 
 void waiting_turn(struct master *master, uint64_t now)
