@@ -4,21 +4,29 @@
 #include "master/record.h"
 #include "master/service.h"
 
-/* Those that are to end; told so the first time. */
+static size_t terminate_those_of(const struct service *service, bool told)
+{
+	size_t n = 0;
+
+	for (const struct child *child = service->first; child; child = child->next) {
+		if (child->setup->conf->stop != STOP_TERMINATE)
+			continue;
+		n++;
+		if (!told)
+			child_terminate(child);
+	}
+	return n;
+}
+
+/* Those that are to end, also where their service is gone; told so the first time. */
 static size_t terminate_children(struct master *master)
 {
 	size_t n = 0;
 
-	for (size_t i = 0; i < master->n_services; i++) {
-		for (const struct child *child = master->services[i]->first; child;
-			child = child->next) {
-			if (child->setup->conf->stop != STOP_TERMINATE)
-				continue;
-			n++;
-			if (!master->stop_told)
-				child_terminate(child);
-		}
-	}
+	for (size_t i = 0; i < master->n_services; i++)
+		n += terminate_those_of(master->services[i], master->stop_told);
+	for (const struct service *s = master->retired; s; s = s->next_retired)
+		n += terminate_those_of(s, master->stop_told);
 	if (n > 0 && !master->stop_told)
 		log_info("stopping, waiting for %zu %s to end", n,
 			n == 1 ? "child" : "children");
@@ -45,6 +53,7 @@ void stop_begin(struct master *master, int signal, uint64_t now)
 		return;
 	}
 	notify_send(master->notify, "STOPPING=1");
+	reload_stop(&master->reload);
 	master->stopping = true;
 	master->stop_due = now + STOP_PATIENCE;
 	/* Nobody was served: that is not the status of a program. */
