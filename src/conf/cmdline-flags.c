@@ -31,6 +31,7 @@ const struct cmdline_flag cmdline_flags[] = {
 	{ FLAG_VERSION, 'V', "version", NULL, "show the version" },
 	{ FLAG_IMAGE_FD, 0, "image-fd", "N", NULL },
 	{ FLAG_IN_FORCE_FD, 0, "in-force-fd", "N", NULL },
+	{ FLAG_CONDITIONS, 0, "conditions", NULL, NULL },
 	{ .name = NULL },
 	/* clang-format on */
 };

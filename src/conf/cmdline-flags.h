@@ -26,6 +26,7 @@ enum cmdline_flag_id {
 	FLAG_VERSION,
 	FLAG_IMAGE_FD,
 	FLAG_IN_FORCE_FD,
+	FLAG_CONDITIONS,
 };
 
 struct cmdline_flag {

@@ -207,6 +207,9 @@ static int set_flag(struct parser *p, enum cmdline_flag_id id, const char *value
 		return set_descriptor(p, "image-fd", value, &p->cmdline->image_fd);
 	case FLAG_IN_FORCE_FD:
 		return set_descriptor(p, "in-force-fd", value, &p->cmdline->in_force_fd);
+	case FLAG_CONDITIONS:
+		p->cmdline->conditions = true;
+		return 0;
 	}
 	return 0;
 }

@@ -53,6 +53,7 @@ struct cmdline {
 	enum cmdline_spawn spawn;
 	int image_fd;        /* loader only: write the image here; -1: not asked */
 	int in_force_fd;     /* loader only: the image in force; -1: nothing is served yet */
+	bool conditions;     /* loader only: in force stays what is, but for conditions */
 	struct raw_conf raw; /* ad-hoc: one section with what the flags said */
 };
 

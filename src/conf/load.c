@@ -147,7 +147,7 @@ static int once_status(const struct load *load)
 
 /* What becomes of the services and sockets in force is found out here, where
  * it takes nobody's time. */
-static int compare(struct load *load)
+static int compare(struct load *load, struct conf *conf)
 {
 	struct conf in_force;
 	int r;
@@ -157,7 +157,34 @@ static int compare(struct load *load)
 	r = image_read(load->cmdline->in_force_fd, &in_force);
 	if (r < 0)
 		return r;
-	r = relate(&load->conf, &in_force);
+	r = relate(conf, &in_force);
+	conf_done(&in_force);
+	return r;
+}
+
+static int write_new(struct load *load)
+{
+	int r = compare(load, &load->conf);
+
+	return r < 0 ? r : image_write(&load->conf, load->cmdline->image_fd);
+}
+
+/* 1: there is nothing to tell. */
+static int write_conditions(struct load *load)
+{
+	struct conf in_force;
+	int r;
+
+	r = image_read(load->cmdline->in_force_fd, &in_force);
+	if (r < 0)
+		return r;
+	r = relate_conditions(&load->conf, &in_force);
+	if (r > 0)
+		r = compare(load, &in_force);
+	else if (r == 0)
+		r = 1;
+	if (r == 0)
+		r = image_write(&in_force, load->cmdline->image_fd);
 	conf_done(&in_force);
 	return r;
 }
@@ -171,16 +198,14 @@ static int serve(struct load *load)
 	if (status != LOAD_OK || load->cmdline->image_fd < 0)
 		return status;
 
-	r = compare(load);
-	if (r == 0)
-		r = image_write(&load->conf, load->cmdline->image_fd);
+	r = load->cmdline->conditions ? write_conditions(load) : write_new(load);
 	if (r < 0) {
 		fprintf(load->err,
 			"hatchd: unable to write the configuration for the master: %s\n",
 			strerror(-r));
 		return LOAD_UNKNOWN;
 	}
-	return LOAD_OK;
+	return r > 0 ? LOAD_MISTAKES : LOAD_OK;
 }
 
 /* Files that have a mistake or a condition; those of diagnostics that did not

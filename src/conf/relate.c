@@ -46,6 +46,31 @@ static void relate_addresses(
 	}
 }
 
+static bool has_come(const struct service_conf *service, const struct conf *in_force)
+{
+	return service->old != CONF_NONE && in_force->services[service->old]->condition &&
+	       service->news & SERVICE_CONDITION_CHANGED &&
+	       !(service->news & SERVICE_OPTIONS_CHANGED);
+}
+
+int relate_conditions(struct conf *conf, struct conf *in_force)
+{
+	int n = 0, r = relate(conf, in_force);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < conf->n_services; i++) {
+		struct service_conf *service = conf->services[i];
+
+		if (!has_come(service, in_force))
+			continue;
+		conf->services[i] = in_force->services[service->old];
+		in_force->services[service->old] = service;
+		n++;
+	}
+	return n;
+}
+
 int relate(struct conf *conf, const struct conf *in_force)
 {
 	struct diff diff;

@@ -14,4 +14,12 @@
 /* Fill `old`, `news`, and the fate of each address.  -ENOMEM without memory. */
 int relate(struct conf *conf, const struct conf *in_force);
 
+/*
+ * In the configuration in force, put the services of `conf` in the place of those that
+ * wait for a condition which is no longer as it was, if they are otherwise
+ * the same; what they replace goes to `conf`.  Everything else in `conf` counts for
+ * nothing.  Returns their number, or -ENOMEM.
+ */
+int relate_conditions(struct conf *conf, struct conf *in_force);
+
 #endif

@@ -40,17 +40,39 @@ static struct listener *old_listener(const struct master *master, const struct l
 	return l->old_listen < service->n_listeners ? service->listeners[l->old_listen] : NULL;
 }
 
-static bool claim_service(const struct master *master, uint32_t old)
+static bool claim_service(const struct master *master, const struct service_conf *conf)
 {
-	if (old == CONF_NONE)
+	struct service *old;
+
+	if (conf->old == CONF_NONE)
 		return true;
-	if (old >= master->n_services || master->services[old]->claimed)
+	if (conf->old >= master->n_services)
 		return false;
-	return master->services[old]->claimed = true;
+	old = master->services[conf->old];
+	if (old->claimed || strcmp(old->setup->conf->name, conf->name) != 0)
+		return false;
+	return old->claimed = true;
 }
 
-/* A service that waits has no sockets; what is said of them is for later. */
-static bool claim_listener(const struct master *master, const struct listen_conf *l)
+/*
+ * A socket that stays must be what it is now said to be, not only for the text:
+ * with a blocking one, or one that a program may make so, accepting would wait (I2).
+ */
+static bool may_stay(const struct listener *listener, const struct service_conf *conf,
+	const struct listen_conf *l)
+{
+	bool was = listener->service->setup->conf->wait;
+
+	if (!addr_equal(&listener->asked, &l->addr))
+		return false;
+	if (l->fate == LISTEN_KEPT)
+		return was == conf->wait;
+	return !was || l->addr.kind == ADDR_FD;
+}
+
+/* A service that waits has no sockets, so none of them can come from there. */
+static bool claim_listener(const struct master *master, const struct service_conf *conf,
+	const struct listen_conf *l)
 {
 	struct listener *listener;
 
@@ -58,6 +80,8 @@ static bool claim_listener(const struct master *master, const struct listen_conf
 		return true;
 	listener = old_listener(master, l);
 	if (!listener || listener->claimed)
+		return false;
+	if (l->fate != LISTEN_REOPENED && !may_stay(listener, conf, l))
 		return false;
 	return listener->claimed = true;
 }
@@ -67,10 +91,10 @@ static bool claim_all(const struct apply *a)
 	for (size_t i = 0; i < a->conf->n_services; i++) {
 		const struct service_conf *conf = a->conf->services[i];
 
-		if (!claim_service(a->master, conf->old))
+		if (!claim_service(a->master, conf))
 			return false;
 		for (size_t j = 0; j < conf->n_listen; j++)
-			if (!claim_listener(a->master, &conf->listen[j]))
+			if (!claim_listener(a->master, conf, &conf->listen[j]))
 				return false;
 	}
 	return true;
@@ -115,26 +139,13 @@ static struct service *find_service(
 	return find_retired(master, conf->name);
 }
 
-/* The address is not among those in force, but its service may have had it since
- * a condition went away. */
-static struct listener **had_since(const struct service *service, const struct addr *addr)
-{
-	for (size_t i = 0; i < service->n_listeners; i++) {
-		struct listener *listener = service->listeners[i];
-
-		if (listener && listener->fd >= 0 && addr_equal(&listener->asked, addr))
-			return &service->listeners[i];
-	}
-	return NULL;
-}
-
 static int make_listener(struct change *change, const struct listen_conf *l)
 {
 	const struct service_conf *conf = change->setup->conf;
 	struct listener **place = &change->listeners[change->n_listeners++];
 	bool kept = l->fate == LISTEN_KEPT || l->fate == LISTEN_ADJUSTED;
 
-	if (kept || (!change->created && had_since(change->service, &l->addr)))
+	if (kept)
 		return 0;
 	*place = listener_new(change->service, &l->addr);
 	if (!*place)
@@ -231,15 +242,12 @@ static void move_listeners(struct apply *a, struct change *change)
 
 	for (size_t i = 0; i < change->n_listeners; i++) {
 		const struct listen_conf *l = &conf->listen[i];
-		struct listener **old;
+		struct service *old;
 
 		if (change->listeners[i])
 			continue;
-		if (l->fate == LISTEN_OPENED)
-			old = had_since(change->service, &l->addr);
-		else
-			old = &a->master->services[l->old_service]->listeners[l->old_listen];
-		change->listeners[i] = take_listener(old);
+		old = a->master->services[l->old_service];
+		change->listeners[i] = take_listener(&old->listeners[l->old_listen]);
 	}
 }
 
@@ -369,46 +377,4 @@ int apply(struct master *master, struct conf *conf, struct applied *ret)
 	unmake_changes(&a);
 	conf_done(conf);
 	return r;
-}
-
-/* ---------------------------------------------------------------- conditions */
-
-static bool has_come(const struct service *service, const struct service_conf *conf)
-{
-	return service->state == SERVICE_WAITING && conf->news & SERVICE_CONDITION_CHANGED &&
-	       !(conf->news & SERVICE_OPTIONS_CHANGED);
-}
-
-/* What it waits for may only be another thing now. */
-static bool take_condition(struct service *service, struct service_conf **conf)
-{
-	struct setup *setup = setup_new(*conf, &service->master->inherited);
-
-	if (!setup)
-		return false;
-	*conf = NULL;
-	setup_release(service->setup);
-	service->setup = setup;
-	if (setup->conf->condition)
-		return false;
-	service->state = SERVICE_ACTIVE;
-	service_open_log(service);
-	service_open(service);
-	return true;
-}
-
-size_t apply_conditions(struct master *master, struct conf *conf)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < conf->n_services; i++) {
-		uint32_t old = conf->services[i]->old;
-
-		if (old >= master->n_services ||
-			!has_come(master->services[old], conf->services[i]))
-			continue;
-		n += take_condition(master->services[old], &conf->services[i]);
-	}
-	conf_done(conf);
-	return n;
 }

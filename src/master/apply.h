@@ -30,12 +30,4 @@ struct applied {
  */
 int apply(struct master *master, struct conf *conf, struct applied *ret);
 
-/*
- * Of `conf` take over only those services that wait for a condition that is no
- * longer as it was, and of which nothing else has changed.  The rest is for a
- * reload.  `conf` is empty afterwards.  Returns the number of services that
- * are served now.
- */
-size_t apply_conditions(struct master *master, struct conf *conf);
-
 #endif

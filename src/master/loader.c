@@ -65,13 +65,13 @@ int loader_exec(char **argv)
 static char **arguments(const struct loading_request *request)
 {
 	static char image[] = "--image-fd=3", in_force[] = "--in-force-fd=4",
-		    strict[] = "--strict";
+		    strict[] = "--strict", conditions[] = "--conditions";
 	size_t n = 0, at = 0;
 	char **args;
 
 	while (request->argv[n])
 		n++;
-	args = calloc(n + 4, sizeof *args);
+	args = calloc(n + 5, sizeof *args);
 	if (!args)
 		return NULL;
 	args[at++] = request->argv[0];
@@ -80,6 +80,8 @@ static char **arguments(const struct loading_request *request)
 		args[at++] = in_force;
 	if (request->strict)
 		args[at++] = strict;
+	if (request->conditions)
+		args[at++] = conditions;
 	for (size_t i = 1; i < n; i++)
 		args[at++] = request->argv[i];
 	return args;
@@ -117,7 +119,8 @@ static _Noreturn void run_child(
 
 	if (!take_descriptors(image, request->in_force))
 		_exit(LOADER_NOT_RUN);
-	if (request->quiet)
+	/* Its diagnostics have been told when these files were loaded. */
+	if (request->conditions)
 		dup2(open("/dev/null", O_WRONLY | O_CLOEXEC), STDERR_FILENO);
 	signal(SIGPIPE, SIG_DFL);
 	sigemptyset(&none);

@@ -39,7 +39,7 @@ struct loading_request {
 	const char *cwd; /* where it was started: relative names count from there */
 	int in_force;    /* the image in force, or -1: there is none */
 	bool strict;     /* a mistake in any file is refused */
-	bool quiet;      /* its diagnostics are for nobody */
+	bool conditions; /* the one in force, but for conditions that are others now */
 };
 
 /* Start a loader.  Negative errno on failure. */

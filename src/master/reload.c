@@ -81,6 +81,7 @@ static void finish_full(struct master *master, int result, struct conf *conf, in
 		return;
 	}
 	keep_image(master, image);
+	master_close_unwanted(master);
 	waiting_begin(master, clock_monotonic());
 	say_applied(master, &applied);
 }
@@ -88,15 +89,19 @@ static void finish_full(struct master *master, int result, struct conf *conf, in
 /* What the files say otherwise is for a reload that somebody asks for. */
 static void finish_look(struct master *master, int result, struct conf *conf, int image)
 {
+	struct applied applied;
+
 	if (result != 0)
 		return;
-	fd_close(image);
-	if (apply_conditions(master, conf) > 0) {
-		waiting_begin(master, clock_monotonic());
-		log_notice("%zu of %zu services are served now", announce_served(master),
-			master->n_services);
-		say_ready(master, "");
+	if (put_in_force(master, conf, &applied) < 0) {
+		fd_close(image);
+		return;
 	}
+	keep_image(master, image);
+	waiting_begin(master, clock_monotonic());
+	log_notice("%zu of %zu services are served now", announce_served(master),
+		master->n_services);
+	say_ready(master, "");
 }
 
 static void start(struct master *master, bool full, uint64_t now);
@@ -137,7 +142,7 @@ static int run_loader(struct master *master)
 		.cwd = master->cwd,
 		.in_force = master->image,
 		.strict = true,
-		.quiet = !reload->full,
+		.conditions = !reload->full,
 	};
 	int r;
 

@@ -86,6 +86,11 @@ static void test_serve(void **ctx)
 	assert_int_equal(cmdline.spawn, CMDLINE_SPAWN_PRIVATE);
 	assert_int_equal(cmdline.image_fd, 5);
 	assert_int_equal(cmdline.in_force_fd, 6);
+	assert_false(cmdline.conditions);
+	cmdline_done(&cmdline);
+
+	accepted(ARGV("--conditions"));
+	assert_true(cmdline.conditions);
 	cmdline_done(&cmdline);
 }
 

@@ -1,0 +1,313 @@
+/* apply: a loader gone mad changes nothing. */
+#include "conf-text.h"
+
+#include "base/clock.h"
+#include "conf/relate.h"
+#include "master/apply.h"
+#include "master/master.h"
+#include "master/service.h"
+
+#include <sched.h>
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+#define SERVICE(name, rest) "service " name " {\nshell = x\nuser = nobody\n" rest "\n}\n"
+#define AT(address)         "listen = \"" address "\"\n"
+
+/* A master without children. */
+struct world {
+	struct master master;
+	struct cmdline cmdline;
+	struct conf_text text; /* the configuration to come */
+};
+
+static void fill(struct world *w)
+{
+	struct spawner_setup setup = {.mode = SPAWN_AUTO, .low_limit = 64};
+
+	*w = (struct world){0};
+	w->master.cmdline = &w->cmdline;
+	w->master.budget.low_limit = 64;
+	assert_int_equal(spawner_new(&setup, &w->master.spawner), 0);
+	assert_int_equal(closer_new(64, &w->master.closer), 0);
+	assert_int_equal(sd_event_new(&w->master.event), 0);
+}
+
+/* Read a text, and relate it to what is in force. */
+static void prepare(struct world *w, const char *text)
+{
+	struct conf in_force = {
+		.services = calloc(w->master.n_services + 1, sizeof(struct service_conf *)),
+		.n_services = w->master.n_services,
+	};
+
+	assert_non_null(in_force.services);
+	for (size_t i = 0; i < in_force.n_services; i++)
+		in_force.services[i] = w->master.services[i]->setup->conf;
+	assert_int_equal(conf_text_load(&w->text, text, &conf_text_root), 0);
+	assert_string_equal(conf_text_said(&w->text, DIAG_ERROR), "");
+	assert_int_equal(relate(&w->text.conf, &in_force), 0);
+	free(in_force.services);
+}
+
+static int put_in_force(struct world *w)
+{
+	struct applied applied;
+	int r = apply(&w->master, &w->text.conf, &applied);
+
+	conf_text_done(&w->text);
+	return r;
+}
+
+static void start(struct world *w, const char *text)
+{
+	fill(w);
+	prepare(w, text);
+	assert_int_equal(put_in_force(w), 0);
+}
+
+static void wait_for_closes(const struct service *service)
+{
+	while (service_closing(service) > 0)
+		sched_yield();
+}
+
+static void finish(struct world *w)
+{
+	struct master *master = &w->master;
+
+	for (size_t i = 0; i < master->n_services; i++)
+		service_close(master->services[i]);
+	closer_tend(master->closer, UINT64_MAX, clock_monotonic());
+	for (size_t i = 0; i < master->n_services; i++) {
+		wait_for_closes(master->services[i]);
+		service_free(master->services[i]);
+	}
+	for (const struct service *s = master->retired; s; s = s->next_retired)
+		wait_for_closes(s);
+	services_forget_retired(master);
+	free(master->services);
+	conf_done(&master->conf);
+	closer_done(master->closer);
+	sd_event_unref(master->event);
+	spawner_free(master->spawner);
+}
+
+#define FDS_MAX 16
+
+/* Descriptors of all listeners, in order. */
+static size_t listening(const struct world *w, int fds[FDS_MAX])
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < w->master.n_services; i++)
+		for (size_t j = 0; j < w->master.services[i]->n_listeners; j++)
+			fds[n++] = w->master.services[i]->listeners[j]->fd;
+	return n;
+}
+
+/* "a" has two addresses, "b" and "c" one; "c" is wait = yes. */
+static const char before[] = SERVICE("a", AT("unix:@test-apply/1") "instances = 3")
+	SERVICE("b", AT("unix:@test-apply/2") "instances = 3")
+		SERVICE("c", AT("unix:@test-apply/3") "wait = yes\ninstances = 3");
+
+static const char after[] = SERVICE("a", AT("unix:@test-apply/1")) SERVICE(
+	"b", AT("unix:@test-apply/2")) SERVICE("c", AT("unix:@test-apply/3") "wait = yes");
+
+static void test_keeps(void **ctx)
+{
+	int old[FDS_MAX], new[FDS_MAX];
+	struct world w;
+
+	(void)ctx;
+	start(&w, before);
+	assert_int_equal(listening(&w, old), 3);
+	prepare(&w, after);
+	assert_int_equal(put_in_force(&w), 0);
+	assert_int_equal(listening(&w, new), 3);
+	assert_memory_equal(old, new, 3 * sizeof(int));
+	assert_int_equal(w.master.services[0]->setup->conf->instances, 512);
+	finish(&w);
+}
+
+static void test_exchange(void **ctx)
+{
+	int old[FDS_MAX], new[FDS_MAX];
+	struct world w;
+
+	(void)ctx;
+	start(&w, before);
+	listening(&w, old);
+	prepare(&w,
+		SERVICE("b", AT("unix:@test-apply/1")) SERVICE("a", AT("unix:@test-apply/2")));
+	assert_int_equal(put_in_force(&w), 0);
+	assert_int_equal(listening(&w, new), 2);
+	assert_memory_equal(old, new, 2 * sizeof(int));
+	assert_string_equal(w.master.services[0]->setup->conf->name, "b");
+	assert_ptr_equal(w.master.services[0]->listeners[0]->service, w.master.services[0]);
+	finish(&w);
+}
+
+/* What a loader may say about services 0 and 2. */
+typedef void (*lie)(struct service_conf *a, struct service_conf *c);
+
+static void service_of_nowhere(struct service_conf *a, struct service_conf *c)
+{
+	(void)c;
+	a->old = 3;
+}
+
+static void service_of_another_name(struct service_conf *a, struct service_conf *c)
+{
+	a->old = 2;
+	c->old = 0;
+}
+
+static void service_twice(struct service_conf *a, struct service_conf *c)
+{
+	c->old = a->old;
+}
+
+static void socket_of_no_service(struct service_conf *a, struct service_conf *c)
+{
+	(void)c;
+	a->listen[0].old_service = 3;
+}
+
+static void socket_of_nobody(struct service_conf *a, struct service_conf *c)
+{
+	(void)c;
+	a->listen[0].old_service = CONF_NONE;
+}
+
+static void socket_of_nowhere(struct service_conf *a, struct service_conf *c)
+{
+	(void)c;
+	a->listen[0].old_listen = 1;
+}
+
+static void socket_twice(struct service_conf *a, struct service_conf *c)
+{
+	c->listen[0].old_service = a->listen[0].old_service;
+	c->listen[0].fate = LISTEN_REOPENED;
+}
+
+static void socket_of_another_address(struct service_conf *a, struct service_conf *c)
+{
+	(void)c;
+	a->listen[0].addr.un.sun_path[1] = 'T';
+}
+
+static void socket_of_another_kind(struct service_conf *a, struct service_conf *c)
+{
+	(void)a;
+	c->listen[0].addr.kind = ADDR_UNIX_DGRAM;
+}
+
+/* Accepting from it would block. */
+static void blocking_kept(struct service_conf *a, struct service_conf *c)
+{
+	(void)a;
+	c->wait = false;
+}
+
+static void blocking_adjusted(struct service_conf *a, struct service_conf *c)
+{
+	(void)a;
+	c->wait = false;
+	c->listen[0].fate = LISTEN_ADJUSTED;
+}
+
+static void in_hand_adjusted(struct service_conf *a, struct service_conf *c)
+{
+	(void)a;
+	c->listen[0].fate = LISTEN_ADJUSTED;
+}
+
+static void waits_untold(struct service_conf *a, struct service_conf *c)
+{
+	(void)c;
+	a->wait = true;
+}
+
+static void test_lies(void **ctx)
+{
+	static const lie lies[] = {
+		service_of_nowhere,
+		service_of_another_name,
+		service_twice,
+		socket_of_no_service,
+		socket_of_nobody,
+		socket_of_nowhere,
+		socket_twice,
+		socket_of_another_address,
+		socket_of_another_kind,
+		blocking_kept,
+		blocking_adjusted,
+		in_hand_adjusted,
+		waits_untold,
+	};
+	int old[FDS_MAX], new[FDS_MAX];
+	struct world w;
+
+	(void)ctx;
+	start(&w, before);
+	listening(&w, old);
+	for (size_t i = 0; i < ARRAY_SIZE(lies); i++) {
+		prepare(&w, after);
+		lies[i](w.text.conf.services[0], w.text.conf.services[2]);
+		if (put_in_force(&w) != -EBADMSG)
+			fail_msg("lie %zu was believed", i);
+		assert_int_equal(listening(&w, new), 3);
+		assert_memory_equal(old, new, 3 * sizeof(int));
+		assert_int_equal(w.master.services[0]->setup->conf->instances, 3);
+	}
+
+	/* And then it comes to its senses. */
+	prepare(&w, after);
+	assert_int_equal(put_in_force(&w), 0);
+	listening(&w, new);
+	assert_memory_equal(old, new, 3 * sizeof(int));
+	finish(&w);
+}
+
+/* A service that waits has no sockets that anybody could have. */
+static void test_socket_of_waiting(void **ctx)
+{
+	struct service_conf *service;
+	struct world w;
+
+	(void)ctx;
+	fill(&w);
+	prepare(&w, before);
+	assert_non_null(w.text.conf.services[0]->condition = strdup("no user 'x'"));
+	assert_int_equal(put_in_force(&w), 0);
+	assert_int_equal(w.master.services[0]->state, SERVICE_WAITING);
+
+	prepare(&w, after);
+	service = w.text.conf.services[0];
+	assert_int_equal(service->listen[0].fate, LISTEN_OPENED);
+	service->listen[0].fate = LISTEN_KEPT;
+	service->listen[0].old_service = service->listen[0].old_listen = 0;
+	assert_int_equal(put_in_force(&w), -EBADMSG);
+
+	prepare(&w, after);
+	assert_int_equal(put_in_force(&w), 0);
+	assert_int_equal(w.master.services[0]->state, SERVICE_ACTIVE);
+	assert_true(service_is_served(w.master.services[0]));
+	finish(&w);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_keeps),
+		cmocka_unit_test(test_exchange),
+		cmocka_unit_test(test_lies),
+		cmocka_unit_test(test_socket_of_waiting),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
