@@ -158,13 +158,14 @@ static int set_pid(struct parser *p, const char *value)
 	return 0;
 }
 
-static int set_descriptor(struct parser *p, const char *flag, const char *value, int *ret)
+/* For flags that are not for people. */
+static int set_number(struct parser *p, const char *flag, const char *value, int *ret)
 {
-	uint32_t fd;
+	uint32_t number;
 
-	if (text_parse_u32(value, &fd) < 0 || fd > INT32_MAX)
-		return usage(p, "--%s=%s: not a descriptor", flag, value);
-	*ret = (int)fd;
+	if (text_parse_u32(value, &number) < 0 || number > INT32_MAX)
+		return usage(p, "--%s=%s: not a number that will do", flag, value);
+	*ret = (int)number;
 	return 0;
 }
 
@@ -204,12 +205,14 @@ static int set_flag(struct parser *p, enum cmdline_flag_id id, const char *value
 	case FLAG_VERSION:
 		return set_last_mode(p, CMDLINE_VERSION);
 	case FLAG_IMAGE_FD:
-		return set_descriptor(p, "image-fd", value, &p->cmdline->image_fd);
+		return set_number(p, "image-fd", value, &p->cmdline->image_fd);
 	case FLAG_IN_FORCE_FD:
-		return set_descriptor(p, "in-force-fd", value, &p->cmdline->in_force_fd);
+		return set_number(p, "in-force-fd", value, &p->cmdline->in_force_fd);
 	case FLAG_CONDITIONS:
 		p->cmdline->conditions = true;
 		return 0;
+	case FLAG_LOADER_TIMEOUT:
+		return set_number(p, "loader-timeout", value, &p->cmdline->loader_timeout);
 	}
 	return 0;
 }
@@ -471,6 +474,7 @@ int cmdline_parse(int argc, char **argv, struct cmdline *ret, FILE *err)
 		.file = CMDLINE_FILE,
 		.image_fd = -1,
 		.in_force_fd = -1,
+		.loader_timeout = CMDLINE_LOADER_TIMEOUT,
 	};
 	struct parser p = {
 		.cmdline = &cmdline, .err = err, .argc = argc, .argv = argv, .at = 1};

@@ -23,6 +23,9 @@
 /* What --daemon writes its number to where nothing else is said. */
 #define CMDLINE_PID_FILE "/run/hatchd.pid"
 
+/* Without an answer for so long, in ms, the loader is given up. */
+#define CMDLINE_LOADER_TIMEOUT 30000
+
 enum cmdline_mode {
 	CMDLINE_SERVE,        /* hatchd [-f FILE] */
 	CMDLINE_ADHOC,        /* hatchd -l ADDRESS ... -- PROGRAM ... */
@@ -54,6 +57,7 @@ struct cmdline {
 	int image_fd;        /* loader only: write the image here; -1: not asked */
 	int in_force_fd;     /* loader only: the image in force; -1: nothing is served yet */
 	bool conditions;     /* loader only: in force stays what is, but for conditions */
+	int loader_timeout;  /* for tests: ms until a loader is given up */
 	struct raw_conf raw; /* ad-hoc: one section with what the flags said */
 };
 

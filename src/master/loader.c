@@ -179,13 +179,13 @@ int loading_start(const struct loading_request *request, struct loading *ret)
 	return 0;
 }
 
-int loading_wait(const struct loading *loading)
+int loading_wait(const struct loading *loading, int timeout_ms)
 {
 	struct pollfd p = {.fd = loading->pidfd, .events = POLLIN};
 	int r;
 
 	do
-		r = poll(&p, 1, LOADER_TIMEOUT_MS);
+		r = poll(&p, 1, timeout_ms);
 	while (r < 0 && errno == EINTR);
 	return r < 0 ? -errno : r == 0 ? -ETIME : 0;
 }
@@ -229,7 +229,7 @@ const char *loading_explain(int result)
 {
 	switch (result) {
 	case -ETIME:
-		return "the loader did not answer in 30 s";
+		return "the loader did not answer in time";
 	case -ECHILD:
 		return "the loader was killed";
 	case -EBADMSG:

@@ -16,9 +16,6 @@
 
 #include <sys/types.h>
 
-/* Without an answer for so long the loader is given up. */
-#define LOADER_TIMEOUT_MS 30000
-
 /* Exit status of a loader that could not be run at all; one that it never has. */
 #define LOADER_NOT_RUN 120
 
@@ -45,8 +42,8 @@ struct loading_request {
 /* Start a loader.  Negative errno on failure. */
 int loading_start(const struct loading_request *request, struct loading *ret);
 
-/* Wait for its end, LOADER_TIMEOUT_MS at most.  -ETIME: not in time. */
-int loading_wait(const struct loading *loading);
+/* Wait for its end, so long at most.  -ETIME: not in time. */
+int loading_wait(const struct loading *loading, int timeout_ms);
 
 /*
  * Take the answer of a loader that has ended: 0 with *ret and *ret_image, the

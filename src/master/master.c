@@ -353,6 +353,8 @@ void master_set_budget(struct master *master, const struct budget *budget)
 	master->budget.total_instances = budget->total_instances;
 	master->budget.fd_limit = budget->fd_limit;
 	spawner_set_fd_limit(master->spawner, budget->fd_limit);
+	/* There may be room now for those who wait for some. */
+	master->slot_came_free = true;
 }
 
 static int serve(struct master *master, struct conf *conf)
@@ -399,7 +401,7 @@ static int run_loader(struct master *master, struct conf *ret)
 	r = loading_start(&request, &loading);
 	if (r < 0)
 		return r;
-	r = loading_wait(&loading);
+	r = loading_wait(&loading, master->cmdline->loader_timeout);
 	if (r < 0)
 		loading_kill(&loading);
 	else

@@ -169,7 +169,7 @@ static void start(struct master *master, bool full, uint64_t now)
 		say_reloading(master, now);
 	r = run_loader(master);
 	if (r == 0)
-		reload->due = now + LOADER_TIMEOUT_MS * USEC_PER_MSEC;
+		reload->due = now + (uint64_t)master->cmdline->loader_timeout * USEC_PER_MSEC;
 	else if (full)
 		say_kept(master, loading_explain(r));
 }

@@ -714,3 +714,73 @@ def hatchctl(*args, input=b"", timeout=TIMEOUT, **more):
         timeout=timeout,
         **more,
     )
+
+
+# ---------------------------------------------------------------------------
+# The loader
+
+
+_LOADER = """#!/bin/sh
+# In the place of hatchd-load, which hatchd looks for beside itself.
+echo run >>'{folder}/runs'
+if [ -e '{folder}/hold' ]; then
+	echo $$ >'{folder}/held'
+	kill -STOP $$
+fi
+if [ -e '{folder}/instead' ]; then
+	. '{folder}/instead'
+fi
+exec '{loader}' "$@"
+"""
+
+
+class Loader:
+    """A loader that a test has in hand, for daemons started after it was made.
+
+    It lies beside a copy of hatchd in `folder`; hatchd finds it there.
+    """
+
+    def __init__(self, folder, monkeypatch):
+        self.folder = pathlib.Path(folder) / "loader"
+        self.folder.mkdir()
+        copy = self.folder / "hatchd"
+        shutil.copyfile(HATCHD, copy)
+        copy.chmod(0o755)
+        script = self.folder / "hatchd-load"
+        loader = os.path.join(os.path.dirname(HATCHD), "hatchd-load")
+        script.write_text(_LOADER.format(folder=self.folder, loader=loader))
+        script.chmod(0o755)
+        monkeypatch.setattr("harness.HATCHD", str(copy))
+
+    def runs(self):
+        """How often it was started."""
+        with contextlib.suppress(FileNotFoundError):
+            return len((self.folder / "runs").read_text().splitlines())
+        return 0
+
+    def hold(self):
+        """From now on it stops, as one that hangs in a name service does."""
+        (self.folder / "held").unlink(missing_ok=True)
+        (self.folder / "hold").touch()
+
+    def wait_held(self):
+        """Wait until one has stopped; returns its pid."""
+
+        def held():
+            with contextlib.suppress(OSError, ValueError):
+                pid = int((self.folder / "held").read_text())
+                return pid if proc_stat(pid)[0] == "T" else None
+
+        return wait_until(held, what="a loader that has stopped")
+
+    def release(self, pid):
+        """Let it go on, and those to come with it."""
+        (self.folder / "hold").unlink()
+        os.kill(pid, signal.SIGCONT)
+
+    def instead(self, script):
+        """Shell commands that it runs in the place of its work; None: none."""
+        path = self.folder / "instead"
+        path.unlink(missing_ok=True)
+        if script is not None:
+            path.write_text(script)

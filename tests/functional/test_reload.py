@@ -1,19 +1,35 @@
 """SIGHUP: what changed changes, what did not is not touched, and mistakes change nothing."""
 
 import contextlib
+import os
+import pwd
+import shutil
 import signal
 import socket
+import stat
+import subprocess
+import time
 
 import pytest
 
 from harness import (
+    PYTHON,
+    Loader,
+    Probe,
     connect,
     free_port,
+    helper,
     is_refused,
+    proc_status,
     read_all,
     service,
     talk,
+    udp,
+    wait_exit,
+    wait_until,
 )
+
+needs_root = pytest.mark.needs_root
 
 
 def say(word, **options):
@@ -195,3 +211,539 @@ def test_service_manager_is_told(hatchd):
     daemon.wait_notified("RELOADING=1")
     daemon.wait_notified("READY=1")
     assert "MONOTONIC_USEC=" in daemon.messages[0]
+
+
+# ---------------------------------------------------------------------------
+# Each kind of change
+
+
+def probe_after(hatchd, folder, old, new):
+    """What a child is after a reload from the options `old` to `new`."""
+    port = free_port()
+
+    def config(options):
+        return service("s", listen=f"tcp:{port}", exec=[helper("probe", folder)], **options)
+
+    daemon = hatchd.file(config(old))
+    before = sockets(daemon)
+    Probe(talk(port))
+    assert "1 changed" in reload(daemon, config(new))
+    assert sockets(daemon) == before
+    return Probe(talk(port))
+
+
+@needs_root
+def test_user(hatchd, folder):
+    probe = probe_after(hatchd, folder, {"user": "root"}, {"user": "nobody"})
+    assert probe.status["Uid"].split() == [str(pwd.getpwnam("nobody").pw_uid)] * 4
+
+
+@needs_root
+def test_group(hatchd, folder):
+    probe = probe_after(hatchd, folder, {}, {"group": "daemon"})
+    assert set(probe.status["Gid"].split()) == {"1"}
+
+
+def test_rlimit(hatchd, folder):
+    probe = probe_after(
+        hatchd, folder, {"rlimit": {"nofile": 30}}, {"rlimit": {"nofile": 40}}
+    )
+    assert probe.limits["nofile"] == (40, 40)
+
+
+def test_env(hatchd, folder):
+    probe = probe_after(hatchd, folder, {"env": ["A=1", "B=2"]}, {"env": ["A=3"]})
+    assert probe.env["A"] == "3"
+    assert "B" not in probe.env
+
+
+def test_stderr(hatchd, folder):
+    probe = probe_after(hatchd, folder, {"stderr": "log"}, {"stderr": "null"})
+    assert probe.fds[2] == "/dev/null"
+
+
+def backlog_of(port):
+    """Longest queue of a listening TCP socket, as ss(8) knows it; None: not to be seen."""
+    if not shutil.which("ss"):
+        return None
+    text = subprocess.run(["ss", "-Hltn", f"sport = :{port}"], capture_output=True).stdout
+    return int(text.split()[2])
+
+
+def test_backlog(hatchd):
+    port = free_port()
+    daemon = hatchd.file(say("x", listen=f"tcp:{port}", backlog=7))
+    before = sockets(daemon)
+    if backlog_of(port) is None:
+        pytest.skip("there is no ss (Debian: iproute2)")
+    assert backlog_of(port) == 7
+    reload(daemon, say("x", listen=f"tcp:{port}", backlog=9))
+    assert backlog_of(port) == 9
+    assert sockets(daemon) == before
+
+
+def test_more_instances(hatchd):
+    port = free_port()
+
+    def config(n):
+        options = {"instances": n, "per_source": n}
+        return service("s", listen=f"tcp:{port}", exec="/bin/cat", **options)
+
+    daemon = hatchd.file(config(1))
+    with connect(port) as first, connect(port) as second:
+        first.sendall(b"1")
+        assert first.recv(1) == b"1"
+        daemon.wait_log("s: full with 1 child")
+        reload(daemon, config(2))
+        second.sendall(b"2")
+        assert second.recv(1) == b"2"
+
+
+def test_total_instances(hatchd):
+    """Lowered below what there is, and raised again."""
+    port = free_port()
+
+    def config(n):
+        return f"total_instances = {n}\n" + service(
+            "s", listen=f"tcp:{port}", exec="/bin/cat"
+        )
+
+    daemon = hatchd.file(config(10))
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(connect(port)) for _ in range(3)]
+        for client in clients:
+            client.sendall(b"x")
+            assert client.recv(1) == b"x"
+        reload(daemon, config(2))
+        late = stack.enter_context(connect(port))
+        late.sendall(b"y")
+        daemon.wait_log("full with 3 children|total_instances")
+        assert len(daemon.children()) == 3
+        reload(daemon, config(4))
+        assert late.recv(1) == b"y"
+
+
+def test_counts_per_source_survive(hatchd):
+    """A service that goes and comes back has not forgotten who is there."""
+    port = free_port()
+    text = service("s", listen=f"tcp:{port}", exec="/bin/cat", instances=9, per_source=2)
+    daemon = hatchd.file(text)
+    with connect(port) as one, connect(port) as two:
+        for client in (one, two):
+            client.sendall(b"x")
+            assert client.recv(1) == b"x"
+        reload(daemon, "")
+        reload(daemon, text)
+        assert talk(port) == b""
+        daemon.wait_log("s: .*127.0.0.1.*(refused|per_source|too many)")
+        with connect(port, source="127.0.0.2") as other:
+            other.sendall(b"y")
+            assert other.recv(1) == b"y"
+
+
+def test_disable_and_back(hatchd):
+    port = free_port()
+    daemon = hatchd.file(say("x", listen=f"tcp:{port}"))
+    assert "1 removed" in reload(daemon, say("x", listen=f"tcp:{port}", disable=True))
+    assert is_refused(port)
+    assert "1 added" in reload(daemon, say("y", listen=f"tcp:{port}"))
+    assert talk(port) == b"y"
+
+
+def test_moved_to_another_file(hatchd):
+    port = free_port()
+    text = say("x", listen=f"tcp:{port}")
+    daemon = hatchd.file(text)
+    before = sockets(daemon)
+    daemon.write(text, "more.conf")
+    assert "nothing has changed" in reload(daemon, 'include("more.conf")\n')
+    assert sockets(daemon) == before
+    assert talk(port) == b"x"
+
+
+def test_port_range(hatchd):
+    first = free_port()
+    for number in range(first + 1, first + 6):
+        assert free_port() == number
+    daemon = hatchd.file(say("x", listen=f"tcp:{first}-{first + 3}"))
+    before = sockets(daemon)
+    reload(daemon, say("y", listen=f"tcp:{first + 2}-{first + 5}"))
+    after = sockets(daemon)
+    assert len(set(before.items()) & set(after.items())) == 2 and len(after) == 4
+    assert [is_refused(port) for port in range(first, first + 6)] == [True] * 2 + [False] * 4
+    reload(daemon, say("y", listen=f"tcp:{first + 3}"))
+    assert sockets(daemon).items() <= after.items()
+    assert talk(first + 3) == b"y"
+    daemon.wait_children(0)
+
+
+@pytest.mark.parametrize(
+    "old, new", [("tcp:{}", "tcp4:{}"), ("tcp4:{}", "tcp:{}"), ("tcp:127.0.0.1:{}", "tcp:{}")]
+)
+def test_address_in_the_way_of_itself(hatchd, old, new):
+    """The new socket cannot be bound while the old one is."""
+    port = free_port()
+    daemon = hatchd.file(say("old", listen=old.format(port)))
+    said = reload(daemon, say("new", listen=new.format(port)))
+    assert "1 changed" in said
+    assert talk(port) == b"new"
+    assert "waiting" not in daemon.text()
+
+
+def unix_mode(path):
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_unix_mode(hatchd, folder):
+    path = folder / "sock"
+    daemon = hatchd.file(say("x", listen=f"unix:{path}", socket_mode="0600"))
+    before, inode = sockets(daemon), path.stat().st_ino
+    assert unix_mode(path) == 0o600
+    reload(daemon, say("x", listen=f"unix:{path}", socket_mode="0666"))
+    assert unix_mode(path) == 0o666
+    assert (sockets(daemon), path.stat().st_ino) == (before, inode)
+    assert talk(f"unix:{path}") == b"x"
+
+
+@needs_root
+def test_unix_owner(hatchd, folder):
+    path = folder / "sock"
+    daemon = hatchd.file(say("x", listen=f"unix:{path}"))
+    before = sockets(daemon)
+    reload(daemon, say("x", listen=f"unix:{path}", socket_user="daemon", socket_group="daemon"))
+    assert (path.stat().st_uid, path.stat().st_gid) == (1, 1)
+    assert sockets(daemon) == before
+
+
+def test_unix_path_is_removed_with_its_service(hatchd, folder):
+    path = folder / "sock"
+    daemon = hatchd.file(say("x", listen=f"unix:{path}"))
+    reload(daemon, "")
+    assert not path.exists()
+
+
+def test_unix_type(hatchd, folder):
+    """The same path, but another kind of socket."""
+    path = folder / "sock"
+    daemon = hatchd.file(say("x", listen=f"unix:{path}"))
+    reload(daemon, say("y", listen=f"unix-seqpacket:{path}"))
+    assert talk(f"unix-seqpacket:{path}") == b"y"
+    assert "waiting" not in daemon.text()
+
+
+def test_every_kind_of_address(hatchd, folder):
+    """From each kind of address to each other, and back to what it was."""
+    port = free_port()
+    addresses = [f"tcp:{port}", f"unix:{folder}/s", f"unix:@hatchd-test/{folder.name}",
+                 f"tcp4:127.0.0.1:{port}", f"unix-seqpacket:{folder}/q"]
+    daemon = hatchd.file("")
+    for old in addresses:
+        for new in addresses:
+            reload(daemon, say("old", listen=old))
+            assert talk(old) == b"old"
+            reload(daemon, say("new", listen=new))
+            assert talk(new) == b"new"
+    reload(daemon, "")
+
+
+# ---------------------------------------------------------------------------
+# wait = yes
+
+
+def server(folder, address, *args, **options):
+    """A wait service that serves several clients or datagrams, and then ends."""
+    name = "datagrams.py" if "udp" in address or "dgram" in address else "handed_over.py"
+    program = [PYTHON, helper(name, folder), *map(str, args)]
+    return service("s", listen=address, wait=True, exec=program, **options)
+
+
+def wait_addresses(folder):
+    port = free_port()
+    return {"tcp": f"tcp:{port}", "path": f"unix:{folder}/s",
+            "abstract": f"unix:@hatchd-test/{folder.name}"}
+
+
+@pytest.mark.parametrize("kind", ["tcp", "path", "abstract"])
+def test_wait_to_nowait(hatchd, folder, kind):
+    """The program may keep the socket it was given: there is a new one."""
+    address = wait_addresses(folder)[kind]
+    daemon = hatchd.file(server(folder, address, 99))
+    before = sockets(daemon)
+    with connect(address) as client:
+        client.sendall(b"x")
+        assert client.recv(1) == b"x"
+        child = daemon.wait_children(1)[0]
+        reload(daemon, say("new", listen=address))
+        wait_exit(child)
+    wait_until(lambda: not set(sockets(daemon)) & set(before) and not is_refused(address))
+    assert talk(address) == b"new"
+
+
+@pytest.mark.parametrize("kind", ["tcp", "path", "abstract"])
+def test_wait_to_nowait_without_a_child(hatchd, folder, kind):
+    """Nobody has it, but somebody may have had: new as well, and at once."""
+    address = wait_addresses(folder)[kind]
+    daemon = hatchd.file(server(folder, address, 1))
+    before = sockets(daemon)
+    assert talk(address, b"x") == b"x"
+    daemon.wait_children(0)
+    reload(daemon, say("new", listen=address))
+    wait_until(lambda: not set(sockets(daemon)) & set(before) and not is_refused(address))
+    assert talk(address) == b"new"
+
+
+@pytest.mark.parametrize("kind", ["tcp", "path", "abstract"])
+def test_nowait_to_wait(hatchd, folder, kind):
+    """Nobody but us has had it: it stays, and blocks as the program expects."""
+    address = wait_addresses(folder)[kind]
+    daemon = hatchd.file(say("old", listen=address))
+    before = sockets(daemon)
+    reload(daemon, server(folder, address, 1))
+    assert sockets(daemon) == before
+    assert talk(address, b"x") == b"x"
+    fd = next(iter(before.values()))
+    with open(f"/proc/{daemon.pid}/fdinfo/{fd}") as file:
+        flags = next(int(line.split()[1], 8) for line in file if line.startswith("flags"))
+    assert not flags & os.O_NONBLOCK
+
+
+def test_address_is_had_as_soon_as_the_child_has_ended(hatchd, folder):
+    """The event, and not the next attempt by the clock, which comes after 1, 2, 4 s: the
+    child is let go at a time when the next one is far away."""
+    port = free_port()
+    program = [PYTHON, "-c", "import signal, socket, sys\n"
+               "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+               "server = socket.socket(fileno=0)\n"
+               "client = server.accept()[0]\n"
+               "client.sendall(b'x')\n"
+               "client.recv(1)\n"]
+    for _ in range(10):
+        daemon = hatchd.file(service("s", listen=f"tcp:{port}", wait=True, exec=program))
+        with connect(port) as client:
+            assert client.recv(1) == b"x"
+            reload(daemon, say("new", listen=f"tcp:{port}"))
+            daemon.wait_log("s: waiting: tcp:.*somebody listens there already")
+            child = daemon.wait_children(1)[0]
+            client.sendall(b"y")
+            wait_exit(child)
+            start = time.monotonic()
+            daemon.wait_log("s: listening on .* now")
+            took = time.monotonic() - start
+        assert talk(port) == b"new"
+        daemon.stop()
+        if took < 0.5:
+            return
+    raise AssertionError("it was never sooner than by the clock")
+
+
+def test_wait_program_changes(hatchd, folder):
+    """The child is told to end; what arrives then gets the new program."""
+    port = free_port()
+    daemon = hatchd.file(server(folder, f"udp:{port}", 99))
+    before = sockets(daemon)
+    assert udp(f"udp:{port}", b"x") == [b"x"]
+    child = daemon.wait_children(1)[0]
+    reload(daemon, server(folder, f"udp:{port}", 1))
+    wait_exit(child)
+    assert sockets(daemon) == before
+    assert udp(f"udp:{port}", b"y") == [b"y"]
+    daemon.wait_children(0)
+
+
+def test_wait_child_of_unchanged_service_lives(hatchd, folder):
+    port, other = free_port(), free_port()
+    unchanged = server(folder, f"udp:{port}", 99)
+    daemon = hatchd.file(unchanged + say("a", listen=f"tcp:{other}").replace(" s ", " t "))
+    assert udp(f"udp:{port}", b"x") == [b"x"]
+    child = daemon.wait_children(1)[0]
+    reload(daemon, unchanged + say("b", listen=f"tcp:{other}").replace(" s ", " t "))
+    assert talk(other) == b"b"
+    assert udp(f"udp:{port}", b"y") == [b"y"]
+    assert child in daemon.children()
+    assert udp(f"udp:{port}", b"end") == [b"end"]
+
+
+@pytest.mark.parametrize("wait", [True, False])
+def test_handed_over_socket(hatchd, folder, wait):
+    """fd:NAME stays through changes, and is not lost while its service waits."""
+    port = free_port()
+    listening = socket.create_server(("127.0.0.1", port))
+    where = 50
+    os.dup2(listening.fileno(), where)
+    launcher = [
+        PYTHON, "-c",
+        f"import os, sys; os.dup2({where}, 3); os.set_inheritable(3, True);"
+        "os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='1', LISTEN_FDNAMES='web');"
+        "os.execv(sys.argv[1], sys.argv[1:])",
+    ]
+
+    def config(word, wait=False, **more):
+        if wait:
+            return server(folder, "fd:web", 1, **more)
+        return say(word, listen="fd:web", **more)
+
+    daemon = hatchd.file(config("old", wait), launcher=launcher, pass_fds=[where])
+    os.close(where)
+    listening.close()
+    before = sockets(daemon)
+
+    assert talk(port, b"x" if wait else b"") == (b"x" if wait else b"old")
+    daemon.wait_children(0)
+    reload(daemon, config("new", not wait))
+    assert sockets(daemon) == before
+    assert talk(port, b"" if wait else b"y") == (b"new" if wait else b"y")
+    daemon.wait_children(0)
+    # A program that is not there: nobody accepts, but the socket is not closed.
+    reload(daemon, service("s", listen="fd:web", exec="/nonexistent/x"))
+    assert not is_refused(port)
+    reload(daemon, say("again", listen="fd:web"))
+    assert set(sockets(daemon)) == set(before)
+    assert talk(port) == b"again"
+    reload(daemon, "", line="no service wants the handed-over socket fd:web, closing it")
+    wait_until(lambda: is_refused(port))
+
+
+# ---------------------------------------------------------------------------
+# A port is free at once
+
+
+@pytest.mark.parametrize("wait", [False, True])
+def test_dropped_port_is_free(hatchd, folder, wait):
+    """Also beside children that have not got to their program yet (a FIFO that nobody
+    reads as standard error), and while children of others start."""
+    port, other = free_port(), free_port()
+    fifo = folder / "fifo"
+    os.mkfifo(fifo)
+    fifo.chmod(0o666)
+    stuck = service("stuck", listen=f"tcp:{other}", exec="/bin/cat", stderr=str(fifo),
+                    start_timeout="1min")
+    dropped = service("s", listen=f"tcp:{port}", exec="/bin/true", wait=wait)
+    daemon = hatchd.file(stuck + dropped)
+    with connect(other):
+        daemon.wait_children(1)
+        reload(daemon, stuck)
+        with socket.socket() as server:
+            server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            server.bind(("0.0.0.0", port))
+            server.listen()
+        with open(fifo, "rb"):  # when somebody opens it for writing
+            pass
+    daemon.wait_children(0)
+
+
+# ---------------------------------------------------------------------------
+# Stop
+
+
+def test_children_of_a_vanished_service_are_told_to_end(hatchd):
+    port = free_port()
+    text = service("s", listen=f"tcp:{port}", exec=["/bin/sleep", "1000"], stop="terminate")
+    daemon = hatchd.file(text)
+    with connect(port):
+        child = daemon.wait_children(1)[0]
+        reload(daemon, "")
+        daemon.stop(leave=True)
+        wait_exit(child)
+        assert "waiting for 1 child to end" in daemon.text()
+
+
+# ---------------------------------------------------------------------------
+# The loader
+
+
+@pytest.fixture
+def loader(folder, monkeypatch):
+    return Loader(folder, monkeypatch)
+
+
+def test_storm(hatchd, loader):
+    """However many requests come while a reload runs, they are one more."""
+    port = free_port()
+    daemon = hatchd.file(say("old", listen=f"tcp:{port}"))
+    loader.hold()
+    daemon.signal(signal.SIGHUP)
+    held = loader.wait_held()
+    daemon.write(say("new", listen=f"tcp:{port}"))
+    for number in range(1000):
+        daemon.signal(signal.SIGHUP)
+        if number % 100 == 99:
+            assert talk(port) == b"old"
+    loader.release(held)
+    daemon.wait_log("reloaded", count=2)
+    assert talk(port) == b"new"
+    assert loader.runs() == 3
+
+
+def test_stop_while_reloading(hatchd, loader):
+    port = free_port()
+    daemon = hatchd.file(say("old", listen=f"tcp:{port}"))
+    loader.hold()
+    daemon.signal(signal.SIGHUP)
+    held = loader.wait_held()
+    daemon.stop(leave=True)
+    with contextlib.suppress(FileNotFoundError):
+        wait_until(lambda: proc_status(held)["State"].startswith(("Z", "X")))
+    assert "reloaded" not in daemon.text()
+
+
+def test_hangup_while_starting(hatchd, loader):
+    """It waits until there is something to reload."""
+    port = free_port()
+    loader.hold()
+    daemon = hatchd.file(say("old", listen=f"tcp:{port}"), ready=False)
+    held = loader.wait_held()
+    for _ in range(3):
+        daemon.signal(signal.SIGHUP)
+    daemon.write(say("new", listen=f"tcp:{port}"))
+    loader.release(held)
+    daemon.wait_notified("READY=1")
+    daemon.fds_at_start = None
+    daemon.wait_log("reloaded")
+    assert talk(port) == b"new"
+
+
+KEPT = "unable to reload: .* keeping the configuration"
+
+# What becomes of a reload whose loader does that.
+BROKEN_LOADERS = {
+    "killed": ("kill -KILL $$", "the loader was killed"),
+    "crashed": ("kill -SEGV $$", "the loader was killed"),
+    "says nothing": ("exit 0", "unable to reload"),
+    "says nonsense": ("echo nonsense >&3; exit 0", "unable to reload"),
+    "says too much": ("head -c 1000000 /dev/urandom >&3; exit 0", "unable to reload"),
+    "cannot be run": ("exit 120", "the loader could not be run"),
+    "a mistake": ("exit 1", "has mistakes"),
+    "unknown": ("exit 99", "unable to reload"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN_LOADERS)
+def test_broken_loader(hatchd, loader, name):
+    port = free_port()
+    script, reason = BROKEN_LOADERS[name]
+    daemon = hatchd.file(say("old", listen=f"tcp:{port}"))
+    before = sockets(daemon)
+    loader.instead(script)
+    assert reason in reload(daemon, say("new", listen=f"tcp:{port}"), line=KEPT)
+    assert talk(port) == b"old"
+    assert sockets(daemon) == before
+    loader.instead(None)
+    reload(daemon)
+    assert talk(port) == b"new"
+
+
+def test_loader_without_an_answer(hatchd, loader):
+    port = free_port()
+    daemon = hatchd.file(say("old", listen=f"tcp:{port}"), "--loader-timeout=300")
+    loader.hold()
+    mark = daemon.mark()
+    daemon.write(say("new", listen=f"tcp:{port}"))
+    daemon.signal(signal.SIGHUP)
+    held = loader.wait_held()
+    daemon.wait_log("unable to reload: the loader did not answer in time, keeping", after=mark)
+    wait_exit(held)
+    daemon.wait_children(0)
+    assert talk(port) == b"old"
+    (loader.folder / "hold").unlink()
+    reload(daemon)
+    assert talk(port) == b"new"

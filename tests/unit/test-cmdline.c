@@ -89,8 +89,9 @@ static void test_serve(void **ctx)
 	assert_false(cmdline.conditions);
 	cmdline_done(&cmdline);
 
-	accepted(ARGV("--conditions"));
+	accepted(ARGV("--conditions", "--loader-timeout=7"));
 	assert_true(cmdline.conditions);
+	assert_int_equal(cmdline.loader_timeout, 7);
 	cmdline_done(&cmdline);
 }
 
@@ -178,10 +179,10 @@ static void test_mistakes(void **ctx)
 	refused(ARGV("-l7", "--user"), "--user needs a value");
 	refused(ARGV("--check=x"), "--check takes no value");
 	refused(ARGV("--spawn=x"), "--spawn: 'x' is not auto, shared or private");
-	refused(ARGV("--image-fd=-1"), "--image-fd=-1: not a descriptor");
 	refused(ARGV("--plan", "--pid=0"), "--pid=0: not the number of a process");
 	refused(ARGV("--plan", "--pid=2147483648"),
 		"--pid=2147483648: not the number of a process");
+	refused(ARGV("--image-fd=-1"), "--image-fd=-1: not a number that will do");
 	refused(ARGV("-l7", "--nice=1", "--nice=2"), "--nice is given twice");
 	refused(ARGV("-fa", "-fb"), "-f is given twice; a file can include others");
 }
