@@ -1,28 +1,66 @@
 #include "master/budget.h"
 
+#include "base/fd.h"
+#include "base/log.h"
 #include "base/own.h"
+#include "base/text.h"
 
 #include <fcntl.h>
+#include <string.h>
 #include <unistd.h>
 
 /* Connections in hand, their pidfds, and the descriptors lent to children in flight. */
 #define LOW_MAX 1024
-/* Event loop, log, journal streams of services come on top of it. */
+/* Event loop, log, and what else there is one of. */
 #define SLACK 64
+/* With fewer children it is not worth the while. */
+#define CHILDREN_MIN 16
+/* Where the hard limit is raised, there is to be room. */
+#define CHILDREN_WANTED 1024
 
 static uint64_t min_u64(uint64_t a, uint64_t b)
 {
 	return a < b ? a : b;
 }
 
-/* One descriptor for each listener, one for each service's log stream. */
+/* One for each listener, one for the journal's stream of each service that has one. */
 static uint64_t own_descriptors(const struct conf *conf)
 {
+	bool journal = log_target() == LOG_TARGET_JOURNAL;
 	uint64_t n = SLACK;
 
-	for (size_t i = 0; i < conf->n_services; i++)
-		n += conf->services[i]->n_listen + 1;
+	for (size_t i = 0; i < conf->n_services; i++) {
+		const struct service_conf *service = conf->services[i];
+
+		if (service->disable)
+			continue;
+		n += service->n_listen + (journal && service->stderr_kind == STDERR_LOG);
+	}
 	return n;
+}
+
+/* What a process may have at most, whoever it is: fs.nr_open. */
+static uint64_t system_limit(void)
+{
+	_cleanup_close_ int fd = open("/proc/sys/fs/nr_open", O_RDONLY | O_CLOEXEC);
+	_cleanup_free_ char *text = NULL;
+	uint64_t limit;
+	size_t len;
+
+	if (fd < 0 || fd_read_all(fd, 64, &text, &len) < 0)
+		return UINT64_MAX;
+	text[strcspn(text, "\n")] = '\0';
+	return text_parse_u64(text, &limit) < 0 ? UINT64_MAX : limit;
+}
+
+/* Who may not raise it keeps what there is. */
+static void raise_hard_limit(uint64_t wanted, struct rlimit *limit)
+{
+	struct rlimit raised = *limit;
+
+	raised.rlim_max = min_u64(wanted, system_limit());
+	if (raised.rlim_max > limit->rlim_max && setrlimit(RLIMIT_NOFILE, &raised) == 0)
+		*limit = raised;
 }
 
 /* A user may have only so many processes; root's limit does not count. */
@@ -50,33 +88,52 @@ static void grow_table(uint64_t size)
 		close(fd);
 }
 
+/* Only up: what is left as it was need not be given back to children. */
+static int raise_soft_limit(uint64_t need, struct rlimit *limit)
+{
+	if (limit->rlim_cur >= need)
+		return 0;
+	limit->rlim_cur = need;
+	return setrlimit(RLIMIT_NOFILE, limit) < 0 ? -errno : 0;
+}
+
+/* How many of the hard limit are left when the rest has what it needs. */
+static uint64_t room_for_children(const struct rlimit *limit, uint64_t own, uint64_t *ret_low)
+{
+	uint64_t low = min_u64(LOW_MAX, limit->rlim_max / 4);
+
+	*ret_low = low;
+	return limit->rlim_max < low + own ? 0 : limit->rlim_max - low - own;
+}
+
+static int not_enough(uint64_t needed, uint64_t allowed, struct budget *ret)
+{
+	*ret = (struct budget){.needed = needed, .allowed = allowed};
+	return -EMFILE;
+}
+
 int budget_make(const struct conf *conf, struct budget *ret)
 {
-	uint64_t own = own_descriptors(conf);
-	uint64_t low, children, need;
+	uint64_t own = own_descriptors(conf), low, room, children, need;
+	uint64_t asked = min_u64(conf->total_instances, BUDGET_CHILDREN_MAX);
 	struct rlimit limit;
+	int r;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
 		return -errno;
+	if (room_for_children(&limit, own, &low) < (asked ? asked : CHILDREN_MIN))
+		raise_hard_limit(LOW_MAX + own + (asked ? asked : CHILDREN_WANTED), &limit);
 
-	low = min_u64(LOW_MAX, limit.rlim_max / 4);
-	if (limit.rlim_max < low + own + 16)
-		return -EMFILE;
-
-	children = children_allowed(limit.rlim_max - low - own);
-	if (conf->total_instances > 0)
-		children = min_u64(conf->total_instances, limit.rlim_max - low - own);
-	children = min_u64(children, BUDGET_CHILDREN_MAX);
+	room = room_for_children(&limit, own, &low);
+	if (room < CHILDREN_MIN)
+		return not_enough(low + own + CHILDREN_MIN, limit.rlim_max, ret);
+	children = asked ? min_u64(asked, room) : children_allowed(room);
 	need = low + own + children;
 
-	/* Only up: what is left as it was need not be given back to children. */
-	if (limit.rlim_cur < need) {
-		limit.rlim_cur = need;
-		if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
-			return -errno;
-	}
+	r = raise_soft_limit(need, &limit);
+	if (r < 0)
+		return r;
 	grow_table(need);
-
 	*ret = (struct budget){
 		.total_instances = (uint32_t)children,
 		.low_limit = (int)low,

@@ -20,13 +20,20 @@ struct budget {
 	uint32_t total_instances; /* children that may live at once */
 	int low_limit; /* descriptors below: connections, and what children need; above: ours */
 	int fd_limit;  /* all of ours are below */
+	uint64_t needed, allowed; /* descriptors; set when there are not enough */
 };
 
 /*
  * Work out what `conf` needs and may have, raise the soft RLIMIT_NOFILE to it
  * (not further: a limit of 10^9 is no reason for a table of that size) and let
  * the kernel grow the descriptor table now, while no child shares it.
- * -EMFILE: the hard limit does not even allow the listeners.
+ *
+ * Where the hard limit does not allow the listeners, or the total_instances that
+ * somebody has asked for, and we may (CAP_SYS_RESOURCE), that is raised as well, up to
+ * fs.nr_open.  Children get back what was inherited (master/recipe).
+ *
+ * -EMFILE: there are not even enough for the listeners; ret->needed and ret->allowed
+ * say how many would be.
  */
 int budget_make(const struct conf *conf, struct budget *ret);
 

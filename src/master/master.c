@@ -357,8 +357,23 @@ void master_set_budget(struct master *master, const struct budget *budget)
 	master->slot_came_free = true;
 }
 
+static void tell_not_started(const struct master *master, size_t n, int r)
+{
+	const struct budget *budget = &master->budget;
+
+	if (r == -EMFILE && budget->needed > 0)
+		log_error("unable to start: %zu service%s need%s %llu descriptors, the limit "
+			  "(RLIMIT_NOFILE) is %llu",
+			n, n == 1 ? "" : "s", n == 1 ? "s" : "",
+			(unsigned long long)budget->needed,
+			(unsigned long long)budget->allowed);
+	else
+		log_error("unable to start: %s", strerror(-r));
+}
+
 static int serve(struct master *master, struct conf *conf)
 {
+	size_t n = conf->n_services;
 	struct applied applied;
 	int r;
 
@@ -366,7 +381,7 @@ static int serve(struct master *master, struct conf *conf)
 	if (r == 0)
 		r = apply(master, conf, &applied);
 	if (r < 0) {
-		log_error("unable to start: %s", strerror(-r));
+		tell_not_started(master, n, r);
 		return failed_status(master->cmdline);
 	}
 	if (require_all(master) < 0)

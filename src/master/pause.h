@@ -52,8 +52,8 @@ enum pause_why {
 /*
  * Look away from its sockets for a while, with a line in the log: "REASON, retrying
  * in ...".  Without a reason the caller has said what is wrong, and only long
- * pauses are told of.  Nothing happens if it is paused already: failures of a batch
- * count once.
+ * pauses are told of.  Nothing happens if it is paused already, since failures of a
+ * batch count once, or if it no longer serves.
  */
 void service_pause(struct service *service, enum pause_why why, const char *reason);
 

@@ -12,7 +12,9 @@ static bool nofile_was_raised(const struct inherited *inherited)
 {
 	struct rlimit now;
 
-	return getrlimit(RLIMIT_NOFILE, &now) < 0 || now.rlim_cur != inherited->nofile.rlim_cur;
+	return getrlimit(RLIMIT_NOFILE, &now) < 0 ||
+	       now.rlim_cur != inherited->nofile.rlim_cur ||
+	       now.rlim_max != inherited->nofile.rlim_max;
 }
 
 /*

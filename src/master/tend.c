@@ -63,10 +63,11 @@ static void go_private(struct master *master)
 		spawner_describe(master->spawner));
 }
 
-/* The descriptors and the memory of the whole machine; never those of a limit. */
-static bool is_shortage(int error)
+/* Memory, files, or descriptors, as long as their limit is still the one of hatchd. */
+static bool is_shortage(const struct spawn_report *report)
 {
-	return error == ENOMEM || error == ENFILE;
+	return report->error == ENOMEM || report->error == ENFILE ||
+	       (report->error == EMFILE && report->step < SPAWN_LIMITS);
 }
 
 /* RLIMIT_NPROC: the shortage of that user, not a broken program. */
@@ -88,7 +89,7 @@ static void judge_failure(struct child *child, uint64_t now)
 	record_not_started(child, spawn_step_name(report->step), report->error, now);
 	if (report->step == SPAWN_PROTECT)
 		go_private(service->master);
-	else if (is_shortage(report->error))
+	else if (is_shortage(report))
 		service_pause(service, PAUSE_MACHINE, NULL);
 	else if (report->error != 0)
 		service_pause(service, PAUSE_BROKEN, NULL);

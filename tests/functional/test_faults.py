@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import resource
 import select
 import signal
@@ -11,8 +12,8 @@ import subprocess
 import pytest
 
 from harness import (
-    PYTHON, Daemon, connect, free_port, helper, is_refused, proc_stat, read_all, read_exactly,
-    read_line, service, talk, wait_until,
+    PYTHON, Daemon, Probe, connect, free_port, helper, is_refused, libc, proc_stat,
+    proc_status, read_all, read_exactly, read_line, service, talk, wait_until,
 )
 
 needs_root = pytest.mark.needs_root
@@ -187,13 +188,59 @@ def test_few_descriptors(hatchd):
     assert talk(port) == b"hello\n"
 
 
-def test_no_descriptors_at_all():
-    """Said, not tried."""
-    with pytest.raises(AssertionError, match="hatchd ended with 1 before READY=1"):
-        Daemon(
-            config=service("s", listen=f"tcp:{free_port()}", exec="/bin/cat"),
-            preexec=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64)),
-        )
+PR_CAPBSET_DROP = 24
+CAP_SYS_RESOURCE = 24
+
+
+def only_descriptors(count, may_raise=False):
+    """preexec: a hard limit, which a hatchd of root could raise otherwise."""
+
+    def prepare():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (count, count))
+        if not may_raise:
+            libc.prctl(PR_CAPBSET_DROP, CAP_SYS_RESOURCE, 0, 0, 0)
+
+    return prepare
+
+
+def test_no_descriptors_at_all(folder):
+    """Said, not tried: what is needed, and what there is."""
+    config = service("s", listen=f"tcp:{free_port()}", exec="/bin/cat")
+    daemon = Daemon(config=config, folder=folder, preexec=only_descriptors(64), ready=False)
+    assert daemon.wait_end() == 1
+    lines = daemon.text().split("\n")
+    daemon.close()
+    said = "unable to start: 1 service needs ([0-9]+) descriptors, the limit .* is 64$"
+    assert len(lines) == 1 and int(re.search(said, lines[0])[1]) > 64
+
+
+@pytest.fixture
+def may_raise_limits():
+    if not int(proc_status(os.getpid())["CapEff"], 16) & 1 << CAP_SYS_RESOURCE:
+        pytest.skip("hard limits may not be raised here (CAP_SYS_RESOURCE)")
+
+
+@needs_root
+def test_hard_limit_is_raised_where_it_has_to_be(hatchd, may_raise_limits):
+    """By root, for itself: children get back what hatchd was started with."""
+    port = free_port()
+    daemon = hatchd.file(
+        service("s", listen=f"tcp:{port}", exec=helper("probe", hatchd.folder)),
+        preexec=only_descriptors(64, may_raise=True),
+    )
+    assert resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE)[1] > 64
+    assert Probe(talk(port)).limits["nofile"] == (64, 64)
+
+
+@needs_root
+def test_hard_limit_is_raised_for_total_instances(hatchd, may_raise_limits):
+    """A number that somebody has asked for is to be possible."""
+    daemon = hatchd.file(
+        "total_instances = 3000\n"
+        + service("s", listen=f"tcp:{free_port()}", exec="/bin/cat"),
+        preexec=only_descriptors(2000, may_raise=True),
+    )
+    assert resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE)[1] > 3000
 
 
 # -- addresses
