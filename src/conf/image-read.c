@@ -1,25 +1,19 @@
 /*
- * image-read: an image back to a configuration, as if an enemy had written it.
+ * image-read: the parts of an image back to values, as if an enemy had written
+ * them.  Where the parts lie is known to image-open.c.
  *
  * What a field may hold is checked where it is read; what must hold between
  * fields, so that the master can rely on it, in check_service().
  */
-#include "conf/image.h"
-
 #include "base/wire.h"
 #include "conf/image-internal.h"
-#include "conf/textmap.h"
 
-#include <fcntl.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 
 struct image_reader {
 	struct wire_reader wire;
-	char **files;
+	char *const *files; /* NULL: origins go without the name of their file */
 	size_t n_files;
-	struct textmap names; /* services so far */
 };
 
 static void damaged(struct wire_reader *wire)
@@ -193,7 +187,9 @@ static void get_origin(struct image_reader *r, struct origin *origin)
 	uint32_t file = wire_get_u32(&r->wire);
 
 	require(&r->wire, file == IMAGE_NO_FILE || file < r->n_files);
-	origin->file = r->wire.error || file == IMAGE_NO_FILE ? NULL : r->files[file];
+	origin->file = NULL;
+	if (r->files && !r->wire.error && file != IMAGE_NO_FILE)
+		origin->file = r->files[file];
 	origin->line = wire_get_u32(&r->wire);
 	origin->column = wire_get_u32(&r->wire);
 	origin->width = wire_get_u32(&r->wire);
@@ -343,115 +339,41 @@ static void get_fields(struct image_reader *r, struct service_conf *service)
 	require(wire, service->news <= _SERVICE_NEWS_ALL);
 }
 
-static int get_service(struct image_reader *r, struct service_conf **ret)
+int image_get_globals(const void *data, size_t len, struct conf *conf)
 {
-	_cleanup_free_ char *name = wire_get_string(&r->wire);
-	_cleanup_service_conf_ struct service_conf *service = NULL;
-	int error;
+	struct wire_reader wire;
 
-	if (r->wire.error)
-		return r->wire.error;
+	wire_reader_init(&wire, data, len);
+	conf->main_file = get_path(&wire);
+	conf->files = wire_get_strv(&wire);
+	get_options(&wire, conf, true);
+	if (wire.error)
+		return wire.error;
+	return wire_reader_complete(&wire) ? 0 : -EBADMSG;
+}
+
+int image_get_record(const void *data, size_t len, char *const *files, size_t n_files,
+	struct service_conf **ret)
+{
+	struct image_reader r = {.files = files, .n_files = n_files};
+	_cleanup_service_conf_ struct service_conf *service = NULL;
+	_cleanup_free_ char *name = NULL;
+
+	wire_reader_init(&r.wire, data, len);
+	name = wire_get_string(&r.wire);
+	if (r.wire.error)
+		return r.wire.error;
 	if (!name || !service_name_valid(name))
 		return -EBADMSG;
-	error = textmap_add(&r->names, name, "");
-	if (error < 0)
-		return error == -EEXIST ? -EBADMSG : error;
 
 	service = service_conf_new(name);
 	if (!service)
 		return -ENOMEM;
-	get_fields(r, service);
-	if (r->wire.error)
-		return r->wire.error;
-	if (!check_service(service))
+	get_fields(&r, service);
+	if (r.wire.error)
+		return r.wire.error;
+	if (!wire_reader_complete(&r.wire) || !check_service(service))
 		return -EBADMSG;
 	*ret = take_ptr(service);
 	return 0;
-}
-
-static int get_services(struct image_reader *r, struct conf *conf)
-{
-	const size_t min_bytes = 128; /* less than any service has */
-	uint32_t n = wire_get_count(&r->wire, min_bytes);
-	int error;
-
-	if (r->wire.error)
-		return r->wire.error;
-	conf->services = calloc((size_t)n + 1, sizeof(struct service_conf *));
-	if (!conf->services)
-		return -ENOMEM;
-
-	for (uint32_t i = 0; i < n; i++) {
-		error = get_service(r, &conf->services[i]);
-		if (error < 0)
-			return error;
-		conf->n_services++;
-	}
-	return 0;
-}
-
-static int get_conf(struct image_reader *r, struct conf *conf)
-{
-	char magic[IMAGE_MAGIC_LEN];
-	int error;
-
-	wire_get_blob(&r->wire, magic, sizeof magic);
-	if (r->wire.error || memcmp(magic, IMAGE_MAGIC, sizeof magic) != 0)
-		return -EBADMSG;
-	if (wire_get_u32(&r->wire) != IMAGE_VERSION)
-		return -EBADMSG;
-	if (wire_get_u32(&r->wire) != conf_options_count())
-		return -EBADMSG;
-
-	conf->main_file = get_path(&r->wire);
-	conf->files = wire_get_strv(&r->wire);
-	r->files = conf->files;
-	r->n_files = strv_length(conf->files);
-	get_options(&r->wire, conf, true);
-	error = get_services(r, conf);
-	if (error < 0)
-		return error;
-	return wire_reader_complete(&r->wire) ? 0 : -EBADMSG;
-}
-
-int image_decode(const void *data, size_t len, struct conf *conf)
-{
-	struct image_reader r = {0};
-	int error;
-
-	conf_init(conf);
-	wire_reader_init(&r.wire, data, len);
-	textmap_init(&r.names);
-	error = get_conf(&r, conf);
-	textmap_done(&r.names);
-	if (error < 0)
-		conf_done(conf);
-	return error;
-}
-
-int image_read(int memfd, struct conf *conf)
-{
-	struct stat st;
-	void *data;
-	int seals, r;
-
-	conf_init(conf);
-	seals = fcntl(memfd, F_GET_SEALS);
-	if (seals < 0)
-		return -errno;
-	if ((seals & IMAGE_SEALS) != IMAGE_SEALS)
-		return -EPERM;
-	if (fstat(memfd, &st) < 0)
-		return -errno;
-	if (st.st_size == 0)
-		return -EBADMSG;
-	if ((uint64_t)st.st_size > IMAGE_BYTES_MAX)
-		return -EFBIG;
-
-	data = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, memfd, 0);
-	if (data == MAP_FAILED)
-		return -errno;
-	r = image_decode(data, (size_t)st.st_size, conf);
-	munmap(data, (size_t)st.st_size);
-	return r;
 }

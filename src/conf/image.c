@@ -1,5 +1,6 @@
 /*
- * image: writing.  The order of fields is that of reading, in image-read.c.
+ * image: writing.  The order of fields is that of reading, in image-read.c;
+ * that of the parts is in image-internal.h.
  */
 #include "conf/image.h"
 
@@ -11,7 +12,10 @@
 #include <sys/mman.h>
 
 struct image_writer {
-	struct wire_writer wire;
+	struct wire_writer prologue;
+	struct wire_writer globals;
+	struct wire_writer index;
+	struct wire_writer wire; /* the records */
 	const struct conf *conf;
 	struct textmap files; /* name to its place in conf->files */
 };
@@ -139,8 +143,7 @@ static uint32_t count_enabled(const struct conf *conf)
 	return n;
 }
 
-/* The master has no use for what is disabled. */
-static int put_conf(struct image_writer *w)
+static int put_globals(struct image_writer *w)
 {
 	const struct conf *conf = w->conf;
 	int r;
@@ -150,18 +153,65 @@ static int put_conf(struct image_writer *w)
 		if (r == -ENOMEM)
 			return r;
 	}
+	wire_put_string(&w->globals, conf->main_file);
+	wire_put_strv(&w->globals, conf->files);
+	put_options(&w->globals, conf, true);
+	if (w->globals.error)
+		return w->globals.error;
+	return w->globals.len > IMAGE_GLOBALS_MAX ? -EFBIG : 0;
+}
 
-	wire_put_blob(&w->wire, IMAGE_MAGIC, IMAGE_MAGIC_LEN);
-	wire_put_u32(&w->wire, IMAGE_VERSION);
-	wire_put_u32(&w->wire, (uint32_t)conf_options_count());
-	wire_put_string(&w->wire, conf->main_file);
-	wire_put_strv(&w->wire, conf->files);
-	put_options(&w->wire, conf, true);
-	wire_put_u32(&w->wire, count_enabled(conf));
-	for (size_t i = 0; i < conf->n_services; i++)
+static int put_record(struct image_writer *w, const struct service_conf *service)
+{
+	size_t start = w->wire.len, len;
+
+	put_service(w, service);
+	len = w->wire.len - start;
+	if (len > IMAGE_RECORD_MAX)
+		return -EFBIG;
+	wire_put_u32(&w->index, (uint32_t)len);
+	wire_put_u32(&w->index, service->old);
+	wire_put_u32(&w->index, service->news);
+	return w->wire.error ? w->wire.error : w->index.error;
+}
+
+/* The master has no use for what is disabled. */
+static int put_records(struct image_writer *w)
+{
+	const struct conf *conf = w->conf;
+	int r = 0;
+
+	for (size_t i = 0; i < conf->n_services && r == 0; i++) {
 		if (!conf->services[i]->disable)
-			put_service(w, conf->services[i]);
-	return w->wire.error;
+			r = put_record(w, conf->services[i]);
+	}
+	return r;
+}
+
+static int put_prologue(struct image_writer *w)
+{
+	uint32_t n = count_enabled(w->conf);
+
+	if (n > IMAGE_SERVICES_MAX)
+		return -EFBIG;
+	wire_put_blob(&w->prologue, IMAGE_MAGIC, IMAGE_MAGIC_LEN);
+	wire_put_u32(&w->prologue, IMAGE_VERSION);
+	wire_put_u32(&w->prologue, (uint32_t)conf_options_count());
+	wire_put_u32(&w->prologue, (uint32_t)w->globals.len);
+	wire_put_u32(&w->prologue, n);
+	return w->prologue.error;
+}
+
+static int put_conf(struct image_writer *w)
+{
+	int r;
+
+	r = put_globals(w);
+	if (r == 0)
+		r = put_prologue(w);
+	if (r == 0)
+		r = put_records(w);
+	return r;
 }
 
 static int write_all(int fd, const uint8_t *data, size_t len)
@@ -179,16 +229,32 @@ static int write_all(int fd, const uint8_t *data, size_t len)
 	return 0;
 }
 
-static int write_and_seal(int memfd, const struct wire_writer *wire)
+static int write_and_seal(int memfd, const struct image_writer *w)
 {
+	const struct wire_writer *parts[] = {&w->prologue, &w->globals, &w->index, &w->wire};
+	size_t len = 0;
 	int r;
 
-	if (wire->len > IMAGE_BYTES_MAX)
+	for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
+		len += parts[i]->len;
+	if (len > IMAGE_BYTES_MAX)
 		return -EFBIG;
-	r = write_all(memfd, wire->data, wire->len);
-	if (r < 0)
-		return r;
+
+	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
+		r = write_all(memfd, parts[i]->data, parts[i]->len);
+		if (r < 0)
+			return r;
+	}
 	return fcntl(memfd, F_ADD_SEALS, IMAGE_SEALS) < 0 ? -errno : 0;
+}
+
+static void writer_done(struct image_writer *w)
+{
+	textmap_done(&w->files);
+	wire_writer_done(&w->prologue);
+	wire_writer_done(&w->globals);
+	wire_writer_done(&w->index);
+	wire_writer_done(&w->wire);
 }
 
 int image_write(const struct conf *conf, int memfd)
@@ -196,12 +262,10 @@ int image_write(const struct conf *conf, int memfd)
 	struct image_writer w = {.conf = conf};
 	int r;
 
-	wire_writer_init(&w.wire);
 	textmap_init(&w.files);
 	r = put_conf(&w);
 	if (r == 0)
-		r = write_and_seal(memfd, &w.wire);
-	textmap_done(&w.files);
-	wire_writer_done(&w.wire);
+		r = write_and_seal(memfd, &w);
+	writer_done(&w);
 	return r;
 }

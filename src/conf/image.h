@@ -5,6 +5,10 @@
  * came from an enemy: every number is range-checked, every count bounded, so
  * that a loader gone mad cannot take the master along.
  *
+ * Decoded, a service takes some kilobytes, and there may be ten thousand.  So
+ * the master keeps the image open and reads services one at a time; only tools
+ * and the loader, which do not live long, read all of it.
+ *
  * Layer: conf.
  */
 #ifndef HATCHD_CONF_IMAGE_H
@@ -12,22 +16,75 @@
 
 #include "conf/conf.h"
 
-#define IMAGE_VERSION 2
+#define IMAGE_VERSION 3
 
 /* Name of the memfd, by which a running master's image is found in /proc. */
 #define IMAGE_NAME "hatchd-conf"
 
-/* Write `conf` into the empty memfd and seal it.  Negative errno on failure. */
+/*
+ * Write `conf`, without what is disabled, into the empty memfd and seal it.
+ * -EFBIG: more than an image may hold; other negative errno as they come.
+ */
 int image_write(const struct conf *conf, int memfd);
 
 /*
  * Read a sealed memfd into `conf` (to be released with conf_done()).
  * -EBADMSG: not an image, of another version, or damaged; -EPERM: not sealed;
- * other negative errno as they come.  On failure `conf` is empty.
+ * -EFBIG: larger than any image; other negative errno as they come.  On failure
+ * `conf` is empty.
  */
 int image_read(int memfd, struct conf *conf);
 
 /* The same on plain memory: tests and fuzzers. */
 int image_decode(const void *data, size_t len, struct conf *conf);
+
+/*
+ * An open image: its descriptor, its global part, and for each service where it
+ * lies, in 12 bytes.  Not mapped into memory, so that its pages do not count as
+ * those of the process that reads it.
+ */
+struct image;
+
+/* What is known of a service without reading it, as in struct service_conf. */
+struct image_entry {
+	uint32_t old;
+	uint32_t news;
+};
+
+/*
+ * Check seals, size, prologue, global part and index, and take over `memfd`; on
+ * failure it stays the caller's.  Services are checked when they are read; that
+ * no two have the same name, only by image_read(), which sees all of them.
+ * Errors as of image_read().
+ */
+int image_open(int memfd, struct image **ret);
+
+/* Also closes the descriptor; NULL is fine.  Returns NULL. */
+struct image *image_free(struct image *image);
+
+/* The descriptor; borrowed. */
+int image_fd(const struct image *image);
+
+/* Global options, main_file and files, but no services; borrowed. */
+const struct conf *image_conf(const struct image *image);
+
+size_t image_n_services(const struct image *image);
+
+/* Of service `i`, below image_n_services(). */
+struct image_entry image_entry(const struct image *image, size_t i);
+
+/*
+ * Read and check service `i`, below image_n_services().  It belongs to the
+ * caller and may outlive the image: no origin in it has a file (origin.file is
+ * NULL).  -EBADMSG: damaged, or not what its entry says; -ENOMEM; other
+ * negative errno of pread(2).  One system call.
+ */
+int image_get(const struct image *image, size_t i, struct service_conf **ret);
+
+static inline void own_image(struct image **image)
+{
+	image_free(*image);
+}
+#define _cleanup_image_ _cleanup_(own_image)
 
 #endif

@@ -2,6 +2,9 @@
 #include "conf/diff.h"
 #include "conf/image.h"
 
+#include <fcntl.h>
+#include <sys/mman.h>
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* Whatever was let in can be compared, and is the same as itself. */
@@ -17,13 +20,66 @@ static void compare(const struct conf *conf)
 	diff_done(&diff);
 }
 
+/* A sealed memfd with these bytes, or -1. */
+static int make_memfd(const uint8_t *data, size_t size)
+{
+	_cleanup_close_ int fd = memfd_create("image", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	if (fd < 0 || write(fd, data, size) != (ssize_t)size)
+		return -1;
+	if (fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) <
+		0)
+		return -1;
+	return take_fd(&fd);
+}
+
+/* Services that can be read alone, which is more than the whole allows. */
+static size_t count_readable(const struct image *image)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < image_n_services(image); i++) {
+		_cleanup_service_conf_ struct service_conf *service = NULL;
+
+		if (image_get(image, i, &service) == 0)
+			n++;
+		if (service && (service->old != image_entry(image, i).old ||
+				       service->news != image_entry(image, i).news))
+			abort();
+	}
+	return n;
+}
+
+/* What can be read as a whole (`n` services) can be read one by one. */
+static void read_singly(const uint8_t *data, size_t size, bool whole, size_t n)
+{
+	_cleanup_image_ struct image *image = NULL;
+	int fd = make_memfd(data, size);
+	size_t readable;
+
+	if (fd < 0)
+		return;
+	if (image_open(fd, &image) < 0) {
+		close(fd);
+		if (whole)
+			abort();
+		return;
+	}
+	readable = count_readable(image);
+	if (whole && (readable != n || image_n_services(image) != n))
+		abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct conf conf;
+	bool whole;
 
 	conf_init(&conf);
-	if (image_decode(data, size, &conf) == 0)
+	whole = image_decode(data, size, &conf) == 0;
+	if (whole)
 		compare(&conf);
+	read_singly(data, size, whole, conf.n_services);
 	conf_done(&conf);
 	return 0;
 }
