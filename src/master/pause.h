@@ -17,8 +17,8 @@
  * be run" (126, 127), is never a reason, however short it lives: date, grep.
  *
  * The first good start ends such a pause and all growth.  It needs a client to be
- * tried with: after a repair the next one is served when the pause is over, or at
- * once after a reload.
+ * tried with: after a repair the next one is served when the pause is over.  Whoever
+ * knows better, as a reload does, calls service_recovered().
  *
  * However many services are paused, a turn of the master looks at one number,
  * and the list is walked at most once per PAUSE_GRID.
