@@ -180,7 +180,8 @@ struct conf {
 	struct service_conf **services;
 	size_t n_services;
 
-	int program_error; /* loader only: errno of a program that cannot be run; 0: none */
+	int program_error;    /* loader only: errno of a program that cannot be run; 0: none */
+	uint32_t n_addresses; /* of an image: those of all services */
 	uint32_t total_instances; /* 0: computed at start from what the machine allows */
 };
 

@@ -253,6 +253,16 @@ struct image *image_free(struct image *image)
 	return NULL;
 }
 
+int image_move_up(struct image *image, int lowest)
+{
+	int fd = fd_move_up(image->fd, lowest);
+
+	if (fd < 0)
+		return fd;
+	image->fd = fd;
+	return 0;
+}
+
 int image_fd(const struct image *image)
 {
 	return image->fd;

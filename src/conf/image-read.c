@@ -347,6 +347,7 @@ int image_get_globals(const void *data, size_t len, struct conf *conf)
 	conf->main_file = get_path(&wire);
 	conf->files = wire_get_strv(&wire);
 	get_options(&wire, conf, true);
+	conf->n_addresses = wire_get_u32(&wire);
 	if (wire.error)
 		return wire.error;
 	return wire_reader_complete(&wire) ? 0 : -EBADMSG;

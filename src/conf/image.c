@@ -143,6 +143,16 @@ static uint32_t count_enabled(const struct conf *conf)
 	return n;
 }
 
+static uint32_t count_addresses(const struct conf *conf)
+{
+	uint32_t n = 0;
+
+	for (size_t i = 0; i < conf->n_services; i++)
+		if (!conf->services[i]->disable)
+			n += (uint32_t)conf->services[i]->n_listen;
+	return n;
+}
+
 static int put_globals(struct image_writer *w)
 {
 	const struct conf *conf = w->conf;
@@ -156,6 +166,7 @@ static int put_globals(struct image_writer *w)
 	wire_put_string(&w->globals, conf->main_file);
 	wire_put_strv(&w->globals, conf->files);
 	put_options(&w->globals, conf, true);
+	wire_put_u32(&w->globals, count_addresses(conf));
 	if (w->globals.error)
 		return w->globals.error;
 	return w->globals.len > IMAGE_GLOBALS_MAX ? -EFBIG : 0;

@@ -65,6 +65,9 @@ struct image *image_free(struct image *image);
 /* The descriptor; borrowed. */
 int image_fd(const struct image *image);
 
+/* Have it at a number from `lowest` on: out of the way.  Negative errno on failure. */
+int image_move_up(struct image *image, int lowest);
+
 /* Global options, main_file and files, but no services; borrowed. */
 const struct conf *image_conf(const struct image *image);
 

@@ -18,10 +18,13 @@ static void announce_service(const struct service *service)
 {
 	char text[ADDR_TEXT_MAX];
 
-	for (size_t i = 0; i < service->n_listeners; i++)
-		log_notice("listening on %s, open to %s",
-			addr_format(&service->listeners[i]->addr, text),
-			who_can_reach(&service->listeners[i]->addr));
+	for (size_t i = 0; i < service->n_listeners; i++) {
+		const struct addr *addr = listener_addr(service->listeners[i]);
+
+		if (addr)
+			log_notice("listening on %s, open to %s", addr_format(addr, text),
+				who_can_reach(addr));
+	}
 }
 
 static size_t count_listeners(const struct master *master)

@@ -1,7 +1,5 @@
 #include "master/apply.h"
 
-#include "base/clock.h"
-#include "base/log.h"
 #include "base/own.h"
 #include "master/listener.h"
 #include "master/master.h"
@@ -9,49 +7,49 @@
 #include "master/service.h"
 #include "master/setup.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* One service of the new configuration. */
 struct change {
-	struct setup *setup;     /* held */
 	struct service *service; /* its place: one in force, or `created` */
+	bool same;               /* nothing to do: the rest says nothing */
 	bool created;
-	struct listener **listeners; /* those that it keeps come with the switch: NULL */
-	size_t n_listeners;
+	bool waits; /* for a condition */
+	bool wait, takes_all;
+	uint32_t instances;
+	struct listener **listeners; /* those that come with the switch are NULL until then */
+	uint32_t n_listeners;
+};
+
+/* A socket in force goes to a place in the new configuration. */
+struct move {
+	uint32_t change, listen;          /* where to */
+	uint32_t old_service, old_listen; /* where from */
+	bool adjust;
 };
 
 struct apply {
 	struct master *master;
-	struct conf *conf;
+	struct image *image;
 	struct change *changes; /* one for each service */
 	size_t n_changes;       /* made so far */
+	struct move *moves;
+	size_t n_moves, room;
 	struct service **services;
 };
 
-/* ------------------------------------------- is what the loader says possible */
+/* ------------------------------------------------------------ the first half */
 
-static struct listener *old_listener(const struct master *master, const struct listen_conf *l)
+/* What the loader says is checked by claiming: each service and each socket in
+ * force goes to one place at most. */
+static bool claim_service(const struct master *master, uint32_t old)
 {
-	const struct service *service;
-
-	if (l->old_service >= master->n_services)
-		return NULL;
-	service = master->services[l->old_service];
-	return l->old_listen < service->n_listeners ? service->listeners[l->old_listen] : NULL;
-}
-
-static bool claim_service(const struct master *master, const struct service_conf *conf)
-{
-	struct service *old;
-
-	if (conf->old == CONF_NONE)
+	if (old == CONF_NONE)
 		return true;
-	if (conf->old >= master->n_services)
+	if (old >= master->n_services || master->services[old]->claimed)
 		return false;
-	old = master->services[conf->old];
-	if (old->claimed || strcmp(old->setup->conf->name, conf->name) != 0)
-		return false;
-	return old->claimed = true;
+	return master->services[old]->claimed = true;
 }
 
 /*
@@ -61,9 +59,10 @@ static bool claim_service(const struct master *master, const struct service_conf
 static bool may_stay(const struct listener *listener, const struct service_conf *conf,
 	const struct listen_conf *l)
 {
-	bool was = listener->service->setup->conf->wait;
+	const struct addr *asked = listener_asked(listener);
+	bool was = listener->service->wait;
 
-	if (!addr_equal(&listener->asked, &l->addr))
+	if (!asked || !addr_equal(asked, &l->addr))
 		return false;
 	if (l->fate == LISTEN_KEPT)
 		return was == conf->wait;
@@ -71,31 +70,33 @@ static bool may_stay(const struct listener *listener, const struct service_conf 
 }
 
 /* A service that waits has no sockets, so none of them can come from there. */
-static bool claim_listener(const struct master *master, const struct service_conf *conf,
-	const struct listen_conf *l)
+static bool claim_listener(
+	const struct apply *a, const struct listen_conf *l, const struct service_conf *conf)
 {
+	const struct master *master = a->master;
 	struct listener *listener;
+	struct service *service;
 
-	if (l->fate == LISTEN_OPENED)
-		return true;
-	listener = old_listener(master, l);
-	if (!listener || listener->claimed)
+	if (l->old_service >= master->n_services)
+		return false;
+	service = master->services[l->old_service];
+	if (l->old_listen >= service->n_listeners)
+		return false;
+	listener = service->listeners[l->old_listen];
+	if (listener->claimed)
 		return false;
 	if (l->fate != LISTEN_REOPENED && !may_stay(listener, conf, l))
 		return false;
 	return listener->claimed = true;
 }
 
-static bool claim_all(const struct apply *a)
+/* A service that is the same keeps its sockets: none of them may go elsewhere. */
+static bool claim_listeners(struct service *service)
 {
-	for (size_t i = 0; i < a->conf->n_services; i++) {
-		const struct service_conf *conf = a->conf->services[i];
-
-		if (!claim_service(a->master, conf))
+	for (uint32_t i = 0; i < service->n_listeners; i++) {
+		if (service->listeners[i]->claimed)
 			return false;
-		for (size_t j = 0; j < conf->n_listen; j++)
-			if (!claim_listener(a->master, conf, &conf->listen[j]))
-				return false;
+		service->listeners[i]->claimed = true;
 	}
 	return true;
 }
@@ -106,65 +107,105 @@ static void forget_claims(const struct master *master)
 		struct service *service = master->services[i];
 
 		service->claimed = false;
-		for (size_t j = 0; j < service->n_listeners; j++)
+		for (uint32_t j = 0; j < service->n_listeners; j++)
 			service->listeners[j]->claimed = false;
 	}
+	for (struct service *s = master->retired; s; s = s->next_retired)
+		s->claimed = false;
 }
-
-/* Each service and each socket in force goes to one place at most. */
-static bool is_possible(const struct apply *a)
-{
-	bool possible = claim_all(a);
-
-	forget_claims(a->master);
-	return possible;
-}
-
-/* ------------------------------------------------------------ the first half */
 
 /* A service that was removed while its children lived, and comes back. */
 static struct service *find_retired(const struct master *master, const char *name)
 {
 	for (struct service *s = master->retired; s; s = s->next_retired)
-		if (strcmp(s->setup->conf->name, name) == 0)
+		if (!s->claimed && service_is_called(s, name))
 			return s;
 	return NULL;
 }
 
-static struct service *find_service(
-	const struct master *master, const struct service_conf *conf)
+static int find_service(struct apply *a, struct change *change, const struct service_conf *conf)
 {
-	if (conf->old != CONF_NONE)
-		return master->services[conf->old];
-	return find_retired(master, conf->name);
+	change->service = conf->old != CONF_NONE ? a->master->services[conf->old]
+	                                         : find_retired(a->master, conf->name);
+	if (change->service && !service_is_called(change->service, conf->name))
+		return -EBADMSG;
+	if (change->service) {
+		change->service->claimed = true;
+		return 0;
+	}
+	change->created = true;
+	change->service = service_new(a->master, conf->name);
+	return change->service ? 0 : -ENOMEM;
 }
 
-static int make_listener(struct change *change, const struct listen_conf *l)
+static int add_move(struct apply *a, const struct move *move)
 {
-	const struct service_conf *conf = change->setup->conf;
-	struct listener **place = &change->listeners[change->n_listeners++];
-	bool kept = l->fate == LISTEN_KEPT || l->fate == LISTEN_ADJUSTED;
+	if (a->n_moves == a->room) {
+		size_t room = a->room ? a->room * 2 : 64;
+		struct move *moves = reallocarray(a->moves, room, sizeof *moves);
 
-	if (kept)
-		return 0;
-	*place = listener_new(change->service, &l->addr);
-	if (!*place)
-		return -ENOMEM;
-	/* Where one in force is in the way, it is tried again when that is gone. */
-	if (l->fate == LISTEN_OPENED && !conf->condition)
-		listener_try(*place, conf);
+		if (!moves)
+			return -ENOMEM;
+		a->moves = moves;
+		a->room = room;
+	}
+	a->moves[a->n_moves++] = *move;
 	return 0;
 }
 
-static int make_listeners(struct change *change)
+/* 1: it takes over a socket; 0: it does not. */
+static int find_move(
+	struct apply *a, struct change *change, const struct service_conf *conf, uint32_t place)
 {
-	const struct service_conf *conf = change->setup->conf;
+	const struct listen_conf *l = &conf->listen[place];
+	struct move move = {
+		.change = (uint32_t)(change - a->changes),
+		.listen = place,
+		.old_service = l->old_service,
+		.old_listen = l->old_listen,
+		.adjust = l->fate == LISTEN_ADJUSTED,
+	};
+	int r;
 
+	if (l->fate == LISTEN_OPENED)
+		return 0;
+	if (!claim_listener(a, l, conf))
+		return -EBADMSG;
+	if (l->fate == LISTEN_REOPENED)
+		return 0;
+	r = add_move(a, &move);
+	return r < 0 ? r : 1;
+}
+
+static int make_listener(
+	struct apply *a, struct change *change, const struct service_conf *conf, uint32_t place)
+{
+	const struct listen_conf *l = &conf->listen[place];
+	struct listener *listener;
+	int r;
+
+	r = find_move(a, change, conf, place);
+	if (r != 0)
+		return r < 0 ? r : 0;
+	listener = listener_new(change->service, place);
+	if (!listener)
+		return -ENOMEM;
+	change->listeners[place] = listener;
+	/* Where one in force is in the way, it is tried again when that is gone. */
+	if (l->fate == LISTEN_OPENED && !conf->condition)
+		listener_try(listener, conf);
+	return 0;
+}
+
+static int make_listeners(
+	struct apply *a, struct change *change, const struct service_conf *conf)
+{
 	change->listeners = calloc(conf->n_listen, sizeof *change->listeners);
 	if (!change->listeners)
 		return -ENOMEM;
-	for (size_t i = 0; i < conf->n_listen; i++) {
-		int r = make_listener(change, &conf->listen[i]);
+	change->n_listeners = (uint32_t)conf->n_listen;
+	for (uint32_t i = 0; i < change->n_listeners; i++) {
+		int r = make_listener(a, change, conf, i);
 
 		if (r < 0)
 			return r;
@@ -172,41 +213,60 @@ static int make_listeners(struct change *change)
 	return 0;
 }
 
-static int make_change(struct apply *a, struct service_conf **conf)
+/* With what it says the configuration is done: thousands of them would be many
+ * megabytes. */
+static int make_change(struct apply *a, struct change *change, size_t i)
 {
-	struct change *change = &a->changes[a->n_changes];
+	_cleanup_service_conf_ struct service_conf *conf = NULL;
+	int r;
 
-	change->setup = setup_new(*conf, &a->master->inherited);
-	if (!change->setup)
-		return -ENOMEM;
-	*conf = NULL;
-	a->n_changes++;
+	r = image_get(a->image, i, &conf);
+	if (r < 0)
+		return r;
+	r = find_service(a, change, conf);
+	if (r < 0)
+		return r;
+	change->waits = conf->condition;
+	change->wait = conf->wait;
+	change->takes_all = conf->wait && conf->pass_as == PASS_LISTEN_FDS;
+	change->instances = conf->instances;
+	return make_listeners(a, change, conf);
+}
 
-	change->service = find_service(a->master, change->setup->conf);
-	if (!change->service) {
-		change->created = true;
-		change->service = service_new(a->master, change->setup);
-		if (!change->service)
-			return -ENOMEM;
+/* Those that keep all they have, before anybody can claim a part of it. */
+static int keep_same(struct apply *a, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct image_entry entry = image_entry(a->image, i);
+		struct change *change = &a->changes[i];
+
+		if (!claim_service(a->master, entry.old))
+			return -EBADMSG;
+		if (entry.old == CONF_NONE || entry.news != 0)
+			continue;
+		change->service = a->master->services[entry.old];
+		change->same = true;
+		if (!claim_listeners(change->service))
+			return -EBADMSG;
 	}
-	return make_listeners(change);
+	return 0;
 }
 
 static int make_changes(struct apply *a)
 {
-	size_t n = a->conf->n_services;
+	size_t n = image_n_services(a->image);
+	int r;
 
 	a->changes = calloc(n + 1, sizeof *a->changes);
 	a->services = calloc(n + 1, sizeof(struct service *));
 	if (!a->changes || !a->services)
 		return -ENOMEM;
-	for (size_t i = 0; i < n; i++) {
-		int r = make_change(a, &a->conf->services[i]);
-
-		if (r < 0)
-			return r;
-	}
-	return 0;
+	a->n_changes = n;
+	r = keep_same(a, n);
+	for (size_t i = 0; i < n && r == 0; i++)
+		if (!a->changes[i].same)
+			r = make_change(a, &a->changes[i], i);
+	return r;
 }
 
 static void unmake_changes(struct apply *a)
@@ -214,68 +274,58 @@ static void unmake_changes(struct apply *a)
 	for (size_t i = 0; i < a->n_changes; i++) {
 		struct change *change = &a->changes[i];
 
-		for (size_t j = 0; j < change->n_listeners; j++)
+		for (uint32_t j = 0; j < change->n_listeners; j++)
 			listener_free(change->listeners[j]);
 		free(change->listeners);
 		if (change->created)
 			service_free(change->service);
-		setup_release(change->setup);
 	}
+	free(a->moves);
 	free(a->services);
 	free(a->changes);
 }
 
 /* ----------------------------------------------------------- the second half */
 
-static struct listener *take_listener(struct listener **place)
+/* All before anything is closed: services may have exchanged their addresses. */
+static void move_listeners(struct apply *a)
 {
-	struct listener *listener = *place;
+	for (size_t i = 0; i < a->n_moves; i++) {
+		const struct move *m = &a->moves[i];
+		struct listener **from =
+			&a->master->services[m->old_service]->listeners[m->old_listen];
 
-	*place = NULL;
-	return listener;
-}
-
-/* All before anything is replaced: services may have exchanged their addresses. */
-static void move_listeners(struct apply *a, struct change *change)
-{
-	const struct service_conf *conf = change->setup->conf;
-
-	for (size_t i = 0; i < change->n_listeners; i++) {
-		const struct listen_conf *l = &conf->listen[i];
-		struct service *old;
-
-		if (change->listeners[i])
-			continue;
-		old = a->master->services[l->old_service];
-		change->listeners[i] = take_listener(&old->listeners[l->old_listen]);
+		a->changes[m->change].listeners[m->listen] = *from;
+		*from = NULL;
 	}
 }
 
-static bool is_new(const struct change *change)
+static void close_left_over(struct apply *a)
 {
-	return change->setup->conf->old == CONF_NONE;
+	struct master *master = a->master;
+
+	for (size_t i = 0; i < a->n_changes; i++)
+		a->changes[i].service->claimed = true;
+	for (size_t i = 0; i < a->n_changes; i++)
+		if (!a->changes[i].same)
+			service_close_listeners(a->changes[i].service);
+	for (size_t i = 0; i < master->n_services; i++)
+		if (!master->services[i]->claimed)
+			service_retire(master->services[i]);
+	for (size_t i = 0; i < a->n_changes; i++)
+		a->changes[i].service->claimed = false;
 }
 
-static bool is_same(const struct change *change)
-{
-	return !is_new(change) && change->setup->conf->news == 0;
-}
-
-static void adopt_listeners(struct change *change)
+static void take_listeners(struct change *change)
 {
 	struct service *service = change->service;
-	const struct service_conf *conf = change->setup->conf;
 
-	free(service->listeners);
 	service->listeners = take_ptr(change->listeners);
 	service->n_listeners = change->n_listeners;
 	change->n_listeners = 0;
-	for (size_t i = 0; i < service->n_listeners; i++) {
-		struct listener *listener = service->listeners[i];
-
-		listener->service = service;
-		if (conf->listen[i].fate == LISTEN_ADJUSTED)
-			listener_adjust(listener, conf);
+	for (uint32_t i = 0; i < service->n_listeners; i++) {
+		service->listeners[i]->service = service;
+		service->listeners[i]->index = i;
 	}
 }
 
@@ -283,30 +333,16 @@ static void switch_service(struct change *change)
 {
 	struct service *service = change->service;
 
-	if (!is_same(change))
-		service_end_wait_children(service);
-	setup_release(service->setup);
-	service->setup = setup_hold(change->setup);
-	service->state = change->setup->conf->condition ? SERVICE_WAITING : SERVICE_ACTIVE;
-	service_open_log(service);
-	adopt_listeners(change);
-	if (!is_same(change))
-		service_forgive(service);
-	if (service->state == SERVICE_WAITING)
-		service_close_listeners(service);
-}
-
-static void retire_removed(struct apply *a)
-{
-	struct master *master = a->master;
-
-	for (size_t i = 0; i < a->n_changes; i++)
-		a->changes[i].service->claimed = true;
-	for (size_t i = 0; i < master->n_services; i++)
-		if (!master->services[i]->claimed)
-			service_retire(master->services[i]);
-	for (size_t i = 0; i < a->n_changes; i++)
-		a->changes[i].service->claimed = false;
+	service_unretire(service);
+	service_end_wait_children(service);
+	service_drop_setup(service);
+	service_forgive(service);
+	service->state = change->waits ? SERVICE_WAITING : SERVICE_ACTIVE;
+	service->wait = change->wait;
+	service->takes_all = change->takes_all;
+	service->instances = change->instances;
+	take_listeners(change);
+	change->created = false;
 }
 
 static void count(const struct apply *a, struct applied *ret)
@@ -315,12 +351,12 @@ static void count(const struct apply *a, struct applied *ret)
 
 	*ret = (struct applied){0};
 	for (size_t i = 0; i < a->n_changes; i++) {
-		const struct change *change = &a->changes[i];
+		bool is_new = image_entry(a->image, i).old == CONF_NONE;
 
-		kept += !is_new(change);
-		ret->added += is_new(change);
-		ret->changed += !is_new(change) && !is_same(change);
-		ret->unchanged += is_same(change);
+		kept += !is_new;
+		ret->added += is_new;
+		ret->unchanged += a->changes[i].same;
+		ret->changed += !is_new && !a->changes[i].same;
 	}
 	ret->removed = a->master->n_services - kept;
 }
@@ -329,52 +365,61 @@ static void switch_services(struct apply *a)
 {
 	struct master *master = a->master;
 
-	for (size_t i = 0; i < a->n_changes; i++)
-		move_listeners(a, &a->changes[i]);
-	for (size_t i = 0; i < master->n_services; i++)
-		service_close_listeners(master->services[i]);
-	retire_removed(a);
+	move_listeners(a);
+	close_left_over(a);
 	for (size_t i = 0; i < a->n_changes; i++) {
-		service_unretire(a->changes[i].service);
-		switch_service(&a->changes[i]);
-		a->services[i] = a->changes[i].service;
-		a->changes[i].created = false;
+		struct change *change = &a->changes[i];
+
+		if (!change->same)
+			switch_service(change);
+		change->service->index = (uint32_t)i;
+		a->services[i] = change->service;
 	}
 
 	free(master->services);
 	master->services = take_ptr(a->services);
 	master->n_services = a->n_changes;
+	image_free(master->image);
+	master->image = a->image;
 }
 
-static void switch_conf(struct master *master, struct conf *conf)
+/* With the new configuration in force. */
+static void finish_changes(struct apply *a)
 {
-	free(conf->services);
-	conf->services = NULL;
-	conf->n_services = 0;
-	conf_done(&master->conf);
-	master->conf = *conf;
-	conf_init(conf);
+	for (size_t i = 0; i < a->n_moves; i++) {
+		const struct move *m = &a->moves[i];
+		struct service *service = a->changes[m->change].service;
+		const struct setup *setup = m->adjust ? service_setup(service) : NULL;
+
+		if (setup && service->listeners)
+			listener_adjust(service->listeners[m->listen], setup->conf);
+	}
+	for (size_t i = 0; i < a->n_changes; i++) {
+		struct service *service = a->changes[i].service;
+
+		if (a->changes[i].same)
+			continue;
+		if (service->state == SERVICE_WAITING)
+			service_close_listeners(service);
+		service_open_log(service);
+		if (service_lacks_address(service))
+			service_open(service);
+		service_update(service);
+	}
 }
 
-static void open_all(struct master *master)
+int apply(struct master *master, struct image *image, struct applied *ret)
 {
-	for (size_t i = 0; i < master->n_services; i++)
-		service_open(master->services[i]);
-}
-
-int apply(struct master *master, struct conf *conf, struct applied *ret)
-{
-	struct apply a = {.master = master, .conf = conf};
+	struct apply a = {.master = master, .image = image};
 	int r;
 
-	r = is_possible(&a) ? make_changes(&a) : -EBADMSG;
+	r = make_changes(&a);
+	forget_claims(master);
 	if (r == 0) {
 		count(&a, ret);
 		switch_services(&a);
-		switch_conf(master, conf);
-		open_all(master);
+		finish_changes(&a);
 	}
 	unmake_changes(&a);
-	conf_done(conf);
 	return r;
 }

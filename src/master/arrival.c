@@ -5,6 +5,7 @@
 
 #include <linux/sockios.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 
@@ -14,7 +15,7 @@
  */
 static bool is_exact(const struct listener *listener)
 {
-	return addr_is_datagram(&listener->addr) && addr_is_ip(&listener->addr);
+	return listener->is_datagram && listener->is_ip;
 }
 
 /*
@@ -83,9 +84,13 @@ void arrival_note(struct listener *listener)
 	if (!is_exact(listener))
 		return;
 	receive(listener, MSG_PEEK, &now);
-	if (is_same(&now, &listener->arrival))
-		now.refused = listener->arrival.refused;
-	listener->arrival = now;
+	if (!listener->arrival)
+		listener->arrival = calloc(1, sizeof *listener->arrival);
+	if (!listener->arrival)
+		return;
+	if (is_same(&now, listener->arrival))
+		now.refused = listener->arrival->refused;
+	*listener->arrival = now;
 }
 
 static bool readable(const struct listener *listener)
@@ -102,7 +107,7 @@ bool arrival_untouched(const struct listener *listener)
 	if (!is_exact(listener))
 		return readable(listener);
 	receive(listener, MSG_PEEK, &now);
-	return is_same(&now, &listener->arrival);
+	return listener->arrival && is_same(&now, listener->arrival);
 }
 
 /*
@@ -113,18 +118,18 @@ bool arrival_refused(struct listener *listener, struct addr *ret)
 {
 	struct arrival dropped;
 
-	if (!arrival_is_exact(listener) || ++listener->arrival.refused < ARRIVAL_REFUSED_MAX)
+	if (!arrival_is_exact(listener) || ++listener->arrival->refused < ARRIVAL_REFUSED_MAX)
 		return false;
-	listener->arrival.known = false;
+	listener->arrival->known = false;
 	receive(listener, 0, &dropped);
 	if (!dropped.known)
 		return false;
-	addr_from_sockaddr(listener->addr.kind, (const struct sockaddr *)&dropped.sender,
-		dropped.sender_len, ret);
+	addr_from_sockaddr(
+		ADDR_UDP, (const struct sockaddr *)&dropped.sender, dropped.sender_len, ret);
 	return true;
 }
 
 bool arrival_is_exact(const struct listener *listener)
 {
-	return is_exact(listener) && listener->arrival.stamped;
+	return is_exact(listener) && listener->arrival && listener->arrival->stamped;
 }

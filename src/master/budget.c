@@ -23,20 +23,13 @@ static uint64_t min_u64(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-/* One for each listener, one for the journal's stream of each service that has one. */
-static uint64_t own_descriptors(const struct conf *conf)
+/* One for each listener, one for the journal's stream of each service where there
+ * is a journal. */
+static uint64_t own_descriptors(const struct image *image)
 {
 	bool journal = log_target() == LOG_TARGET_JOURNAL;
-	uint64_t n = SLACK;
 
-	for (size_t i = 0; i < conf->n_services; i++) {
-		const struct service_conf *service = conf->services[i];
-
-		if (service->disable)
-			continue;
-		n += service->n_listen + (journal && service->stderr_kind == STDERR_LOG);
-	}
-	return n;
+	return SLACK + image_conf(image)->n_addresses + (journal ? image_n_services(image) : 0);
 }
 
 /* What a process may have at most, whoever it is: fs.nr_open. */
@@ -112,10 +105,10 @@ static int not_enough(uint64_t needed, uint64_t allowed, struct budget *ret)
 	return -EMFILE;
 }
 
-int budget_make(const struct conf *conf, struct budget *ret)
+int budget_make(const struct image *image, struct budget *ret)
 {
-	uint64_t own = own_descriptors(conf), low, room, children, need;
-	uint64_t asked = min_u64(conf->total_instances, BUDGET_CHILDREN_MAX);
+	uint64_t own = own_descriptors(image), low, room, children, need;
+	uint64_t asked = min_u64(image_conf(image)->total_instances, BUDGET_CHILDREN_MAX);
 	struct rlimit limit;
 	int r;
 

@@ -9,7 +9,7 @@
 #ifndef HATCHD_MASTER_BUDGET_H
 #define HATCHD_MASTER_BUDGET_H
 
-#include "conf/conf.h"
+#include "conf/image.h"
 
 #include <sys/resource.h>
 
@@ -24,7 +24,7 @@ struct budget {
 };
 
 /*
- * Work out what `conf` needs and may have, raise the soft RLIMIT_NOFILE to it
+ * Work out what `image` needs and may have, raise the soft RLIMIT_NOFILE to it
  * (not further: a limit of 10^9 is no reason for a table of that size) and let
  * the kernel grow the descriptor table now, while no child shares it.
  *
@@ -35,6 +35,6 @@ struct budget {
  * -EMFILE: there are not even enough for the listeners; ret->needed and ret->allowed
  * say how many would be.
  */
-int budget_make(const struct conf *conf, struct budget *ret);
+int budget_make(const struct image *image, struct budget *ret);
 
 #endif

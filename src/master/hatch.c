@@ -67,17 +67,17 @@ static void learn_local(struct conn *conn)
 	struct sockaddr_storage storage;
 	socklen_t len = sizeof storage;
 
-	conn->local = listener->addr;
-	if (!addr_is_wildcard(&listener->addr))
+	conn->local = *listener_addr(listener);
+	if (!addr_is_wildcard(&conn->local))
 		return;
 	if (getsockname(conn->fd, (struct sockaddr *)&storage, &len) == 0)
 		addr_from_sockaddr(
-			listener->addr.kind, (struct sockaddr *)&storage, len, &conn->local);
+			conn->local.kind, (struct sockaddr *)&storage, len, &conn->local);
 }
 
 static void learn_peer(struct conn *conn, const struct sockaddr *sa, socklen_t len)
 {
-	const struct addr *addr = &conn->listener->addr;
+	const struct addr *addr = listener_addr(conn->listener);
 
 	addr_from_sockaddr(addr->kind, sa, len, &conn->peer);
 	learn_local(conn);
@@ -123,8 +123,8 @@ static bool take_held(struct listener *listener, struct conn *conn)
 static void take_socket(struct listener *listener, struct conn *conn)
 {
 	conn_init(conn, listener, listener->fd);
-	conn->local = listener->addr;
-	conn->peer.kind = listener->addr.kind;
+	conn->local = *listener_addr(listener);
+	conn->peer.kind = conn->local.kind;
 }
 
 /* ----------------------------------------------------------- decision */
@@ -138,7 +138,7 @@ static struct admit_request request_of(const struct service *service)
 		.total = (uint32_t)child_table_used(master->children),
 		.total_limit = master->budget.total_instances,
 		.instances = service->n_children,
-		.instances_limit = service->setup->conf->instances,
+		.instances_limit = service->instances,
 		.per_source_limit = UINT32_MAX,
 	};
 }
@@ -175,17 +175,10 @@ static int stderr_of(const struct conn *conn)
 	}
 }
 
-static bool takes_all_sockets(const struct service *service)
-{
-	const struct service_conf *conf = service->setup->conf;
-
-	return conf->wait && conf->pass_as == PASS_LISTEN_FDS;
-}
-
 static void plan_descriptors(const struct conn *conn, struct spawn_plan *plan)
 {
 	const struct service *service = conn->listener->service;
-	bool passed = takes_all_sockets(service);
+	bool passed = service->takes_all;
 	bool on_socket = service->setup->conf->stderr_kind == STDERR_SOCKET;
 	int null_fd = service->master->null_fd;
 
@@ -225,11 +218,11 @@ static void count_child(struct child *child, const struct conn *conn)
 	if (child->source.family != 0 &&
 		sources_add(service->master->sources, (uintptr_t)service, &child->source) < 0)
 		child->source.family = 0;
-	if (!service->setup->conf->wait)
+	if (!service->wait)
 		return;
 	child->listener = conn->listener;
 	conn->listener->child = child;
-	if (takes_all_sockets(service))
+	if (service->takes_all)
 		service->wait_child = child;
 }
 
@@ -240,10 +233,10 @@ static void tell_start(const struct child *child, const struct conn *conn)
 
 	if (log_max_priority() < LOG_DEBUG)
 		return;
-	if (takes_all_sockets(service))
-		log_debug("%schild %d: descriptors 3 to %zu are the listening sockets",
+	if (service->takes_all)
+		log_debug("%schild %d: descriptors 3 to %u are the listening sockets",
 			service->label, child->pid, 2 + service->n_listeners);
-	else if (service->setup->conf->wait)
+	else if (service->wait)
 		log_debug("%schild %d: descriptors 0 and 1 are the socket %s", service->label,
 			child->pid, addr_format(&conn->local, text));
 	else
@@ -269,7 +262,7 @@ static int start_child(struct child *child, const struct conn *conn)
 
 	/* Our copy of the connection stays open, under its number, until the
 	 * child has its own. */
-	if (!service->setup->conf->wait)
+	if (!service->wait)
 		child->conn = conn->fd;
 	count_child(child, conn);
 	master->slot_delay = USEC_PER_MSEC;
@@ -304,7 +297,7 @@ static void not_started(struct child *child, int r, uint64_t now)
  * takes its time to be let go. */
 static void drop_client(struct listener *listener, int fd, uint64_t now)
 {
-	if (addr_is_ip(&listener->addr))
+	if (listener->is_ip)
 		fd_close(fd);
 	else
 		service_close_later(listener->service, fd, now);
@@ -342,9 +335,9 @@ static int hatch(struct conn *conn, uint64_t now)
 
 	r = start_child(child, conn);
 	if (r < 0) {
-		if (!service->setup->conf->wait && shortage(-r))
+		if (!service->wait && shortage(-r))
 			hold_client(conn);
-		else if (!service->setup->conf->wait)
+		else if (!service->wait)
 			drop_client(conn->listener, conn->fd, now);
 		not_started(child, r, now);
 		return r;
@@ -470,6 +463,8 @@ static bool is_room(const struct service *service)
 
 void hatch_held(struct service *service, uint64_t now)
 {
+	if (!service_setup(service))
+		return;
 	for (size_t i = 0; i < service->n_listeners && is_room(service); i++) {
 		struct listener *listener = service->listeners[i];
 		struct conn conn;
@@ -477,7 +472,7 @@ void hatch_held(struct service *service, uint64_t now)
 		if (listener->held < 0)
 			continue;
 		/* A reload may have changed whom its clients are for. */
-		if (service->setup->conf->wait)
+		if (service->wait)
 			hatch_drop_held(listener, now);
 		else if (!take_held(listener, &conn))
 			drop_client(listener, conn.fd, now);
@@ -491,7 +486,7 @@ static void note_arrivals(struct listener *listener)
 {
 	struct service *service = listener->service;
 
-	if (!takes_all_sockets(service)) {
+	if (!service->takes_all) {
 		arrival_note(listener);
 		return;
 	}
@@ -515,12 +510,17 @@ static void serve_listener(struct listener *listener, int most, uint64_t now)
 {
 	struct service *service = listener->service;
 
+	/* What it says is in memory from here on, until the next event. */
+	if (!service_setup(service)) {
+		service_pause(service, PAUSE_MACHINE, NULL);
+		return;
+	}
 	if (clogged(service)) {
 		service_pause(service, PAUSE_SUSPECT, "its connections cannot be closed");
 		return;
 	}
 	for (int i = 0; i < most && room_for_one(service, now); i++) {
-		if (service->setup->conf->wait) {
+		if (service->wait) {
 			serve_socket(listener, now);
 			break;
 		}

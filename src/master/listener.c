@@ -12,18 +12,36 @@
 #include <string.h>
 #include <sys/epoll.h>
 
-struct listener *listener_new(struct service *service, const struct addr *asked)
+struct listener *listener_new(struct service *service, uint32_t index)
 {
 	struct listener *listener = calloc(1, sizeof *listener);
 
 	if (!listener)
 		return NULL;
 	listener->service = service;
-	listener->asked = *asked;
-	listener->addr = *asked;
+	listener->index = index;
 	listener->fd = -EBADF;
 	listener->held = -EBADF;
 	return listener;
+}
+
+const struct addr *listener_asked(const struct listener *listener)
+{
+	const struct setup *setup = service_setup(listener->service);
+
+	if (!setup || listener->index >= setup->conf->n_listen)
+		return NULL;
+	return &setup->conf->listen[listener->index].addr;
+}
+
+const struct addr *listener_addr(const struct listener *listener)
+{
+	return listener->bound ? listener->bound : listener_asked(listener);
+}
+
+const char *listener_text(const struct addr *addr, char buf[ADDR_TEXT_MAX])
+{
+	return addr ? addr_format(addr, buf) : "an address";
 }
 
 struct listener *listener_free(struct listener *listener)
@@ -33,6 +51,7 @@ struct listener *listener_free(struct listener *listener)
 	if (listener->child)
 		listener->child->listener = NULL;
 	listener_close(listener);
+	free(listener->arrival);
 	free(listener);
 	return NULL;
 }
@@ -46,7 +65,8 @@ static void narrate(void *userdata, const char *line)
 
 const char *listener_explain(const struct listener *listener)
 {
-	bool adopted = listener->asked.kind == ADDR_FD;
+	const struct addr *asked = listener_asked(listener);
+	bool adopted = asked && asked->kind == ADDR_FD;
 
 	switch (-listener->told) {
 	case EADDRINUSE:
@@ -81,14 +101,31 @@ static void tell_failure(struct listener *listener, const char *step, int error)
 		return;
 	listener->told = error;
 	log_error("%sunable to %s %s: %s", listener->service->label, step,
-		addr_format(&listener->asked, text), listener_explain(listener));
+		listener_text(listener_asked(listener), text), listener_explain(listener));
+}
+
+/* A port that was chosen, a family that was fallen back to: not what was asked.  A
+ * path has to be known also when the configuration is another. */
+static int remember_addr(
+	struct listener *listener, const struct addr *addr, const struct service_conf *conf)
+{
+	listener->is_ip = addr_is_ip(addr);
+	listener->is_datagram = addr_is_datagram(addr);
+	if (listener->is_ip &&
+		memcmp(addr, &conf->listen[listener->index].addr, sizeof *addr) == 0)
+		return 0;
+	listener->bound = malloc(sizeof *addr);
+	if (!listener->bound)
+		return -ENOMEM;
+	*listener->bound = *addr;
+	return 0;
 }
 
 static int bind_socket(struct listener *listener, const struct service_conf *conf)
 {
 	struct listen_request request = {
 		.service = conf,
-		.addr = &listener->asked,
+		.addr = &conf->listen[listener->index].addr,
 		.told = narrate,
 		.userdata = listener->service,
 	};
@@ -102,23 +139,32 @@ static int bind_socket(struct listener *listener, const struct service_conf *con
 		return r;
 	}
 	listener->fd = result.fd;
-	listener->addr = result.addr;
 	listener->dev = result.dev;
 	listener->ino = result.ino;
-	return 0;
+	return remember_addr(listener, &result.addr, conf);
 }
 
 static int adopt_socket(struct listener *listener, const struct service_conf *conf)
 {
-	int fd = inherited_socket(&listener->service->master->inherited, listener->asked.name);
-	int r = fd < 0 ? -ENOENT : listen_adopt(fd, conf, &listener->addr);
+	const struct addr *asked = &conf->listen[listener->index].addr;
+	int fd = inherited_socket(&listener->service->master->inherited, asked->name);
+	struct addr addr;
+	int r = fd < 0 ? -ENOENT : listen_adopt(fd, conf, &addr);
 
 	if (r < 0) {
 		tell_failure(listener, "take over socket", r);
 		return r;
 	}
 	listener->fd = fd;
-	return 0;
+	listener->handed_over = strdup(asked->name);
+	return listener->handed_over ? remember_addr(listener, &addr, conf) : -ENOMEM;
+}
+
+static int get_socket(struct listener *listener, const struct service_conf *conf)
+{
+	if (conf->listen[listener->index].addr.kind == ADDR_FD)
+		return adopt_socket(listener, conf);
+	return bind_socket(listener, conf);
 }
 
 static int settle(struct listener *listener, const struct service_conf *conf)
@@ -141,14 +187,12 @@ int listener_open(struct listener *listener, const struct service_conf *conf)
 
 	if (listener->fd >= 0)
 		return 0;
-	r = listener->asked.kind == ADDR_FD ? adopt_socket(listener, conf)
-	                                    : bind_socket(listener, conf);
-	if (r < 0)
-		return r;
-
-	r = settle(listener, conf);
+	r = get_socket(listener, conf);
+	if (r == 0)
+		r = settle(listener, conf);
 	if (r < 0) {
-		tell_failure(listener, "watch", r);
+		if (listener->fd >= 0)
+			tell_failure(listener, "watch", r);
 		listener_close(listener);
 		return r;
 	}
@@ -161,7 +205,7 @@ int listener_try(struct listener *listener, const struct service_conf *conf)
 	int r;
 
 	/* A socket that was handed over is there or not, and can be taken once. */
-	if (listener->asked.kind == ADDR_FD)
+	if (conf->listen[listener->index].addr.kind == ADDR_FD)
 		return -ENOENT;
 	listener->quiet = true;
 	r = listener_open(listener, conf);
@@ -171,10 +215,11 @@ int listener_try(struct listener *listener, const struct service_conf *conf)
 
 void listener_adjust(struct listener *listener, const struct service_conf *conf)
 {
-	struct listen_request request = {.service = conf, .addr = &listener->addr};
+	const struct addr *asked = &conf->listen[listener->index].addr;
+	struct listen_request request = {.service = conf, .addr = asked};
 	struct listen_result socket = {
 		.fd = listener->fd,
-		.addr = listener->addr,
+		.addr = listener->bound ? *listener->bound : *asked,
 		.dev = listener->dev,
 		.ino = listener->ino,
 	};
@@ -184,7 +229,7 @@ void listener_adjust(struct listener *listener, const struct service_conf *conf)
 	if (listener->fd < 0)
 		return;
 	/* One that was handed over is told nothing else: programs may have had it. */
-	if (listener->asked.kind == ADDR_FD) {
+	if (listener->handed_over) {
 		fd_set_nonblock(listener->fd, !conf->wait);
 		return;
 	}
@@ -193,8 +238,7 @@ void listener_adjust(struct listener *listener, const struct service_conf *conf)
 	r = listen_adjust(&request, &socket, step);
 	if (r < 0)
 		log_error("%sunable to %s %s: %s, leaving it as it was",
-			listener->service->label, step, addr_format(&listener->asked, text),
-			strerror(-r));
+			listener->service->label, step, addr_format(asked, text), strerror(-r));
 }
 
 void listener_close(struct listener *listener)
@@ -205,18 +249,22 @@ void listener_close(struct listener *listener)
 	hatch_drop_held(listener, clock_monotonic());
 	if (listener->fd < 0)
 		return;
-	listen_unlink(&listener->addr, listener->dev, listener->ino);
+	if (listener->bound)
+		listen_unlink(listener->bound, listener->dev, listener->ino);
 	/* With it go clients that were not accepted, and what they have sent. */
-	if (listener->asked.kind == ADDR_FD)
-		inherited_give_back(&listener->service->master->inherited, listener->asked.name,
-			listener->fd);
-	else if (addr_family(&listener->addr) == AF_UNIX)
+	if (listener->handed_over)
+		inherited_give_back(&listener->service->master->inherited,
+			listener->handed_over, listener->fd);
+	else if (listener->is_ip)
+		fd_close(listener->fd);
+	else
 		service_close_listener_later(
 			listener->service, listener->fd, clock_monotonic());
-	else
-		fd_close(listener->fd);
+	free(listener->handed_over);
+	listener->handed_over = NULL;
+	free(listener->bound);
+	listener->bound = NULL;
 	listener->fd = -EBADF;
-	listener->addr = listener->asked;
 	listener->ino = 0;
 }
 

@@ -21,10 +21,13 @@ struct service;
 
 struct listener {
 	struct service *service;
-	struct addr asked; /* as configured: its port may be 0, its family still open */
-	int fd;            /* owned, a high number; -EBADF: cannot be had now */
-	struct addr addr;  /* what it is bound to; as asked until it is */
-	dev_t dev;         /* UNIX path: ours to unlink while this is its inode */
+	uint32_t index;     /* of its address in the service's configuration */
+	int fd;             /* owned, a high number; -EBADF: cannot be had now */
+	struct addr *bound; /* owned: what it is bound to; NULL: just what is configured */
+	char *handed_over;  /* owned: the name under which we got it, to be given back */
+	bool is_ip;         /* and not UNIX, where a lock may be somebody else's */
+	bool is_datagram;
+	dev_t dev; /* UNIX path: ours to unlink while this is its inode */
 	ino_t ino;
 	bool polled;  /* in master->listeners_fd */
 	bool quiet;   /* within listener_try() */
@@ -32,13 +35,23 @@ struct listener {
 	bool claimed; /* scratch of apply(), false outside */
 	int held;     /* owned: a client that no child could be started for yet,
 	                 accepted, a low number; -EBADF: none */
-	uint64_t held_number;   /* his connection's */
-	struct child *child;    /* wait = yes: who has the socket now */
-	struct arrival arrival; /* wait = yes: what woke that child */
+	uint64_t held_number;    /* his connection's */
+	struct child *child;     /* wait = yes: who has the socket now */
+	struct arrival *arrival; /* wait = yes: what woke that child; owned, NULL: unknown */
 };
 
 /* A listener without a socket; NULL without memory. */
-struct listener *listener_new(struct service *service, const struct addr *asked);
+struct listener *listener_new(struct service *service, uint32_t index);
+
+/* What is configured: its port may be 0, its family still open.  NULL where the
+ * configuration cannot be read now. */
+const struct addr *listener_asked(const struct listener *listener);
+
+/* What it is bound to, as far as it is; NULL as above. */
+const struct addr *listener_addr(const struct listener *listener);
+
+/* The same as text, for messages. */
+const char *listener_text(const struct addr *addr, char buf[ADDR_TEXT_MAX]);
 
 /* Close and free; NULL is fine. */
 struct listener *listener_free(struct listener *listener);

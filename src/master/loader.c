@@ -76,7 +76,7 @@ static char **arguments(const struct loading_request *request)
 		return NULL;
 	args[at++] = request->argv[0];
 	args[at++] = image;
-	if (request->in_force >= 0)
+	if (request->in_force)
 		args[at++] = in_force;
 	if (request->strict)
 		args[at++] = strict;
@@ -117,7 +117,7 @@ static _Noreturn void run_child(
 {
 	sigset_t none;
 
-	if (!take_descriptors(image, request->in_force))
+	if (!take_descriptors(image, request->in_force ? image_fd(request->in_force) : -1))
 		_exit(LOADER_NOT_RUN);
 	/* Its diagnostics have been told when these files were loaded. */
 	if (request->conditions)
@@ -201,14 +201,14 @@ static int reap(const struct loading *loading)
 	return info.si_code == CLD_EXITED ? info.si_status : -ECHILD;
 }
 
-int loading_finish(struct loading *loading, struct conf *ret, int *ret_image)
+int loading_finish(struct loading *loading, struct image **ret)
 {
 	int r = reap(loading);
 
 	if (r == 0)
-		r = image_read(loading->image, ret);
+		r = image_open(loading->image, ret);
 	if (r == 0)
-		*ret_image = take_fd(&loading->image);
+		loading->image = -EBADF;
 	loading_done(loading);
 	return r;
 }

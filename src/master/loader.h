@@ -12,7 +12,7 @@
 #ifndef HATCHD_MASTER_LOADER_H
 #define HATCHD_MASTER_LOADER_H
 
-#include "conf/conf.h"
+#include "conf/image.h"
 
 #include <sys/types.h>
 
@@ -34,8 +34,8 @@ struct loading {
 struct loading_request {
 	char **argv;     /* the master's own */
 	const char *cwd; /* where it was started: relative names count from there */
-	int in_force;    /* the image in force, or -1: there is none */
-	bool strict;     /* a mistake in any file is refused */
+	const struct image *in_force; /* NULL: there is none yet */
+	bool strict;                  /* a mistake in any file is refused */
 	bool conditions; /* the one in force, but for conditions that are others now */
 };
 
@@ -46,12 +46,11 @@ int loading_start(const struct loading_request *request, struct loading *ret);
 int loading_wait(const struct loading *loading, int timeout_ms);
 
 /*
- * Take the answer of a loader that has ended: 0 with *ret and *ret_image, the
- * sealed image, a descriptor of the caller's; a positive exit status; -ECHILD if
- * it was killed, -EBADMSG if what it wrote is not valid; other negative errno.
- * Nothing is left of *loading in any case.
+ * Take the answer of a loader that has ended: 0 with *ret, the caller's; a positive
+ * exit status; -ECHILD if it was killed, -EBADMSG if what it wrote is not
+ * valid; other negative errno.  Nothing is left of *loading in any case.
  */
-int loading_finish(struct loading *loading, struct conf *ret, int *ret_image);
+int loading_finish(struct loading *loading, struct image **ret);
 
 /* Give up: it will end soon, and still has to be finished. */
 void loading_kill(const struct loading *loading);

@@ -183,20 +183,19 @@ static int open_listeners_set(struct master *master)
 	return high < 0 ? high : 0;
 }
 
-static int make_runtime(struct master *master, const struct conf *conf)
+static int make_runtime(struct master *master, struct image *image)
 {
 	int r;
 
 	master->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (master->null_fd < 0)
 		return -errno;
-	r = budget_make(conf, &master->budget);
+	r = budget_make(image, &master->budget);
 	if (r < 0)
 		return r;
-	r = fd_move_up(master->image, master->budget.low_limit);
+	r = image_move_up(image, master->budget.low_limit);
 	if (r < 0)
 		return r;
-	master->image = r;
 	r = detach_move_up(&master->detach, master->budget.low_limit);
 	if (r < 0)
 		return r;
@@ -227,12 +226,15 @@ static int make_runtime(struct master *master, const struct conf *conf)
 }
 
 /* A service that waits may want it later; until then it is not closed (I3). */
-static bool is_wanted(const struct master *master, const char *name)
+static bool is_wanted(struct master *master, const char *name)
 {
 	for (size_t i = 0; i < master->n_services; i++) {
-		const struct service_conf *conf = master->services[i]->setup->conf;
+		struct service *service = master->services[i];
+		const struct setup *setup =
+			service->state == SERVICE_WAITING ? service_setup(service) : NULL;
+		const struct service_conf *conf = setup ? setup->conf : NULL;
 
-		for (size_t j = 0; j < conf->n_listen; j++)
+		for (size_t j = 0; conf && j < conf->n_listen; j++)
 			if (conf->listen[j].addr.kind == ADDR_FD &&
 				strcmp(conf->listen[j].addr.name, name) == 0)
 				return true;
@@ -371,15 +373,15 @@ static void tell_not_started(const struct master *master, size_t n, int r)
 		log_error("unable to start: %s", strerror(-r));
 }
 
-static int serve(struct master *master, struct conf *conf)
+static int serve(struct master *master, struct image *image)
 {
-	size_t n = conf->n_services;
+	size_t n = image_n_services(image);
 	struct applied applied;
 	int r;
 
-	r = make_runtime(master, conf);
+	r = make_runtime(master, image);
 	if (r == 0)
-		r = apply(master, conf, &applied);
+		r = apply(master, image, &applied);
 	if (r < 0) {
 		tell_not_started(master, n, r);
 		return failed_status(master->cmdline);
@@ -403,12 +405,11 @@ static int refused_status(const struct cmdline *cmdline, int status)
 }
 
 /* Nobody is served yet who could be kept waiting. */
-static int run_loader(struct master *master, struct conf *ret)
+static int run_loader(struct master *master, struct image **ret)
 {
 	struct loading_request request = {
 		.argv = master->argv,
 		.cwd = master->cwd,
-		.in_force = -1,
 	};
 	struct loading loading;
 	int r;
@@ -420,12 +421,12 @@ static int run_loader(struct master *master, struct conf *ret)
 	if (r < 0)
 		loading_kill(&loading);
 	else
-		r = loading_finish(&loading, ret, &master->image);
+		r = loading_finish(&loading, ret);
 	loading_done(&loading);
 	return r;
 }
 
-static int load(struct master *master, struct conf *ret)
+static int load(struct master *master, struct image **ret)
 {
 	int r = run_loader(master, ret);
 
@@ -487,9 +488,8 @@ static void clean_up(struct master *master)
 	child_table_free(master->children);
 	sources_free(master->sources);
 	spawner_free(master->spawner);
-	conf_done(&master->conf);
+	image_free(master->image);
 	fd_close(master->null_fd);
-	fd_close(master->image);
 	fd_close(master->listeners_fd);
 	free(master->cwd);
 	inherited_done(&master->inherited);
@@ -502,7 +502,6 @@ int master_run(const struct cmdline *cmdline, char **argv)
 		.cmdline = cmdline,
 		.argv = argv,
 		.cwd = getcwd(NULL, 0),
-		.image = -EBADF,
 		.listeners_fd = -EBADF,
 		.reload = RELOAD_NONE,
 		.waiting = {.due = USEC_INFINITY},
@@ -515,7 +514,7 @@ int master_run(const struct cmdline *cmdline, char **argv)
 		.closer_due = USEC_INFINITY,
 		.null_fd = -EBADF,
 	};
-	struct conf conf;
+	struct image *image = NULL;
 	int r;
 
 	if (!master.cwd)
@@ -529,9 +528,8 @@ int master_run(const struct cmdline *cmdline, char **argv)
 		return failed_status(cmdline);
 	}
 
-	conf_init(&master.conf);
 	r = detach_start(cmdline, &master.detach) < 0 ? failed_status(cmdline)
-	                                              : load(&master, &conf);
+	                                              : load(&master, &image);
 	if (r == 0) {
 		/* Hold on to no file system; what was relative has been resolved. */
 		if (chdir("/") < 0)
@@ -539,7 +537,7 @@ int master_run(const struct cmdline *cmdline, char **argv)
 		umask(077);
 		if (master.inherited.uid == 0)
 			log_isolate();
-		r = serve(&master, &conf);
+		r = serve(&master, image);
 	}
 	master.status = r;
 	clean_up(&master);

@@ -11,12 +11,13 @@
 #define HATCHD_MASTER_MASTER_H
 
 #include "conf/cmdline.h"
-#include "conf/conf.h"
+#include "conf/image.h"
 #include "master/budget.h"
 #include "master/child.h"
 #include "master/detach.h"
 #include "master/inherited.h"
 #include "master/reload.h"
+#include "master/setup.h"
 #include "master/waiting.h"
 #include "os/closer.h"
 #include "os/notify.h"
@@ -31,8 +32,8 @@ struct master {
 	char *cwd;                     /* where we were started; owned */
 	struct inherited inherited;    /* what we were started with */
 	struct detach detach;
-	struct conf conf; /* in force; its services belong to `services` */
-	int image; /* the same, sealed: for the loader and --plan; a high number, owned */
+	struct image *image; /* the configuration in force, owned; NULL: none yet */
+	struct setups setups;
 	struct budget budget;
 
 	sd_event *event;

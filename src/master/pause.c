@@ -7,6 +7,8 @@
 #include "master/master.h"
 #include "master/service.h"
 
+#include <stdlib.h>
+
 #define PAUSE_MIN (100 * USEC_PER_MSEC)
 
 /* Doubled more often, a pause of any kind is longer than it may be. */
@@ -223,5 +225,6 @@ void service_forgive(struct service *service)
 	service_recovered(service);
 	service_unlink(service);
 	service->full_told = 0;
-	service->last_failure[0] = '\0';
+	free(service->last_failure);
+	service->last_failure = NULL;
 }

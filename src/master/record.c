@@ -6,10 +6,12 @@
 #include "master/master.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Different failures of a service that are told in one window. */
-#define NEWS_MAX 10
+#define NEWS_MAX    10
+#define FAILURE_MAX 160
 
 #define FULL_AGAIN (60 * USEC_PER_SEC)
 
@@ -145,9 +147,11 @@ static bool is_news(struct service *service, const char *failure, uint64_t now)
 {
 	if (now >= service->failures.window_ends)
 		service->n_news = 0;
-	if (strcmp(failure, service->last_failure) == 0 || service->n_news >= NEWS_MAX)
+	if ((service->last_failure && strcmp(failure, service->last_failure) == 0) ||
+		service->n_news >= NEWS_MAX)
 		return false;
-	snprintf(service->last_failure, sizeof service->last_failure, "%s", failure);
+	free(service->last_failure);
+	service->last_failure = strdup(failure);
 	service->n_news++;
 	return true;
 }
@@ -166,7 +170,7 @@ static bool failure_passes(struct service *service, const char *failure, uint64_
 void record_not_started(struct child *child, const char *step, int error, uint64_t now)
 {
 	struct service *service = child->service;
-	char failure[sizeof service->last_failure];
+	char failure[FAILURE_MAX];
 	struct fields f;
 
 	snprintf(failure, sizeof failure, "%.100s: %s: %s", child->setup->conf->path, step,
@@ -185,13 +189,14 @@ void record_not_started(struct child *child, const char *step, int error, uint64
 
 void record_dropped(const struct listener *listener, const struct addr *sender, uint64_t now)
 {
+	const struct addr *addr = listener_addr(listener);
 	struct service *service = listener->service;
 	char peer[ADDR_TEXT_MAX], local[ADDR_TEXT_MAX];
-	char failure[sizeof service->last_failure];
+	char failure[FAILURE_MAX];
 	struct log_field fields[] = {
-		{"SERVICE", service->setup->conf->name},
+		{"SERVICE", service_name(service)},
 		{"PEER", addr_format_endpoint(sender, peer)},
-		{"LOCAL", addr_format_endpoint(&listener->addr, local)},
+		{"LOCAL", addr ? addr_format_endpoint(addr, local) : NULL},
 		{"RESULT", "dropped"},
 		{NULL, NULL},
 	};

@@ -42,30 +42,22 @@ static void say_applied(const struct master *master, const struct applied *appli
 
 /* ------------------------------------------------------------------- the end */
 
-/* The image in force lies high, as everything that children do not need. */
-static void keep_image(struct master *master, int image)
-{
-	int high = fd_move_up(image, master->budget.low_limit);
-
-	fd_close(master->image);
-	master->image = high < 0 ? image : high;
-}
-
-static int put_in_force(struct master *master, struct conf *conf, struct applied *applied)
+static int put_in_force(struct master *master, struct image *image, struct applied *applied)
 {
 	struct budget budget;
 	int r;
 
-	r = budget_make(conf, &budget);
+	r = budget_make(image, &budget);
 	if (r == 0)
-		r = apply(master, conf, applied);
+		r = image_move_up(image, master->budget.low_limit);
+	if (r == 0)
+		r = apply(master, image, applied);
 	if (r == 0)
 		master_set_budget(master, &budget);
-	conf_done(conf);
 	return r;
 }
 
-static void finish_full(struct master *master, int result, struct conf *conf, int image)
+static void finish_full(struct master *master, int result, struct image *image)
 {
 	struct applied applied;
 
@@ -74,30 +66,28 @@ static void finish_full(struct master *master, int result, struct conf *conf, in
 		return;
 	}
 	if (result == 0)
-		result = put_in_force(master, conf, &applied);
+		result = put_in_force(master, image, &applied);
 	if (result != 0) {
-		fd_close(image);
+		image_free(image);
 		say_kept(master, loading_explain(result));
 		return;
 	}
-	keep_image(master, image);
 	master_close_unwanted(master);
 	waiting_begin(master, clock_monotonic());
 	say_applied(master, &applied);
 }
 
 /* What the files say otherwise is for a reload that somebody asks for. */
-static void finish_look(struct master *master, int result, struct conf *conf, int image)
+static void finish_look(struct master *master, int result, struct image *image)
 {
 	struct applied applied;
 
 	if (result != 0)
 		return;
-	if (put_in_force(master, conf, &applied) < 0) {
-		fd_close(image);
+	if (put_in_force(master, image, &applied) != 0) {
+		image_free(image);
 		return;
 	}
-	keep_image(master, image);
 	waiting_begin(master, clock_monotonic());
 	log_notice("%zu of %zu services are served now", announce_served(master),
 		master->n_services);
@@ -111,22 +101,22 @@ static int on_loader_end(sd_event_source *source, int fd, uint32_t revents, void
 	struct master *master = userdata;
 	struct reload *reload = &master->reload;
 	bool given_up = reload->given_up, full = reload->full, again = reload->again;
-	struct conf conf;
-	int image = -EBADF, result;
+	struct image *image = NULL;
+	int result;
 
 	(void)source;
 	(void)fd;
 	(void)revents;
 	reload->ended = sd_event_source_disable_unref(reload->ended);
-	result = loading_finish(&reload->loading, &conf, &image);
+	result = loading_finish(&reload->loading, &image);
 	if (given_up && result != 0)
 		result = -ETIME;
 	*reload = RELOAD_NONE;
 
 	if (full)
-		finish_full(master, result, &conf, image);
+		finish_full(master, result, image);
 	else
-		finish_look(master, result, &conf, image);
+		finish_look(master, result, image);
 	if (again)
 		start(master, true, clock_monotonic());
 	return 0;

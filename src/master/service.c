@@ -11,14 +11,16 @@
 /* Standard error of its children goes there without passing through us. */
 void service_open_log(struct service *service)
 {
-	const struct service_conf *conf = service->setup->conf;
+	const struct setup *setup;
 	char identifier[96];
 	int fd, high;
 
-	if (service->log_stream >= 0 || conf->stderr_kind != STDERR_LOG ||
-		log_target() != LOG_TARGET_JOURNAL)
+	if (service->log_stream >= 0 || log_target() != LOG_TARGET_JOURNAL)
 		return;
-	snprintf(identifier, sizeof identifier, "hatchd/%s", conf->name);
+	setup = service_setup(service);
+	if (!setup || setup->conf->stderr_kind != STDERR_LOG)
+		return;
+	snprintf(identifier, sizeof identifier, "hatchd/%s", setup->conf->name);
 	fd = sd_journal_stream_fd(identifier, LOG_INFO, 1);
 	if (fd < 0)
 		return;
@@ -26,19 +28,34 @@ void service_open_log(struct service *service)
 	service->log_stream = high < 0 ? fd : high;
 }
 
-struct service *service_new(struct master *master, struct setup *setup)
+struct service *service_new(struct master *master, const char *name)
 {
-	struct service *service = calloc(1, sizeof *service);
+	bool labelled = !master->cmdline->adhoc;
+	size_t room = labelled ? strlen(name) + sizeof ": " : 1;
+	struct service *service = calloc(1, sizeof *service + room);
 
 	if (!service)
 		return NULL;
 	service->master = master;
-	service->setup = setup_hold(setup);
-	if (!master->cmdline->adhoc)
-		snprintf(service->label, sizeof service->label, "%s: ", setup->conf->name);
 	service->log_stream = -EBADF;
-	service->state = setup->conf->condition ? SERVICE_WAITING : SERVICE_ACTIVE;
+	if (labelled)
+		snprintf(service->label, room, "%s: ", name);
 	return service;
+}
+
+bool service_is_called(const struct service *service, const char *name)
+{
+	size_t len = strlen(name);
+
+	return !service->label[0] || (strncmp(service->label, name, len) == 0 &&
+					     strcmp(service->label + len, ": ") == 0);
+}
+
+const char *service_name(struct service *service)
+{
+	const struct setup *setup = service_setup(service);
+
+	return setup ? setup->conf->name : "";
 }
 
 /* Out of the part of the table that children yet to come would copy. */
@@ -72,7 +89,7 @@ uint32_t service_closing(const struct service *service)
 
 void service_close_listeners(struct service *service)
 {
-	for (size_t i = 0; i < service->n_listeners; i++)
+	for (uint32_t i = 0; i < service->n_listeners; i++)
 		listener_free(service->listeners[i]);
 	free(service->listeners);
 	service->listeners = NULL;
@@ -99,6 +116,7 @@ void service_retire(struct service *service)
 	service_forgive(service);
 	service_end_wait_children(service);
 	service_close(service);
+	service_drop_setup(service);
 	service->retired = true;
 	service->next_retired = master->retired;
 	master->retired = service;
@@ -158,22 +176,21 @@ struct service *service_free(struct service *service)
 	service_close(service);
 	service_unlink(service);
 	fd_close(service->log_stream);
-	setup_release(service->setup);
+	service_drop_setup(service);
+	free(service->last_failure);
 	free(service);
 	return NULL;
 }
 
-static int make_listeners(struct service *service)
+static int make_listeners(struct service *service, size_t n)
 {
-	const struct service_conf *conf = service->setup->conf;
-
-	if (service->listeners || conf->n_listen == 0)
+	if (service->listeners || n == 0)
 		return 0;
-	service->listeners = calloc(conf->n_listen, sizeof(struct listener *));
+	service->listeners = calloc(n, sizeof(struct listener *));
 	if (!service->listeners)
 		return -ENOMEM;
-	for (size_t i = 0; i < conf->n_listen; i++) {
-		struct listener *listener = listener_new(service, &conf->listen[i].addr);
+	for (uint32_t i = 0; i < n; i++) {
+		struct listener *listener = listener_new(service, i);
 
 		if (!listener)
 			return -ENOMEM;
@@ -184,15 +201,19 @@ static int make_listeners(struct service *service)
 
 int service_open(struct service *service)
 {
+	const struct setup *setup;
 	int first_error;
 
 	if (service->state != SERVICE_ACTIVE)
 		return 0;
-	first_error = make_listeners(service);
+	setup = service_setup(service);
+	if (!setup)
+		return -ENOMEM;
+	first_error = make_listeners(service, setup->conf->n_listen);
 	if (first_error < 0)
 		return first_error;
-	for (size_t i = 0; i < service->n_listeners; i++) {
-		int r = listener_open(service->listeners[i], service->setup->conf);
+	for (uint32_t i = 0; i < service->n_listeners; i++) {
+		int r = listener_open(service->listeners[i], setup->conf);
 
 		if (r < 0 && first_error == 0)
 			first_error = r;
@@ -205,7 +226,7 @@ int service_open(struct service *service)
 
 bool service_lacks_address(const struct service *service)
 {
-	for (size_t i = 0; i < service->n_listeners; i++)
+	for (uint32_t i = 0; i < service->n_listeners; i++)
 		if (service->listeners[i]->fd < 0)
 			return true;
 	return false;
@@ -215,7 +236,7 @@ bool service_is_served(const struct service *service)
 {
 	if (service->state != SERVICE_ACTIVE)
 		return false;
-	for (size_t i = 0; i < service->n_listeners; i++)
+	for (uint32_t i = 0; i < service->n_listeners; i++)
 		if (service->listeners[i]->fd >= 0)
 			return true;
 	return false;
@@ -223,18 +244,14 @@ bool service_is_served(const struct service *service)
 
 bool service_is_full(const struct service *service)
 {
-	uint32_t instances = service->setup->conf->instances;
-
-	return instances != COUNT_UNLIMITED && service->n_children >= instances;
+	return service->instances != COUNT_UNLIMITED &&
+	       service->n_children >= service->instances;
 }
 
 /* One child gets all its sockets: it is not started with some of them. */
 static bool is_complete(const struct service *service)
 {
-	const struct service_conf *conf = service->setup->conf;
-
-	return !(conf->wait && conf->pass_as == PASS_LISTEN_FDS) ||
-	       !service_lacks_address(service);
+	return !service->takes_all || !service_lacks_address(service);
 }
 
 /* May more children be hatched now?  State only. */
@@ -248,7 +265,7 @@ static bool willing(const struct service *service)
 /* A client that was accepted and could not be served yet: he comes before the others. */
 static bool holds_client(const struct service *service)
 {
-	for (size_t i = 0; i < service->n_listeners; i++)
+	for (uint32_t i = 0; i < service->n_listeners; i++)
 		if (service->listeners[i]->held >= 0)
 			return true;
 	return false;
@@ -261,7 +278,7 @@ void service_update(struct service *service)
 	if (holds_client(service) && service->paused_until == 0)
 		service_look_away(service, clock_monotonic());
 	wanted = willing(service);
-	for (size_t i = 0; i < service->n_listeners; i++) {
+	for (uint32_t i = 0; i < service->n_listeners; i++) {
 		struct listener *listener = service->listeners[i];
 
 		/* No memory for it now. */

@@ -27,12 +27,20 @@ enum service_state {
 
 struct service {
 	struct master *master;
-	struct setup *setup; /* what the next child is started with; held */
-	char label[72];      /* "upper: " before messages; "" in ad-hoc mode */
+	struct setup *setup;  /* what the next child is started with, if it is in memory: see
+	                         service_setup(); held */
+	uint32_t index;       /* its place in master->image */
+	uint16_t setup_place; /* in master->setups */
+	bool setup_used;      /* since the clock came by */
+
+	/* What is looked at while nobody is served. */
 	enum service_state state;
+	bool wait;          /* one child gets the socket itself */
+	bool takes_all;     /* ... gets all of them */
+	uint32_t instances; /* COUNT_UNLIMITED: no limit */
 
 	struct listener **listeners; /* owned, one for each address of its configuration */
-	size_t n_listeners;
+	uint32_t n_listeners;
 	int log_stream; /* the journal's stream for standard error, owned; -EBADF: none */
 
 	struct child *first, *last; /* its children, oldest first */
@@ -60,12 +68,19 @@ struct service {
 	uint64_t full_told; /* when it was last said that the service is full; 0: never */
 	struct log_gate failures;
 	struct log_gate refusals;
-	unsigned n_news;        /* failures unlike the one before, in this window */
-	char last_failure[160]; /* what the gate holds back more of */
+	unsigned n_news;    /* failures unlike the one before, in this window */
+	char *last_failure; /* what the gate holds back more of; owned */
+	char label[];       /* "upper: " before messages; "" in ad-hoc mode */
 };
 
-/* A new service that holds `setup`, without listeners; NULL without memory. */
-struct service *service_new(struct master *master, struct setup *setup);
+/* A new service of that name, without setup and listeners; NULL without memory. */
+struct service *service_new(struct master *master, const char *name);
+
+/* Whether that is its name; in ad-hoc mode there is one service only. */
+bool service_is_called(const struct service *service, const char *name);
+
+/* Its name; "" where its configuration cannot be read. */
+const char *service_name(struct service *service);
 
 /* Close what is open; children must be gone or are abandoned, and
  * service_closing() be 0 by then. */

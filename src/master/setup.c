@@ -1,8 +1,13 @@
 #include "master/setup.h"
 
+#include "base/log.h"
+#include "conf/image.h"
+#include "master/master.h"
 #include "master/recipe.h"
+#include "master/service.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 struct setup *setup_new(struct service_conf *conf, const struct inherited *inherited)
 {
@@ -29,4 +34,75 @@ struct setup *setup_release(struct setup *setup)
 		free(setup);
 	}
 	return NULL;
+}
+
+/* Who was called since the hand came by last stays for one more round. */
+static unsigned find_place(struct setups *setups)
+{
+	for (;;) {
+		unsigned place = setups->hand;
+		struct service *user = setups->users[place];
+
+		setups->hand = (setups->hand + 1) % SETUPS_MAX;
+		if (!user)
+			return place;
+		if (!user->setup_used) {
+			service_drop_setup(user);
+			return place;
+		}
+		user->setup_used = false;
+	}
+}
+
+static void keep(struct service *service, struct setup *setup)
+{
+	struct setups *setups = &service->master->setups;
+	unsigned place = find_place(setups);
+
+	setups->users[place] = service;
+	service->setup_place = (uint16_t)place;
+	service->setup = setup;
+}
+
+static int read_setup(struct service *service, struct setup **ret)
+{
+	const struct master *master = service->master;
+	struct service_conf *conf;
+	int r;
+
+	if (!master->image)
+		return -ENOENT;
+	r = image_get(master->image, service->index, &conf);
+	if (r < 0)
+		return r;
+	*ret = setup_new(conf, &master->inherited);
+	if (*ret)
+		return 0;
+	service_conf_free(conf);
+	return -ENOMEM;
+}
+
+struct setup *service_setup(struct service *service)
+{
+	struct setup *setup;
+	int r;
+
+	service->setup_used = true;
+	if (service->setup || service->retired)
+		return service->setup;
+	r = read_setup(service, &setup);
+	if (r < 0) {
+		log_error(
+			"%sunable to read its configuration: %s", service->label, strerror(-r));
+		return NULL;
+	}
+	keep(service, setup);
+	return setup;
+}
+
+void service_drop_setup(struct service *service)
+{
+	if (service->setup)
+		service->master->setups.users[service->setup_place] = NULL;
+	service->setup = setup_release(service->setup);
 }

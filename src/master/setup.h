@@ -1,10 +1,14 @@
 /*
  * setup: one version of a service's configuration, in force for somebody.
  *
- * The service holds the version that its next child will be started with;
- * each child holds the one it was started with, for as long as it lives.  So a
+ * Each child holds the version it was started with, for as long as it lives: a
  * reload changes nothing under a running program, and nothing goes away under
  * a child that still reads its plan.
+ *
+ * A service holds the version that its next child will be started with, but only
+ * while it is in use: that of thousands of services that nobody calls is
+ * read from the image when somebody does (some microseconds), and given up again
+ * when SETUPS_MAX others have been read since.
  *
  * Layer: master.
  */
@@ -14,6 +18,8 @@
 #include "conf/conf.h"
 #include "master/inherited.h"
 #include "os/spawn_plan.h"
+
+struct service;
 
 struct setup {
 	struct service_conf *conf;  /* owned, immutable */
@@ -29,5 +35,23 @@ struct setup *setup_hold(struct setup *setup);
 
 /* Let go; the last one to do so frees it.  NULL is nobody's. */
 struct setup *setup_release(struct setup *setup);
+
+/* Services that hold theirs because it was in use, not because it must be held. */
+#define SETUPS_MAX 512
+
+struct setups {
+	struct service *users[SETUPS_MAX]; /* NULL: a place that is free */
+	unsigned hand;                     /* of the clock that looks for the next to give up */
+};
+
+/*
+ * The version that is in force for a service, read from the image if need be; the
+ * service's, and to be used within one event.  NULL: it cannot be read now, for
+ * which the log has a line, or the service is configured no longer.
+ */
+struct setup *service_setup(struct service *service);
+
+/* It is not in force any more, or not needed now. */
+void service_drop_setup(struct service *service);
 
 #endif

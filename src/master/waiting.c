@@ -27,18 +27,26 @@ static bool lacks_something(const struct service *service)
 	       (service->state == SERVICE_ACTIVE && service_lacks_address(service));
 }
 
-static void tell(const struct service *service)
+static void tell_condition(struct service *service)
+{
+	const struct setup *setup = service_setup(service);
+
+	if (setup && setup->conf->condition)
+		log_warning("%swaiting: %s", service->label, setup->conf->condition);
+}
+
+static void tell(struct service *service)
 {
 	char text[ADDR_TEXT_MAX];
 
 	if (service->state == SERVICE_WAITING)
-		log_warning("%swaiting: %s", service->label, service->setup->conf->condition);
+		tell_condition(service);
 	for (size_t i = 0; i < service->n_listeners; i++) {
 		const struct listener *listener = service->listeners[i];
 
 		if (listener->fd < 0)
 			log_warning("%swaiting: %s: %s", service->label,
-				addr_format(&listener->asked, text),
+				listener_text(listener_asked(listener), text),
 				listener_explain(listener));
 	}
 }
@@ -108,14 +116,15 @@ static void watch_changes(struct master *master)
 /* A gap in the addresses of a service has been filled: it says so itself. */
 static void open_missing(struct service *service)
 {
+	const struct setup *setup = service_setup(service);
 	char text[ADDR_TEXT_MAX];
 
-	for (size_t i = 0; i < service->n_listeners; i++) {
+	for (size_t i = 0; setup && i < service->n_listeners; i++) {
 		struct listener *listener = service->listeners[i];
 
-		if (listener->fd < 0 && listener_open(listener, service->setup->conf) == 0)
+		if (listener->fd < 0 && listener_open(listener, setup->conf) == 0)
 			log_notice("%slistening on %s now", service->label,
-				addr_format(&listener->addr, text));
+				listener_text(listener_addr(listener), text));
 	}
 	service_update(service);
 }

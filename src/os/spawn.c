@@ -23,11 +23,11 @@ struct spawn_slot {
 	struct spawn_shared *shared; /* plan and result, what the child sees */
 	char *stack;
 	void *owner;
-	uint64_t number;                 /* of the child: the first is 1 */
-	struct spawn_slot *next, *prev;  /* in flight; `next` alone: free */
-	int exec_done;                   /* private: read end of the exec pipe; else -EBADF */
-	int borrowed[SPAWN_FDS_MAX + 1]; /* ours only until the child has its own table */
-	unsigned n_borrowed;
+	uint64_t number;                /* of the child: the first is 1 */
+	struct spawn_slot *next, *prev; /* in flight; `next` alone: free */
+	int exec_done;                  /* private: read end of the exec pipe; else -EBADF */
+	int *borrowed; /* ours only until the child has its own table; room_borrowed of them */
+	unsigned n_borrowed, room_borrowed;
 };
 
 struct spawner {
@@ -123,6 +123,8 @@ struct spawner *spawner_free(struct spawner *spawner)
 {
 	if (spawner && spawner->memory)
 		munmap(spawner->memory, SPAWN_SLOTS * spawner->slot_size);
+	for (unsigned i = 0; spawner && i < SPAWN_SLOTS; i++)
+		free(spawner->slots[i].borrowed);
 	free(spawner);
 	return NULL;
 }
@@ -196,6 +198,21 @@ struct spawn_plan *spawn_slot_plan(struct spawn_slot *slot)
 	return &slot->shared->plan;
 }
 
+/* Most children need three, those that get all sockets some hundreds. */
+static int make_room(struct spawn_slot *slot, unsigned n)
+{
+	int *borrowed;
+
+	if (n <= slot->room_borrowed)
+		return 0;
+	borrowed = reallocarray(slot->borrowed, n, sizeof *borrowed);
+	if (!borrowed)
+		return -ENOMEM;
+	slot->borrowed = borrowed;
+	slot->room_borrowed = n;
+	return 0;
+}
+
 /* What lies high is dropped by the child's first act: give it a low twin. */
 static int bring_down(struct spawner *spawner, struct spawn_slot *slot)
 {
@@ -266,6 +283,9 @@ static int prepare(struct spawner *spawner, struct spawn_slot *slot)
 	struct spawn_plan *plan = &slot->shared->plan;
 	int r;
 
+	r = make_room(slot, plan->n_fds + 1);
+	if (r < 0)
+		return r;
 	r = bring_down(spawner, slot);
 	if (r < 0)
 		return r;

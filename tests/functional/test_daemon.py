@@ -211,7 +211,7 @@ def test_failed_start(background):
         ["/bin/bash", "-c", 'ulimit -n 64; exec "$@"', "bash",
          *hatchd_command(*background.args())], env=base_environment(), stderr=subprocess.PIPE)
     assert done.returncode == 1
-    assert b"unable to start: Too many open files" in done.stderr
+    assert b"unable to start: 1 service needs " in done.stderr
     assert not background.pid_file.exists()
 
 

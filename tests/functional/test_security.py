@@ -13,6 +13,7 @@ import contextlib
 import os
 import pathlib
 import pwd
+import re
 import signal
 import subprocess
 
@@ -73,6 +74,14 @@ def find_in_memory(pid, text):
                 if at >= 0:
                     found.append(first + at)
     return found
+
+
+def secret_in_memory(daemon):
+    """Its address; what nobody has called for yet is not there at all."""
+    text = daemon.config_path.read_text()
+    port = int(re.search(r"service secret .*?tcp:(\d+)", text, re.DOTALL)[1])
+    assert talk(port, b"secret") == b"secret"
+    return find_in_memory(daemon.pid, CANARY)[0]
 
 
 def memory_at(pid, address, count):
@@ -139,9 +148,9 @@ def test_nothing_is_read_or_written(hatchd, folder, machine, dumpable):
     daemon = hatchd.file(configuration(port, program.path), "-v")
     with program:
         expect_mode(daemon, dumpable)
-        address = find_in_memory(daemon.pid, CANARY)[0]
         with connect(port) as client:
             child = held_child(daemon, program)
+            address = secret_in_memory(daemon)
             # What is tried would be worth it: the same bytes lie there.
             assert memory_at(child, address, len(CANARY)) == CANARY.encode()
             assert_all_refused(attack(folder, child, address), but=["prlimit"])
@@ -225,7 +234,7 @@ def test_no_core_has_our_memory(hatchd, folder, machine, dumpable, kind):
     )
     with program:
         expect_mode(daemon, dumpable)
-        address = find_in_memory(daemon.pid, CANARY)[0]
+        address = secret_in_memory(daemon)
         for number in (signal.SIGQUIT, signal.SIGSEGV, signal.SIGABRT, signal.SIGSYS):
             program.give_up()
             program.take()
@@ -271,7 +280,7 @@ def test_setting_becomes_dangerous(hatchd, folder, machine):
     )
     with program:
         assert talk(port, b"shared") == b"shared"
-        address = find_in_memory(daemon.pid, CANARY)[0]
+        address = secret_in_memory(daemon)
         with connect(held) as client:
             child = held_child(daemon, program)
             machine.set(SUID_DUMPABLE, 1)
@@ -294,9 +303,9 @@ def test_private_memory_can_be_asked_for(hatchd, folder, machine):
     program = Lease(folder)
     daemon = hatchd.file(configuration(port, program.path), "--spawn=private")
     with program:
-        address = find_in_memory(daemon.pid, CANARY)[0]
         with connect(port) as client:
             child = held_child(daemon, program)
+            address = secret_in_memory(daemon)
             assert_all_refused(attack(folder, child, address), but=["prlimit"])
             os.kill(child, signal.SIGKILL)
             assert read_all(client) == b""

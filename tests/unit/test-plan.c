@@ -166,8 +166,8 @@ static void test_wait(void **ctx)
 	goes(SERVICE("a", "1", "wait = yes"), SERVICE("a", "1", ""),
 		"a: changed: wait yes -> no\n"
 		"  its child would be ended (SIGTERM)\n"
-		"  adjusted tcp:1 (wait)\n"
-		"1 adjusted\n");
+		"  reopened tcp:1 (wait)\n"
+		"1 reopened\n");
 	goes(SERVICE("a", "1", ""), SERVICE("a", "1", "wait = yes"),
 		"a: changed: wait no -> yes\n"
 		"  adjusted tcp:1 (wait)\n"
