@@ -282,10 +282,14 @@ def wanted_ports(printed, said):
     for name, body in re.findall(r"service \"?([\w.-]+)\"? \{\n(.*?)\n\}", printed, re.S):
         if name in waiting or re.search(r"disable\s*= yes", body):
             continue
-        for word in re.findall(r"listen\s*= (.*)", body):
-            for first, last in re.findall(r"tcp[46]?:(?:[^\s,\"]*:)?(\d+)(?:-(\d+))?", word):
-                fixed = fixed and int(first) > 0
-                ports.update(range(int(first), int(last or first) + 1))
+        for item in re.split(r"[\s{},\"]+", re.search(r"listen\s*= (.*)", body)[1]):
+            found = re.fullmatch(r"(?:tcp[46]?:)?(?:.*:)?(\d+)(?:-(\d+))?", item)
+            if not found and item:
+                return None
+            if found:
+                first, last = int(found[1]), int(found[2] or found[1])
+                fixed = fixed and first > 0
+                ports.update(range(first, last + 1))
     return ports if fixed else None
 
 
