@@ -17,11 +17,13 @@ static void say_reloading(const struct master *master, uint64_t now)
 		(unsigned long long)now);
 }
 
+/* Whoever has asked since then is answered by the reload that comes next. */
 static void say_ready(const struct master *master, const char *remark)
 {
 	log_flush();
-	notify_send(master->notify, "READY=1\nSTATUS=Serving %zu of %zu services%s",
-		announce_served(master), master->n_services, remark);
+	notify_send(master->notify, "%sSTATUS=Serving %zu of %zu services%s",
+		master->reload.again ? "" : "READY=1\n", announce_served(master),
+		master->n_services, remark);
 }
 
 static void say_kept(const struct master *master, const char *reason)
@@ -100,7 +102,7 @@ static int on_loader_end(sd_event_source *source, int fd, uint32_t revents, void
 {
 	struct master *master = userdata;
 	struct reload *reload = &master->reload;
-	bool given_up = reload->given_up, full = reload->full, again = reload->again;
+	bool given_up = reload->given_up, full = reload->full;
 	struct image *image = NULL;
 	int result;
 
@@ -111,13 +113,13 @@ static int on_loader_end(sd_event_source *source, int fd, uint32_t revents, void
 	result = loading_finish(&reload->loading, &image);
 	if (given_up && result != 0)
 		result = -ETIME;
-	*reload = RELOAD_NONE;
+	reload->due = UINT64_MAX;
 
 	if (full)
 		finish_full(master, result, image);
 	else
 		finish_look(master, result, image);
-	if (again)
+	if (reload->again)
 		start(master, true, clock_monotonic());
 	return 0;
 }

@@ -674,6 +674,21 @@ def test_storm(hatchd, loader):
     assert loader.runs() == 3
 
 
+def test_ready_is_said_by_the_last(hatchd, loader):
+    """Whoever asks while a reload runs is not told that it is done when only that one is."""
+    daemon = hatchd.file(say("old", listen=f"tcp:{free_port()}"))
+    daemon.messages.clear()
+    loader.hold()
+    daemon.signal(signal.SIGHUP)
+    held = loader.wait_held()
+    daemon.wait_notified("RELOADING=1")
+    daemon.signal(signal.SIGHUP)
+    loader.release(held)
+    daemon.wait_notified("READY=1")
+    said = [message.split("\n")[0].split("=")[0] for message in daemon.messages]
+    assert said == ["RELOADING", "STATUS", "RELOADING", "READY"]
+
+
 def test_stop_while_reloading(hatchd, loader):
     port = free_port()
     daemon = hatchd.file(say("old", listen=f"tcp:{port}"))
