@@ -175,6 +175,8 @@ struct service *service_free(struct service *service)
 		return NULL;
 	service_close(service);
 	service_unlink(service);
+	for (struct child *child = service->first; child; child = child->next)
+		child->setup = setup_release(child->setup);
 	fd_close(service->log_stream);
 	service_drop_setup(service);
 	free(service->last_failure);

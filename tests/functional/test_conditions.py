@@ -389,6 +389,7 @@ def test_service_name_unknown(hatchd, folder):
     services.write("finger 79/tcp\n")
     reload(daemon)
     assert talk(79) == b"x"
+    reload(daemon, "")
 
 
 # ---------------------------------------------------------------------------
