@@ -43,6 +43,17 @@ static int find_loader(char path[PATH_MAX])
 	return access(path, X_OK) < 0 ? -errno : 0;
 }
 
+int loader_find(char **ret_path)
+{
+	char path[PATH_MAX];
+	int r = find_loader(path);
+
+	if (r < 0)
+		return r;
+	*ret_path = strdup(path);
+	return *ret_path ? 0 : -ENOMEM;
+}
+
 int loader_exec(char **argv)
 {
 	char path[PATH_MAX];
@@ -112,8 +123,7 @@ static bool take_descriptors(int image, int in_force)
 
 /* As an ordinary program: nothing blocked, nothing ignored.  Between fork and
  * exec of a process with threads: system calls only. */
-static _Noreturn void run_child(
-	const char *path, char **args, const struct loading_request *request, int image)
+static _Noreturn void run_child(char **args, const struct loading_request *request, int image)
 {
 	sigset_t none;
 
@@ -127,7 +137,7 @@ static _Noreturn void run_child(
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	if (chdir(request->cwd) < 0 && chdir("/") < 0)
 		_exit(LOADER_NOT_RUN);
-	execv(path, args);
+	execv(request->path, args);
 	_exit(LOADER_NOT_RUN);
 }
 
@@ -140,14 +150,10 @@ static int open_image(struct loading *loading)
 static int start(const struct loading_request *request, struct loading *loading)
 {
 	_cleanup_free_ char **args = arguments(request);
-	char path[PATH_MAX];
 	int r;
 
 	if (!args)
 		return -ENOMEM;
-	r = find_loader(path);
-	if (r < 0)
-		return r;
 	r = open_image(loading);
 	if (r < 0)
 		return r;
@@ -156,7 +162,7 @@ static int start(const struct loading_request *request, struct loading *loading)
 	if (loading->pid < 0)
 		return -errno;
 	if (loading->pid == 0)
-		run_child(path, args, request, loading->image);
+		run_child(args, request, loading->image);
 	loading->pidfd = (int)syscall(SYS_pidfd_open, loading->pid, 0);
 	if (loading->pidfd >= 0)
 		return 0;

@@ -23,6 +23,12 @@
  * Returns only if that fails, a negative errno. */
 int loader_exec(char **argv);
 
+/*
+ * Where the loader lies, to be freed by the caller.  Looked up once, before anybody
+ * is served: the file system may not answer later (I2).  -ENOENT, -ENOMEM and so on.
+ */
+int loader_find(char **ret_path);
+
 struct loading {
 	pid_t pid;
 	int pidfd; /* owned; readable when the loader has ended; -EBADF: none runs */
@@ -32,6 +38,7 @@ struct loading {
 #define LOADING_NONE ((struct loading){.pidfd = -EBADF, .image = -EBADF})
 
 struct loading_request {
+	const char *path; /* from loader_find() */
 	char **argv;     /* the master's own */
 	const char *cwd; /* where it was started: relative names count from there */
 	const struct image *in_force; /* NULL: there is none yet */

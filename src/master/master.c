@@ -408,6 +408,7 @@ static int refused_status(const struct cmdline *cmdline, int status)
 static int run_loader(struct master *master, struct image **ret)
 {
 	struct loading_request request = {
+		.path = master->loader,
 		.argv = master->argv,
 		.cwd = master->cwd,
 	};
@@ -428,8 +429,10 @@ static int run_loader(struct master *master, struct image **ret)
 
 static int load(struct master *master, struct image **ret)
 {
-	int r = run_loader(master, ret);
+	int r = loader_find(&master->loader);
 
+	if (r == 0)
+		r = run_loader(master, ret);
 	if (r == 0)
 		return 0;
 	if (r > 0 && r != LOADER_NOT_RUN)
@@ -492,6 +495,7 @@ static void clean_up(struct master *master)
 	fd_close(master->null_fd);
 	fd_close(master->listeners_fd);
 	free(master->cwd);
+	free(master->loader);
 	inherited_done(&master->inherited);
 	log_close();
 }

@@ -30,6 +30,7 @@ struct master {
 	const struct cmdline *cmdline; /* borrowed from main */
 	char **argv;                   /* the same, for the loader; borrowed */
 	char *cwd;                     /* where we were started; owned */
+	char *loader;                  /* path of hatchd-load; owned */
 	struct inherited inherited;    /* what we were started with */
 	struct detach detach;
 	struct image *image; /* the configuration in force, owned; NULL: none yet */

@@ -130,6 +130,7 @@ static int run_loader(struct master *master)
 {
 	struct reload *reload = &master->reload;
 	struct loading_request request = {
+		.path = master->loader,
 		.argv = master->argv,
 		.cwd = master->cwd,
 		.in_force = master->image,

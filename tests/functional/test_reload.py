@@ -492,6 +492,35 @@ def test_wait_to_nowait_without_a_child(hatchd, folder, kind):
     assert talk(address) == b"new"
 
 
+@pytest.mark.parametrize(
+    "kind, option",
+    [("tcp", {"backlog": 9}), ("path", {"socket_mode": "0600"}), ("abstract", {"backlog": 9}),
+     ("udp", {"receive_buffer": "64K"})],
+)
+def test_wait_socket_is_told_nothing(hatchd, folder, kind, option):
+    """It still is a wait service, but there is a new socket that is told so from the start."""
+    address = {**wait_addresses(folder), "udp": f"udp:{free_port()}"}[kind]
+    daemon = hatchd.file(server(folder, address, 99))
+    before = sockets(daemon)
+
+    def ask():
+        if kind == "udp":
+            return udp(address, b"x") == [b"x"]
+        with connect(address) as client:
+            client.sendall(b"x")
+            return client.recv(1) == b"x"
+
+    assert ask()
+    child = daemon.wait_children(1)[0]
+    reload(daemon, server(folder, address, 1, **option))
+    wait_exit(child)
+    wait_until(lambda: not set(sockets(daemon)) & set(before))
+    if "s: waiting: " in daemon.text():
+        daemon.wait_log("s: listening on .* now")
+    assert ask()
+    daemon.wait_children(0)
+
+
 @pytest.mark.parametrize("kind", ["tcp", "path", "abstract"])
 def test_nowait_to_wait(hatchd, folder, kind):
     """Nobody but us has had it: it stays, and blocks as the program expects."""
