@@ -39,8 +39,8 @@ struct loading {
 
 struct loading_request {
 	const char *path; /* from loader_find() */
-	char **argv;     /* the master's own */
-	const char *cwd; /* where it was started: relative names count from there */
+	char **argv;      /* the master's own */
+	const char *cwd;  /* where it was started: relative names count from there */
 	const struct image *in_force; /* NULL: there is none yet */
 	bool strict;                  /* a mistake in any file is refused */
 	bool conditions; /* the one in force, but for conditions that are others now */
