@@ -32,6 +32,7 @@ const struct cmdline_flag cmdline_flags[] = {
 	{ FLAG_IMAGE_FD, 0, "image-fd", "N", NULL },
 	{ FLAG_IN_FORCE_FD, 0, "in-force-fd", "N", NULL },
 	{ FLAG_CONDITIONS, 0, "conditions", NULL, NULL },
+	{ FLAG_TO_LOG, 0, "to-log", NULL, NULL },
 	{ FLAG_LOADER_TIMEOUT, 0, "loader-timeout", "MS", NULL },
 	{ .name = NULL },
 	/* clang-format on */

@@ -27,6 +27,7 @@ enum cmdline_flag_id {
 	FLAG_IMAGE_FD,
 	FLAG_IN_FORCE_FD,
 	FLAG_CONDITIONS,
+	FLAG_TO_LOG,
 	FLAG_LOADER_TIMEOUT,
 };
 

@@ -211,6 +211,9 @@ static int set_flag(struct parser *p, enum cmdline_flag_id id, const char *value
 	case FLAG_CONDITIONS:
 		p->cmdline->conditions = true;
 		return 0;
+	case FLAG_TO_LOG:
+		p->cmdline->to_log = true;
+		return 0;
 	case FLAG_LOADER_TIMEOUT:
 		return set_number(p, "loader-timeout", value, &p->cmdline->loader_timeout);
 	}

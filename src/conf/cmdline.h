@@ -56,6 +56,7 @@ struct cmdline {
 	enum cmdline_spawn spawn;
 	int image_fd;        /* loader only: write the image here; -1: not asked */
 	int in_force_fd;     /* loader only: the image in force; -1: nothing is served yet */
+	bool to_log;         /* loader only: standard error is closed, tell the log */
 	bool conditions;     /* loader only: in force stays what is, but for conditions */
 	int loader_timeout;  /* for tests: ms until a loader is given up */
 	struct raw_conf raw; /* ad-hoc: one section with what the flags said */

@@ -2,11 +2,45 @@
  * hatchd-load: one short run per load, so that neither the configuration
  * language nor the name service is ever mapped into the master.
  */
+#include "base/log.h"
+#include "base/own.h"
 #include "conf/load.h"
+
+#include <stdlib.h>
+#include <string.h>
 
 #ifndef PACKAGE_VERSION
 #define PACKAGE_VERSION "unknown"
 #endif
+
+static int priority_of(const char *line)
+{
+	if (strstr(line, ": error: "))
+		return LOG_ERR;
+	return strstr(line, ": warning: ") ? LOG_WARNING : LOG_NOTICE;
+}
+
+/* A daemon's standard error leads nowhere: what is wrong goes to the log, line by
+ * line. */
+static int load_to_log(const struct cmdline *cmdline)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t len = 0;
+	FILE *err = open_memstream(&text, &len);
+	int status;
+
+	if (!err)
+		return LOAD_UNKNOWN;
+	status = load_run(cmdline, stdout, err);
+	if (fclose(err) != 0 || !text)
+		return status;
+	log_open(LOG_TARGET_SYSTEM, "hatchd", LOG_INFO);
+	for (char *rest = text, *line = strsep(&rest, "\n"); line; line = strsep(&rest, "\n"))
+		if (line[0])
+			log_message(priority_of(line), "%s", line);
+	log_close();
+	return status;
+}
 
 int main(int argc, char **argv)
 {
@@ -24,7 +58,8 @@ int main(int argc, char **argv)
 		puts("hatchd-load " PACKAGE_VERSION);
 		break;
 	default:
-		status = load_run(&cmdline, stdout, stderr);
+		status = cmdline.to_log ? load_to_log(&cmdline)
+		                        : load_run(&cmdline, stdout, stderr);
 		break;
 	}
 	cmdline_done(&cmdline);

@@ -76,13 +76,13 @@ int loader_exec(char **argv)
 static char **arguments(const struct loading_request *request)
 {
 	static char image[] = "--image-fd=3", in_force[] = "--in-force-fd=4",
-		    strict[] = "--strict", conditions[] = "--conditions";
+		    strict[] = "--strict", conditions[] = "--conditions", to_log[] = "--to-log";
 	size_t n = 0, at = 0;
 	char **args;
 
 	while (request->argv[n])
 		n++;
-	args = calloc(n + 5, sizeof *args);
+	args = calloc(n + 6, sizeof *args);
 	if (!args)
 		return NULL;
 	args[at++] = request->argv[0];
@@ -93,6 +93,8 @@ static char **arguments(const struct loading_request *request)
 		args[at++] = strict;
 	if (request->conditions)
 		args[at++] = conditions;
+	if (request->to_log)
+		args[at++] = to_log;
 	for (size_t i = 1; i < n; i++)
 		args[at++] = request->argv[i];
 	return args;

@@ -43,6 +43,7 @@ struct loading_request {
 	const char *cwd;  /* where it was started: relative names count from there */
 	const struct image *in_force; /* NULL: there is none yet */
 	bool strict;                  /* a mistake in any file is refused */
+	bool to_log;     /* standard error leads nowhere: diagnostics go to the log */
 	bool conditions; /* the one in force, but for conditions that are others now */
 };
 

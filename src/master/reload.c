@@ -136,6 +136,7 @@ static int run_loader(struct master *master)
 		.in_force = master->image,
 		.strict = true,
 		.conditions = !reload->full,
+		.to_log = reload->full && master->cmdline->daemon,
 	};
 	int r;
 

@@ -424,6 +424,21 @@ def check_log_of_the_system(background, kind, target, other=None):
 
 
 @needs_root
+def test_mistakes_at_reload_are_in_the_log(background):
+    """Standard error leads nowhere by then."""
+    with receiver(background.folder / "log") as log:
+        background.command(*own_system(background.folder))
+        pid = background.pid()
+        background.config("service echo { lisn = 7 }")
+        os.kill(pid, signal.SIGHUP)
+        text = log.recv(65536)
+        while b"keeping the configuration" not in text:
+            text += log.recv(65536)
+        assert re.search(rb"<27>hatchd\[\d+\]: .*: error: unknown option 'lisn'", text)
+        assert talk(background.port, b"x") == b"x"
+        background.stop(pid)
+
+
 def test_log_that_comes_later(background):
     """What nobody takes is counted, and told when somebody does."""
     launcher = own_system(background.folder)
