@@ -7,6 +7,7 @@
 #include "master/service.h"
 #include "master/setup.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -320,8 +321,7 @@ static void take_listeners(struct change *change)
 {
 	struct service *service = change->service;
 
-	service->listeners = take_ptr(change->listeners);
-	service->n_listeners = change->n_listeners;
+	service_take_listeners(service, take_ptr(change->listeners), change->n_listeners);
 	change->n_listeners = 0;
 	for (uint32_t i = 0; i < service->n_listeners; i++) {
 		service->listeners[i]->service = service;
@@ -421,5 +421,7 @@ int apply(struct master *master, struct image *image, struct applied *ret)
 		finish_changes(&a);
 	}
 	unmake_changes(&a);
+	/* What was needed for this is not needed again soon. */
+	malloc_trim(0);
 	return r;
 }

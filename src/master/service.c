@@ -91,9 +91,22 @@ void service_close_listeners(struct service *service)
 {
 	for (uint32_t i = 0; i < service->n_listeners; i++)
 		listener_free(service->listeners[i]);
-	free(service->listeners);
+	if (service->listeners != &service->single)
+		free(service->listeners);
 	service->listeners = NULL;
 	service->n_listeners = 0;
+}
+
+/* Most have one, and an array for it would be a quarter of what it holds. */
+void service_take_listeners(struct service *service, struct listener **listeners, uint32_t n)
+{
+	service->listeners = listeners;
+	service->n_listeners = n;
+	if (n != 1)
+		return;
+	service->single = listeners[0];
+	service->listeners = &service->single;
+	free(listeners);
 }
 
 void service_close(struct service *service)
@@ -184,20 +197,23 @@ struct service *service_free(struct service *service)
 	return NULL;
 }
 
-static int make_listeners(struct service *service, size_t n)
+static int make_listeners(struct service *service, uint32_t n)
 {
+	struct listener **listeners;
+
 	if (service->listeners || n == 0)
 		return 0;
-	service->listeners = calloc(n, sizeof(struct listener *));
-	if (!service->listeners)
+	listeners = calloc(n, sizeof(struct listener *));
+	if (!listeners)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < n; i++) {
-		struct listener *listener = listener_new(service, i);
-
-		if (!listener)
+		listeners[i] = listener_new(service, i);
+		if (!listeners[i]) {
+			service_take_listeners(service, listeners, i);
 			return -ENOMEM;
-		service->listeners[service->n_listeners++] = listener;
+		}
 	}
+	service_take_listeners(service, listeners, n);
 	return 0;
 }
 
@@ -211,7 +227,7 @@ int service_open(struct service *service)
 	setup = service_setup(service);
 	if (!setup)
 		return -ENOMEM;
-	first_error = make_listeners(service, setup->conf->n_listen);
+	first_error = make_listeners(service, (uint32_t)setup->conf->n_listen);
 	if (first_error < 0)
 		return first_error;
 	for (uint32_t i = 0; i < service->n_listeners; i++) {

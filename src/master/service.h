@@ -40,6 +40,7 @@ struct service {
 	uint32_t instances; /* COUNT_UNLIMITED: no limit */
 
 	struct listener **listeners; /* owned, one for each address of its configuration */
+	struct listener *single;     /* where they are if there is only one */
 	uint32_t n_listeners;
 	int log_stream; /* the journal's stream for standard error, owned; -EBADF: none */
 
@@ -98,6 +99,9 @@ bool service_lacks_address(const struct service *service);
 
 /* Does it serve anybody: active, and with a socket? */
 bool service_is_served(const struct service *service);
+
+/* Take over an array of `n` listeners, which is freed or kept. */
+void service_take_listeners(struct service *service, struct listener **listeners, uint32_t n);
 
 /* Close its sockets; service_open() opens them again. */
 void service_close_listeners(struct service *service);

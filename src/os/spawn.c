@@ -19,6 +19,9 @@
 
 #define STACK_MIN 16384
 
+/* Slots whose memory is not worth a system call. */
+#define SLOTS_KEPT 16
+
 struct spawn_slot {
 	struct spawn_shared *shared; /* plan and result, what the child sees */
 	char *stack;
@@ -43,6 +46,7 @@ struct spawner {
 	struct spawn_slot *free;
 	struct spawn_slot *first; /* in flight */
 	unsigned in_flight;
+	unsigned peak; /* most in flight since memory was given back */
 	uint64_t started;
 };
 
@@ -265,6 +269,8 @@ static void enlist(struct spawner *spawner, struct spawn_slot *slot)
 		spawner->first->prev = slot;
 	spawner->first = slot;
 	spawner->in_flight++;
+	if (spawner->in_flight > spawner->peak)
+		spawner->peak = spawner->in_flight;
 }
 
 static void delist(struct spawner *spawner, struct spawn_slot *slot)
@@ -276,6 +282,15 @@ static void delist(struct spawner *spawner, struct spawn_slot *slot)
 	if (slot->next)
 		slot->next->prev = slot->prev;
 	spawner->in_flight--;
+}
+
+/* After a crowd: each slot that was used holds some pages, with nothing in them. */
+static void give_back_memory(struct spawner *spawner)
+{
+	if (spawner->in_flight > 0 || spawner->peak < SLOTS_KEPT)
+		return;
+	madvise(spawner->memory, SPAWN_SLOTS * spawner->slot_size, MADV_REMOVE);
+	spawner->peak = 0;
 }
 
 static int prepare(struct spawner *spawner, struct spawn_slot *slot)
@@ -373,6 +388,7 @@ struct spawn_report spawn_slot_reclaim(struct spawner *spawner, struct spawn_slo
 	return_borrowed(slot);
 	slot->exec_done = fd_close(slot->exec_done);
 	put_back(spawner, slot);
+	give_back_memory(spawner);
 	return report;
 }
 

@@ -1,7 +1,7 @@
 /*
- * Open addressing with linear probing in a table at most half full.  Removal
- * moves later entries of the cluster back instead of leaving tombstones, so
- * the table never degrades.
+ * A hash table with chains.  Entries lie side by side in the order in which they
+ * were first needed, so a table for many children costs memory only for those
+ * that there were; what is touched at random is four bytes for each.
  */
 #include "policy/sources.h"
 
@@ -11,10 +11,14 @@
 #include <assert.h>
 #include <string.h>
 
+/* Index of no entry: those in use count from 1. */
+#define NONE 0
+
 struct entry {
 	uint64_t service;
 	struct addr_source source;
-	uint32_t count; /* 0: free */
+	uint32_t count;
+	uint32_t next; /* in its chain, or among the free ones */
 };
 
 struct sources {
@@ -22,8 +26,11 @@ struct sources {
 	size_t max;     /* children that may be counted */
 	size_t counted; /* children counted */
 	size_t used;    /* entries in use, at most `counted` */
-	size_t mask;    /* table size - 1, a power of two minus one */
-	struct entry *table;
+	size_t touched; /* entries that were ever in use */
+	size_t mask;    /* chains - 1, a power of two minus one */
+	uint32_t *chains;
+	struct entry *entries; /* the first is nobody's */
+	uint32_t free;
 };
 
 struct sources *sources_new(size_t max, const uint8_t key[16])
@@ -31,15 +38,16 @@ struct sources *sources_new(size_t max, const uint8_t key[16])
 	struct sources *sources;
 	size_t size = 16;
 
-	while (size / 2 < max)
+	while (size < max)
 		size *= 2;
 
 	sources = calloc(1, sizeof *sources);
 	if (!sources)
 		return NULL;
 
-	sources->table = calloc(size, sizeof *sources->table);
-	if (!sources->table)
+	sources->chains = calloc(size, sizeof *sources->chains);
+	sources->entries = calloc(max + 1, sizeof *sources->entries);
+	if (!sources->chains || !sources->entries)
 		return sources_free(sources);
 
 	memcpy(sources->key, key, sizeof sources->key);
@@ -50,13 +58,15 @@ struct sources *sources_new(size_t max, const uint8_t key[16])
 
 struct sources *sources_free(struct sources *sources)
 {
-	if (sources)
-		free(sources->table);
+	if (sources) {
+		free(sources->chains);
+		free(sources->entries);
+	}
 	free(sources);
 	return NULL;
 }
 
-static size_t home(
+static uint32_t *chain_of(
 	const struct sources *sources, uint64_t service, const struct addr_source *source)
 {
 	struct {
@@ -66,7 +76,8 @@ static size_t home(
 	} __attribute__((packed)) subject = {.service = service, .family = source->family};
 
 	memcpy(subject.bytes, source->bytes, sizeof subject.bytes);
-	return (size_t)siphash(&subject, sizeof subject, sources->key) & sources->mask;
+	return &sources->chains[siphash(&subject, sizeof subject, sources->key) &
+				sources->mask];
 }
 
 static bool matches(
@@ -76,78 +87,67 @@ static bool matches(
 	       memcmp(entry->source.bytes, source->bytes, sizeof source->bytes) == 0;
 }
 
-/* The entry of that source, or the free one where it would go. */
-static struct entry *find(
+/* The link to the entry of that source; to NONE at the end of the chain if it has
+ * none. */
+static uint32_t *find(
 	const struct sources *sources, uint64_t service, const struct addr_source *source)
 {
-	size_t i = home(sources, service, source);
+	uint32_t *link = chain_of(sources, service, source);
 
-	while (sources->table[i].count && !matches(&sources->table[i], service, source))
-		i = (i + 1) & sources->mask;
-	return &sources->table[i];
+	while (*link != NONE && !matches(&sources->entries[*link], service, source))
+		link = &sources->entries[*link].next;
+	return link;
 }
 
 uint32_t sources_count(
 	const struct sources *sources, uint64_t service, const struct addr_source *source)
 {
-	return find(sources, service, source)->count;
+	return sources->entries[*find(sources, service, source)].count;
+}
+
+/* There is one: each that is in use counts a child. */
+static uint32_t take_entry(struct sources *sources)
+{
+	uint32_t taken = sources->free;
+
+	sources->used++;
+	if (taken == NONE)
+		return (uint32_t)++sources->touched;
+	sources->free = sources->entries[taken].next;
+	return taken;
 }
 
 int sources_add(struct sources *sources, uint64_t service, const struct addr_source *source)
 {
-	struct entry *entry;
+	uint32_t *link;
 
 	if (sources->counted >= sources->max)
 		return -ENOSPC;
 
-	entry = find(sources, service, source);
-	if (entry->count == 0) {
-		entry->service = service;
-		entry->source = *source;
-		sources->used++;
+	link = find(sources, service, source);
+	if (*link == NONE) {
+		*link = take_entry(sources);
+		sources->entries[*link] = (struct entry){.service = service, .source = *source};
 	}
-	entry->count++;
+	sources->entries[*link].count++;
 	sources->counted++;
 	return 0;
 }
 
-/* May the entry at `at`, whose home is `wanted`, move back into the hole? */
-static bool may_fill(size_t hole, size_t at, size_t wanted, size_t mask)
-{
-	return ((at - wanted) & mask) >= ((at - hole) & mask);
-}
-
-static void close_gap(struct sources *sources, size_t hole)
-{
-	size_t i = hole;
-
-	for (;;) {
-		struct entry *entry;
-
-		i = (i + 1) & sources->mask;
-		entry = &sources->table[i];
-		if (entry->count == 0)
-			break;
-		if (!may_fill(hole, i, home(sources, entry->service, &entry->source),
-			    sources->mask))
-			continue;
-		sources->table[hole] = *entry;
-		hole = i;
-	}
-	memset(&sources->table[hole], 0, sizeof sources->table[hole]);
-}
-
 void sources_remove(struct sources *sources, uint64_t service, const struct addr_source *source)
 {
-	struct entry *entry = find(sources, service, source);
+	uint32_t *link = find(sources, service, source), index = *link;
+	struct entry *entry = &sources->entries[index];
 
 	assert(entry->count > 0);
 
 	sources->counted--;
 	if (--entry->count > 0)
 		return;
+	*link = entry->next;
+	entry->next = sources->free;
+	sources->free = index;
 	sources->used--;
-	close_gap(sources, (size_t)(entry - sources->table));
 }
 
 size_t sources_used(const struct sources *sources)
