@@ -27,12 +27,19 @@ static const struct scheme schemes[] = {
 	{"tcp", ADDR_TCP, AF_UNSPEC},
 	{"tcp4", ADDR_TCP, AF_INET},
 	{"tcp6", ADDR_TCP, AF_INET6},
+	{"mptcp", ADDR_MPTCP, AF_UNSPEC},
+	{"mptcp4", ADDR_MPTCP, AF_INET},
+	{"mptcp6", ADDR_MPTCP, AF_INET6},
 	{"udp", ADDR_UDP, AF_UNSPEC},
 	{"udp4", ADDR_UDP, AF_INET},
 	{"udp6", ADDR_UDP, AF_INET6},
+	{"udplite", ADDR_UDPLITE, AF_UNSPEC},
+	{"udplite4", ADDR_UDPLITE, AF_INET},
+	{"udplite6", ADDR_UDPLITE, AF_INET6},
 	{"unix", ADDR_UNIX, AF_UNIX},
 	{"unix-dgram", ADDR_UNIX_DGRAM, AF_UNIX},
 	{"unix-seqpacket", ADDR_UNIX_SEQPACKET, AF_UNIX},
+	{"vsock", ADDR_VSOCK, AF_VSOCK},
 	{"fd", ADDR_FD, AF_UNSPEC},
 };
 
@@ -41,10 +48,7 @@ static const struct {
 	const char *word;
 	const char *why;
 } reserved[] = {
-	{"mptcp", "mptcp is not supported by this version"},
-	{"udplite", "udplite is not supported by this version"},
 	{"sctp", "sctp is not supported by this version"},
-	{"vsock", "vsock is not supported by this version"},
 };
 
 static bool is_digit(char c)
@@ -74,32 +78,49 @@ static int hex_value(char c)
 	return -1;
 }
 
-static const char *const bad_port =
-	"the port must be a number from 0 to 65535, a range such as 8000-8010, or a name of "
-	"services(5)";
+/* The ports of one protocol, and what is said of a text that is none of them. */
+struct ports {
+	uint32_t max;
+	bool named; /* in services(5) */
+	const char *bad;
+};
 
-static const char *parse_port_number(const char *text, uint16_t *ret)
+static const struct ports ip_ports = {
+	.max = UINT16_MAX,
+	.named = true,
+	.bad = "the port must be a number from 0 to 65535, a range such as 8000-8010, or a "
+	       "name of services(5)",
+};
+
+static const struct ports vsock_ports = {
+	.max = VMADDR_PORT_ANY - 1,
+	.bad = "the port of a vsock address must be a number from 0 to 4294967294, or a range "
+	       "such as 8000-8010",
+};
+
+static const char *parse_port_number(const char *text, const struct ports *ports, uint32_t *ret)
 {
 	uint64_t value;
 
-	if (text_parse_u64(text, &value) < 0 || value > UINT16_MAX)
-		return bad_port;
-	*ret = (uint16_t)value;
+	if (text_parse_u64(text, &value) < 0 || value > ports->max)
+		return ports->bad;
+	*ret = (uint32_t)value;
 	return NULL;
 }
 
-static const char *parse_port_range(const char *text, const char *dash, struct addr_spec *spec)
+static const char *parse_port_range(
+	const char *text, const char *dash, const struct ports *ports, struct addr_spec *spec)
 {
-	char first[8];
+	char first[sizeof "4294967294"];
 
 	if ((size_t)(dash - text) >= sizeof first)
-		return bad_port;
+		return ports->bad;
 	memcpy(first, text, (size_t)(dash - text));
 	first[dash - text] = '\0';
 
-	if (parse_port_number(first, &spec->port_first) ||
-		parse_port_number(dash + 1, &spec->port_last))
-		return bad_port;
+	if (parse_port_number(first, ports, &spec->port_first) ||
+		parse_port_number(dash + 1, ports, &spec->port_last))
+		return ports->bad;
 	if (spec->port_first == 0)
 		return "a range of ports cannot begin with 0";
 	if (spec->port_last < spec->port_first)
@@ -113,10 +134,10 @@ static const char *parse_service(const char *text, struct addr_spec *spec)
 	size_t len = strlen(text);
 
 	if (!is_alnum(text[0]))
-		return bad_port;
+		return ip_ports.bad;
 	for (const char *p = text; *p; p++) {
 		if (!is_alnum(*p) && !strchr("-_.+/", *p))
-			return bad_port;
+			return ip_ports.bad;
 	}
 	if (len >= sizeof spec->service)
 		return "the name of the port is too long";
@@ -124,7 +145,8 @@ static const char *parse_service(const char *text, struct addr_spec *spec)
 	return NULL;
 }
 
-static const char *parse_port(const char *text, struct addr_spec *spec)
+static const char *parse_port(
+	const char *text, const struct ports *ports, struct addr_spec *spec)
 {
 	size_t digits = strspn(text, "0123456789");
 	const char *why;
@@ -132,15 +154,15 @@ static const char *parse_port(const char *text, struct addr_spec *spec)
 	if (*text == '\0')
 		return "the port is missing";
 	if (text[digits] == '\0') {
-		why = parse_port_number(text, &spec->port_first);
+		why = parse_port_number(text, ports, &spec->port_first);
 		spec->port_last = spec->port_first;
 		return why;
 	}
 	/* "8000-" is a range left open; "914c-g" and "80-x" may be names. */
 	if (digits > 0 && text[digits] == '-' &&
 		(is_digit(text[digits + 1]) || !text[digits + 1]))
-		return parse_port_range(text, text + digits, spec);
-	return parse_service(text, spec);
+		return parse_port_range(text, text + digits, ports, spec);
+	return ports->named ? parse_service(text, spec) : ports->bad;
 }
 
 static const char *parse_scope(const char *name, struct addr *addr)
@@ -156,9 +178,11 @@ static const char *parse_scope(const char *name, struct addr *addr)
 static const char *check_family(const struct scheme *scheme, int family)
 {
 	if (scheme->family == AF_INET && family != AF_INET)
-		return "this is an IPv6 address, but tcp4: and udp4: take an IPv4 one";
+		return "this is an IPv6 address, but a scheme that ends in 4, such as tcp4:, "
+		       "takes an IPv4 one";
 	if (scheme->family == AF_INET6 && family != AF_INET6)
-		return "this is an IPv4 address, but tcp6: and udp6: take an IPv6 one";
+		return "this is an IPv4 address, but a scheme that ends in 6, such as tcp6:, "
+		       "takes an IPv6 one";
 	return NULL;
 }
 
@@ -293,9 +317,60 @@ static const char *parse_inet(
 	else
 		why = parse_ipv4_or_name(host, scheme, spec);
 	if (!why)
-		why = parse_port(port, spec);
+		why = parse_port(port, &ip_ports, spec);
 	if (!why && spec->port_first == spec->port_last)
 		addr_set_port(&spec->addr, spec->port_first);
+	return why;
+}
+
+/* The number of a machine, or the word for it. */
+static const char *parse_cid(const char *text, size_t len, uint32_t *ret)
+{
+	static const struct {
+		const char *word;
+		uint32_t cid;
+	} words[] = {
+		{"any", VMADDR_CID_ANY},
+		{"local", VMADDR_CID_LOCAL},
+		{"host", VMADDR_CID_HOST},
+	};
+	char number[sizeof "4294967295"];
+	uint64_t value;
+
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+		if (strlen(words[i].word) == len && memcmp(text, words[i].word, len) == 0) {
+			*ret = words[i].cid;
+			return NULL;
+		}
+	}
+	if (len > 0 && len < sizeof number) {
+		memcpy(number, text, len);
+		number[len] = '\0';
+		if (text_parse_u64(number, &value) == 0 && value <= UINT32_MAX) {
+			*ret = (uint32_t)value;
+			return NULL;
+		}
+	}
+	return "the CID of a vsock address must be a number, any, local or host, as in "
+	       "vsock:any:1234";
+}
+
+static const char *parse_vsock(const char *rest, struct addr_spec *spec)
+{
+	const char *colon = strchr(rest, ':'), *why;
+	struct addr *addr = &spec->addr;
+
+	addr->vm.svm_family = AF_VSOCK;
+	addr->vm.svm_cid = VMADDR_CID_ANY;
+	addr->len = sizeof addr->vm;
+	if (colon) {
+		why = parse_cid(rest, (size_t)(colon - rest), &addr->vm.svm_cid);
+		if (why)
+			return why;
+	}
+	why = parse_port(colon ? colon + 1 : rest, &vsock_ports, spec);
+	if (!why && spec->port_first == spec->port_last)
+		addr_set_port(addr, spec->port_first);
 	return why;
 }
 
@@ -398,7 +473,7 @@ static const char *explain_scheme(const char *text, size_t len)
 			return reserved[i].why;
 	}
 	return "an address begins with tcp: tcp4: tcp6: udp: udp4: udp6: unix: unix-dgram: "
-	       "unix-seqpacket: or fd:, as in tcp:127.0.0.1:80";
+	       "unix-seqpacket: mptcp: udplite: vsock: or fd:, as in tcp:127.0.0.1:80";
 }
 
 static const struct scheme *find_scheme(const char *text, size_t len)
@@ -442,6 +517,8 @@ int addr_parse(const char *text, struct addr_spec *ret, const char **reterr_why)
 			why = parse_fd_name(rest, &spec.addr);
 		else if (scheme->family == AF_UNIX)
 			why = parse_unix(rest, &spec.addr);
+		else if (scheme->family == AF_VSOCK)
+			why = parse_vsock(rest, &spec);
 		else
 			why = parse_inet(rest, scheme, &spec);
 	}

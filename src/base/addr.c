@@ -8,6 +8,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#ifndef IPPROTO_MPTCP
+#define IPPROTO_MPTCP 262
+#endif
+
 /* Every listener and every child has some: what only one kind needs lies over
  * what only others need. */
 _Static_assert(sizeof(struct addr) <= 128, "an address has grown");
@@ -59,38 +63,52 @@ bool addr_interface_valid(const char *name)
  * Properties.
  */
 
+/* What a kind says by itself.  AF_INET stands for both versions of IP. */
+static const struct kind {
+	int family, type, protocol;
+	const char *name, *name_ipv4;
+	const char *port_space;
+} kinds[_ADDR_KIND_MAX] = {
+	[ADDR_TCP] = {AF_INET, SOCK_STREAM, IPPROTO_TCP, "tcp6", "tcp4", "tcp"},
+	[ADDR_MPTCP] = {AF_INET, SOCK_STREAM, IPPROTO_MPTCP, "mptcp6", "mptcp4", "tcp"},
+	[ADDR_UDP] = {AF_INET, SOCK_DGRAM, IPPROTO_UDP, "udp6", "udp4", "udp"},
+	[ADDR_UDPLITE] = {AF_INET, SOCK_DGRAM, IPPROTO_UDPLITE, "udplite6", "udplite4",
+		"udplite"},
+	[ADDR_UNIX] = {AF_UNIX, SOCK_STREAM, 0, "unix", NULL, NULL},
+	[ADDR_UNIX_DGRAM] = {AF_UNIX, SOCK_DGRAM, 0, "unix-dgram", NULL, NULL},
+	[ADDR_UNIX_SEQPACKET] = {AF_UNIX, SOCK_SEQPACKET, 0, "unix-seqpacket", NULL, NULL},
+	[ADDR_VSOCK] = {AF_VSOCK, SOCK_STREAM, 0, "vsock", NULL, "vsock"},
+	[ADDR_FD] = {AF_UNSPEC, SOCK_STREAM, 0, "fd", NULL, NULL},
+};
+
 int addr_family(const struct addr *addr)
 {
-	switch (addr->kind) {
-	case ADDR_TCP:
-	case ADDR_UDP:
-		return addr->sa.sa_family;
-	case ADDR_UNIX:
-	case ADDR_UNIX_DGRAM:
-	case ADDR_UNIX_SEQPACKET:
-		return AF_UNIX;
-	case ADDR_FD:
-	case _ADDR_KIND_MAX:
-		break;
-	}
-	return AF_UNSPEC;
+	return addr_is_ip(addr) ? addr->sa.sa_family : kinds[addr->kind].family;
 }
 
 int addr_socktype(const struct addr *addr)
 {
-	if (addr->kind == ADDR_UNIX_SEQPACKET)
-		return SOCK_SEQPACKET;
-	return addr_is_datagram(addr) ? SOCK_DGRAM : SOCK_STREAM;
+	return kinds[addr->kind].type;
+}
+
+int addr_protocol(const struct addr *addr)
+{
+	return kinds[addr->kind].protocol;
 }
 
 bool addr_is_ip(const struct addr *addr)
 {
-	return addr->kind == ADDR_TCP || addr->kind == ADDR_UDP;
+	return kinds[addr->kind].family == AF_INET;
+}
+
+bool addr_is_tcp(const struct addr *addr)
+{
+	return addr->kind == ADDR_TCP || addr->kind == ADDR_MPTCP;
 }
 
 bool addr_is_datagram(const struct addr *addr)
 {
-	return addr->kind == ADDR_UDP || addr->kind == ADDR_UNIX_DGRAM;
+	return addr_socktype(addr) == SOCK_DGRAM;
 }
 
 /* The bytes of a UNIX path or abstract name, without the NUL of either; NULL
@@ -125,6 +143,8 @@ bool addr_is_wildcard(const struct addr *addr)
 		return addr->in.sin_addr.s_addr == htonl(INADDR_ANY);
 	case AF_INET6:
 		return IN6_IS_ADDR_UNSPECIFIED(&addr->in6.sin6_addr);
+	case AF_VSOCK:
+		return addr->vm.svm_cid == VMADDR_CID_ANY;
 	default:
 		return false;
 	}
@@ -137,6 +157,8 @@ bool addr_is_loopback(const struct addr *addr)
 		return ntohl(addr->in.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
 	case AF_INET6:
 		return IN6_IS_ADDR_LOOPBACK(&addr->in6.sin6_addr);
+	case AF_VSOCK:
+		return addr->vm.svm_cid == VMADDR_CID_LOCAL;
 	case AF_UNIX:
 		return true;
 	default:
@@ -144,26 +166,31 @@ bool addr_is_loopback(const struct addr *addr)
 	}
 }
 
-uint16_t addr_port(const struct addr *addr)
+uint32_t addr_port(const struct addr *addr)
 {
 	switch (addr_family(addr)) {
 	case AF_INET:
 		return ntohs(addr->in.sin_port);
 	case AF_INET6:
 		return ntohs(addr->in6.sin6_port);
+	case AF_VSOCK:
+		return addr->vm.svm_port == VMADDR_PORT_ANY ? 0 : addr->vm.svm_port;
 	default:
 		return 0;
 	}
 }
 
-void addr_set_port(struct addr *addr, uint16_t port)
+void addr_set_port(struct addr *addr, uint32_t port)
 {
 	switch (addr_family(addr)) {
 	case AF_INET:
-		addr->in.sin_port = htons(port);
+		addr->in.sin_port = htons((uint16_t)port);
 		break;
 	case AF_INET6:
-		addr->in6.sin6_port = htons(port);
+		addr->in6.sin6_port = htons((uint16_t)port);
+		break;
+	case AF_VSOCK:
+		addr->vm.svm_port = port == 0 ? VMADDR_PORT_ANY : port;
 		break;
 	default:
 		break;
@@ -173,7 +200,7 @@ void addr_set_port(struct addr *addr, uint16_t port)
 void addr_fall_back_to_ipv4(struct addr *addr)
 {
 	static const struct in_addr any = {INADDR_ANY};
-	uint16_t port = addr_port(addr);
+	uint32_t port = addr_port(addr);
 
 	if (!addr->dual)
 		return;
@@ -183,31 +210,20 @@ void addr_fall_back_to_ipv4(struct addr *addr)
 	addr_set_port(addr, port);
 }
 
+const char *addr_port_space(const struct addr *addr)
+{
+	return kinds[addr->kind].port_space;
+}
+
 /*
  * Texts.
  */
 
 const char *addr_protocol_name(const struct addr *addr)
 {
-	bool ipv4 = addr_family(addr) == AF_INET;
+	const struct kind *kind = &kinds[addr->kind];
 
-	switch (addr->kind) {
-	case ADDR_TCP:
-		return ipv4 ? "tcp4" : "tcp6";
-	case ADDR_UDP:
-		return ipv4 ? "udp4" : "udp6";
-	case ADDR_UNIX:
-		return "unix";
-	case ADDR_UNIX_DGRAM:
-		return "unix-dgram";
-	case ADDR_UNIX_SEQPACKET:
-		return "unix-seqpacket";
-	case ADDR_FD:
-		return "fd";
-	case _ADDR_KIND_MAX:
-		break;
-	}
-	return "unknown";
+	return addr_family(addr) == AF_INET ? kind->name_ipv4 : kind->name;
 }
 
 /* "eth0", the number of an interface without a name, or "". */
@@ -269,6 +285,23 @@ static void unix_text(const struct addr *addr, const char *unnamed, char *buf, s
 	text_escape(name, len, buf + strlen(start), size - strlen(start));
 }
 
+/* "any" or the number of a machine. */
+static void cid_text(const struct addr *addr, char buf[HOST_TEXT_MAX])
+{
+	if (addr->vm.svm_cid == VMADDR_CID_ANY)
+		strcpy(buf, "any");
+	else
+		snprintf(buf, HOST_TEXT_MAX, "%u", addr->vm.svm_cid);
+}
+
+static void vsock_text(const struct addr *addr, char *buf, size_t size)
+{
+	char cid[HOST_TEXT_MAX];
+
+	cid_text(addr, cid);
+	snprintf(buf, size, "vsock:%s:%u", cid, addr_port(addr));
+}
+
 static void endpoint_text(const struct addr *addr, char *buf, size_t size)
 {
 	char host[HOST_TEXT_MAX];
@@ -283,10 +316,8 @@ const char *addr_format(const struct addr *addr, char buf[ADDR_TEXT_MAX])
 	const char *protocol = addr_protocol_name(addr);
 	size_t len;
 
-	if (addr->kind == ADDR_FD) {
-		snprintf(buf, ADDR_TEXT_MAX, "fd:%s", addr->name);
-		return buf;
-	}
+	if (addr->kind == ADDR_FD || addr->kind == ADDR_VSOCK)
+		return addr_format_endpoint(addr, buf);
 	if (addr_is_wildcard(addr) && !addr->dual) {
 		snprintf(buf, ADDR_TEXT_MAX, "%s:%u", protocol, addr_port(addr));
 		return buf;
@@ -311,6 +342,8 @@ const char *addr_format_endpoint(const struct addr *addr, char buf[ADDR_TEXT_MAX
 		endpoint_text(addr, buf, ADDR_TEXT_MAX);
 	else if (addr->kind == ADDR_FD)
 		snprintf(buf, ADDR_TEXT_MAX, "fd:%s", addr->name);
+	else if (addr->kind == ADDR_VSOCK)
+		vsock_text(addr, buf, ADDR_TEXT_MAX);
 	else
 		unix_text(addr, "unix", buf, ADDR_TEXT_MAX);
 	return buf;
@@ -318,10 +351,16 @@ const char *addr_format_endpoint(const struct addr *addr, char buf[ADDR_TEXT_MAX
 
 const char *addr_format_host(const struct addr *addr, char buf[ADDR_TEXT_MAX])
 {
-	if (addr_is_ip(addr))
+	char cid[HOST_TEXT_MAX];
+
+	if (addr_is_ip(addr)) {
 		ip_text(addr, buf);
-	else
+	} else if (addr->kind == ADDR_VSOCK) {
+		cid_text(addr, cid);
+		snprintf(buf, ADDR_TEXT_MAX, "vsock:%s", cid);
+	} else {
 		addr_format_endpoint(addr, buf);
+	}
 	return buf;
 }
 
@@ -361,6 +400,8 @@ bool addr_equal(const struct addr *a, const struct addr *b)
 		return false;
 	if (a->kind == ADDR_FD)
 		return strcmp(a->name, b->name) == 0;
+	if (a->kind == ADDR_VSOCK)
+		return a->vm.svm_cid == b->vm.svm_cid && addr_port(a) == addr_port(b);
 	return addr_is_ip(a) ? ip_equal(a, b) : unix_equal(a, b);
 }
 
@@ -381,6 +422,21 @@ static void from_in6(const struct sockaddr_in6 *in6, struct addr *addr)
 		snprintf(addr->interface, IF_NAMESIZE, "%u", scope);
 }
 
+static void from_vm(const struct sockaddr_vm *vm, struct addr *addr)
+{
+	addr->vm.svm_family = AF_VSOCK;
+	addr->vm.svm_cid = vm->svm_cid;
+	addr->vm.svm_port = vm->svm_port;
+	addr->len = sizeof addr->vm;
+}
+
+static void from_un(const struct sockaddr_un *un, socklen_t len, struct addr *addr)
+{
+	addr->un = *un;
+	addr->un.sun_family = AF_UNIX;
+	addr->len = len > offsetof(struct sockaddr_un, sun_path) ? len : 0;
+}
+
 void addr_from_sockaddr(
 	enum addr_kind kind, const struct sockaddr *sa, socklen_t len, struct addr *ret)
 {
@@ -388,6 +444,7 @@ void addr_from_sockaddr(
 		struct sockaddr_in in;
 		struct sockaddr_in6 in6;
 		struct sockaddr_un un;
+		struct sockaddr_vm vm;
 	} copy = {0};
 
 	memset(ret, 0, sizeof *ret);
@@ -401,16 +458,36 @@ void addr_from_sockaddr(
 		len = sizeof copy;
 	if (len > 0)
 		memcpy(&copy, sa, len);
-	if (!addr_is_ip(ret)) {
-		ret->un = copy.un;
-		ret->un.sun_family = AF_UNIX;
-		ret->len = len > offsetof(struct sockaddr_un, sun_path) ? len : 0;
+	if (kind == ADDR_VSOCK) {
+		if (len >= sizeof copy.vm)
+			from_vm(&copy.vm, ret);
+	} else if (!addr_is_ip(ret)) {
+		from_un(&copy.un, len, ret);
 	} else if (copy.in.sin_family == AF_INET && len >= sizeof copy.in) {
 		addr_set_ipv4(ret, &copy.in.sin_addr);
 		addr_set_port(ret, ntohs(copy.in.sin_port));
 	} else if (copy.in.sin_family == AF_INET6 && len >= sizeof copy.in6) {
 		from_in6(&copy.in6, ret);
 	}
+}
+
+/* Not there, switched off (net.mptcp.enabled), or older than Linux 5.6. */
+static bool lacks_mptcp(const struct addr *addr, int error)
+{
+	return addr->kind == ADDR_MPTCP &&
+	       (error == EPROTONOSUPPORT || error == ENOPROTOOPT || error == EINVAL);
+}
+
+int addr_socket(struct addr *addr, int flags)
+{
+	int fd = socket(addr_family(addr), addr_socktype(addr) | flags, addr_protocol(addr));
+
+	if (fd < 0 && lacks_mptcp(addr, errno)) {
+		addr->kind = ADDR_TCP;
+		fd = socket(
+			addr_family(addr), addr_socktype(addr) | flags, addr_protocol(addr));
+	}
+	return fd < 0 ? -errno : fd;
 }
 
 static int socket_option(int fd, int level, int name, int *ret)
@@ -426,25 +503,13 @@ static int socket_option(int fd, int level, int name, int *ret)
 
 static int kind_of(int domain, int type, int protocol, enum addr_kind *ret)
 {
-	static const struct {
-		int type, protocol;
-		enum addr_kind ip_kind, unix_kind;
-	} kinds[] = {
-		{SOCK_STREAM, IPPROTO_TCP, ADDR_TCP, ADDR_UNIX},
-		{SOCK_DGRAM, IPPROTO_UDP, ADDR_UDP, ADDR_UNIX_DGRAM},
-		{SOCK_SEQPACKET, -1, _ADDR_KIND_MAX, ADDR_UNIX_SEQPACKET},
-	};
+	int family = domain == AF_INET6 ? AF_INET : domain;
 
-	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
-		if (kinds[i].type != type)
+	for (int kind = 0; kind < ADDR_FD; kind++) {
+		if (kinds[kind].family != family || kinds[kind].type != type ||
+			kinds[kind].protocol != protocol)
 			continue;
-		if (domain == AF_UNIX)
-			*ret = kinds[i].unix_kind;
-		else if ((domain == AF_INET || domain == AF_INET6) &&
-			 kinds[i].protocol == protocol)
-			*ret = kinds[i].ip_kind;
-		else
-			break;
+		*ret = (enum addr_kind)kind;
 		return 0;
 	}
 	return -EPROTONOSUPPORT;
@@ -516,6 +581,10 @@ void addr_source(
 	case AF_INET6:
 		ret->family = 6;
 		copy_prefix(ret->bytes, peer->in6.sin6_addr.s6_addr, 16, prefix6);
+		break;
+	case AF_VSOCK:
+		ret->family = 2;
+		memcpy(ret->bytes, &peer->vm.svm_cid, sizeof peer->vm.svm_cid);
 		break;
 	default:
 		ret->family = 1;

@@ -11,14 +11,20 @@
  *	tcp:[V6]:PORT           one IPv6 address
  *	tcp:[V6%IF]:PORT        a link-local one, on the interface IF
  *	udp: udp4: udp6:        the same for datagrams
+ *	mptcp: mptcp4: mptcp6:  TCP that may use several paths, RFC 8684; ports of TCP
+ *	udplite: udplite4: udplite6:
+ *	                        UDP-Lite, RFC 3828; ports of its own
  *	unix:/path unix:@name   stream; @ is Linux's abstract name space
  *	unix-dgram: unix-seqpacket:
+ *	vsock:CID:PORT          between a virtual machine and its host, vsock(7); CID
+ *	                        is a number, any, local (1) or host (2)
+ *	vsock:PORT              the same as vsock:any:PORT
  *	fd:NAME                 a socket handed over by the service manager
  *
  * PORT is a number from 0 (any free port) to 65535, a range LOW-HIGH, or a
- * name of services(5).  In a UNIX path or name a backslash is written \\, and
- * \xNN is the byte with that hexadecimal number; that is how names from peers
- * are shown, so that every shown address can be written.
+ * name of services(5).  Ports of vsock go up to 4294967294 and have no names.  In a UNIX path
+ *or name a backslash is written \\, and \xNN is the byte with that hexadecimal number; that is
+ *how names from peers are shown, so that every shown address can be written.
  *
  * An IPv4-mapped IPv6 address is the IPv4 address it stands for, everywhere.
  *
@@ -35,12 +41,17 @@
 #include <sys/types.h>
 #include <sys/un.h>
 
+#include <linux/vm_sockets.h> /* wants sys/socket.h before it */
+
 enum addr_kind {
 	ADDR_TCP,
+	ADDR_MPTCP,
 	ADDR_UDP,
+	ADDR_UDPLITE,
 	ADDR_UNIX,
 	ADDR_UNIX_DGRAM,
 	ADDR_UNIX_SEQPACKET,
+	ADDR_VSOCK,
 	ADDR_FD,
 	_ADDR_KIND_MAX,
 };
@@ -66,6 +77,7 @@ struct addr {
 			 * opens a socket resolves. */
 			char interface[IF_NAMESIZE];
 		};
+		struct sockaddr_vm vm;    /* svm_port VMADDR_PORT_ANY: any free port */
 		char name[ADDR_NAME_MAX]; /* of ADDR_FD only */
 	};
 };
@@ -76,8 +88,8 @@ struct addr_spec {
 	 * address yet: len is 0 and sa.sa_family is the family to look for,
 	 * AF_UNSPEC for either. */
 	struct addr addr;
-	uint16_t port_first; /* first and last port of a range; equal for one port, */
-	uint16_t port_last;  /* both 0 where `service` is given */
+	uint32_t port_first; /* first and last port of a range; equal for one port, */
+	uint32_t port_last;  /* both 0 where `service` is given */
 	char service[64];    /* name of services(5) to look up; else "" */
 	char host[256];      /* a host name where an IP address was expected; else "" */
 };
@@ -101,6 +113,7 @@ int addr_parse(const char *text, struct addr_spec *ret, const char **reterr_why)
  *	tcp:127.0.0.1:80        all other addresses, whatever the prefix was
  *	tcp:[::1]:80
  *	unix:/run/x.sock unix:@name fd:NAME
+ *	vsock:any:80 vsock:2:80 the CID as a number, or any
  *
  * Two addresses have equal texts if and only if they are equal, and
  * addr_parse() reads the text back.  It refuses peers that nobody could name in
@@ -110,31 +123,49 @@ int addr_parse(const char *text, struct addr_spec *ret, const char **reterr_why)
 const char *addr_format(const struct addr *addr, char buf[ADDR_TEXT_MAX]);
 
 /* As in bind and accept lines: "[::]:7777", "127.0.0.1:51234", "/run/x.sock",
- * "@name", "unix" for an unnamed UNIX peer, "fd:NAME".  Control characters are
+ * "@name", "unix" for an unnamed UNIX peer, "vsock:2:80", "fd:NAME".  Control characters are
  * escaped, as in all texts of this module. */
 const char *addr_format_endpoint(const struct addr *addr, char buf[ADDR_TEXT_MAX]);
 
-/* The IP address alone ("127.0.0.1", "fe80::1%eth0"), or the UNIX path. */
+/* The IP address alone ("127.0.0.1", "fe80::1%eth0"), the UNIX path, or "vsock:2". */
 const char *addr_format_host(const struct addr *addr, char buf[ADDR_TEXT_MAX]);
 
 /* "tcp6", "tcp4", "udp6", "unix", "unix-dgram", "fd": kind with the family that
  * is in force; "tcp6" for a dual address. */
 const char *addr_protocol_name(const struct addr *addr);
 
-int addr_family(const struct addr *addr);   /* AF_INET, AF_INET6, AF_UNIX, AF_UNSPEC for fd: */
+/* The three arguments of socket(2). */
+int addr_family(const struct addr *addr);   /* AF_UNSPEC for fd: */
 int addr_socktype(const struct addr *addr); /* SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET */
+int addr_protocol(const struct addr *addr); /* IPPROTO_...; 0 where there is no choice */
+
 bool addr_is_ip(const struct addr *addr);
+bool addr_is_tcp(const struct addr *addr); /* over one path or several */
 bool addr_is_datagram(const struct addr *addr);
 bool addr_is_abstract(const struct addr *addr);
-bool addr_is_wildcard(const struct addr *addr); /* 0.0.0.0 or [::] */
-bool addr_is_loopback(const struct addr *addr); /* 127.0.0.0/8, ::1, and every UNIX address */
+bool addr_is_wildcard(const struct addr *addr); /* 0.0.0.0, [::] or vsock:any */
+/* 127.0.0.0/8, ::1, vsock:local, and every UNIX address. */
+bool addr_is_loopback(const struct addr *addr);
 
-/* Port in host order; 0 for UNIX addresses, to which setting one does nothing. */
-uint16_t addr_port(const struct addr *addr);
-void addr_set_port(struct addr *addr, uint16_t port);
+/* Port in host order; 0 for any free one, and for UNIX addresses, to which
+ * setting one does nothing. */
+uint32_t addr_port(const struct addr *addr);
+void addr_set_port(struct addr *addr, uint32_t port);
+
+/* The protocol whose ports these are: "tcp" (that of mptcp as well), "udp",
+ * "udplite", "vsock"; NULL for addresses without a port.  What stands in two of
+ * them never gets into each other's way. */
+const char *addr_port_space(const struct addr *addr);
 
 /* Turn a dual address into the IPv4 wildcard with the same port; others stay. */
 void addr_fall_back_to_ipv4(struct addr *addr);
+
+/*
+ * A new socket for that address; `flags` are SOCK_CLOEXEC and SOCK_NONBLOCK.  An
+ * address of mptcp becomes the same one of tcp where the kernel has no MPTCP, or
+ * has it switched off.  The descriptor, or a negative errno.
+ */
+int addr_socket(struct addr *addr, int flags);
 
 /* Same kind, same place, and both dual or neither. */
 bool addr_equal(const struct addr *a, const struct addr *b);
@@ -155,11 +186,12 @@ int addr_of_socket(int fd, struct addr *ret);
 
 /*
  * Who counts as one and the same source: an IPv4 address or IPv6 prefix, cut
- * to that many bits; for UNIX peers the caller gives the user id instead.
- * Comparable with memcmp; unused bytes are zero.
+ * to that many bits; a CID of vsock, which is a whole machine; for UNIX peers
+ * the caller gives the user id instead.  Comparable with memcmp; unused bytes
+ * are zero.
  */
 struct addr_source {
-	uint8_t family; /* 4, 6, or 1 for UNIX */
+	uint8_t family; /* 4, 6, 1 for UNIX, or 2 for vsock */
 	uint8_t bytes[16];
 };
 void addr_source(

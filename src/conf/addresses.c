@@ -49,7 +49,7 @@ static int resolve_port(
 			protocol);
 	if (port < 0)
 		return port;
-	spec->port_first = spec->port_last = (uint16_t)port;
+	spec->port_first = spec->port_last = (uint32_t)port;
 	addr_set_port(&spec->addr, spec->port_first);
 	return 0;
 }
@@ -134,16 +134,17 @@ static int resolve_value(
 	return 0;
 }
 
-static size_t count_ports(const struct addr_spec *spec)
+/* Of vsock there are more than some machines have room to count in a size_t. */
+static uint64_t count_ports(const struct addr_spec *spec)
 {
-	return addr_is_ip(&spec->addr) ? (size_t)spec->port_last - spec->port_first + 1 : 1;
+	return (uint64_t)spec->port_last - spec->port_first + 1;
 }
 
 /* Append every port of the range. */
 static int add_range(
 	struct service_conf *service, const struct addr_spec *spec, const struct origin *origin)
 {
-	size_t n = count_ports(spec), total = service->n_listen + n;
+	size_t n = (size_t)count_ports(spec), total = service->n_listen + n;
 	struct listen_conf *listen = reallocarray(service->listen, total, sizeof *listen);
 
 	if (!listen)
@@ -159,7 +160,7 @@ static int add_range(
 			.old_service = CONF_NONE,
 			.old_listen = CONF_NONE,
 		};
-		addr_set_port(&l->addr, (uint16_t)(spec->port_first + i));
+		addr_set_port(&l->addr, (uint32_t)(spec->port_first + i));
 	}
 	return 0;
 }
@@ -195,11 +196,12 @@ int addresses_resolve(
  * Overlaps.  Every address claims one or more keys:
  *
  *	its canonical text		no second one of the same kind
- *	protocol, family, port, `all`	a wildcard, for each family that it serves
- *	protocol, family, port, `one`	a single address
+ *	space, address and port		a single address with a port
+ *	space, version, port, `all`	a wildcard, for each version of IP that it serves
+ *	space, version, port, `one`	a single address
  *	path				a UNIX socket in the file system, of any type
  *
- * `all` excludes `all` and `one` of the same family and port.
+ * `all` excludes `all` and `one` of the same space of ports, version and port.
  */
 
 struct claim {
@@ -263,16 +265,18 @@ static const struct claim *take(
 
 static void port_key(const struct addr *addr, int version, const char *what, char buf[KEY_MAX])
 {
-	snprintf(buf, KEY_MAX, "%s %d %u %s", addr->kind == ADDR_TCP ? "tcp" : "udp", version,
-		addr_port(addr), what);
+	snprintf(buf, KEY_MAX, "%s %d %u %s", addr_port_space(addr), version, addr_port(addr),
+		what);
 }
 
-/* Whether the address serves clients of IPv4 or IPv6. */
+/* Whether the address serves clients of IPv4 or IPv6; 0 is what is not IP. */
 static bool serves(const struct claim *claim, int version)
 {
 	const struct addr *addr = &claim->listen->addr;
 	int8_t v6only = claim->service->v6only;
 
+	if (!addr_is_ip(addr) || version == 0)
+		return !addr_is_ip(addr) && version == 0;
 	if (addr_family(addr) == AF_INET)
 		return version == 4;
 	if (version == 6)
@@ -309,16 +313,15 @@ static bool is_path(const struct addr *addr)
 static int claim_text(struct overlaps *o, const struct claim *claim)
 {
 	const struct addr *addr = &claim->listen->addr;
-	bool path = is_path(addr);
+	const char *space = is_path(addr) ? "path" : addr_port_space(addr);
 	char text[ADDR_TEXT_MAX], key[KEY_MAX];
 	const struct claim *other;
 	int r = 0;
 
-	if (path)
-		addr_format_host(addr, text);
+	if (space)
+		snprintf(key, sizeof key, "%s %s", space, addr_format_endpoint(addr, text));
 	else
-		addr_format(addr, text);
-	snprintf(key, sizeof key, "%s%s", path ? "path " : "", text);
+		snprintf(key, sizeof key, "%s", addr_format(addr, text));
 
 	other = take(o, key, claim, &r);
 	if (other)
@@ -328,17 +331,19 @@ static int claim_text(struct overlaps *o, const struct claim *claim)
 
 static int claim_address(struct overlaps *o, const struct claim *claim)
 {
+	static const int versions[] = {4, 6, 0};
 	const struct addr *addr = &claim->listen->addr;
+	bool ported = addr_port_space(addr) != NULL;
 	int r = 0;
 
 	/* Any free port is another one each time. */
-	if (addr_is_ip(addr) && addr_port(addr) == 0)
+	if (ported && addr_port(addr) == 0)
 		return 0;
-	if (!addr_is_ip(addr) || !addr_is_wildcard(addr))
+	if (!addr_is_wildcard(addr))
 		r = claim_text(o, claim);
-	for (int version = 4; version <= 6 && r == 0; version += 2) {
-		if (addr_is_ip(addr) && serves(claim, version))
-			r = claim_port(o, claim, version);
+	for (size_t i = 0; i < ARRAY_SIZE(versions) && ported && r == 0; i++) {
+		if (serves(claim, versions[i]))
+			r = claim_port(o, claim, versions[i]);
 	}
 	return r;
 }

@@ -244,7 +244,7 @@ static const char *make_key(const struct service_conf *service, size_t listen, c
 
 	if (is_path(addr))
 		snprintf(buf, KEY_MAX, "path %s", addr_format_host(addr, text));
-	else if (addr_is_ip(addr) && addr_port(addr) == 0)
+	else if (addr_port_space(addr) && addr_port(addr) == 0)
 		snprintf(buf, KEY_MAX, "%s %s", service->name, addr_format(addr, text));
 	else
 		snprintf(buf, KEY_MAX, "%s", addr_format(addr, text));

@@ -30,7 +30,11 @@ static const char *const per_connection[] = {
 	"TCPLOCAL*",
 	"TCPREMOTE*",
 	"UDPLOCAL*",
+	"UDPLITELOCAL*",
+	"UDPLITEREMOTE*",
 	"UDPREMOTE*",
+	"VSOCKLOCAL*",
+	"VSOCKREMOTE*",
 };
 
 static bool is_name(const char *name, size_t len)

@@ -236,7 +236,7 @@ bool conf_option_concerns(const struct conf_option *option, const struct addr *a
 	case SORT_UNIX:
 		return addr_family(addr) == AF_UNIX;
 	case SORT_TCP:
-		return addr->kind == ADDR_TCP;
+		return addr_is_tcp(addr);
 	case SORT_IP:
 		return addr_is_ip(addr);
 	case SORT_IPV6:

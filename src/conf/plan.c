@@ -83,15 +83,13 @@ static bool follows(
 	const struct plan *p, const struct diff_address *a, const struct diff_address *b)
 {
 	struct addr next = *addr_of(p, a);
-	uint16_t port = addr_port(&next);
+	uint32_t port = addr_port(&next);
 
 	if (a->fate != b->fate || a->old_service != b->old_service || a->owner != b->owner ||
 		memcmp(&a->changed, &b->changed, sizeof a->changed) != 0)
 		return false;
-	if (port == 0 || port == UINT16_MAX)
-		return false;
-	addr_set_port(&next, (uint16_t)(port + 1));
-	return addr_equal(&next, addr_of(p, b));
+	addr_set_port(&next, port + 1);
+	return port > 0 && addr_port(&next) == port + 1 && addr_equal(&next, addr_of(p, b));
 }
 
 /* Why it is not simply kept; NULL-terminated, or -ENOMEM. */
@@ -115,7 +113,7 @@ static int reasons(const struct plan *p, const struct diff_address *d, char ***r
 	return r;
 }
 
-static int put_address(struct plan *p, const struct diff_address *first, uint16_t last_port)
+static int put_address(struct plan *p, const struct diff_address *first, uint32_t last_port)
 {
 	const struct addr *addr = addr_of(p, first);
 	_cleanup_strv_ char **why = NULL;

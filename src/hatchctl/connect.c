@@ -25,8 +25,10 @@ static const char help[] =
 	"  7777, tcp:7777           this machine, over IPv6 or else IPv4\n"
 	"  tcp:HOST:PORT            a name, an IPv4 address, or an IPv6 one in [ ]\n"
 	"  tcp4: tcp6:              over that version of IP only\n"
-	"  udp: udp4: udp6:         datagrams\n"
+	"  udp: udp4: udp6:         datagrams; also udplite:\n"
+	"  mptcp:                   TCP over several paths, or over one\n"
 	"  unix:/path unix:@name    a UNIX socket; also unix-dgram: unix-seqpacket:\n"
+	"  vsock:CID:PORT           a virtual machine, or `host`, or `local`\n"
 	"\n"
 	"  -v, --verbose            tell each step on standard error\n"
 	"  -w, --wait DURATION      datagrams: wait that long for an answer (2s)\n"
@@ -73,7 +75,8 @@ static int parse_address(struct connect *c, const char *text)
 	if (c->spec.port_first != c->spec.port_last)
 		return command_misused("connect", "invalid address '%s': %s", text,
 			"a connection goes to one port, not to a range");
-	if (addr_is_ip(&c->spec.addr) && c->spec.service[0] == '\0' && c->spec.port_first == 0)
+	if (addr_port_space(&c->spec.addr) && c->spec.service[0] == '\0' &&
+		c->spec.port_first == 0)
 		return command_misused("connect", "invalid address '%s': %s", text,
 			"nobody listens on port 0");
 	return COMMAND_DONE;
@@ -117,14 +120,17 @@ static int parse_options(struct connect *c, int argc, char **argv)
 }
 
 /* One attempt; what it came to is told when somebody listens. */
-static int try_address(const struct connect *c, const struct addr *addr, int *ret_fd)
+static int try_address(const struct connect *c, struct addr *addr, int *ret_fd)
 {
+	enum addr_kind kind = addr->kind;
 	_cleanup_close_ int fd = -EBADF;
 	char endpoint[ADDR_TEXT_MAX];
 	int r;
 
 	narrate(c, "socket %s", addr_protocol_name(addr));
 	r = dial_socket(addr, &fd);
+	if (addr->kind != kind)
+		narrate(c, "no MPTCP here: socket %s", addr_protocol_name(addr));
 	if (r >= 0) {
 		narrate(c, "connect %s", addr_format_endpoint(addr, endpoint));
 		r = dial_connect(fd, addr);

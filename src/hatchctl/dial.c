@@ -86,6 +86,9 @@ int dial_look_up(const struct addr_spec *spec, struct dial_list *ret, const char
 		return -ENOMEM;
 	}
 	*only = spec->addr;
+	/* As with IP, no machine is this machine. */
+	if (addr_family(only) == AF_VSOCK && addr_is_wildcard(only))
+		only->vm.svm_cid = VMADDR_CID_LOCAL;
 	*ret = (struct dial_list){only, 1};
 	return 0;
 }
@@ -106,14 +109,14 @@ static int name_socket(int fd)
 	return 0;
 }
 
-int dial_socket(const struct addr *addr, int *ret_fd)
+int dial_socket(struct addr *addr, int *ret_fd)
 {
 	_cleanup_close_ int fd = -EBADF;
 	int r;
 
-	fd = socket(addr_family(addr), addr_socktype(addr) | SOCK_CLOEXEC, 0);
+	fd = addr_socket(addr, SOCK_CLOEXEC);
 	if (fd < 0)
-		return -errno;
+		return fd;
 
 	if (addr->kind == ADDR_UNIX_DGRAM) {
 		r = name_socket(fd);

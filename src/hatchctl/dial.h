@@ -19,7 +19,7 @@ struct dial_list {
 
 /*
  * Look up what has to be: names of hosts and services; an address without a
- * host is this machine, over IPv6 and then IPv4.  May wait for a name server.
+ * host is this machine, over IPv6 and then IPv4, or over vsock.  May wait for a name server.
  * 0, or a negative errno with *reterr_why pointing at the resolver's constant
  * phrase.
  */
@@ -28,11 +28,12 @@ void dial_list_done(struct dial_list *list);
 
 /*
  * A new socket for that address, not yet connected.  A datagram socket for
- * UNIX addresses gets a name of its own, so that it can be answered.  0 with
+ * UNIX addresses gets a name of its own, so that it can be answered.  An address
+ * of mptcp becomes one of tcp where the kernel has no MPTCP.  0 with
  * *ret_fd, close-on-exec and blocking, owned by the caller; or a negative
  * errno.
  */
-int dial_socket(const struct addr *addr, int *ret_fd);
+int dial_socket(struct addr *addr, int *ret_fd);
 
 /* Connect, waiting for as long as the kernel does.  0 or a negative errno. */
 int dial_connect(int fd, const struct addr *addr);

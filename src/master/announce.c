@@ -11,6 +11,8 @@ static const char *who_can_reach(const struct addr *addr)
 		               : "users of this machine that may write to that file";
 	if (addr_is_loopback(addr))
 		return "this machine only";
+	if (addr_family(addr) == AF_VSOCK)
+		return "the host of this machine and its virtual machines";
 	return "anybody who can reach this machine";
 }
 

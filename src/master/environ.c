@@ -99,9 +99,22 @@ static void add_ncat(
 	add(w, "NCAT_REMOTE_PORT=%u", remote->port);
 }
 
+/* A program of TCP's does not notice that there may be several paths. */
+static const char *proto_of(const struct addr *addr)
+{
+	switch (addr->kind) {
+	case ADDR_UDP:
+		return "UDP";
+	case ADDR_UDPLITE:
+		return "UDPLITE";
+	default:
+		return "TCP";
+	}
+}
+
 static void add_ip(struct writer *w, const struct conn *conn, uint32_t dialects)
 {
-	const char *proto = addr_is_datagram(&conn->local) ? "UDP" : "TCP";
+	const char *proto = proto_of(&conn->local);
 	struct end local, remote_end, *remote = NULL;
 
 	describe(&conn->local, &local);
@@ -118,6 +131,42 @@ static void add_ip(struct writer *w, const struct conn *conn, uint32_t dialects)
 		add_socat(w, &local, remote);
 	if (dialects & ENV_NCAT)
 		add_ncat(w, proto, &local, remote);
+}
+
+/* The CID alone; "any" for a listener that takes all. */
+static void describe_vsock(const struct addr *addr, struct end *ret)
+{
+	char host[ADDR_TEXT_MAX];
+
+	describe(addr, ret);
+	strcpy(host, ret->host + strlen("vsock:"));
+	strcpy(ret->host, host);
+}
+
+static void add_vsock(struct writer *w, const struct conn *conn, uint32_t dialects)
+{
+	struct end local, remote_end, *remote = NULL;
+	char host[ADDR_TEXT_MAX];
+
+	describe_vsock(&conn->local, &local);
+	add(w, "PROTO=VSOCK");
+	add(w, "VSOCKLOCALCID=%s", local.host);
+	add(w, "VSOCKLOCALPORT=%u", local.port);
+	add(w, "SERVER_ADDR=%s", addr_format_host(&conn->local, host));
+	add(w, "SERVER_PORT=%u", local.port);
+	if (conn->peer.len > 0) {
+		describe_vsock(&conn->peer, &remote_end);
+		remote = &remote_end;
+		add(w, "VSOCKREMOTECID=%s", remote->host);
+		add(w, "VSOCKREMOTEPORT=%u", remote->port);
+		add(w, "REMOTE_ADDR=%s", addr_format_host(&conn->peer, host));
+		add(w, "REMOTE_PORT=%u", remote->port);
+		add(w, "REMOTE_HOST=%s", host);
+	}
+	if (dialects & ENV_SOCAT)
+		add_socat(w, &local, remote);
+	if (dialects & ENV_NCAT)
+		add_ncat(w, "VSOCK", &local, remote);
 }
 
 static void add_unix(struct writer *w, const struct conn *conn)
@@ -181,6 +230,8 @@ int environ_fill(
 	add(&w, "HATCHD_CONNECTION=%llu", (unsigned long long)conn->number);
 	if (addr_is_ip(&conn->local))
 		add_ip(&w, conn, conf->env_dialect);
+	else if (addr_family(&conn->local) == AF_VSOCK)
+		add_vsock(&w, conn, conf->env_dialect);
 	else
 		add_unix(&w, conn);
 	if (conf->env_dialect & ENV_CGI)

@@ -51,9 +51,15 @@ static void conn_init(struct conn *conn, struct listener *listener, int fd)
 	conn->peer_cred.uid = (uid_t)-1;
 }
 
-static void learn_unix_peer(struct conn *conn)
+/* Whom the client counts as; a UNIX one as its user. */
+static void learn_source(struct conn *conn)
 {
 	socklen_t len = sizeof conn->peer_cred;
+
+	if (addr_family(listener_addr(conn->listener)) != AF_UNIX) {
+		addr_source(&conn->peer, 32, 64, &conn->source);
+		return;
+	}
 
 	if (getsockopt(conn->fd, SOL_SOCKET, SO_PEERCRED, &conn->peer_cred, &len) < 0)
 		conn->peer_cred.uid = (uid_t)-1;
@@ -77,14 +83,9 @@ static void learn_local(struct conn *conn)
 
 static void learn_peer(struct conn *conn, const struct sockaddr *sa, socklen_t len)
 {
-	const struct addr *addr = listener_addr(conn->listener);
-
-	addr_from_sockaddr(addr->kind, sa, len, &conn->peer);
+	addr_from_sockaddr(listener_addr(conn->listener)->kind, sa, len, &conn->peer);
 	learn_local(conn);
-	if (addr_is_ip(addr))
-		addr_source(&conn->peer, 32, 64, &conn->source);
-	else
-		learn_unix_peer(conn);
+	learn_source(conn);
 }
 
 /* 1: a client; 0: none is waiting; else a negative errno. */
@@ -293,8 +294,8 @@ static void not_started(struct child *child, int r, uint64_t now)
 	child_free(service->master->children, child);
 }
 
-/* Nobody has it but us; only a UNIX client can have put something into it that
- * takes its time to be let go. */
+/* Nobody has it but us; a UNIX client can have put something into it that takes
+ * its time to be let go, and what a driver of vsock waits for is its own affair. */
 static void drop_client(struct listener *listener, int fd, uint64_t now)
 {
 	if (listener->is_ip)

@@ -130,7 +130,7 @@ static int bind_socket(struct listener *listener, const struct service_conf *con
 		.userdata = listener->service,
 	};
 	struct listen_result result;
-	char step[LISTEN_STEP_MAX];
+	char step[LISTEN_STEP_MAX], text[ADDR_TEXT_MAX];
 	int r;
 
 	r = listen_open(&request, &result, step);
@@ -138,6 +138,9 @@ static int bind_socket(struct listener *listener, const struct service_conf *con
 		tell_failure(listener, step, r);
 		return r;
 	}
+	if (result.addr.kind != request.addr->kind)
+		log_warning("%s%s: this kernel offers no MPTCP, serving plain TCP",
+			listener->service->label, addr_format(request.addr, text));
 	listener->fd = result.fd;
 	listener->dev = result.dev;
 	listener->ino = result.ino;

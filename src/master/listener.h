@@ -25,7 +25,7 @@ struct listener {
 	int fd;             /* owned, a high number; -EBADF: cannot be had now */
 	struct addr *bound; /* owned: what it is bound to; NULL: just what is configured */
 	char *handed_over;  /* owned: the name under which we got it, to be given back */
-	bool is_ip;         /* and not UNIX, where a lock may be somebody else's */
+	bool is_ip;         /* and not UNIX or vsock, where a close may wait */
 	bool is_datagram;
 	dev_t dev; /* UNIX path: ours to unlink while this is its inode */
 	ino_t ino;

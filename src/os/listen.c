@@ -106,7 +106,7 @@ static int set_tcp_options(struct attempt *a, int fd)
 {
 	const struct service_conf *service = a->request->service;
 
-	if (a->addr.kind != ADDR_TCP)
+	if (!addr_is_tcp(&a->addr))
 		return 0;
 	if (service->keepalive || a->open)
 		SET(SOL_SOCKET, SO_KEEPALIVE, service->keepalive);
@@ -185,10 +185,9 @@ static int open_once(struct attempt *a, int *ret_fd)
 	int r;
 
 	tell(a, "socket", " ", addr_protocol_name(&a->addr));
-	fd = socket(
-		addr_family(&a->addr), addr_socktype(&a->addr) | SOCK_CLOEXEC | nonblock, 0);
+	fd = addr_socket(&a->addr, SOCK_CLOEXEC | nonblock);
 	if (fd < 0)
-		return -errno;
+		return fd;
 
 	r = set_options(a, fd);
 	if (r < 0)
@@ -231,7 +230,7 @@ int listen_open(const struct listen_request *request, struct listen_result *ret,
 	}
 
 	/* A port of 0 has become a real one. */
-	if (addr_is_ip(&a.addr) && addr_of_socket(fd, &bound) == 0)
+	if (addr_port_space(&a.addr) && addr_of_socket(fd, &bound) == 0)
 		addr_set_port(&a.addr, addr_port(&bound));
 
 	*ret = (struct listen_result){.fd = fd, .addr = a.addr, .dev = a.dev, .ino = a.ino};

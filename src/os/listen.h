@@ -23,9 +23,10 @@ struct listen_request {
 };
 
 struct listen_result {
-	int fd;           /* close-on-exec; non-blocking unless the service is wait = yes */
-	struct addr addr; /* what it is really bound to: port chosen, family fallen back */
-	dev_t dev;        /* file system UNIX sockets: their inode, to unlink only ours */
+	int fd; /* close-on-exec; non-blocking unless the service is wait = yes */
+	struct addr
+		addr; /* what it is really bound to: port chosen, fallen back to IPv4, to TCP */
+	dev_t dev;    /* file system UNIX sockets: their inode, to unlink only ours */
 	ino_t ino;
 };
 

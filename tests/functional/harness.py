@@ -594,11 +594,21 @@ class Daemon:
 
 _KINDS = {
     "tcp": socket.SOCK_STREAM,
+    "mptcp": socket.SOCK_STREAM,
     "udp": socket.SOCK_DGRAM,
+    "udplite": socket.SOCK_DGRAM,
+    "vsock": socket.SOCK_STREAM,
     "unix": socket.SOCK_STREAM,
     "unix-dgram": socket.SOCK_DGRAM,
     "unix-seqpacket": socket.SOCK_SEQPACKET,
 }
+
+# The protocol, where the kind of socket does not say it.
+_PROTOCOLS = {"mptcp": 262, "udplite": 136}
+
+
+def protocol_of(address):
+    return _PROTOCOLS.get(str(address).split(":", 1)[0].rstrip("46"), 0)
 
 
 def parse_address(address):
@@ -612,6 +622,9 @@ def parse_address(address):
     kind = _KINDS[scheme.rstrip("46")]
     if scheme.startswith("unix"):
         return socket.AF_UNIX, kind, "\0" + rest[1:] if rest.startswith("@") else rest
+    if scheme == "vsock":
+        cid, port = rest.split(":")
+        return socket.AF_VSOCK, kind, (int(cid), int(port))
     host, port = rest.rsplit(":", 1) if ":" in rest else ("127.0.0.1", rest)
     host = host.strip("[]")
     info = socket.getaddrinfo(host, int(port), type=kind, flags=socket.AI_NUMERICHOST)[0]
@@ -621,7 +634,7 @@ def parse_address(address):
 def connect(address, source=None, timeout=TIMEOUT, prepare=None):
     """A connected socket with a timeout.  `source` binds it to that local address first."""
     family, kind, name = parse_address(address)
-    sock = socket.socket(family, kind)
+    sock = socket.socket(family, kind, protocol_of(address))
     try:
         sock.settimeout(timeout)
         if prepare:

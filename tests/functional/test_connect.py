@@ -192,6 +192,8 @@ def test_verbose_narrates(hatchd):
         (["7777", "8888"], b"unexpected argument '8888'"),
         (["tcp:127.0.0.1"], b"invalid address"),
         (["tcp:0"], b"port 0"),
+        (["vsock:host:0"], b"port 0"),
+        (["vsock:guest:1"], b"the CID of a vsock address"),
         (["tcp:8000-8010"], b"not to a range"),
         (["fd:web"], b"fd:web"),
         (["--wait", "soon", "7777"], b"invalid duration 'soon'"),

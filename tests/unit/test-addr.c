@@ -71,6 +71,24 @@ static void test_canonical_text(void **ctx)
 		{"udp:[ff02::1%br-0.1]:1", "udp:[ff02::1%br-0.1]:1", "[ff02::1%br-0.1]:1",
 			"ff02::1%br-0.1", "udp6"},
 		{"tcp:[fe80::1]:80", "tcp:[fe80::1]:80", "[fe80::1]:80", "fe80::1", "tcp6"},
+		{"mptcp:80", "mptcp:80", "[::]:80", "::", "mptcp6"},
+		{"mptcp4:80", "mptcp4:80", "0.0.0.0:80", "0.0.0.0", "mptcp4"},
+		{"mptcp6:80", "mptcp6:80", "[::]:80", "::", "mptcp6"},
+		{"mptcp:127.0.0.1:80", "mptcp:127.0.0.1:80", "127.0.0.1:80", "127.0.0.1",
+			"mptcp4"},
+		{"mptcp:[::1]:80", "mptcp:[::1]:80", "[::1]:80", "::1", "mptcp6"},
+		{"udplite:80", "udplite:80", "[::]:80", "::", "udplite6"},
+		{"udplite4:80", "udplite4:80", "0.0.0.0:80", "0.0.0.0", "udplite4"},
+		{"udplite6:[::1]:80", "udplite:[::1]:80", "[::1]:80", "::1", "udplite6"},
+		{"vsock:any:80", "vsock:any:80", "vsock:any:80", "vsock:any", "vsock"},
+		{"vsock:80", "vsock:any:80", "vsock:any:80", "vsock:any", "vsock"},
+		{"vsock:4294967295:80", "vsock:any:80", "vsock:any:80", "vsock:any", "vsock"},
+		{"vsock:any:0", "vsock:any:0", "vsock:any:0", "vsock:any", "vsock"},
+		{"vsock:local:80", "vsock:1:80", "vsock:1:80", "vsock:1", "vsock"},
+		{"vsock:host:80", "vsock:2:80", "vsock:2:80", "vsock:2", "vsock"},
+		{"vsock:0:80", "vsock:0:80", "vsock:0:80", "vsock:0", "vsock"},
+		{"vsock:4294967294:4294967294", "vsock:4294967294:4294967294",
+			"vsock:4294967294:4294967294", "vsock:4294967294", "vsock"},
 		{"unix:/run/x.sock", "unix:/run/x.sock", "/run/x.sock", "/run/x.sock", "unix"},
 		{"unix:/a b:c", "unix:/a b:c", "/a b:c", "/a b:c", "unix"},
 		{"unix:@name", "unix:@name", "@name", "@name", "unix"},
@@ -136,6 +154,16 @@ static void test_ports(void **ctx)
 	assert_int_equal(spec.addr.in6.sin6_port, htons(80));
 	addr_set_port(&spec.addr, 81);
 	assert_int_equal(addr_port(&spec.addr), 81);
+
+	spec = parse("vsock:any:1-4294967294");
+	assert_int_equal(spec.port_first, 1);
+	assert_int_equal(spec.port_last, 4294967294);
+	assert_int_equal(addr_port(&spec.addr), 0);
+	spec = parse("vsock:3:0");
+	assert_int_equal(addr_port(&spec.addr), 0);
+	assert_int_equal(spec.addr.vm.svm_port, VMADDR_PORT_ANY);
+	addr_set_port(&spec.addr, 4294967294);
+	assert_int_equal(addr_port(&spec.addr), 4294967294);
 }
 
 static void test_services(void **ctx)
@@ -248,10 +276,22 @@ static void test_refused(void **ctx)
 		{"[::1]:80", "tcp:[ADDRESS]:PORT"},
 		{"/run/x", "unix:/path"},
 		{"@x", "unix:/path"},
-		{"mptcp:80", "mptcp is not supported"},
-		{"udplite:80", "udplite is not supported"},
 		{"sctp:80", "sctp is not supported"},
-		{"vsock:3:80", "vsock is not supported"},
+		{"mptcp4:[::1]:80", "this is an IPv6 address"},
+		{"udplite6:127.0.0.1:80", "this is an IPv4 address"},
+		{"mptcp:70000", PORT_PHRASE},
+		{"vsock:", "the port is missing"},
+		{"vsock:3:", "the port is missing"},
+		{"vsock::80", "the CID of a vsock address"},
+		{"vsock:hosts:80", "the CID of a vsock address"},
+		{"vsock:4294967296:80", "the CID of a vsock address"},
+		{"vsock:99999999999:80", "the CID of a vsock address"},
+		{"vsock:-1:80", "the CID of a vsock address"},
+		{"vsock:3:4294967295", "from 0 to 4294967294"},
+		{"vsock:3:http", "from 0 to 4294967294"},
+		{"vsock:3:80:90", "from 0 to 4294967294"},
+		{"vsock:3:9-8", "the first port of a range"},
+		{"vsock:3:0-8", "a range of ports cannot begin with 0"},
 		{"unix:", "the path is missing"},
 		{"unix:@", "the name after the @ is missing"},
 		{"unix:run/x", "must begin with /"},
@@ -336,7 +376,9 @@ static void test_equal(void **ctx)
 		"udp:127.0.0.1:80", "tcp:[fe80::1]:80", "tcp:[fe80::1%a]:80",
 		"tcp:[fe80::1%b]:80", "unix:/a", "unix:@/a", "unix:@a", "unix:@a\\x00",
 		"unix:@\\x00", "unix:@\\\\x00", "unix:@\\x5cx01", "unix-dgram:/a",
-		"unix-seqpacket:/a", "unix:/aa", "fd:a", "fd:b"};
+		"unix-seqpacket:/a", "unix:/aa", "fd:a", "fd:b", "mptcp:80", "mptcp4:80",
+		"mptcp:127.0.0.1:80", "udplite:80", "udplite:127.0.0.1:80", "vsock:any:80",
+		"vsock:any:81", "vsock:any:0", "vsock:1:80", "vsock:2:80"};
 	char a[ADDR_TEXT_MAX], b[ADDR_TEXT_MAX];
 
 	(void)ctx;
@@ -357,7 +399,8 @@ static void random_ip(uint64_t *seed, struct addr *addr)
 		"::ffff:1.2.3.4", "::1.2.3.4", "2001:db8::", "::ffff:0:0"};
 	struct sockaddr_in6 in6 = {.sin6_family = AF_INET6};
 	struct sockaddr_in in = {.sin_family = AF_INET};
-	enum addr_kind kind = next_random(seed) % 2 ? ADDR_TCP : ADDR_UDP;
+	static const enum addr_kind kinds[] = {ADDR_TCP, ADDR_UDP, ADDR_MPTCP, ADDR_UDPLITE};
+	enum addr_kind kind = kinds[next_random(seed) % ARRAY_SIZE(kinds)];
 
 	if (next_random(seed) % 3 == 0) {
 		in.sin_addr.s_addr = next_random(seed) % 4 ? (uint32_t)next_random(seed) : 0;
@@ -396,9 +439,20 @@ static void random_unix(uint64_t *seed, struct addr *addr)
 		addr);
 }
 
+static void random_vsock(uint64_t *seed, struct addr *addr)
+{
+	struct sockaddr_vm vm = {.svm_family = AF_VSOCK};
+
+	vm.svm_cid = next_random(seed) % 4 ? (uint32_t)next_random(seed) : VMADDR_CID_ANY;
+	vm.svm_port = next_random(seed) % 4 ? (uint32_t)next_random(seed) : VMADDR_PORT_ANY;
+	addr_from_sockaddr(ADDR_VSOCK, (struct sockaddr *)&vm, sizeof vm, addr);
+}
+
 static void random_addr(uint64_t *seed, struct addr *addr)
 {
-	if (next_random(seed) % 2)
+	if (next_random(seed) % 4 == 0)
+		random_vsock(seed, addr);
+	else if (next_random(seed) % 2)
 		random_ip(seed, addr);
 	else
 		random_unix(seed, addr);
@@ -436,7 +490,7 @@ static void test_round_trip(void **ctx)
 /* Broken texts are refused or read, but never more than that. */
 static void test_mutated_texts(void **ctx)
 {
-	static const char alphabet[] = "0129:[]%@/\\x-.afgtcpudnix ";
+	static const char alphabet[] = "0129:[]%@/\\x-.afgtcpudnixmles ";
 	char text[ADDR_TEXT_MAX], back[ADDR_TEXT_MAX];
 	uint64_t seed = SEED + 1;
 	size_t accepted = 0;
@@ -504,7 +558,40 @@ static void test_properties(void **ctx)
 	assert_true(addr_is_datagram(&addr) && !addr_is_abstract(&addr));
 	assert_int_equal(addr_family(&addr), AF_UNIX);
 
+	addr = addr_of("mptcp:80");
+	assert_true(addr_is_ip(&addr) && addr_is_tcp(&addr) && addr.dual);
+	assert_false(addr_is_datagram(&addr));
+	assert_int_equal(addr_family(&addr), AF_INET6);
+	assert_int_equal(addr_socktype(&addr), SOCK_STREAM);
+	assert_int_equal(addr_protocol(&addr), 262);
+	assert_string_equal(addr_port_space(&addr), "tcp");
+	addr = addr_of("udplite4:80");
+	assert_true(addr_is_ip(&addr) && addr_is_datagram(&addr) && !addr_is_tcp(&addr));
+	assert_int_equal(addr_protocol(&addr), IPPROTO_UDPLITE);
+	assert_string_equal(addr_port_space(&addr), "udplite");
+	addr = addr_of("tcp:80");
+	assert_true(addr_is_tcp(&addr));
+	assert_string_equal(addr_port_space(&addr), "tcp");
+	addr = addr_of("udp:80");
+	assert_string_equal(addr_port_space(&addr), "udp");
+
+	addr = addr_of("vsock:any:80");
+	assert_true(addr_is_wildcard(&addr));
+	assert_false(addr_is_ip(&addr) || addr_is_loopback(&addr) || addr_is_datagram(&addr));
+	assert_int_equal(addr_family(&addr), AF_VSOCK);
+	assert_int_equal(addr_socktype(&addr), SOCK_STREAM);
+	assert_int_equal(addr_protocol(&addr), 0);
+	assert_int_equal(addr.len, sizeof(struct sockaddr_vm));
+	assert_string_equal(addr_port_space(&addr), "vsock");
+	addr = addr_of("vsock:local:80");
+	assert_true(addr_is_loopback(&addr) && !addr_is_wildcard(&addr));
+	addr = addr_of("vsock:host:80");
+	assert_false(addr_is_loopback(&addr) || addr_is_wildcard(&addr));
+
+	addr = addr_of("unix:/x");
+	assert_null(addr_port_space(&addr));
 	addr = addr_of("fd:x");
+	assert_null(addr_port_space(&addr));
 	assert_int_equal(addr_family(&addr), AF_UNSPEC);
 	assert_int_equal(addr.len, 0);
 	assert_false(addr_is_ip(&addr) || addr_is_loopback(&addr) || addr_is_wildcard(&addr));
@@ -572,6 +659,15 @@ static void test_from_sockaddr(void **ctx)
 	addr_from_sockaddr(ADDR_UNIX, (struct sockaddr *)&un, sizeof(sa_family_t) + 2, &addr);
 	assert_string_equal(addr_format(&addr, buf), "unix:@x");
 
+	/* A machine of vsock, and one whose structure is cut. */
+	addr_from_sockaddr(ADDR_VSOCK,
+		(struct sockaddr *)&(struct sockaddr_vm){
+			.svm_family = AF_VSOCK, .svm_cid = 3, .svm_port = 4000000000},
+		sizeof(struct sockaddr_vm), &addr);
+	assert_string_equal(addr_format(&addr, buf), "vsock:3:4000000000");
+	addr_from_sockaddr(ADDR_VSOCK, (struct sockaddr *)&un, 8, &addr);
+	assert_int_equal(addr.len, 0);
+
 	/* Too short to be what it says. */
 	addr_from_sockaddr(ADDR_TCP, (struct sockaddr *)&in6, 8, &addr);
 	assert_int_equal(addr.len, 0);
@@ -581,11 +677,12 @@ static void test_from_sockaddr(void **ctx)
 /* A bound socket tells the canonical text it was bound with. */
 static void check_socket(const char *text, int family, int type, int ipv6_only)
 {
-	_cleanup_close_ int fd = socket(family, type | SOCK_CLOEXEC, 0);
 	struct addr addr = addr_of(text), own;
+	_cleanup_close_ int fd = socket(family, type | SOCK_CLOEXEC, addr_protocol(&addr));
 	char a[ADDR_TEXT_MAX], b[ADDR_TEXT_MAX];
 
-	if (fd < 0 && errno == EAFNOSUPPORT) {
+	if (fd < 0 &&
+		(errno == EAFNOSUPPORT || errno == EPROTONOSUPPORT || errno == ENOPROTOOPT)) {
 		print_message("%s: no such family here\n", text);
 		return;
 	}
@@ -600,7 +697,7 @@ static void check_socket(const char *text, int family, int type, int ipv6_only)
 		return;
 	}
 	assert_int_equal(addr_of_socket(fd, &own), 0);
-	if (addr_is_ip(&addr)) {
+	if (addr_port_space(&addr)) {
 		assert_int_not_equal(addr_port(&own), 0);
 		addr_set_port(&own, 0);
 	}
@@ -619,6 +716,11 @@ static void test_of_socket(void **ctx)
 	check_socket("udp:[::1]:0", AF_INET6, SOCK_DGRAM, 0);
 	check_socket("tcp4:0", AF_INET, SOCK_STREAM, 0);
 	check_socket("tcp:127.0.0.1:0", AF_INET, SOCK_STREAM, 0);
+	check_socket("mptcp:0", AF_INET6, SOCK_STREAM, 0);
+	check_socket("mptcp:127.0.0.1:0", AF_INET, SOCK_STREAM, 0);
+	check_socket("udplite:0", AF_INET6, SOCK_DGRAM, 0);
+	check_socket("udplite:127.0.0.1:0", AF_INET, SOCK_DGRAM, 0);
+	check_socket("vsock:any:0", AF_VSOCK, SOCK_STREAM, 0);
 	snprintf(name, sizeof name, "unix:@hatchd-test-%d\\x00\\xff", (int)getpid());
 	check_socket(name, AF_UNIX, SOCK_STREAM, 0);
 	snprintf(name, sizeof name, "unix-dgram:@hatchd-test-%d", (int)getpid());
@@ -631,8 +733,7 @@ static void test_of_what_is_no_socket_of_ours(void **ctx)
 {
 	_cleanup_close_ int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	_cleanup_close_ int netlink = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, 0);
-	_cleanup_close_ int udplite =
-		socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, IPPROTO_UDPLITE);
+	_cleanup_close_ int ping = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, IPPROTO_ICMP);
 	struct addr addr;
 
 	(void)ctx;
@@ -640,8 +741,8 @@ static void test_of_what_is_no_socket_of_ours(void **ctx)
 	assert_int_equal(addr_of_socket(-1, &addr), -EBADF);
 	if (netlink >= 0)
 		assert_int_equal(addr_of_socket(netlink, &addr), -EPROTONOSUPPORT);
-	if (udplite >= 0)
-		assert_int_equal(addr_of_socket(udplite, &addr), -EPROTONOSUPPORT);
+	if (ping >= 0)
+		assert_int_equal(addr_of_socket(ping, &addr), -EPROTONOSUPPORT);
 }
 
 static void check_source(
@@ -677,6 +778,10 @@ static void test_source(void **ctx)
 	check_source("tcp:[2001:db8::1]:1", 32, 127, "tcp:[2001:db8::]:1", true);
 	check_source("tcp:[::]:1", 0, 0, "tcp:0.0.0.0:1", false);
 	check_source("tcp:[::ffff:10.1.2.3]:1", 32, 64, "tcp:10.1.2.3:9", true);
+
+	check_source("vsock:3:1", 32, 64, "vsock:3:2", true);
+	check_source("vsock:3:1", 32, 64, "vsock:4:1", false);
+	check_source("vsock:0:1", 0, 0, "tcp:0.0.0.0:1", false);
 
 	addr_source_uid(1000, &a);
 	addr_source_uid(1001, &b);

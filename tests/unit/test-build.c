@@ -671,6 +671,8 @@ static void test_addresses(void **ctx)
 		"unknown port 'no-such-port': no such tcp name in services(5)");
 	refuse("service a { listen = { 1-65535, udp:1-65535 } exec = /bin/sh wait = yes }",
 		"a service can have at most 65536 addresses");
+	refuse("service a { listen = vsock:any:1-4294967294 exec = /bin/sh }",
+		"a service can have at most 65536 addresses");
 }
 
 static void test_overlaps(void **ctx)
@@ -690,6 +692,19 @@ static void test_overlaps(void **ctx)
 		"unix-dgram:/x overlaps with unix:/x of service 'a'");
 	refuse(TWO("unix:@x", "unix:@x"), "unix:@x is an address of service 'a' already");
 	refuse(TWO("fd:x", "fd:x"), "fd:x is an address of service 'a' already");
+	refuse(TWO("tcp:80", "mptcp:80"), "mptcp:80 overlaps with tcp:80 of service 'a'");
+	refuse(TWO("mptcp:127.0.0.1:80", "tcp:127.0.0.1:80"),
+		"tcp:127.0.0.1:80 overlaps with mptcp:127.0.0.1:80 of service 'a'");
+	refuse(TWO("mptcp4:80", "tcp:127.0.0.1:80"),
+		"tcp:127.0.0.1:80 overlaps with mptcp4:80 of service 'a'");
+	refuse(TWO("vsock:3:80", "vsock:80"),
+		"vsock:any:80 overlaps with vsock:3:80 of service 'a'");
+	refuse(TWO("vsock:any:80", "vsock:host:80"),
+		"vsock:2:80 overlaps with vsock:any:80 of service 'a'");
+	refuse(TWO("vsock:any:80", "vsock:80"),
+		"vsock:any:80 is an address of service 'a' already");
+	refuse(TWO("vsock:2:80", "vsock:host:80"),
+		"vsock:2:80 is an address of service 'a' already");
 	refuse("service a { listen = { 80, tcp:80 } exec = /bin/sh }",
 		"tcp:80 is an address of this service already");
 	refuse("service a { listen = { 80, tcp6:80 } exec = /bin/sh }",
@@ -704,6 +719,12 @@ static void test_no_overlaps(void **ctx)
 	serve(TWO("tcp4:80", "tcp:[::1]:80"));
 	serve(TWO("tcp:127.0.0.1:80", "tcp:127.0.0.2:80"));
 	serve(TWO("tcp:0", "tcp:0"));
+	serve(TWO("udp:80", "udplite:80"));
+	serve(TWO("tcp:127.0.0.1:80", "mptcp:127.0.0.2:80"));
+	serve(TWO("tcp:80", "vsock:80"));
+	serve(TWO("vsock:2:80", "vsock:3:80"));
+	serve(TWO("vsock:any:80", "vsock:any:81"));
+	serve(TWO("vsock:any:0", "vsock:any:0"));
 	serve(TWO("tcp:127.0.0.1:0", "tcp:127.0.0.1:0"));
 	serve(TWO("unix:/x", "unix:@/x"));
 	serve("service a { listen = tcp:80 exec = /bin/sh v6only = yes }\n"

@@ -324,6 +324,8 @@ static void test_opened_and_closed(void **ctx)
 		"o s tcp:127.0.0.1:1\nc s tcp4:1\n");
 	goes(SERVICE("s", AT("tcp:1")), SERVICE("s", AT("udp:1") "wait = yes"),
 		"o s udp:1\nc s tcp:1\n");
+	goes(SERVICE("s", AT("tcp:1")), SERVICE("s", AT("mptcp:1")),
+		"o s mptcp:1\nc s tcp:1\n");
 	goes(SERVICE("s", AT("unix:@x")), SERVICE("s", AT("unix:/tmp/x")),
 		"o s unix:/tmp/x\nc s unix:@x\n");
 	goes(SERVICE("s", AT("fd:x")), SERVICE("s", AT("fd:y")), "o s fd:y\nc s fd:x\n");
@@ -421,6 +423,11 @@ static void test_any_port(void **ctx)
 	goes(SERVICE("a", AT("0")) SERVICE("b", AT("0")),
 		SERVICE("b", AT("0")) SERVICE("a", AT("0")), "k b tcp:0\nk a tcp:0\n");
 	goes(SERVICE("s", AT("tcp4:0")), SERVICE("s", AT("0")), "o s tcp:0\nc s tcp4:0\n");
+	goes(SERVICE("a", AT("{ mptcp:0, vsock:any:0 }")),
+		SERVICE("a", AT("{ mptcp:0, vsock:any:0, vsock:any:0 }")),
+		"k a mptcp:0\nk a vsock:any:0\no a vsock:any:0\n");
+	goes(SERVICE("a", AT("vsock:any:0")), SERVICE("b", AT("vsock:any:0")),
+		"o b vsock:any:0\nc a vsock:any:0\n");
 }
 
 static void test_disabled(void **ctx)

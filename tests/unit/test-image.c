@@ -16,7 +16,8 @@
 static const char sample[] =
 	"total_instances = 99\n"
 	"service a {\n"
-	"\tlisten = { tcp:8000-8003, udp4:53, \"tcp:[fe80::1%lo]:7\", unix:@x, fd:y }\n"
+	"\tlisten = { tcp:8000-8003, udp4:53, \"tcp:[fe80::1%lo]:7\", unix:@x, fd:y, "
+	"mptcp:8004, udplite:53, vsock:host:4000000000 }\n"
 	"\texec = { /bin/sh, \"-c\", \"true\" }\n"
 	"\twait = yes\n\tpass_as = listen_fds\n\tnice = -3\n\tv6only = no\n"
 	"\tenv = \"A=b\"\n\tstderr = null\n\tstart_timeout = 250ms\n"

@@ -109,6 +109,16 @@ static void test_addresses(void **ctx)
 		"  closed   tcp:8000-8004\n"
 		"  closed   tcp:[::1]:5\n"
 		"1 adjusted, 5 reopened, 4 opened, 6 closed\n");
+	/* The last port of each kind has no next one. */
+	goes(SERVICE("a", "1", ""),
+		SERVICE("a", "{ 65535, 1, \"vsock:any:4294967292-4294967294\", vsock:any:0 }",
+			""),
+		"a: changed: addresses\n"
+		"  opened   tcp:65535\n"
+		"  kept     tcp:1\n"
+		"  opened   vsock:any:4294967292-4294967294\n"
+		"  opened   vsock:any:0\n"
+		"1 kept, 5 opened\n");
 	goes(SERVICE("a", "{ 1, 2 }", ""), SERVICE("a", "{ 2, 1 }", ""),
 		"a: changed: addresses in another order\n"
 		"  kept     tcp:2\n"
