@@ -210,6 +210,16 @@ static bool was_in_hand(const struct service_conf *old, const struct addr *addr)
 	return old->wait && addr->kind != ADDR_FD;
 }
 
+/* The flags of an option that differs, as they are for this difference. */
+static unsigned flags_of(const struct conf_option *option, const struct service_conf *new)
+{
+	static const struct service_conf nothing;
+
+	if (option->flags & OPTION_SOCKET_STICKY && same_value(option, new, &nothing))
+		return OPTION_SOCKET_BIND;
+	return option->flags;
+}
+
 static void compare_sockets(
 	const struct service_conf *old, const struct service_conf *new, struct diff_address *d)
 {
@@ -220,7 +230,7 @@ static void compare_sockets(
 		if (!matters(o, old, new, addr))
 			continue;
 		add_option(&d->changed, o);
-		flags |= o->flags;
+		flags |= flags_of(o, new);
 	}
 	d->kind = old->listen[d->old_listen].addr.kind != addr->kind;
 	d->owner = is_path(addr) &&

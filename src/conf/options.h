@@ -50,6 +50,9 @@ enum option_flags {
 	OPTION_SOCKET_BIND = 1 << 7,
 	/* One of these, and said also to sockets that the service manager opened. */
 	OPTION_SOCKET_PASSED = 1 << 8,
+	/* OPTION_SOCKET_LIVE, but a field of 0 or NULL leaves it to the kernel,
+	 * and an open socket cannot be told that: it takes another socket. */
+	OPTION_SOCKET_STICKY = 1 << 9,
 };
 
 /* Which sockets an option of OPTION_SOCKET_... is said to. */

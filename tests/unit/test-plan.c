@@ -81,8 +81,8 @@ static void test_options(void **ctx)
 		"  rlimit.nofile 9 -> (not set)\n"
 		"  send_buffer 64K -> (not set)\n"
 		"  v6only (not set) -> no\n"
-		"  adjusted tcp:1 (send_buffer)\n"
-		"1 adjusted\n");
+		"  reopened tcp:1 (send_buffer)\n"
+		"1 reopened\n");
 	goes(SERVICE("a", "1", "env = \"A=1\"\n"),
 		SERVICE("a", "1", "env = { \"A=1\", \"B=x y\" }"),
 		"a: changed: env \"A=1\" -> { \"A=1\", \"B=x y\" }\n"
