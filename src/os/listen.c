@@ -2,18 +2,19 @@
 
 #include "base/fd.h"
 #include "base/own.h"
+#include "os/sockopt.h"
 #include "os/unix_path.h"
 
 #include <net/if.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
+
+_Static_assert(LISTEN_STEP_MAX >= SOCKOPT_STEP_MAX, "no room for its step");
 
 /* One attempt: the address may still fall back to IPv4, hence a copy. */
 struct attempt {
 	const struct listen_request *request;
 	struct addr addr;
-	bool open; /* the socket is there: what is off has to be said as well */
 	char step[LISTEN_STEP_MAX]; /* being taken, or what failed */
 	dev_t dev;
 	ino_t ino;
@@ -31,101 +32,18 @@ static void tell(struct attempt *a, const char *verb, const char *separator, con
 	a->request->told(a->request->userdata, line);
 }
 
-static int set_option(
-	struct attempt *a, int fd, int level, int option, const char *name, int value)
+static int set_options(struct attempt *a, int fd)
 {
-	if (setsockopt(fd, level, option, &value, sizeof value) == 0)
-		return 0;
-	snprintf(a->step, sizeof a->step, "set %s on", name);
-	return -errno;
-}
-
-#define SET(level, option, value)                                            \
-	do {                                                                 \
-		int set_ = set_option(a, fd, level, option, #option, value); \
-		if (set_ < 0)                                                \
-			return set_;                                         \
-	} while (0)
-
-static int set_buffers(struct attempt *a, int fd)
-{
-	const struct service_conf *service = a->request->service;
-
-	if (service->send_buffer > 0)
-		SET(SOL_SOCKET, SO_SNDBUF, (int)service->send_buffer);
-	if (service->receive_buffer > 0)
-		SET(SOL_SOCKET, SO_RCVBUF, (int)service->receive_buffer);
-	return 0;
-}
-
-/* IPv4 as well, where the address was written without a family or v6only says so. */
-static int set_v6only(struct attempt *a, int fd)
-{
-	int8_t asked = a->request->service->v6only;
-
-	if (addr_family(&a->addr) != AF_INET6)
-		return 0;
-	SET(IPPROTO_IPV6, IPV6_V6ONLY, asked < 0 ? !a->addr.dual : asked);
-	return 0;
-}
-
-static int set_device(struct attempt *a, int fd)
-{
-	const char *device = a->request->service->bind_to_device;
-
-	if (!device)
-		return 0;
-	if (setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device,
-		    (socklen_t)strlen(device) + 1) == 0)
-		return 0;
-	snprintf(a->step, sizeof a->step, "bind to interface %.16s for", device);
-	return -errno;
-}
-
-static int set_ip_options(struct attempt *a, int fd)
-{
-	const struct service_conf *service = a->request->service;
-	int r;
+	static const int on = 1;
 
 	/* Old connections in TIME_WAIT must not keep a restarted server out.
 	 * Not for datagrams: there it would let two servers share a port. */
-	if (!addr_is_datagram(&a->addr))
-		SET(SOL_SOCKET, SO_REUSEADDR, 1);
-	if (service->reuse_port)
-		SET(SOL_SOCKET, SO_REUSEPORT, 1);
-	if (service->free_bind)
-		SET(IPPROTO_IP, IP_FREEBIND, 1);
-	r = set_v6only(a, fd);
-	if (r < 0)
-		return r;
-	return set_device(a, fd);
-}
-
-/* Accepted connections inherit both from the listener. */
-static int set_tcp_options(struct attempt *a, int fd)
-{
-	const struct service_conf *service = a->request->service;
-
-	if (!addr_is_tcp(&a->addr))
-		return 0;
-	if (service->keepalive || a->open)
-		SET(SOL_SOCKET, SO_KEEPALIVE, service->keepalive);
-	if (service->nodelay || a->open)
-		SET(IPPROTO_TCP, TCP_NODELAY, service->nodelay);
-	return 0;
-}
-
-static int set_options(struct attempt *a, int fd)
-{
-	int r;
-
-	r = set_buffers(a, fd);
-	if (r < 0 || !addr_is_ip(&a->addr))
-		return r;
-	r = set_ip_options(a, fd);
-	if (r < 0)
-		return r;
-	return set_tcp_options(a, fd);
+	if (addr_is_tcp(&a->addr) &&
+		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0) {
+		snprintf(a->step, sizeof a->step, "set SO_REUSEADDR on");
+		return -errno;
+	}
+	return sockopt_apply(fd, a->request->service, &a->addr, a->step);
 }
 
 /* A link-local address needs the number of its interface, as it is now. */
@@ -242,9 +160,7 @@ static int adjust(struct attempt *a, const struct listen_result *socket)
 	const struct service_conf *service = a->request->service;
 	int r;
 
-	r = set_buffers(a, socket->fd);
-	if (r == 0)
-		r = set_tcp_options(a, socket->fd);
+	r = sockopt_adjust(socket->fd, service, &a->addr, a->step);
 	if (r == 0)
 		r = start_listening(a, socket->fd);
 	if (r < 0)
@@ -262,7 +178,7 @@ static int adjust(struct attempt *a, const struct listen_result *socket)
 int listen_adjust(const struct listen_request *request, const struct listen_result *socket,
 	char reterr_step[LISTEN_STEP_MAX])
 {
-	struct attempt a = {.request = request, .addr = socket->addr, .open = true};
+	struct attempt a = {.request = request, .addr = socket->addr};
 	int r = adjust(&a, socket);
 
 	if (r < 0)
