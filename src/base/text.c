@@ -123,6 +123,41 @@ int text_parse_u32(const char *text, uint32_t *ret)
 	return 0;
 }
 
+static int hex_value(char c)
+{
+	if (is_digit(c))
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return -1;
+}
+
+int text_parse_bits(const char *text, uint32_t *ret)
+{
+	uint64_t value = 0;
+
+	if (text[0] != '0' || text[1] != 'x')
+		return text_parse_u32(text, ret);
+	text += 2;
+	if (*text == '\0')
+		return -EINVAL;
+	for (; *text; text++) {
+		int digit = hex_value(*text);
+
+		if (digit < 0)
+			return -EINVAL;
+		/* Stays too large once it is. */
+		if (value <= UINT32_MAX)
+			value = value * 16 + (uint64_t)digit;
+	}
+	if (value > UINT32_MAX)
+		return -ERANGE;
+	*ret = (uint32_t)value;
+	return 0;
+}
+
 int text_parse_i32(const char *text, int32_t *ret)
 {
 	bool negative = *text == '-';

@@ -19,6 +19,9 @@
 int text_parse_u64(const char *text, uint64_t *ret);
 int text_parse_u32(const char *text, uint32_t *ret);
 
+/* Decimal digits, or 0x and hexadecimal ones. */
+int text_parse_bits(const char *text, uint32_t *ret);
+
 /* Decimal digits with an optional minus sign. */
 int text_parse_i32(const char *text, int32_t *ret);
 

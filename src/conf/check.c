@@ -174,10 +174,41 @@ static void check_device(const struct service_conf *service, struct report *repo
 		mistake(report, service, "bind_to_device", "this is no name of an interface");
 }
 
+static void check_congestion(const struct service_conf *service, struct report *report)
+{
+	const char *name = service->congestion;
+
+	if (!name)
+		return;
+	if (strlen(name) >= CONF_CONGESTION_MAX)
+		mistake(report, service, "congestion",
+			"the name of a congestion control has at most 15 characters");
+	else if (strpbrk(name, "/ \t\n"))
+		mistake(report, service, "congestion",
+			"this is no name of a congestion control");
+}
+
+/* How often and how long is said, but not that. */
+static void check_keepalive(const struct service_conf *service,
+	const struct service_conf *defaults, struct report *report)
+{
+	static const char *const timers[] = {
+		"keepalive_time", "keepalive_interval", "keepalive_probes"};
+
+	if (service->keepalive || !understood(service, "keepalive"))
+		return;
+	for (size_t i = 0; i < ARRAY_SIZE(timers); i++) {
+		if (given_here(service, defaults, timers[i]) && understood(service, timers[i]))
+			warning(report, service, timers[i],
+				"has no effect without keepalive = yes");
+	}
+}
+
 static const char *const sort_missing[] = {
 	[SORT_STREAM] = "the service has no stream socket",
 	[SORT_UNIX] = "the service has no UNIX socket",
 	[SORT_TCP] = "the service has no TCP address",
+	[SORT_UDP] = "the service has no UDP address",
 	[SORT_IP] = "the service has no IP address",
 	[SORT_IPV6] = "the service has no IPv6 address",
 };
@@ -213,6 +244,8 @@ void check_service(struct service_conf *service, const struct service_conf *defa
 	check_wait(service, report);
 	check_stderr(service, report);
 	check_device(service, report);
+	check_congestion(service, report);
+	check_keepalive(service, defaults, report);
 	settle_per_source(service, defaults, report);
 	check_sorts(service, defaults, report);
 }

@@ -57,6 +57,9 @@ enum env_dialect {
 	ENV_CGI = 1 << 2,
 };
 
+/* Longest name of a congestion control, NUL included (the kernel's TCP_CA_NAME_MAX). */
+#define CONF_CONGESTION_MAX 16
+
 #define RLIMIT_CONF_INFINITY UINT64_MAX
 
 struct rlimit_conf {
@@ -133,8 +136,21 @@ struct service_conf {
 	bool reuse_port;
 	char *bind_to_device;
 	bool free_bind;
+	bool transparent;
+	uint32_t mark;
+	uint32_t tos;
+	uint32_t priority;
+	uint32_t ttl; /* 0: the kernel's choice, here and below */
+	bool broadcast;
 	bool keepalive;
+	uint64_t keepalive_time;     /* usec, whole seconds */
+	uint64_t keepalive_interval; /* the same */
+	uint32_t keepalive_probes;
 	bool nodelay;
+	uint64_t defer_accept; /* usec, whole seconds */
+	uint32_t fast_open;
+	uint64_t user_timeout; /* usec */
+	char *congestion;
 	uint64_t send_buffer;    /* bytes; 0: the kernel's choice */
 	uint64_t receive_buffer; /* the same */
 	int8_t v6only;           /* -1: as the address says */

@@ -93,6 +93,56 @@ static int convert_u32(const struct input *in, uint32_t *ret)
 	return 0;
 }
 
+/* "one of a, b or c" */
+static void list_words(const char *const *words, char buf[128])
+{
+	size_t used = 0;
+
+	buf[0] = '\0';
+	for (size_t i = 0; words[i] && used < 128; i++) {
+		const char *join = i == 0 ? "" : words[i + 1] ? ", " : " or ";
+
+		used += (size_t)snprintf(buf + used, 128 - used, "%s%s", join, words[i]);
+	}
+}
+
+static int bad_bits(const struct input *in)
+{
+	const char *const *words = in->option->words;
+	const char *near = words ? text_nearest(in->text, words) : NULL;
+	char all[128];
+
+	if (!words)
+		return bad(in, "is not a whole number, decimal or as in 0x10");
+	list_words(words, all);
+	if (near)
+		return bad(in, "is neither a number nor %s; did you mean '%s'?", all, near);
+	return bad(in, "is neither a number nor %s", all);
+}
+
+static int convert_bits(const struct input *in, uint32_t *ret)
+{
+	const struct conf_option *option = in->option;
+	uint32_t value;
+	int r;
+
+	for (size_t i = 0; option->words && option->words[i]; i++) {
+		if (strcmp(option->words[i], in->text) == 0) {
+			*ret = option->numbers[i];
+			return 0;
+		}
+	}
+	r = text_parse_bits(in->text, &value);
+	if (r == -EINVAL && is_negative(in->text))
+		return out_of_range(in);
+	if (r == -EINVAL)
+		return bad_bits(in);
+	if (r < 0 || !in_range(option, value))
+		return out_of_range(in);
+	*ret = value;
+	return 0;
+}
+
 static int convert_count(const struct input *in, uint32_t *ret)
 {
 	uint32_t value;
@@ -167,6 +217,8 @@ static int convert_duration(const struct input *in, uint64_t *ret)
 		return bad(in, "is not a time such as 10s, 500ms or 5min");
 	if (r < 0 || !in_range(in->option, value))
 		return out_of_range(in);
+	if (in->option->flags & OPTION_SECONDS && value % USEC_PER_SEC)
+		return bad(in, "is not in whole seconds");
 	*ret = value;
 	return 0;
 }
@@ -176,14 +228,9 @@ static int bad_word(const struct input *in)
 {
 	const char *const *words = in->option->words;
 	const char *near = text_nearest(in->text, words);
-	char all[128] = "";
-	size_t used = 0;
+	char all[128];
 
-	for (size_t i = 0; words[i] && used < sizeof all; i++) {
-		const char *join = i == 0 ? "" : words[i + 1] ? ", " : " or ";
-
-		used += (size_t)snprintf(all + used, sizeof all - used, "%s%s", join, words[i]);
-	}
+	list_words(words, all);
 	if (near)
 		return bad(in, "is not %s; did you mean '%s'?", all, near);
 	return bad(in, "is not %s", all);
@@ -291,6 +338,8 @@ static int convert_scalar(const struct input *in, void *field)
 		return r;
 	case OPTION_U32:
 		return convert_u32(in, field);
+	case OPTION_BITS:
+		return convert_bits(in, field);
 	case OPTION_COUNT:
 		return convert_count(in, field);
 	case OPTION_I32:

@@ -43,6 +43,16 @@ static int add_set(const char *const *words, uint32_t set, char ***values)
 	return 0;
 }
 
+/* The word for a number, where there is one. */
+static int add_bits(const struct conf_option *option, uint32_t bits, char ***values)
+{
+	for (size_t i = 0; option->words && option->words[i]; i++) {
+		if (option->numbers[i] == bits)
+			return strv_add(values, option->words[i]);
+	}
+	return strv_addf(values, "%#" PRIx32, bits);
+}
+
 static int add_count(uint32_t count, char ***values)
 {
 	if (count == COUNT_UNLIMITED)
@@ -61,6 +71,8 @@ static int add_values(const struct conf_option *option, const void *field, char 
 		return strv_add(values, *(const int8_t *)field ? "yes" : "no");
 	case OPTION_U32:
 		return strv_addf(values, "%" PRIu32, *(const uint32_t *)field);
+	case OPTION_BITS:
+		return add_bits(option, *(const uint32_t *)field, values);
 	case OPTION_COUNT:
 		return add_count(*(const uint32_t *)field, values);
 	case OPTION_I32:

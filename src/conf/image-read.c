@@ -37,10 +37,12 @@ static bool get_bool(struct wire_reader *wire)
 }
 
 /* Holds for what is not given as well: fallbacks lie within the ranges of the
- * table (tests/unit/test-options). */
+ * table (tests/unit/test-options), and without one a field is 0. */
 static bool in_range(const struct conf_option *option, uint64_t value)
 {
 	if (option->min == 0 && option->max == 0)
+		return true;
+	if (value == 0 && !option->fallback && !(option->flags & OPTION_GLOBAL))
 		return true;
 	return value >= (uint64_t)option->min && value <= (uint64_t)option->max;
 }
@@ -140,6 +142,7 @@ static void get_option(struct wire_reader *wire, const struct conf_option *optio
 		*(int8_t *)field = get_tristate(wire);
 		return;
 	case OPTION_U32:
+	case OPTION_BITS:
 	case OPTION_MODE:
 		*(uint32_t *)field = get_u32(wire, option);
 		return;
@@ -311,6 +314,8 @@ static bool check_service(const struct service_conf *service)
 		(!service->stderr_to || service->stderr_to[0] != '/'))
 		return false;
 	if (service->bind_to_device && strlen(service->bind_to_device) >= IF_NAMESIZE)
+		return false;
+	if (service->congestion && strlen(service->congestion) >= CONF_CONGESTION_MAX)
 		return false;
 	return is_ready(service) && addresses_hold(service) && env_holds(service->base_env);
 }

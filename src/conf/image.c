@@ -50,6 +50,7 @@ static void put_option(
 		wire_put_u8(wire, (uint8_t)(*(const int8_t *)field + 1));
 		return;
 	case OPTION_U32:
+	case OPTION_BITS:
 	case OPTION_COUNT:
 	case OPTION_MODE:
 	case OPTION_SET:

@@ -117,6 +117,7 @@ static size_t field_size(enum option_type type)
 	case OPTION_TRISTATE:
 		return sizeof(int8_t);
 	case OPTION_U32:
+	case OPTION_BITS:
 	case OPTION_COUNT:
 	case OPTION_I32:
 	case OPTION_MODE:

@@ -2,16 +2,24 @@
 
 #include "conf/conf.h"
 
+#include <netinet/ip.h>
 #include <string.h>
 #include <sys/resource.h>
 
 #define SERVICE(field)   offsetof(struct service_conf, field)
 #define GLOBAL(field)    offsetof(struct conf, field)
+#define SECONDS          INT64_C(1000000)
 #define RLIMIT(resource) offsetof(struct service_conf, rlimit[resource])
 
 static const char *const pass_as_words[] = {"stdio", "listen_fds", NULL};
 static const char *const stop_words[] = {"leave", "terminate", NULL};
 static const char *const dialect_words[] = {"socat", "ncat", "cgi", NULL};
+
+/* RFC 1349, by the names that systemd has for them. */
+static const char *const tos_words[] = {
+	"low-delay", "throughput", "reliability", "low-cost", NULL};
+static const uint32_t tos_numbers[] = {
+	IPTOS_LOWDELAY, IPTOS_THROUGHPUT, IPTOS_RELIABILITY, IPTOS_LOWCOST};
 
 _Static_assert(RLIMIT_NLIMITS <= RLIMIT_CONF_MAX, "a resource without a field");
 
@@ -156,14 +164,72 @@ const struct conf_option conf_options[] = {
 	  .flags = OPTION_SOCKET_LIVE, .sort = SORT_IP,
 	  .offset = SERVICE(free_bind), .fallback = "no",
 	  .help = "listen on an address that the machine does not have yet" },
+	{ .name = "transparent", .type = OPTION_BOOL,
+	  .flags = OPTION_SOCKET_BIND, .sort = SORT_IP,
+	  .offset = SERVICE(transparent), .fallback = "no",
+	  .help = "take clients of addresses that are not ours (IP_TRANSPARENT)" },
+	{ .name = "mark", .type = OPTION_BITS,
+	  .flags = OPTION_SOCKET_LIVE, .sort = SORT_IP,
+	  .offset = SERVICE(mark), .metavar = "N",
+	  .help = "firewall mark of what is sent (SO_MARK)" },
+	{ .name = "tos", .type = OPTION_BITS,
+	  .flags = OPTION_SOCKET_LIVE, .sort = SORT_IP,
+	  .offset = SERVICE(tos), .words = tos_words, .numbers = tos_numbers, .max = 255,
+	  .metavar = "N|WORD",
+	  .help = "type of service of what is sent: 0x10, low-delay" },
+	{ .name = "priority", .type = OPTION_U32,
+	  .flags = OPTION_SOCKET_LIVE | OPTION_SOCKET_STICKY, .sort = SORT_IP,
+	  .offset = SERVICE(priority), .max = INT32_MAX, .metavar = "N",
+	  .help = "queue of what is sent (SO_PRIORITY)" },
+	{ .name = "ttl", .type = OPTION_U32,
+	  .flags = OPTION_SOCKET_LIVE, .sort = SORT_IP,
+	  .offset = SERVICE(ttl), .min = 1, .max = 255, .metavar = "N",
+	  .help = "how many routers an answer may pass (IP_TTL)" },
+	{ .name = "broadcast", .type = OPTION_BOOL,
+	  .flags = OPTION_SOCKET_LIVE, .sort = SORT_UDP,
+	  .offset = SERVICE(broadcast), .fallback = "no",
+	  .help = "datagrams may be sent to broadcast addresses (SO_BROADCAST)" },
 	{ .name = "keepalive", .type = OPTION_BOOL,
 	  .flags = OPTION_SOCKET_LIVE, .sort = SORT_TCP,
 	  .offset = SERVICE(keepalive), .fallback = "no",
 	  .help = "probe silent connections (SO_KEEPALIVE)" },
+	{ .name = "keepalive_time", .type = OPTION_DURATION,
+	  .flags = OPTION_SECONDS | OPTION_SOCKET_LIVE | OPTION_SOCKET_STICKY,
+	  .sort = SORT_TCP,
+	  .offset = SERVICE(keepalive_time), .min = SECONDS, .max = 32767 * SECONDS,
+	  .metavar = "TIME",
+	  .help = "silence before the first probe" },
+	{ .name = "keepalive_interval", .type = OPTION_DURATION,
+	  .flags = OPTION_SECONDS | OPTION_SOCKET_LIVE | OPTION_SOCKET_STICKY,
+	  .sort = SORT_TCP,
+	  .offset = SERVICE(keepalive_interval), .min = SECONDS, .max = 32767 * SECONDS,
+	  .metavar = "TIME",
+	  .help = "time between probes" },
+	{ .name = "keepalive_probes", .type = OPTION_U32,
+	  .flags = OPTION_SOCKET_LIVE | OPTION_SOCKET_STICKY, .sort = SORT_TCP,
+	  .offset = SERVICE(keepalive_probes), .min = 1, .max = 127, .metavar = "N",
+	  .help = "probes without an answer that end a connection" },
 	{ .name = "nodelay", .type = OPTION_BOOL,
 	  .flags = OPTION_SOCKET_LIVE, .sort = SORT_TCP,
 	  .offset = SERVICE(nodelay), .fallback = "no",
 	  .help = "send small pieces at once (TCP_NODELAY)" },
+	{ .name = "defer_accept", .type = OPTION_DURATION,
+	  .flags = OPTION_SECONDS | OPTION_SOCKET_LIVE, .sort = SORT_TCP,
+	  .offset = SERVICE(defer_accept), .max = 3600 * SECONDS, .metavar = "TIME",
+	  .help = "wait that long for a client to say something" },
+	{ .name = "fast_open", .type = OPTION_U32,
+	  .flags = OPTION_SOCKET_LIVE, .sort = SORT_TCP,
+	  .offset = SERVICE(fast_open), .max = INT32_MAX, .metavar = "N",
+	  .help = "clients whose first packet may carry data (TCP_FASTOPEN)" },
+	{ .name = "user_timeout", .type = OPTION_DURATION,
+	  .flags = OPTION_SOCKET_LIVE, .sort = SORT_TCP,
+	  .offset = SERVICE(user_timeout), .min = 1000, .max = 24 * 86400 * SECONDS,
+	  .metavar = "TIME",
+	  .help = "how long what was sent may stay unacknowledged" },
+	{ .name = "congestion", .type = OPTION_STRING,
+	  .flags = OPTION_SOCKET_LIVE | OPTION_SOCKET_STICKY, .sort = SORT_TCP,
+	  .offset = SERVICE(congestion), .metavar = "NAME",
+	  .help = "congestion control: cubic, bbr (TCP_CONGESTION)" },
 	{ .name = "send_buffer", .type = OPTION_SIZE,
 	  .flags = OPTION_SOCKET_LIVE | OPTION_SOCKET_STICKY,
 	  .offset = SERVICE(send_buffer), .max = INT32_MAX, .metavar = "SIZE",
@@ -237,6 +303,8 @@ bool conf_option_concerns(const struct conf_option *option, const struct addr *a
 		return addr_family(addr) == AF_UNIX;
 	case SORT_TCP:
 		return addr_is_tcp(addr);
+	case SORT_UDP:
+		return addr_is_ip(addr) && addr_is_datagram(addr);
 	case SORT_IP:
 		return addr_is_ip(addr);
 	case SORT_IPV6:
@@ -268,6 +336,7 @@ bool conf_option_equal(const struct conf_option *option, const void *a, const vo
 	case OPTION_COUNT:
 	case OPTION_MODE:
 	case OPTION_SET:
+	case OPTION_BITS:
 		return *(const uint32_t *)a == *(const uint32_t *)b;
 	case OPTION_I32:
 		return *(const int32_t *)a == *(const int32_t *)b;

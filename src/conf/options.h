@@ -22,6 +22,7 @@ enum option_type {
 	OPTION_BOOL,     /* bool; yes no on off true false */
 	OPTION_TRISTATE, /* int8_t, -1 when not given; the same words */
 	OPTION_U32,      /* uint32_t within min..max; decimal */
+	OPTION_BITS,  /* uint32_t within min..max; decimal, 0x hexadecimal, or one of `words` */
 	OPTION_COUNT, /* uint32_t within min..max; decimal, or `unlimited` (COUNT_UNLIMITED) */
 	OPTION_I32,   /* int32_t within min..max; decimal with sign */
 	OPTION_MODE,  /* uint32_t within min..max; octal */
@@ -39,8 +40,8 @@ enum option_flags {
 	OPTION_GLOBAL = 1 << 0,      /* stands outside sections; field of struct conf */
 	OPTION_NO_DEFAULTS = 1 << 1, /* not in `defaults` */
 	OPTION_NO_FLAG = 1 << 2,     /* not on the command line */
-	OPTION_SECONDS = 1 << 3,     /* OPTION_RLIMIT counted in seconds, not bytes or pieces */
-	OPTION_BYTES = 1 << 4,       /* OPTION_RLIMIT that takes sizes (64M) */
+	OPTION_SECONDS = 1 << 3, /* OPTION_RLIMIT in seconds; OPTION_DURATION in whole ones */
+	OPTION_BYTES = 1 << 4,   /* OPTION_RLIMIT that takes sizes (64M) */
 	OPTION_USECS = 1 << 5, /* OPTION_RLIMIT counted in microseconds, written as durations */
 
 	/* Said to the sockets that are listened on.  What an open socket can be
@@ -60,7 +61,8 @@ enum option_sort {
 	SORT_ANY,
 	SORT_STREAM, /* a queue of connections: all but datagrams */
 	SORT_UNIX,   /* in the file system or abstract */
-	SORT_TCP,
+	SORT_TCP,    /* over one path or several */
+	SORT_UDP,    /* UDP-Lite as well */
 	SORT_IP,
 	SORT_IPV6,
 };
@@ -72,10 +74,13 @@ struct conf_option {
 	enum option_sort sort;    /* of the sockets that it is for */
 	size_t offset;            /* of the field */
 	const char *fallback;     /* value when not given, as it would be written; NULL: none */
-	const char *const *words; /* OPTION_ENUM, OPTION_SET: NULL-terminated */
-	int64_t min, max;         /* numbers: allowed range; both 0: whole range of the field */
-	const char *metavar;      /* for --help: "ADDRESS" */
-	const char *help;         /* for --help: one phrase, no full stop */
+	const char *const *words; /* OPTION_ENUM, OPTION_SET, OPTION_BITS: NULL-terminated */
+	const uint32_t *numbers;  /* OPTION_BITS: what each of `words` stands for */
+	/* Numbers: allowed range; both 0: whole range of the field.  A field of an
+	 * option without a fallback is 0 while it is not given, whatever `min` is. */
+	int64_t min, max;
+	const char *metavar; /* for --help: "ADDRESS" */
+	const char *help;    /* for --help: one phrase, no full stop */
 };
 
 /* The table, in the order of the manual page; ends with a NULL name. */

@@ -8,6 +8,7 @@
 #include "master/master.h"
 #include "master/pause.h"
 #include "master/record.h"
+#include "os/sockopt.h"
 
 #include <assert.h>
 #include <string.h>
@@ -100,6 +101,7 @@ static int take_client(struct listener *listener, struct conn *conn)
 		return errno == EAGAIN || transient(errno) ? 0 : -errno;
 
 	conn_init(conn, listener, fd);
+	sockopt_finish(fd, listener->service->setup->conf, listener_addr(listener));
 	learn_peer(conn, (struct sockaddr *)&storage, len);
 	return 1;
 }

@@ -1,5 +1,6 @@
 #include "os/sockopt.h"
 
+#include "base/clock.h"
 #include "base/own.h"
 #include "conf/options.h"
 
@@ -37,6 +38,23 @@ static bool is_v6only(const struct service_conf *service, const struct addr *add
 	return service->v6only < 0 ? !addr->dual : service->v6only;
 }
 
+static int seconds(uint64_t usec)
+{
+	return (int)(usec / USEC_PER_SEC);
+}
+
+/* Rounded up: no time at all would mean another thing. */
+static int milliseconds(uint64_t usec)
+{
+	return (int)((usec + USEC_PER_MSEC - 1) / USEC_PER_MSEC);
+}
+
+/* What these two options call the kernel's own choice. */
+static int or_minus_one(uint32_t value)
+{
+	return value > 0 ? (int)value : -1;
+}
+
 /* THE table.  In the order in which they are set. */
 static size_t list_settings(const struct service_conf *service, const struct addr *addr,
 	struct setting ret[SETTINGS_MAX])
@@ -51,14 +69,48 @@ static size_t list_settings(const struct service_conf *service, const struct add
 		  .value = service->reuse_port },
 		{ "free_bind", SOCKOPT(IPPROTO_IP, IP_FREEBIND), ANY,
 		  .value = service->free_bind },
+		{ "transparent", SOCKOPT(IPPROTO_IP, IP_TRANSPARENT), ONLY_IPV4,
+		  .value = service->transparent },
+		{ "transparent", SOCKOPT(IPPROTO_IPV6, IPV6_TRANSPARENT), ONLY_IPV6,
+		  .value = service->transparent },
 		{ "v6only", SOCKOPT(IPPROTO_IPV6, IPV6_V6ONLY), ONLY_IPV6,
 		  .value = is_v6only(service, addr), .unset = -1 },
 		{ "bind_to_device", SOCKOPT(SOL_SOCKET, SO_BINDTODEVICE), ANY,
 		  .text = service->bind_to_device, .textual = true },
+		{ "mark", SOCKOPT(SOL_SOCKET, SO_MARK), ANY,
+		  .value = (int)service->mark },
+		{ "tos", SOCKOPT(IPPROTO_IP, IP_TOS), ONLY_IPV4,
+		  .value = (int)service->tos },
+		{ "tos", SOCKOPT(IPPROTO_IPV6, IPV6_TCLASS), ONLY_IPV6,
+		  .value = (int)service->tos },
+		/* Behind IP_TOS, which chooses a priority of its own; so nobody but the
+		 * kernel knows what it is when nothing is asked for. */
+		{ "priority", SOCKOPT(SOL_SOCKET, SO_PRIORITY), ANY,
+		  .value = (int)service->priority },
+		{ "ttl", SOCKOPT(IPPROTO_IP, IP_TTL), ONLY_IPV4,
+		  .value = or_minus_one(service->ttl), .unset = -1 },
+		{ "ttl", SOCKOPT(IPPROTO_IPV6, IPV6_UNICAST_HOPS), ONLY_IPV6,
+		  .value = or_minus_one(service->ttl), .unset = -1 },
+		{ "broadcast", SOCKOPT(SOL_SOCKET, SO_BROADCAST), ANY,
+		  .value = service->broadcast },
 		{ "keepalive", SOCKOPT(SOL_SOCKET, SO_KEEPALIVE), ANY,
 		  .value = service->keepalive },
+		{ "keepalive_time", SOCKOPT(IPPROTO_TCP, TCP_KEEPIDLE), ANY,
+		  .value = seconds(service->keepalive_time) },
+		{ "keepalive_interval", SOCKOPT(IPPROTO_TCP, TCP_KEEPINTVL), ANY,
+		  .value = seconds(service->keepalive_interval) },
+		{ "keepalive_probes", SOCKOPT(IPPROTO_TCP, TCP_KEEPCNT), ANY,
+		  .value = (int)service->keepalive_probes },
 		{ "nodelay", SOCKOPT(IPPROTO_TCP, TCP_NODELAY), ANY,
 		  .value = service->nodelay },
+		{ "defer_accept", SOCKOPT(IPPROTO_TCP, TCP_DEFER_ACCEPT), ANY,
+		  .value = seconds(service->defer_accept) },
+		{ "fast_open", SOCKOPT(IPPROTO_TCP, TCP_FASTOPEN), ANY,
+		  .value = (int)service->fast_open },
+		{ "user_timeout", SOCKOPT(IPPROTO_TCP, TCP_USER_TIMEOUT), ANY,
+		  .value = milliseconds(service->user_timeout) },
+		{ "congestion", SOCKOPT(IPPROTO_TCP, TCP_CONGESTION), ANY,
+		  .text = service->congestion, .textual = true },
 		/* clang-format on */
 	};
 
@@ -88,6 +140,8 @@ static void name_step(const struct setting *s, char step[SOCKOPT_STEP_MAX])
 {
 	if (s->number == SO_BINDTODEVICE && s->level == SOL_SOCKET)
 		snprintf(step, SOCKOPT_STEP_MAX, "bind to interface %.16s for", s->text);
+	else if (s->textual)
+		snprintf(step, SOCKOPT_STEP_MAX, "set %.16s to %.16s on", s->name, s->text);
 	else
 		snprintf(step, SOCKOPT_STEP_MAX, "set %s on", s->name);
 }
@@ -100,7 +154,8 @@ static int set(int fd, const struct setting *s, char reterr_step[SOCKOPT_STEP_MA
 	if (setsockopt(fd, s->level, s->number, value, (socklen_t)len) == 0)
 		return 0;
 	name_step(s, reterr_step);
-	return -errno;
+	/* What the kernel calls a file is a congestion control. */
+	return s->textual && errno == ENOENT ? -ENOPROTOOPT : -errno;
 }
 
 int sockopt_apply(int fd, const struct service_conf *service, const struct addr *addr,
@@ -115,6 +170,14 @@ int sockopt_apply(int fd, const struct service_conf *service, const struct addr 
 			r = set(fd, &settings[i], reterr_step);
 	}
 	return r;
+}
+
+void sockopt_finish(int fd, const struct service_conf *service, const struct addr *addr)
+{
+	int priority = (int)service->priority;
+
+	if (priority > 0 && addr_is_tcp(addr))
+		setsockopt(fd, SOL_SOCKET, SO_PRIORITY, &priority, sizeof priority);
 }
 
 /* Whether the open socket has to be told.  What nobody asks for is told only where

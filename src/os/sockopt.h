@@ -13,6 +13,8 @@
  *	OPTION_SOCKET_STICKY	may be changed, but not be left to the kernel's own
  *				choice again, because the kernel has no word for that
  *
+ * Connections inherit all of them from their listener, but for SO_PRIORITY.
+ *
  * `backlog` is none of these: listen(2) once more changes it.
  *
  * setsockopt(2) takes the lock of the socket.  Whoever shares the socket can
@@ -35,6 +37,13 @@
  */
 int sockopt_apply(int fd, const struct service_conf *service, const struct addr *addr,
 	char reterr_step[SOCKOPT_STEP_MAX]);
+
+/*
+ * Set on a connection that was just accepted, and that nobody shares yet, what
+ * the kernel does not hand down from the listener.  Cannot fail in a way that
+ * sockopt_apply() has not.
+ */
+void sockopt_finish(int fd, const struct service_conf *service, const struct addr *addr);
 
 /*
  * Make an open socket what sockopt_apply() would have made it, as far as the table

@@ -21,7 +21,7 @@ import harness
 from harness import (
     HERE, IS_ROOT, PYTHON, Probe, connect, free_port, have_ipv6, helper,
     is_refused, read_all, read_exactly, read_line, service, stanza, talk,
-    wait_exit,
+    udp, wait_exit,
 )
 from held import Lease
 
@@ -800,6 +800,181 @@ def test_send_buffer_and_receive_buffer(hatchd):
     assert (found["send"], found["receive"]) == (2 * 32 * K, 2 * 48 * K)
 
 
+# -- options of the socket as the child finds them on its descriptor 0
+
+SOL_IP, SOL_TCP, SOL_IPV6, SOL_SOCKET = 0, 6, 41, 1
+OPTION = {
+    "SO_BROADCAST": (SOL_SOCKET, 6), "SO_PRIORITY": (SOL_SOCKET, 12),
+    "SO_MARK": (SOL_SOCKET, 36),
+    "IP_TOS": (SOL_IP, 1), "IP_TTL": (SOL_IP, 2), "IP_TRANSPARENT": (SOL_IP, 19),
+    "IPV6_UNICAST_HOPS": (SOL_IPV6, 16), "IPV6_TCLASS": (SOL_IPV6, 67),
+    "IPV6_TRANSPARENT": (SOL_IPV6, 75), "TCP_KEEPIDLE": (SOL_TCP, 4),
+    "TCP_KEEPINTVL": (SOL_TCP, 5), "TCP_KEEPCNT": (SOL_TCP, 6),
+    "TCP_CONGESTION": (SOL_TCP, 13), "TCP_USER_TIMEOUT": (SOL_TCP, 18),
+    "TCP_FASTOPEN": (SOL_TCP, 23),
+}
+
+# Answers the first client, over the connection or by accepting or receiving itself.
+ANSWER_OPTION = """
+import socket, sys
+level, number, size = map(int, sys.argv[1:4])
+s = socket.socket(fileno=0)
+value = s.getsockopt(level, number, size) if size else s.getsockopt(level, number)
+answer = repr(value).encode()
+if sys.argv[4] == "datagram":
+    s.sendto(answer, s.recvfrom(100)[1])
+elif sys.argv[4] == "listener":
+    s.accept()[0].sendall(answer)
+else:
+    s.sendall(answer)
+"""
+
+
+def option_program(name, role):
+    level, number = OPTION[name]
+    size = 16 if name == "TCP_CONGESTION" else 0
+    return [PYTHON, "-S", "-E", "-c", ANSWER_OPTION, level, number, size, role]
+
+
+def option_of_child(hatchd, name, address="tcp4:{}", client="tcp:127.0.0.1:{}", wait=None,
+                    **options):
+    """The value of one option of the socket that the child has."""
+    port = free_port()
+    role = "datagram" if address.startswith("udp") else "listener" if wait else "connection"
+    hatchd.file(service("look", listen=address.format(port), wait=wait,
+                        exec=option_program(name, role), **options))
+    if role == "datagram":
+        return eval(udp(client.format(port), b"x")[0])
+    return eval(talk(client.format(port)))
+
+
+def test_tos(hatchd):
+    assert option_of_child(hatchd, "IP_TOS", tos="low-delay") == 0x10
+
+
+def test_tos_as_a_number(hatchd):
+    assert option_of_child(hatchd, "IP_TOS", tos="0xb8") == 0xb8
+
+
+def test_tos_of_datagrams(hatchd):
+    assert option_of_child(hatchd, "IP_TOS", "udp4:{}", "udp:127.0.0.1:{}", wait=True,
+                           tos="low-cost") == 0x02
+
+
+@pytest.mark.skipif(not have_ipv6(), reason="this machine has no IPv6")
+@pytest.mark.parametrize("name, client", [("IP_TOS", "tcp:127.0.0.1:{}"),
+                                          ("IPV6_TCLASS", "tcp:[::1]:{}")])
+def test_tos_for_both_versions_of_ip(hatchd, name, client):
+    assert option_of_child(hatchd, name, "tcp:{}", client, tos=8) == 8
+
+
+def test_ttl(hatchd):
+    assert option_of_child(hatchd, "IP_TTL", ttl=9) == 9
+
+
+@pytest.mark.skipif(not have_ipv6(), reason="this machine has no IPv6")
+def test_ttl_of_ipv6(hatchd):
+    assert option_of_child(hatchd, "IPV6_UNICAST_HOPS", "tcp6:{}", "tcp:[::1]:{}", ttl=9) == 9
+
+
+def test_priority(hatchd):
+    """The kernel does not hand it down from the listener."""
+    assert option_of_child(hatchd, "SO_PRIORITY", priority=5) == 5
+
+
+def test_priority_beside_tos(hatchd):
+    """Which has one of its own."""
+    assert option_of_child(hatchd, "SO_PRIORITY", "udp4:{}", "udp:127.0.0.1:{}", wait=True,
+                           priority=3, tos="low-delay") == 3
+
+
+def test_broadcast(hatchd):
+    assert option_of_child(hatchd, "SO_BROADCAST", "udp4:{}", "udp:127.0.0.1:{}", wait=True,
+                           broadcast=True) == 1
+
+
+@needs_root
+def test_mark(hatchd):
+    assert option_of_child(hatchd, "SO_MARK", mark="0x7f") == 0x7f
+
+
+@needs_root
+@pytest.mark.parametrize("name, listen", [("IP_TRANSPARENT", "tcp4:{}"),
+                                          ("IPV6_TRANSPARENT", "tcp:{}")])
+def test_transparent(hatchd, name, listen):
+    assert option_of_child(hatchd, name, listen, transparent=True) == 1
+
+
+@needs_root
+def test_transparent_binds_what_belongs_to_others(hatchd):
+    port = free_port()
+    daemon = hatchd.file(service(
+        "s", listen=f"tcp:192.0.2.77:{port}", exec="/bin/cat", transparent=True))
+    daemon.wait_log("ready: 1 service on 1 address")
+
+
+def test_keepalive_timers(hatchd):
+    timers = {"keepalive_time": "2min", "keepalive_interval": "11s", "keepalive_probes": 3}
+    for name, value in (("TCP_KEEPIDLE", 120), ("TCP_KEEPINTVL", 11), ("TCP_KEEPCNT", 3)):
+        assert option_of_child(hatchd, name, keepalive=True, **timers) == value
+
+
+def test_keepalive_timers_are_options(hatchd):
+    """Each of them by its name."""
+    done = hatchd.check(service("s", listen="tcp:1", exec="/bin/cat", keepalive=True,
+                                keepalive_time=9, keepalive_interval=9, keepalive_probes=9))
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_defer_accept(hatchd):
+    """A silent client starts nothing; one that speaks is served at once."""
+    port = free_port()
+    daemon = hatchd.file(
+        service("s", listen=f"tcp4:{port}", exec="/bin/cat", defer_accept="1h"))
+    with connect(port) as silent:
+        assert talk(port, b"x") == b"x"
+        daemon.wait_log("ended: exit 0")
+        assert daemon.children() == []
+        silent.sendall(b"now")
+        assert silent.recv(3) == b"now"
+
+
+def test_fast_open(hatchd):
+    assert option_of_child(hatchd, "TCP_FASTOPEN", wait=True, fast_open=7) == 7
+
+
+def test_user_timeout(hatchd):
+    assert option_of_child(hatchd, "TCP_USER_TIMEOUT", user_timeout="1500ms") == 1500
+
+
+def test_congestion(hatchd):
+    """Reno is in every kernel, and allowed to everybody."""
+    found = option_of_child(hatchd, "TCP_CONGESTION", congestion="reno")
+    assert found.rstrip(b"\0") == b"reno"
+
+
+def test_congestion_that_is_not_there(hatchd):
+    port = free_port()
+    daemon = hatchd.file(
+        service("s", listen=f"tcp4:{port}", exec="/bin/cat", congestion="nosuch"))
+    daemon.wait_log(f"unable to set TCP_CONGESTION to nosuch on tcp4:{port}: Protocol not")
+
+
+@needs_root
+def test_option_that_takes_a_privilege(hatchd):
+    """A hatchd without it: the service waits, and the log says for what."""
+    port = free_port()
+
+    def drop():
+        for capability in (12, 13):  # CAP_NET_ADMIN, CAP_NET_RAW
+            harness.libc.prctl(24, capability, 0, 0, 0)  # PR_CAPBSET_DROP
+
+    daemon = hatchd.file(
+        service("s", listen=f"tcp4:{port}", exec="/bin/cat", mark=7), preexec=drop)
+    daemon.wait_log(f"unable to set SO_MARK on tcp4:{port}: Operation not permitted")
+    daemon.wait_log("ready: 0 services")
+
+
 @pytest.mark.skipif(not have_ipv6(), reason="this machine has no IPv6")
 @pytest.mark.parametrize(
     "listen, v6only, four, six",
@@ -1029,6 +1204,20 @@ def test_pass_as_listen_fds_needs_wait(hatchd):
         ("socket_mode", "rw"),
         ("directory", "relative"),
         ("chroot", "relative"),
+        ("transparent", "x"),
+        ("mark", "0x"),
+        ("tos", "fast"),
+        ("priority", "-1"),
+        ("ttl", "0"),
+        ("ttl", "256"),
+        ("broadcast", "all"),
+        ("keepalive_time", "10ms"),
+        ("keepalive_interval", "0"),
+        ("keepalive_probes", "0"),
+        ("defer_accept", "2h"),
+        ("fast_open", "yes"),
+        ("user_timeout", "1us"),
+        ("congestion", "a/b"),
     ],
 )
 def test_values_that_are_none(hatchd, option, value):

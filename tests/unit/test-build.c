@@ -207,6 +207,21 @@ static void test_rules(void **ctx)
 		"nodelay: the service has no TCP address");
 	warned("service a { listen = udp:7 exec = /bin/sh wait = yes backlog = 5 }",
 		"backlog: the service has no stream socket");
+	warned(SERVICE("broadcast = yes"), "broadcast: the service has no UDP address");
+	warned("service a { listen = udp:7 wait = yes exec = /bin/sh fast_open = 8 }",
+		"fast_open: the service has no TCP address");
+	warned("service a { listen = vsock:7 exec = /bin/sh tos = low-delay }",
+		"tos: the service has no IP address");
+	serve("service a { listen = mptcp:7 exec = /bin/sh nodelay = yes ttl = 9 }");
+	serve("service a { listen = udplite:7 wait = yes exec = /bin/sh broadcast = yes }");
+	warned(SERVICE("keepalive_time = 9"),
+		"keepalive_time: has no effect without keepalive = yes");
+	serve(SERVICE("keepalive_time = 9\nkeepalive = yes"));
+	serve("defaults { keepalive_time = 9 }\n" SERVICE(""));
+	refuse(SERVICE("congestion = sixteenletters16"),
+		"congestion: the name of a congestion control has at most 15 characters");
+	refuse(SERVICE("congestion = a/b"),
+		"congestion: this is no name of a congestion control");
 	serve("defaults { nodelay = yes }\n"
 	      "service a { listen = unix:@x exec = /bin/sh }");
 	serve("service a { listen = fd:x exec = /bin/sh nodelay = yes socket_mode = 0 }");

@@ -113,7 +113,37 @@ static void test_modes_sizes_and_times(void **ctx)
 	assert_int_equal(set("start_timeout", "100ms"), 0);
 	assert_int_equal(service->start_timeout, 100000);
 	refused("start_timeout", "99ms", "'99ms' is outside the range from 100ms to 1h");
+	assert_int_equal(set("keepalive_time", "2min"), 0);
+	assert_int_equal(service->keepalive_time, 120000000);
+	refused("keepalive_time", "1500ms", "'1500ms' is not in whole seconds");
+	refused("keepalive_time", "0", "'0' is outside the range from 1s to 32767s");
+	refused("keepalive_interval", "10h", "'10h' is outside the range from 1s to 32767s");
+	refused("defer_accept", "2h", "'2h' is outside the range from 0 to 1h");
+	refused("user_timeout", "999us", "'999us' is outside the range from 1ms to 24d");
 	refused("start_timeout", "soon", "'soon' is not a time such as 10s, 500ms or 5min");
+}
+
+static void test_bits(void **ctx)
+{
+	(void)ctx;
+	assert_int_equal(set("mark", "17"), 0);
+	assert_int_equal(service->mark, 17);
+	assert_int_equal(set("mark", "0xFFffffff"), 0);
+	assert_int_equal(service->mark, UINT32_MAX);
+	refused("mark", "0x100000000", "'0x100000000' is too large");
+	refused("mark", "-1", "'-1' is below 0");
+	refused("mark", "0x", "'0x' is not a whole number, decimal or as in 0x10");
+	refused("mark", "web", "'web' is not a whole number, decimal or as in 0x10");
+	assert_int_equal(set("tos", "throughput"), 0);
+	assert_int_equal(service->tos, 8);
+	assert_int_equal(set("tos", "0xb8"), 0);
+	assert_int_equal(service->tos, 0xb8);
+	refused("tos", "256", "'256' is outside the range from 0 to 255");
+	refused("tos", "lowdelay",
+		"'lowdelay' is neither a number nor low-delay, throughput, reliability or "
+		"low-cost; did you mean 'low-delay'?");
+	refused("ttl", "0", "'0' is outside the range from 1 to 255");
+	refused("keepalive_probes", "128", "'128' is outside the range from 1 to 127");
 }
 
 static void test_words(void **ctx)
@@ -211,6 +241,11 @@ static void test_round_trip(void **ctx)
 		{"instances", "unlimited"},
 		{"backlog", "17"},
 		{"nice", "-7"},
+		{"mark", "0x1F"},
+		{"mark", "0"},
+		{"tos", "16"},
+		{"tos", "0xb8"},
+		{"keepalive_time", "90"},
 		{"umask", "0027"},
 		{"socket_mode", "0"},
 		{"send_buffer", "1M"},
@@ -248,6 +283,7 @@ int main(void)
 		TEST(test_numbers),
 		TEST(test_count),
 		TEST(test_modes_sizes_and_times),
+		TEST(test_bits),
 		TEST(test_words),
 		TEST(test_rlimits),
 		TEST(test_texts),

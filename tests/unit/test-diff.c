@@ -178,6 +178,12 @@ static void test_socket_options(void **ctx)
 		{"tcp6:1", "v6only = no", "r s tcp6:1 v6only\n"},
 		{"tcp4:1", "v6only = yes", "k s tcp4:1\n"},
 		{"tcp:[::1]:1", "v6only = no", "k s tcp:[::1]:1\n"},
+		{"tcp:1", "transparent = yes", "r s tcp:1 transparent\n"},
+		{"mptcp:1", "mark = 3", "a s mptcp:1 mark\n"},
+		{"tcp:1", "tos = low-delay", "a s tcp:1 tos\n"},
+		{"vsock:any:1", "tos = low-delay", "k s vsock:any:1\n"},
+		{"tcp:1", "fast_open = 5", "a s tcp:1 fast_open\n"},
+		{"tcp:1", "broadcast = yes", "k s tcp:1\n"},
 		{"tcp:1", "instances = 5", "k s tcp:1\n"},
 	};
 
@@ -242,6 +248,10 @@ static void test_left_to_kernel(void **ctx)
 	goes(small, large, "a s tcp:1 send_buffer\na s unix:@a send_buffer\nk s fd:x\n");
 	goes(large, none, "r s tcp:1 send_buffer\nr s unix:@a send_buffer\nk s fd:x\n");
 	goes(large, plain, "r s tcp:1 send_buffer\nr s unix:@a send_buffer\nk s fd:x\n");
+	goes(plain, SERVICE("s", AT("{ tcp:1, unix:@a, fd:x }") "congestion = reno"),
+		"a s tcp:1 congestion\nk s unix:@a\nk s fd:x\n");
+	goes(SERVICE("s", AT("{ tcp:1, unix:@a, fd:x }") "congestion = reno"), plain,
+		"r s tcp:1 congestion\nk s unix:@a\nk s fd:x\n");
 }
 
 /* An option that sockets are told says so in one way. */

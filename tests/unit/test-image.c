@@ -20,6 +20,7 @@ static const char sample[] =
 	"mptcp:8004, udplite:53, vsock:host:4000000000 }\n"
 	"\texec = { /bin/sh, \"-c\", \"true\" }\n"
 	"\twait = yes\n\tpass_as = listen_fds\n\tnice = -3\n\tv6only = no\n"
+	"\ttos = reliability\n\tmark = 0xffffffff\n\tcongestion = reno\n"
 	"\tenv = \"A=b\"\n\tstderr = null\n\tstart_timeout = 250ms\n"
 	"\trlimit { nofile = 10:20 }\n"
 	"}\n"
@@ -695,6 +696,11 @@ static void test_ranges(void **ctx)
 	DAMAGE(base_env, NULL);
 	DAMAGE(base_env, s->argv);
 	DAMAGE(bind_to_device, (char *)"sixteen-letters-");
+	DAMAGE(congestion, (char *)"sixteen-letters-");
+	DAMAGE(tos, 256);
+	DAMAGE(ttl, 256);
+	DAMAGE(keepalive_time, 1);
+	DAMAGE(user_timeout, UINT64_MAX);
 	DAMAGE(name, (char *)"");
 	DAMAGE(name, (char *)"a/b");
 	DAMAGE(rlimit[7].soft, 21);

@@ -30,7 +30,10 @@ static void test_each_is_complete(void **ctx)
 
 		assert_non_null(o->help);
 		assert_true(o->help[strlen(o->help) - 1] != '.');
-		assert_int_equal(o->words != NULL, wordy);
+		if (o->type != OPTION_BITS)
+			assert_int_equal(o->words != NULL, wordy);
+		assert_int_equal(
+			o->numbers != NULL, o->type == OPTION_BITS && o->words != NULL);
 		assert_true(o->metavar || boolean);
 		assert_true(o->min <= o->max);
 	}
@@ -91,6 +94,9 @@ static void test_words_match_enums(void **ctx)
 	assert_int_equal(ENV_SOCAT, 1 << 0);
 	assert_string_equal(conf_option_find("env_dialect")->words[2], "cgi");
 	assert_int_equal(ENV_CGI, 1 << 2);
+	assert_string_equal(conf_option_find("tos")->words[0], "low-delay");
+	assert_int_equal(conf_option_find("tos")->numbers[0], 0x10);
+	assert_int_equal(conf_option_find("tos")->numbers[3], 0x02);
 }
 
 static void test_given_bits(void **ctx)

@@ -116,6 +116,7 @@ static void draw_value(const struct conf_option *option, char *buf, size_t size)
 		snprintf(buf, size, "%s", draw(2) ? "yes" : "off");
 		return;
 	case OPTION_U32:
+	case OPTION_BITS:
 	case OPTION_COUNT:
 	case OPTION_SIZE:
 		snprintf(buf, size, "%zu", 1 + draw(1 << draw(30)));

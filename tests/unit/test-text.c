@@ -41,6 +41,41 @@ static void check_numbers(
 	}
 }
 
+static void test_bits(void **ctx)
+{
+	static const struct {
+		const char *text;
+		int r;
+		uint32_t value;
+	} cases[] = {
+		{"0", 0, 0},
+		{"16", 0, 16},
+		{"010", 0, 10},
+		{"0x10", 0, 16},
+		{"0xaF", 0, 0xaf},
+		{"0x000000000001", 0, 1},
+		{"0xffffffff", 0, UINT32_MAX},
+		{"4294967296", -ERANGE, 0},
+		{"0x100000000", -ERANGE, 0},
+		{"0xffffffffffffffffffff", -ERANGE, 0},
+		{"0xfffffffffffffffffffg", -EINVAL, 0},
+		{"", -EINVAL, 0},
+		{"0x", -EINVAL, 0},
+		{"0X10", -EINVAL, 0},
+		{"x10", -EINVAL, 0},
+		{"-0x1", -EINVAL, 0},
+		{"0x 1", -EINVAL, 0},
+	};
+
+	(void)ctx;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		uint32_t value = 42;
+
+		assert_int_equal(text_parse_bits(cases[i].text, &value), cases[i].r);
+		assert_int_equal(value, cases[i].r == 0 ? cases[i].value : 42);
+	}
+}
+
 static void test_u64(void **ctx)
 {
 	static const struct number_case cases[] = {
@@ -431,6 +466,7 @@ static void test_nearest(void **ctx)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_bits),
 		cmocka_unit_test(test_u64),
 		cmocka_unit_test(test_u32),
 		cmocka_unit_test(test_i32),
