@@ -421,6 +421,17 @@ static char *directory_of(const struct listen_conf *l, int *reterr)
 	return parent;
 }
 
+static void check_directory(struct service_conf *service, struct memo *memo,
+	const char *directory, const struct origin *origin, struct report *report)
+{
+	int r = place_check_directory(memo, NULL, directory);
+
+	/* Those that are not there are going to be made. */
+	if (r < 0 && !(r == -ENOENT && service->directory_mode != 0))
+		report_condition(report, service, origin, "no directory %s: %s", directory,
+			strerror(-r));
+}
+
 int addresses_check_directories(
 	struct service_conf *service, struct memo *memo, struct report *report)
 {
@@ -429,11 +440,17 @@ int addresses_check_directories(
 	for (size_t i = 0; i < service->n_listen && r == 0; i++) {
 		const struct listen_conf *l = &service->listen[i];
 		_cleanup_free_ char *directory = directory_of(l, &r);
-		int error = directory ? place_check_directory(memo, NULL, directory) : 0;
 
-		if (error < 0)
-			report_condition(report, service, &l->origin, "no directory %s: %s",
-				directory, strerror(-error));
+		if (directory)
+			check_directory(service, memo, directory, &l->origin, report);
+	}
+	for (char **link = service->symlinks; link && *link && r == 0; link++) {
+		_cleanup_free_ char *directory = place_parent(*link);
+
+		if (!directory)
+			return -ENOMEM;
+		check_directory(service, memo, directory,
+			service_conf_origin(service, "symlinks"), report);
 	}
 	return r;
 }

@@ -27,7 +27,7 @@ int addresses_check_overlaps(const struct conf *conf, struct report *report);
  * Not a condition of the service: hatchd tries such sockets again by itself. */
 void addresses_check_interfaces(const struct service_conf *service, struct report *report);
 
-/* That the directories of UNIX sockets are there.  0 or -ENOMEM. */
+/* That the directories of UNIX sockets and of links to them are there.  0 or -ENOMEM. */
 int addresses_check_directories(
 	struct service_conf *service, struct memo *memo, struct report *report);
 

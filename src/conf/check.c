@@ -2,8 +2,10 @@
 
 #include "conf/merge.h"
 
+#include <limits.h>
 #include <net/if.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* The words of `stderr`, by enum stderr_kind; anything else is a path. */
 static const char *const stderr_words[] = {
@@ -204,9 +206,58 @@ static void check_keepalive(const struct service_conf *service,
 	}
 }
 
+/* Parents of it may be made, but who else may write there decides what is in it. */
+static void check_directory_mode(const struct service_conf *service, struct report *report)
+{
+	if (understood(service, "directory_mode") && service->directory_mode & S_IWOTH)
+		warning(report, service, "directory_mode",
+			"everybody may put something else in the place of the socket");
+}
+
+/* The socket that links lead to; NULL if there is none, or more than one. */
+static const struct addr *find_only_path(const struct service_conf *service)
+{
+	const struct addr *found = NULL;
+
+	for (size_t i = 0; i < service->n_listen; i++) {
+		const struct addr *addr = &service->listen[i].addr;
+
+		if (addr_family(addr) != AF_UNIX || addr_is_abstract(addr))
+			continue;
+		if (found)
+			return NULL;
+		found = addr;
+	}
+	return found;
+}
+
+static void check_symlinks(struct service_conf *service, struct report *report)
+{
+	const struct addr *addr = find_only_path(service);
+
+	if (strv_length(service->symlinks) == 0 || !understood(service, "listen"))
+		return;
+	if (!addr) {
+		mistake(report, service, "symlinks",
+			"the service must have exactly one UNIX socket with a path");
+		service_conf_set_mistaken(service, conf_option_find("symlinks"), true);
+	}
+	for (char **link = service->symlinks; *link; link++) {
+		size_t len = strlen(*link);
+
+		if ((*link)[0] != '/' || (*link)[len - 1] == '/' || len >= PATH_MAX)
+			mistake(report, service, "symlinks",
+				"a link has an absolute path that ends with its name");
+		else if (addr && strcmp(*link, addr->un.sun_path) == 0)
+			mistake(report, service, "symlinks",
+				"the socket itself cannot be a link");
+	}
+}
+
 static const char *const sort_missing[] = {
 	[SORT_STREAM] = "the service has no stream socket",
 	[SORT_UNIX] = "the service has no UNIX socket",
+	[SORT_PATH] = "the service has no UNIX socket with a path",
 	[SORT_TCP] = "the service has no TCP address",
 	[SORT_UDP] = "the service has no UDP address",
 	[SORT_IP] = "the service has no IP address",
@@ -246,6 +297,8 @@ void check_service(struct service_conf *service, const struct service_conf *defa
 	check_device(service, report);
 	check_congestion(service, report);
 	check_keepalive(service, defaults, report);
+	check_directory_mode(service, report);
+	check_symlinks(service, report);
 	settle_per_source(service, defaults, report);
 	check_sorts(service, defaults, report);
 }

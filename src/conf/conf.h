@@ -157,6 +157,9 @@ struct service_conf {
 	char *socket_user;
 	char *socket_group;
 	uint32_t socket_mode;
+	uint32_t directory_mode; /* 0: directories are not made */
+	char **symlinks;
+	bool remove_on_stop;
 
 	/* Which options were given here or in `defaults`, by table index, and where. */
 	uint64_t given[CONF_OPTIONS_MAX / 64];

@@ -315,6 +315,10 @@ static bool check_service(const struct service_conf *service)
 		return false;
 	if (service->bind_to_device && strlen(service->bind_to_device) >= IF_NAMESIZE)
 		return false;
+	for (char **link = service->symlinks; link && *link; link++) {
+		if ((*link)[0] != '/')
+			return false;
+	}
 	if (service->congestion && strlen(service->congestion) >= CONF_CONGESTION_MAX)
 		return false;
 	return is_ready(service) && addresses_hold(service) && env_holds(service->base_env);

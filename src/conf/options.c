@@ -254,6 +254,18 @@ const struct conf_option conf_options[] = {
 	  .flags = OPTION_SOCKET_LIVE, .sort = SORT_UNIX,
 	  .offset = SERVICE(socket_mode), .fallback = "0666", .max = 0777, .metavar = "MODE",
 	  .help = "permissions of a UNIX socket (0666)" },
+	{ .name = "directory_mode", .type = OPTION_MODE,
+	  .flags = OPTION_SOCKET_LIVE, .sort = SORT_PATH,
+	  .offset = SERVICE(directory_mode), .min = 0100, .max = 0777, .metavar = "MODE",
+	  .help = "make missing directories of a UNIX socket, like this" },
+	{ .name = "symlinks", .type = OPTION_LIST,
+	  .flags = OPTION_NO_DEFAULTS | OPTION_SOCKET_LIVE, .sort = SORT_PATH,
+	  .offset = SERVICE(symlinks), .metavar = "PATH",
+	  .help = "symbolic link to a UNIX socket" },
+	{ .name = "remove_on_stop", .type = OPTION_BOOL,
+	  .flags = OPTION_SOCKET_LIVE, .sort = SORT_PATH,
+	  .offset = SERVICE(remove_on_stop), .fallback = "yes", .metavar = "yes|no",
+	  .help = "remove the file of a UNIX socket at the end (yes)" },
 
 	{ .name = "total_instances", .type = OPTION_COUNT,
 	  .flags = OPTION_GLOBAL | OPTION_NO_FLAG,
@@ -301,6 +313,8 @@ bool conf_option_concerns(const struct conf_option *option, const struct addr *a
 		return !addr_is_datagram(addr);
 	case SORT_UNIX:
 		return addr_family(addr) == AF_UNIX;
+	case SORT_PATH:
+		return addr_family(addr) == AF_UNIX && !addr_is_abstract(addr);
 	case SORT_TCP:
 		return addr_is_tcp(addr);
 	case SORT_UDP:

@@ -61,6 +61,7 @@ enum option_sort {
 	SORT_ANY,
 	SORT_STREAM, /* a queue of connections: all but datagrams */
 	SORT_UNIX,   /* in the file system or abstract */
+	SORT_PATH,   /* in the file system */
 	SORT_TCP,    /* over one path or several */
 	SORT_UDP,    /* UDP-Lite as well */
 	SORT_IP,

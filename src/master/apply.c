@@ -383,8 +383,8 @@ static void switch_services(struct apply *a)
 	master->image = a->image;
 }
 
-/* With the new configuration in force. */
-static void finish_changes(struct apply *a)
+static void adjust_listeners(
+	struct apply *a, void (*adjust)(struct listener *, const struct service_conf *))
 {
 	for (size_t i = 0; i < a->n_moves; i++) {
 		const struct move *m = &a->moves[i];
@@ -392,8 +392,15 @@ static void finish_changes(struct apply *a)
 		const struct setup *setup = m->adjust ? service_setup(service) : NULL;
 
 		if (setup && service->listeners)
-			listener_adjust(service->listeners[m->listen], setup->conf);
+			adjust(service->listeners[m->listen], setup->conf);
 	}
+}
+
+/* With the new configuration in force. */
+static void finish_changes(struct apply *a)
+{
+	adjust_listeners(a, listener_drop_links);
+	adjust_listeners(a, listener_adjust);
 	for (size_t i = 0; i < a->n_changes; i++) {
 		struct service *service = a->changes[i].service;
 

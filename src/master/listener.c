@@ -3,9 +3,11 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/strv.h"
 #include "master/hatch.h"
 #include "master/master.h"
 #include "master/service.h"
+#include "master/setup.h"
 #include "os/listen.h"
 
 #include <stdlib.h>
@@ -63,16 +65,18 @@ static void narrate(void *userdata, const char *line)
 	log_debug("%s%s", service->label, line);
 }
 
-const char *listener_explain(const struct listener *listener)
+static const char *explain(const struct listener *listener, int error)
 {
 	const struct addr *asked = listener_asked(listener);
 	bool adopted = asked && asked->kind == ADDR_FD;
 
-	switch (-listener->told) {
+	switch (-error) {
 	case EADDRINUSE:
 		return "somebody listens there already";
 	case EEXIST:
 		return "a file that is not a socket is in the way";
+	case EBUSY:
+		return "something else is in its place";
 	case ELOOP:
 		return "a symbolic link is in the way";
 	case ENODEV:
@@ -88,8 +92,13 @@ const char *listener_explain(const struct listener *listener)
 		                 "can serve"
 		               : strerror(EINVAL);
 	default:
-		return strerror(-listener->told);
+		return strerror(-error);
 	}
+}
+
+const char *listener_explain(const struct listener *listener)
+{
+	return explain(listener, listener->told);
 }
 
 /* Once, not at every attempt. */
@@ -121,6 +130,20 @@ static int remember_addr(
 	return 0;
 }
 
+/* What of it is in the file system, to be removed whatever is configured by then. */
+static int remember_links(struct listener *listener, const struct service_conf *conf)
+{
+	char **links = NULL;
+	int r = strv_copy(conf->symlinks, &links);
+
+	if (r < 0)
+		return r;
+	strv_free(listener->links);
+	listener->links = links;
+	listener->stays = !conf->remove_on_stop;
+	return 0;
+}
+
 static int bind_socket(struct listener *listener, const struct service_conf *conf)
 {
 	struct listen_request request = {
@@ -144,7 +167,8 @@ static int bind_socket(struct listener *listener, const struct service_conf *con
 	listener->fd = result.fd;
 	listener->dev = result.dev;
 	listener->ino = result.ino;
-	return remember_addr(listener, &result.addr, conf);
+	r = remember_addr(listener, &result.addr, conf);
+	return r < 0 ? r : remember_links(listener, conf);
 }
 
 static int adopt_socket(struct listener *listener, const struct service_conf *conf)
@@ -241,7 +265,17 @@ void listener_adjust(struct listener *listener, const struct service_conf *conf)
 	r = listen_adjust(&request, &socket, step);
 	if (r < 0)
 		log_error("%sunable to %s %s: %s, leaving it as it was",
-			listener->service->label, step, addr_format(asked, text), strerror(-r));
+			listener->service->label, step, addr_format(asked, text),
+			explain(listener, r));
+	if (remember_links(listener, conf) < 0)
+		log_error("%snot enough memory to remember the links to %s",
+			listener->service->label, addr_format(asked, text));
+}
+
+void listener_drop_links(struct listener *listener, const struct service_conf *conf)
+{
+	if (listener->bound && listener->links)
+		listen_drop_links(listener->bound, listener->links, conf->symlinks);
 }
 
 void listener_close(struct listener *listener)
@@ -252,8 +286,8 @@ void listener_close(struct listener *listener)
 	hatch_drop_held(listener, clock_monotonic());
 	if (listener->fd < 0)
 		return;
-	if (listener->bound)
-		listen_unlink(listener->bound, listener->dev, listener->ino);
+	if (listener->bound && !listener->stays)
+		listen_unlink(listener->bound, listener->dev, listener->ino, listener->links);
 	/* With it go clients that were not accepted, and what they have sent. */
 	if (listener->handed_over)
 		inherited_give_back(&listener->service->master->inherited,
@@ -267,6 +301,7 @@ void listener_close(struct listener *listener)
 	listener->handed_over = NULL;
 	free(listener->bound);
 	listener->bound = NULL;
+	listener->links = strv_free(listener->links);
 	listener->fd = -EBADF;
 	listener->ino = 0;
 }

@@ -29,6 +29,8 @@ struct listener {
 	bool is_datagram;
 	dev_t dev; /* UNIX path: ours to unlink while this is its inode */
 	ino_t ino;
+	char **links; /* owned: symbolic links to that path, ours too; NULL: none */
+	bool stays;   /* the path, and links to it, are not removed */
 	bool polled;  /* in master->listeners_fd */
 	bool quiet;   /* within listener_try() */
 	int told;     /* negative errno of the failure that the log has told of; 0: none */
@@ -64,6 +66,10 @@ int listener_open(struct listener *listener, const struct service_conf *conf);
 
 /* The same, without a word when it fails: it will be tried again. */
 int listener_try(struct listener *listener, const struct service_conf *conf);
+
+/* Remove the links to it that `conf` does not have.  To all listeners before any is
+ * adjusted, because a link may go over to another one. */
+void listener_drop_links(struct listener *listener, const struct service_conf *conf);
 
 /* Tell its open socket what is different in `conf`.  A failure is logged. */
 void listener_adjust(struct listener *listener, const struct service_conf *conf);

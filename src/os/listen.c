@@ -2,6 +2,7 @@
 
 #include "base/fd.h"
 #include "base/own.h"
+#include "base/text.h"
 #include "os/sockopt.h"
 #include "os/unix_path.h"
 
@@ -55,11 +56,32 @@ static int resolve_scope(struct addr *addr)
 	return addr->in6.sin6_scope_id ? 0 : -ENODEV;
 }
 
+static bool is_path(const struct addr *addr)
+{
+	return addr_family(addr) == AF_UNIX && !addr_is_abstract(addr);
+}
+
+static int make_parents(struct attempt *a)
+{
+	mode_t mode = a->request->service->directory_mode;
+	int r;
+
+	if (mode == 0)
+		return 0;
+	r = unix_path_make_parents(&a->addr, mode);
+	if (r < 0)
+		snprintf(a->step, sizeof a->step, "make the directory of");
+	return r;
+}
+
 static int bind_unix(struct attempt *a, int fd)
 {
 	const struct service_conf *service = a->request->service;
 	int r;
 
+	r = make_parents(a);
+	if (r < 0)
+		return r;
 	r = unix_path_clear(&a->addr);
 	if (r < 0)
 		return r;
@@ -73,7 +95,7 @@ static int bind_address(struct attempt *a, int fd)
 	int r;
 
 	tell(a, "bind", " ", addr_format_endpoint(&a->addr, text));
-	if (addr_family(&a->addr) == AF_UNIX && !addr_is_abstract(&a->addr))
+	if (is_path(&a->addr))
 		return bind_unix(a, fd);
 
 	r = resolve_scope(&a->addr);
@@ -92,6 +114,28 @@ static int start_listening(struct attempt *a, int fd)
 	snprintf(text, sizeof text, "queue %u", backlog);
 	tell(a, "listen", ", ", text);
 	return listen(fd, backlog > INT32_MAX ? INT32_MAX : (int)backlog) < 0 ? -errno : 0;
+}
+
+static int make_link(struct attempt *a, const char *link)
+{
+	char shown[128];
+	int r;
+
+	r = unix_path_link(&a->addr, link, a->request->service->directory_mode);
+	if (r < 0)
+		snprintf(a->step, sizeof a->step, "make the symbolic link %s to",
+			text_escape(link, strlen(link), shown, sizeof shown));
+	return r;
+}
+
+static int make_links(struct attempt *a)
+{
+	char **links = a->request->service->symlinks;
+	int r = 0;
+
+	for (char **link = links; link && *link && r == 0 && is_path(&a->addr); link++)
+		r = make_link(a, *link);
+	return r;
 }
 
 /* A blocking listener would block the master in accept; a wait service's
@@ -114,8 +158,10 @@ static int open_once(struct attempt *a, int *ret_fd)
 	if (r < 0)
 		return r;
 	r = start_listening(a, fd);
+	if (r == 0)
+		r = make_links(a);
 	if (r < 0) {
-		listen_unlink(&a->addr, a->dev, a->ino);
+		listen_unlink(&a->addr, a->dev, a->ino, a->request->service->symlinks);
 		return r;
 	}
 
@@ -172,7 +218,8 @@ static int adjust(struct attempt *a, const struct listen_result *socket)
 		if (r < 0)
 			return r;
 	}
-	return fd_set_nonblock(socket->fd, !service->wait);
+	r = fd_set_nonblock(socket->fd, !service->wait);
+	return r < 0 ? r : make_links(a);
 }
 
 int listen_adjust(const struct listen_request *request, const struct listen_result *socket,
@@ -212,8 +259,27 @@ int listen_adopt(int fd, const struct service_conf *service, struct addr *ret_ad
 	return 0;
 }
 
-void listen_unlink(const struct addr *addr, dev_t dev, ino_t ino)
+static bool is_among(const char *link, char *const *links)
 {
-	if (addr_family(addr) == AF_UNIX && !addr_is_abstract(addr) && ino != 0)
-		unix_path_remove(addr, dev, ino);
+	for (; links && *links; links++) {
+		if (strcmp(*links, link) == 0)
+			return true;
+	}
+	return false;
+}
+
+void listen_drop_links(const struct addr *addr, char *const *had, char *const *has)
+{
+	for (; had && *had && is_path(addr); had++) {
+		if (!is_among(*had, has))
+			unix_path_unlink(addr, *had);
+	}
+}
+
+void listen_unlink(const struct addr *addr, dev_t dev, ino_t ino, char *const *links)
+{
+	if (!is_path(addr) || ino == 0)
+		return;
+	listen_drop_links(addr, links, NULL);
+	unix_path_remove(addr, dev, ino);
 }

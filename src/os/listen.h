@@ -31,14 +31,15 @@ struct listen_result {
 };
 
 /* Room for the step that failed. */
-#define LISTEN_STEP_MAX 48
+#define LISTEN_STEP_MAX 192
 
 /*
  * Open.  On failure *ret is untouched, reterr_step is a verb
  * ("bind", "set SO_RCVBUF on") for "unable to <verb> <address>: ...", and the
  * result a negative errno.  Beyond those of the system calls:
  * -EADDRINUSE: somebody answers at that UNIX path; -EEXIST: something that is
- * no socket is there; -ELOOP: it is a symbolic link; -ENODEV: no such interface.
+ * no socket is there; -EBUSY: so for one of its `symlinks`; -ELOOP: it is a
+ * symbolic link, or one of another user is on the way; -ENODEV: no such interface.
  */
 int listen_open(const struct listen_request *request, struct listen_result *ret,
 	char reterr_step[LISTEN_STEP_MAX]);
@@ -58,7 +59,11 @@ int listen_adjust(const struct listen_request *request, const struct listen_resu
  */
 int listen_adopt(int fd, const struct service_conf *service, struct addr *ret_addr);
 
-/* Remove the path of a UNIX socket if it is still the one we made. */
-void listen_unlink(const struct addr *addr, dev_t dev, ino_t ino);
+/* Remove those of the links to a UNIX socket that it had and has no longer, as far
+ * as they are still those that we made. */
+void listen_drop_links(const struct addr *addr, char *const *had, char *const *has);
+
+/* Remove the path of a UNIX socket, and the links to it, likewise. */
+void listen_unlink(const struct addr *addr, dev_t dev, ino_t ino, char *const *links);
 
 #endif

@@ -8,8 +8,10 @@
 
 #include "base/fd.h"
 #include "base/own.h"
+#include "os/parent.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/sockios.h>
 #include <stdio.h>
 #include <string.h>
@@ -183,4 +185,48 @@ void unix_path_remove(const struct addr *addr, dev_t dev, ino_t ino)
 		return;
 	if (S_ISSOCK(st.st_mode) && st.st_dev == dev && st.st_ino == ino)
 		unlinkat(place.dir, place.name, 0);
+}
+
+int unix_path_make_parents(const struct addr *addr, mode_t mode)
+{
+	const char *name;
+	_cleanup_close_ int dir = parent_open(addr->un.sun_path, mode, &name);
+
+	return dir < 0 ? dir : 0;
+}
+
+/* Whether a link of that name leads to the path, by its text. */
+static bool leads_to(int dir, const char *name, const char *path)
+{
+	char target[PATH_MAX];
+	ssize_t n = readlinkat(dir, name, target, sizeof target);
+
+	return n >= 0 && (size_t)n == strlen(path) && memcmp(target, path, (size_t)n) == 0;
+}
+
+int unix_path_link(const struct addr *addr, const char *link, mode_t mode)
+{
+	const char *path = addr->un.sun_path, *name;
+	_cleanup_close_ int dir = parent_open(link, mode, &name);
+
+	if (dir < 0)
+		return dir;
+	if (symlinkat(path, dir, name) == 0)
+		return 0;
+	if (errno != EEXIST)
+		return -errno;
+	return leads_to(dir, name, path) ? 0 : -EBUSY;
+}
+
+void unix_path_unlink(const struct addr *addr, const char *link)
+{
+	const char *name;
+	_cleanup_close_ int dir = parent_open(link, 0, &name);
+	struct stat st;
+
+	if (dir < 0 || !leads_to(dir, name, addr->un.sun_path))
+		return;
+	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode) &&
+		st.st_uid == geteuid())
+		unlinkat(dir, name, 0);
 }

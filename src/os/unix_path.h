@@ -2,7 +2,8 @@
  * unix_path: where a UNIX socket shows in the file system.
  *
  * A stale socket, one that nobody listens on, is replaced.  A live one, a
- * symbolic link and any other file are refused and left alone.
+ * symbolic link and any other file are refused and left alone.  Symbolic links
+ * elsewhere may lead to the socket, and are treated with the same care.
  *
  * Layer: os.
  */
@@ -34,6 +35,21 @@ int unix_path_bind(int fd, const struct addr *addr, uid_t uid, gid_t gid, mode_t
  */
 int unix_path_adjust(
 	const struct addr *addr, uid_t uid, gid_t gid, mode_t mode, dev_t dev, ino_t ino);
+
+/* Make the directories of the path that are not there, with exactly that mode.
+ * Negative errno as of parent_open(). */
+int unix_path_make_parents(const struct addr *addr, mode_t mode);
+
+/*
+ * Make a symbolic link to the path, and the directories of the link that are not
+ * there if `mode` is not 0.  One that says the same already will do.  -EBUSY:
+ * something else is in its place, and is left alone; other negative errno as they
+ * come.
+ */
+int unix_path_link(const struct addr *addr, const char *link, mode_t mode);
+
+/* Remove the link if it is one of ours and still leads to the path. */
+void unix_path_unlink(const struct addr *addr, const char *link);
 
 /* Unlink if the path is still the socket with that inode. */
 void unix_path_remove(const struct addr *addr, dev_t dev, ino_t ino);

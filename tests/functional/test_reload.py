@@ -80,6 +80,50 @@ def test_address(hatchd):
     assert is_refused(old)
 
 
+def test_symlinks(hatchd, folder):
+    """New ones are made, dropped ones removed, and one may go over to another service."""
+
+    def both(first, second):
+        one = service("a", listen=f"unix:{folder}/a", exec="/bin/cat", symlinks=first)
+        two = service("b", listen=f"unix:{folder}/b", exec="/bin/cat", symlinks=second)
+        return two + one
+
+    def links():
+        return {p.name: p.readlink().name for p in folder.iterdir() if p.is_symlink()}
+
+    daemon = hatchd.file(both([folder / "x", folder / "y"], folder / "z"))
+    before = sockets(daemon)
+    assert links() == {"x": "a", "y": "a", "z": "b"}
+    reload(daemon, both([folder / "x", folder / "new"], [folder / "y", folder / "z"]))
+    assert links() == {"x": "a", "new": "a", "y": "b", "z": "b"}
+    assert sockets(daemon) == before
+    daemon.stop()
+    assert links() == {}
+
+
+def test_remove_on_stop(hatchd, folder):
+    """What becomes of the file is asked at the end, and answered as of the last reload."""
+    path = folder / "s"
+    daemon = hatchd.file(say("x", listen=f"unix:{path}"))
+    reload(daemon, say("x", listen=f"unix:{path}", remove_on_stop=False))
+    daemon.stop()
+    assert path.is_socket()
+
+
+def test_what_is_asked_of_open_sockets(hatchd):
+    """They get it and lose it again; only what the kernel cannot take back takes another."""
+    port = free_port()
+    daemon = hatchd.file(say("x", listen=f"tcp:{port}"))
+    before = sockets(daemon)
+    reload(daemon, say("x", listen=f"tcp:{port}", tos="0x10", ttl=9, congestion="reno"))
+    assert sockets(daemon) == before
+    reload(daemon, say("x", listen=f"tcp:{port}", congestion="reno"))
+    assert sockets(daemon) == before
+    reload(daemon, say("x", listen=f"tcp:{port}"))
+    assert sockets(daemon) != before
+    assert talk(port) == b"x"
+
+
 def test_added_and_removed(hatchd):
     one, two = free_port(), free_port()
     first = service("one", listen=f"tcp:{one}", exec="/bin/cat")

@@ -235,6 +235,112 @@ def test_restart_after_a_crash(hatchd, folder):
     assert talk(f"unix:{folder}/s", b"again") == b"AGAIN"
 
 
+# -- the folder
+
+
+def test_directory_mode_makes_folders(hatchd, folder):
+    hatchd.file(
+        upper(f"unix:{folder}/a/b/s", directory_mode="0711"), preexec=lambda: os.umask(0o077))
+    assert talk(f"unix:{folder}/a/b/s", b"bom dia") == b"BOM DIA"
+    for path in (folder / "a", folder / "a" / "b"):
+        assert owner_and_mode(path) == (os.geteuid(), os.getegid(), "0711")
+
+
+def test_folders_stay_at_the_end(folder):
+    with Daemon(config=upper(f"unix:{folder}/a/s", directory_mode="0755"), folder=folder):
+        assert (folder / "a" / "s").exists()
+    assert os.listdir(folder / "a") == []
+
+
+def test_folder_that_is_there_keeps_its_mode(hatchd, folder):
+    (folder / "a").mkdir(mode=0o700)
+    hatchd.file(upper(f"unix:{folder}/a/s", directory_mode="0755"))
+    assert owner_and_mode(folder / "a")[2] == "0700"
+
+
+def test_check_knows_of_folders_to_be_made(hatchd, folder):
+    config = upper(f"unix:{folder}/a/s", directory_mode="0755")
+    assert hatchd.check(config).stderr == ""
+    assert not (folder / "a").exists(), "looking makes nothing"
+    assert "no directory" in hatchd.check(upper(f"unix:{folder}/a/s")).stderr
+
+
+@needs_root
+def test_no_folder_is_made_behind_the_link_of_another(folder):
+    """Who may write to /tmp cannot have root make a folder elsewhere."""
+    (folder / "precious").mkdir()
+    (folder / "a").symlink_to(folder / "precious")
+    os.lchown(folder / "a", 54321, 54321)
+    log = refusal(folder, upper(f"unix:{folder}/a/b/s", directory_mode="0755"))
+    assert "unable to make the directory of" in log
+    assert "a symbolic link is in the way" in log
+    assert os.listdir(folder / "precious") == []
+
+
+# -- symbolic links
+
+
+def test_symlinks(hatchd, folder):
+    daemon = hatchd.file(upper(f"unix:{folder}/s", symlinks=[folder / "one", folder / "two"]))
+    for name in ("s", "one", "two"):
+        assert talk(f"unix:{folder}/{name}", b"bom dia") == b"BOM DIA"
+    assert os.readlink(folder / "one") == f"{folder}/s"
+    daemon.stop()
+    assert not any(os.path.lexists(folder / name) for name in ("s", "one", "two"))
+
+
+def test_symlink_left_by_a_crash(hatchd, folder):
+    config = upper(f"unix:{folder}/s", symlinks=folder / "one")
+    Daemon(config=config, folder=folder).close()
+    assert os.readlink(folder / "one") == f"{folder}/s"
+    hatchd.file(config)
+    assert talk(f"unix:{folder}/one", b"again") == b"AGAIN"
+
+
+@pytest.mark.parametrize("kind", ["file", "link"])
+def test_what_stands_where_a_symlink_should_be(folder, kind):
+    if kind == "file":
+        (folder / "one").write_text("precious")
+    else:
+        (folder / "one").symlink_to("elsewhere")
+    log = refusal(folder, upper(f"unix:{folder}/s", symlinks=folder / "one"))
+    assert f"unable to make the symbolic link {folder}/one to unix:{folder}/s" in log
+    assert "something else is in its place" in log
+    assert not os.path.lexists(folder / "s")
+    if kind == "file":
+        assert (folder / "one").read_text() == "precious"
+    else:
+        assert os.readlink(folder / "one") == "elsewhere"
+
+
+def test_symlink_that_leads_elsewhere_meanwhile_stays(folder):
+    config = upper(f"unix:{folder}/s", symlinks=folder / "one")
+    with Daemon(config=config, folder=folder):
+        os.unlink(folder / "one")
+        (folder / "one").symlink_to("elsewhere")
+    assert os.readlink(folder / "one") == "elsewhere"
+    assert not os.path.lexists(folder / "s")
+
+
+def test_symlink_in_a_new_folder(hatchd, folder):
+    hatchd.file(upper(f"unix:{folder}/s", symlinks=folder / "a" / "one", directory_mode="0755"))
+    assert talk(f"unix:{folder}/a/one", b"bom dia") == b"BOM DIA"
+
+
+# -- what stays
+
+
+def test_remove_on_stop_can_be_switched_off(folder):
+    """The file stays, and so does the link; the next hatchd takes both up."""
+    config = upper(f"unix:{folder}/s", remove_on_stop=False, symlinks=folder / "one")
+    for _ in range(2):
+        with Daemon(config=config, folder=folder):
+            assert talk(f"unix:{folder}/one", b"bom dia") == b"BOM DIA"
+        assert stat.S_ISSOCK(os.stat(folder / "s").st_mode)
+        assert os.readlink(folder / "one") == f"{folder}/s"
+        assert is_refused(f"unix:{folder}/s")
+
+
 # -- lengths
 
 

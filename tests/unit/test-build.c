@@ -207,6 +207,25 @@ static void test_rules(void **ctx)
 		"nodelay: the service has no TCP address");
 	warned("service a { listen = udp:7 exec = /bin/sh wait = yes backlog = 5 }",
 		"backlog: the service has no stream socket");
+	warned(SERVICE("remove_on_stop = no"),
+		"remove_on_stop: the service has no UNIX socket with a path");
+	warned("service a { listen = unix:@x exec = /bin/sh directory_mode = 0755 }",
+		"directory_mode: the service has no UNIX socket with a path");
+	warned("service a { listen = unix:/tmp/x exec = /bin/sh directory_mode = 0777 }",
+		"directory_mode: everybody may put something else in the place of the socket");
+	refuse("service a { listen = { unix:/x, unix:/y } exec = /bin/sh symlinks = /z }",
+		"symlinks: the service must have exactly one UNIX socket with a path");
+	refuse("service a { listen = unix:@x exec = /bin/sh symlinks = /z }",
+		"symlinks: the service must have exactly one UNIX socket with a path");
+	refuse("service a { listen = unix:/x exec = /bin/sh symlinks = { /y, z } }",
+		"symlinks: a link has an absolute path that ends with its name");
+	refuse("service a { listen = unix:/x exec = /bin/sh symlinks = /z/ }",
+		"symlinks: a link has an absolute path that ends with its name");
+	refuse("service a { listen = unix:/x exec = /bin/sh symlinks = /x }",
+		"symlinks: the socket itself cannot be a link");
+	serve("service a { listen = { unix:/tmp/x, tcp:7 } exec = /bin/sh symlinks = /tmp/y }");
+	serve("service a { listen = unix:/no/such/x exec = /bin/sh directory_mode = 0755\n"
+	      "symlinks = /no/such/y }");
 	warned(SERVICE("broadcast = yes"), "broadcast: the service has no UDP address");
 	warned("service a { listen = udp:7 wait = yes exec = /bin/sh fast_open = 8 }",
 		"fast_open: the service has no TCP address");

@@ -697,6 +697,8 @@ static void test_ranges(void **ctx)
 	DAMAGE(base_env, s->argv);
 	DAMAGE(bind_to_device, (char *)"sixteen-letters-");
 	DAMAGE(congestion, (char *)"sixteen-letters-");
+	DAMAGE(symlinks, s->argv + 1);
+	DAMAGE(directory_mode, 01000);
 	DAMAGE(tos, 256);
 	DAMAGE(ttl, 256);
 	DAMAGE(keepalive_time, 1);

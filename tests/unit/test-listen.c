@@ -321,7 +321,7 @@ static void test_unix(void **ctx)
 		assert_true(client >= 0);
 
 		fd_close(listener.fd);
-		listen_unlink(&listener.addr, listener.dev, listener.ino);
+		listen_unlink(&listener.addr, listener.dev, listener.ino, service.symlinks);
 		assert_int_equal(lstat(addr.un.sun_path, &st), -1);
 	}
 }
@@ -341,16 +341,108 @@ static void test_unix_path_is_in_the_way(void **ctx)
 	fd_close(second.fd);
 	/* What was left of the first is not ours to remove. */
 	if (first.ino != second.ino) {
-		listen_unlink(&addr, first.dev, first.ino);
+		listen_unlink(&addr, first.dev, first.ino, service.symlinks);
 		assert_int_equal(access(addr.un.sun_path, F_OK), 0);
 	}
-	listen_unlink(&addr, second.dev, second.ino);
+	listen_unlink(&addr, second.dev, second.ino, service.symlinks);
 	assert_int_equal(access(addr.un.sun_path, F_OK), -1);
 
 	fd_close(open(addr.un.sun_path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
 	assert_int_equal(open_listener(&service, &addr, &first), -EEXIST);
 	assert_int_equal(access(addr.un.sun_path, F_OK), 0);
 	unlink(addr.un.sun_path);
+}
+
+static void test_unix_in_new_folders(void **ctx)
+{
+	struct service_conf service = plain_service();
+	struct addr addr = unix_address("unix", "new/one/socket");
+	struct listen_request request = {.service = &service, .addr = &addr};
+	struct listen_result listener;
+	char step[LISTEN_STEP_MAX], path[128];
+
+	(void)ctx;
+	assert_int_equal(listen_open(&request, &listener, step), -ENOENT);
+	assert_string_equal(step, "bind");
+	service.directory_mode = 0711;
+	assert_int_equal(listen_open(&request, &listener, step), 0);
+	fd_close(listener.fd);
+	listen_unlink(&listener.addr, listener.dev, listener.ino, service.symlinks);
+	assert_int_equal(access(addr.un.sun_path, F_OK), -1);
+	snprintf(path, sizeof path, "%s/new/one", folder);
+	assert_int_equal(rmdir(path), 0);
+	snprintf(path, sizeof path, "%s/new", folder);
+	assert_int_equal(rmdir(path), 0);
+}
+
+static void test_unix_links(void **ctx)
+{
+	struct service_conf service = plain_service();
+	struct addr addr = unix_address("unix", "socket");
+	struct addr one = unix_address("unix", "one"), two = unix_address("unix", "two");
+	struct listen_request request = {.service = &service, .addr = &addr};
+	char *links[] = {one.un.sun_path, two.un.sun_path, NULL};
+	char step[LISTEN_STEP_MAX], wanted[LISTEN_STEP_MAX];
+	struct listen_result listener;
+	struct stat st;
+
+	(void)ctx;
+	service.symlinks = links;
+	assert_int_equal(listen_open(&request, &listener, step), 0);
+	for (char **link = links; *link; link++) {
+		_cleanup_close_ int client = -EBADF;
+		struct addr there = *link == links[0] ? one : two;
+
+		client = connect_to(&there);
+		assert_true(client >= 0);
+	}
+	fd_close(listener.fd);
+
+	/* Left where they are, and taken up by the next one. */
+	assert_int_equal(listen_open(&request, &listener, step), 0);
+	fd_close(listener.fd);
+	listen_unlink(&listener.addr, listener.dev, listener.ino, service.symlinks);
+	assert_int_equal(lstat(addr.un.sun_path, &st), -1);
+	assert_int_equal(lstat(links[0], &st), -1);
+	assert_int_equal(lstat(links[1], &st), -1);
+
+	/* One that cannot be made, and then there is nothing. */
+	fd_close(open(links[1], O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+	assert_int_equal(listen_open(&request, &listener, step), -EBUSY);
+	snprintf(wanted, sizeof wanted, "make the symbolic link %s to", links[1]);
+	assert_string_equal(step, wanted);
+	assert_int_equal(lstat(addr.un.sun_path, &st), -1);
+	assert_int_equal(lstat(links[0], &st), -1);
+	assert_int_equal(unlink(links[1]), 0);
+}
+
+/* At a reload: those that are gone are removed, those that came are made. */
+static void test_unix_links_change(void **ctx)
+{
+	struct service_conf was = plain_service(), now = plain_service();
+	struct addr addr = unix_address("unix", "socket");
+	struct addr one = unix_address("unix", "one"), two = unix_address("unix", "two");
+	char *before[] = {one.un.sun_path, NULL}, *after[] = {two.un.sun_path, NULL};
+	struct listen_request request = {.service = &now, .addr = &addr};
+	char step[LISTEN_STEP_MAX];
+	struct listen_result listener;
+	struct stat st;
+
+	(void)ctx;
+	was.symlinks = before;
+	now.symlinks = after;
+	assert_int_equal(open_listener(&was, &addr, &listener), 0);
+	listen_drop_links(&addr, before, before);
+	assert_int_equal(lstat(before[0], &st), 0);
+	listen_drop_links(&addr, before, after);
+	assert_int_equal(lstat(before[0], &st), -1);
+	assert_int_equal(listen_adjust(&request, &listener, step), 0);
+	assert_int_equal(lstat(after[0], &st), 0);
+	/* Once more: it says the same already. */
+	assert_int_equal(listen_adjust(&request, &listener, step), 0);
+	fd_close(listener.fd);
+	listen_unlink(&listener.addr, listener.dev, listener.ino, now.symlinks);
+	assert_int_equal(lstat(after[0], &st), -1);
 }
 
 static void test_abstract_name(void **ctx)
@@ -366,7 +458,7 @@ static void test_abstract_name(void **ctx)
 	assert_int_equal(open_listener(&service, &addr, &first), 0);
 	assert_int_equal(first.ino, 0);
 	assert_int_equal(open_listener(&service, &addr, &second), -EADDRINUSE);
-	listen_unlink(&first.addr, first.dev, first.ino);
+	listen_unlink(&first.addr, first.dev, first.ino, service.symlinks);
 	fd_close(first.fd);
 }
 
@@ -438,6 +530,9 @@ int main(void)
 		cmocka_unit_test(test_every_step_is_told),
 		cmocka_unit_test(test_unix),
 		cmocka_unit_test(test_unix_path_is_in_the_way),
+		cmocka_unit_test(test_unix_in_new_folders),
+		cmocka_unit_test(test_unix_links),
+		cmocka_unit_test(test_unix_links_change),
 		cmocka_unit_test(test_abstract_name),
 		cmocka_unit_test(test_adopt),
 		cmocka_unit_test(test_adopt_refuses),

@@ -264,6 +264,94 @@ static void test_only_our_own_is_removed(void **ctx)
 	unix_path_remove(&addr, dev, ino);
 }
 
+static const char *link_name(void)
+{
+	static char text[128];
+
+	snprintf(text, sizeof text, "%s/link", folder);
+	return text;
+}
+
+static void assert_link(const char *wanted)
+{
+	char target[128] = "";
+
+	assert_true(readlink(link_name(), target, sizeof target - 1) > 0);
+	assert_string_equal(target, wanted);
+}
+
+static void test_link(void **ctx)
+{
+	struct addr addr = address("unix", "target");
+
+	(void)ctx;
+	assert_int_equal(unix_path_link(&addr, link_name(), 0), 0);
+	assert_link(addr.un.sun_path);
+	/* One that was left behind will do. */
+	assert_int_equal(unix_path_link(&addr, link_name(), 0), 0);
+	assert_link(addr.un.sun_path);
+	unix_path_unlink(&addr, link_name());
+	assert_int_equal(access(link_name(), F_OK), -1);
+	assert_int_equal(readlink(link_name(), (char[1]){0}, 1), -1);
+	unix_path_unlink(&addr, link_name());
+}
+
+static void test_link_in_a_new_folder(void **ctx)
+{
+	struct addr addr = address("unix", "target");
+	char link[128], parent[sizeof folder + 8];
+
+	(void)ctx;
+	snprintf(parent, sizeof parent, "%s/new", folder);
+	snprintf(link, sizeof link, "%s/link", parent);
+	assert_int_equal(unix_path_link(&addr, link, 0), -ENOENT);
+	assert_int_equal(unix_path_link(&addr, link, 0755), 0);
+	unix_path_unlink(&addr, link);
+	assert_int_equal(rmdir(parent), 0);
+}
+
+/* Neither replaced nor removed: a file, a folder, a link elsewhere, even by a
+ * text that begins alike. */
+static void test_what_is_no_link_of_ours_stays(void **ctx)
+{
+	struct addr addr = address("unix", "target"), longer = address("unix", "target-two");
+
+	(void)ctx;
+	fd_close(open(link_name(), O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+	assert_int_equal(unix_path_link(&addr, link_name(), 0), -EBUSY);
+	unix_path_unlink(&addr, link_name());
+	assert_int_equal(unlink(link_name()), 0);
+
+	assert_int_equal(mkdir(link_name(), 0700), 0);
+	assert_int_equal(unix_path_link(&addr, link_name(), 0), -EBUSY);
+	unix_path_unlink(&addr, link_name());
+	assert_int_equal(rmdir(link_name()), 0);
+
+	assert_int_equal(symlink(longer.un.sun_path, link_name()), 0);
+	assert_int_equal(unix_path_link(&addr, link_name(), 0), -EBUSY);
+	unix_path_unlink(&addr, link_name());
+	assert_link(longer.un.sun_path);
+	unlink(link_name());
+	assert_int_equal(symlink(addr.un.sun_path, link_name()), 0);
+	unix_path_unlink(&longer, link_name());
+	assert_link(addr.un.sun_path);
+	unlink(link_name());
+}
+
+static void test_link_of_another_user_stays(void **ctx)
+{
+	struct addr addr = address("unix", "target");
+
+	(void)ctx;
+	if (geteuid() != 0)
+		skip();
+	assert_int_equal(symlink(addr.un.sun_path, link_name()), 0);
+	assert_int_equal(lchown(link_name(), NOBODY, NOBODY), 0);
+	unix_path_unlink(&addr, link_name());
+	assert_link(addr.un.sun_path);
+	unlink(link_name());
+}
+
 static int make_folder(void **ctx)
 {
 	(void)ctx;
@@ -290,6 +378,10 @@ int main(void)
 		cmocka_unit_test(test_owner),
 		cmocka_unit_test(test_bind_to_a_taken_path),
 		cmocka_unit_test(test_only_our_own_is_removed),
+		cmocka_unit_test(test_link),
+		cmocka_unit_test(test_link_in_a_new_folder),
+		cmocka_unit_test(test_what_is_no_link_of_ours_stays),
+		cmocka_unit_test(test_link_of_another_user_stays),
 	};
 
 	return cmocka_run_group_tests_name("unix-path", tests, make_folder, remove_folder);
