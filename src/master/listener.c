@@ -38,7 +38,7 @@ const struct addr *listener_asked(const struct listener *listener)
 
 const struct addr *listener_addr(const struct listener *listener)
 {
-	return listener->bound ? listener->bound : listener_asked(listener);
+	return listener->bound ? &listener->bound->addr : listener_asked(listener);
 }
 
 const char *listener_text(const struct addr *addr, char buf[ADDR_TEXT_MAX])
@@ -113,35 +113,70 @@ static void tell_failure(struct listener *listener, const char *step, int error)
 		listener_text(listener_asked(listener), text), listener_explain(listener));
 }
 
+static struct bound *bound_free(struct bound *bound)
+{
+	if (bound) {
+		free(bound->handed_over);
+		strv_free(bound->links);
+	}
+	free(bound);
+	return NULL;
+}
+
 /* A port that was chosen, a family that was fallen back to: not what was asked.  A
  * path has to be known also when the configuration is another. */
+static bool is_as_asked(const struct listener *listener, const struct addr *addr,
+	const struct service_conf *conf)
+{
+	return listener->is_ip &&
+	       memcmp(addr, &conf->listen[listener->index].addr, sizeof *addr) == 0;
+}
+
 static int remember_addr(
 	struct listener *listener, const struct addr *addr, const struct service_conf *conf)
 {
 	listener->is_ip = addr_is_ip(addr);
 	listener->is_datagram = addr_is_datagram(addr);
-	if (listener->is_ip &&
-		memcmp(addr, &conf->listen[listener->index].addr, sizeof *addr) == 0)
+	if (!listener->bound && is_as_asked(listener, addr, conf))
 		return 0;
-	listener->bound = malloc(sizeof *addr);
+	if (!listener->bound)
+		listener->bound = calloc(1, sizeof *listener->bound);
 	if (!listener->bound)
 		return -ENOMEM;
-	*listener->bound = *addr;
+	listener->bound->addr = *addr;
 	return 0;
 }
 
 /* What of it is in the file system, to be removed whatever is configured by then. */
 static int remember_links(struct listener *listener, const struct service_conf *conf)
 {
+	struct bound *bound = listener->bound;
 	char **links = NULL;
-	int r = strv_copy(conf->symlinks, &links);
+	int r;
+
+	if (!bound || bound->ino == 0)
+		return 0;
+	r = strv_copy(conf->symlinks, &links);
+	if (r < 0)
+		return r;
+	strv_free(bound->links);
+	bound->links = links;
+	bound->stays = !conf->remove_on_stop;
+	return 0;
+}
+
+static int remember(struct listener *listener, const struct listen_result *result,
+	const struct service_conf *conf)
+{
+	int r = remember_addr(listener, &result->addr, conf);
 
 	if (r < 0)
 		return r;
-	strv_free(listener->links);
-	listener->links = links;
-	listener->stays = !conf->remove_on_stop;
-	return 0;
+	if (listener->bound) {
+		listener->bound->dev = result->dev;
+		listener->bound->ino = result->ino;
+	}
+	return remember_links(listener, conf);
 }
 
 static int bind_socket(struct listener *listener, const struct service_conf *conf)
@@ -165,10 +200,7 @@ static int bind_socket(struct listener *listener, const struct service_conf *con
 		log_warning("%s%s: this kernel offers no MPTCP, serving plain TCP",
 			listener->service->label, addr_format(request.addr, text));
 	listener->fd = result.fd;
-	listener->dev = result.dev;
-	listener->ino = result.ino;
-	r = remember_addr(listener, &result.addr, conf);
-	return r < 0 ? r : remember_links(listener, conf);
+	return remember(listener, &result, conf);
 }
 
 static int adopt_socket(struct listener *listener, const struct service_conf *conf)
@@ -183,8 +215,12 @@ static int adopt_socket(struct listener *listener, const struct service_conf *co
 		return r;
 	}
 	listener->fd = fd;
-	listener->handed_over = strdup(asked->name);
-	return listener->handed_over ? remember_addr(listener, &addr, conf) : -ENOMEM;
+	listener->bound = calloc(1, sizeof *listener->bound);
+	if (listener->bound)
+		listener->bound->handed_over = strdup(asked->name);
+	if (!listener->bound || !listener->bound->handed_over)
+		return -ENOMEM;
+	return remember_addr(listener, &addr, conf);
 }
 
 static int get_socket(struct listener *listener, const struct service_conf *conf)
@@ -246,9 +282,9 @@ void listener_adjust(struct listener *listener, const struct service_conf *conf)
 	struct listen_request request = {.service = conf, .addr = asked};
 	struct listen_result socket = {
 		.fd = listener->fd,
-		.addr = listener->bound ? *listener->bound : *asked,
-		.dev = listener->dev,
-		.ino = listener->ino,
+		.addr = listener->bound ? listener->bound->addr : *asked,
+		.dev = listener->bound ? listener->bound->dev : 0,
+		.ino = listener->bound ? listener->bound->ino : 0,
 	};
 	char step[LISTEN_STEP_MAX], text[ADDR_TEXT_MAX];
 	int r;
@@ -256,7 +292,7 @@ void listener_adjust(struct listener *listener, const struct service_conf *conf)
 	if (listener->fd < 0)
 		return;
 	/* One that was handed over is told nothing else: programs may have had it. */
-	if (listener->handed_over) {
+	if (listener->bound && listener->bound->handed_over) {
 		fd_set_nonblock(listener->fd, !conf->wait);
 		return;
 	}
@@ -274,8 +310,26 @@ void listener_adjust(struct listener *listener, const struct service_conf *conf)
 
 void listener_drop_links(struct listener *listener, const struct service_conf *conf)
 {
-	if (listener->bound && listener->links)
-		listen_drop_links(listener->bound, listener->links, conf->symlinks);
+	if (listener->bound && listener->bound->links)
+		listen_drop_links(
+			&listener->bound->addr, listener->bound->links, conf->symlinks);
+}
+
+/* With it go clients that were not accepted, and what they have sent. */
+static void let_go(struct listener *listener)
+{
+	const struct bound *bound = listener->bound;
+
+	if (bound && bound->ino != 0 && !bound->stays)
+		listen_unlink(&bound->addr, bound->dev, bound->ino, bound->links);
+	if (bound && bound->handed_over)
+		inherited_give_back(&listener->service->master->inherited, bound->handed_over,
+			listener->fd);
+	else if (listener->is_ip)
+		fd_close(listener->fd);
+	else
+		service_close_listener_later(
+			listener->service, listener->fd, clock_monotonic());
 }
 
 void listener_close(struct listener *listener)
@@ -286,24 +340,9 @@ void listener_close(struct listener *listener)
 	hatch_drop_held(listener, clock_monotonic());
 	if (listener->fd < 0)
 		return;
-	if (listener->bound && !listener->stays)
-		listen_unlink(listener->bound, listener->dev, listener->ino, listener->links);
-	/* With it go clients that were not accepted, and what they have sent. */
-	if (listener->handed_over)
-		inherited_give_back(&listener->service->master->inherited,
-			listener->handed_over, listener->fd);
-	else if (listener->is_ip)
-		fd_close(listener->fd);
-	else
-		service_close_listener_later(
-			listener->service, listener->fd, clock_monotonic());
-	free(listener->handed_over);
-	listener->handed_over = NULL;
-	free(listener->bound);
-	listener->bound = NULL;
-	listener->links = strv_free(listener->links);
+	let_go(listener);
+	listener->bound = bound_free(listener->bound);
 	listener->fd = -EBADF;
-	listener->ino = 0;
 }
 
 bool listener_poll(struct listener *listener, bool poll)

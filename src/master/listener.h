@@ -19,18 +19,23 @@
 struct child;
 struct service;
 
-struct listener {
-	struct service *service;
-	uint32_t index;     /* of its address in the service's configuration */
-	int fd;             /* owned, a high number; -EBADF: cannot be had now */
-	struct addr *bound; /* owned: what it is bound to; NULL: just what is configured */
-	char *handed_over;  /* owned: the name under which we got it, to be given back */
-	bool is_ip;         /* and not UNIX or vsock, where a close may wait */
-	bool is_datagram;
-	dev_t dev; /* UNIX path: ours to unlink while this is its inode */
+/* What most listeners need not remember. */
+struct bound {
+	struct addr addr;  /* that it is bound to, be it another than is configured */
+	char *handed_over; /* owned: the name under which we got it, to be given back */
+	dev_t dev;         /* UNIX path: ours to unlink while this is its inode */
 	ino_t ino;
 	char **links; /* owned: symbolic links to that path, ours too; NULL: none */
 	bool stays;   /* the path, and links to it, are not removed */
+};
+
+struct listener {
+	struct service *service;
+	uint32_t index;      /* of its address in the service's configuration */
+	int fd;              /* owned, a high number; -EBADF: cannot be had now */
+	struct bound *bound; /* owned: NULL: as configured, and nothing but the descriptor */
+	bool is_ip;          /* and not UNIX or vsock, where a close may wait */
+	bool is_datagram;
 	bool polled;  /* in master->listeners_fd */
 	bool quiet;   /* within listener_try() */
 	int told;     /* negative errno of the failure that the log has told of; 0: none */

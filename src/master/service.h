@@ -32,11 +32,14 @@ struct service {
 	uint32_t index;       /* its place in master->image */
 	uint16_t setup_place; /* in master->setups */
 	bool setup_used;      /* since the clock came by */
+	bool claimed;         /* scratch of apply(), false outside */
 
 	/* What is looked at while nobody is served. */
 	enum service_state state;
 	bool wait;          /* one child gets the socket itself */
 	bool takes_all;     /* ... gets all of them */
+	bool starved;       /* no slot was free; in master->starved */
+	bool retired;       /* in master->retired: removed, but not forgotten */
 	uint32_t instances; /* COUNT_UNLIMITED: no limit */
 
 	struct listener **listeners; /* owned, one for each address of its configuration */
@@ -50,21 +53,18 @@ struct service {
 	uint32_t n_closing;       /* descriptors with the closer; atomic */
 	struct child *wait_child; /* pass_as = listen_fds: who has all sockets now */
 
-	bool starved; /* no slot was free; in master->starved */
 	struct service *next_starved, *prev_starved;
 
 	uint64_t paused_until;    /* usec, monotonic; 0: not paused, else in master->paused */
 	enum pause_why pause_why; /* of this pause, or else the last */
 	unsigned pauses;          /* in a row for that reason: they grow */
-	uint64_t pause_told;      /* when it was last said that they are long; 0: never */
 	unsigned fruitless;       /* wait children in a row that left at once what woke them */
 	unsigned deaths;          /* children in a row that died at once */
 	uint64_t deaths_since;    /* when the first of them was born */
+	uint64_t pause_told;      /* when it was last said that they are long; 0: never */
 	struct service *next_paused, *prev_paused;
 
-	bool claimed;                 /* scratch of apply(), false outside */
-	bool retired;                 /* in master->retired: removed, but not forgotten */
-	struct service *next_retired; /* linked there */
+	struct service *next_retired; /* in master->retired */
 
 	uint64_t full_told; /* when it was last said that the service is full; 0: never */
 	struct log_gate failures;

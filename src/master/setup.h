@@ -37,7 +37,7 @@ struct setup *setup_hold(struct setup *setup);
 struct setup *setup_release(struct setup *setup);
 
 /* Services that hold theirs because it was in use, not because it must be held. */
-#define SETUPS_MAX 256
+#define SETUPS_MAX 128
 
 struct setups {
 	struct service *users[SETUPS_MAX]; /* NULL: a place that is free */
