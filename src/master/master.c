@@ -282,6 +282,8 @@ static uint64_t patience(const struct master *master, uint64_t now)
 	due = earlier(due, master->waiting.due);
 	due = earlier(due, master->gates_due);
 	due = earlier(due, master->closer_due);
+	if (spawner_has_spare_memory(master->spawner))
+		due = earlier(due, master->spare_due);
 	due = earlier(due, child_table_retry_due(master->children));
 	if (master->stopping && master->stop_due < due)
 		due = master->stop_due;
@@ -292,6 +294,19 @@ static uint64_t patience(const struct master *master, uint64_t now)
 	if ((log_pending_fd() >= 0 || notify_pending(master->notify)) && RETRY < wait)
 		wait = RETRY;
 	return wait;
+}
+
+/* Not before the crowd has been gone for a while: the next one would need it. */
+static void give_back_memory(struct master *master, uint64_t now)
+{
+	if (!spawner_has_spare_memory(master->spawner))
+		return;
+	if (master->spare_due == USEC_INFINITY)
+		master->spare_due = now + USEC_PER_SEC;
+	if (now < master->spare_due)
+		return;
+	spawner_give_back_memory(master->spawner);
+	master->spare_due = USEC_INFINITY;
 }
 
 static void turn(struct master *master, bool event_came)
@@ -312,6 +327,7 @@ static void turn(struct master *master, bool event_came)
 		closer_tend(master->closer, spawner_arranging(master->spawner), now);
 	if (now >= master->gates_due)
 		master->gates_due = record_report_held_back(master, now);
+	give_back_memory(master, now);
 	reload_turn(master, now);
 	waiting_turn(master, now);
 	if (master->retired_changed)
@@ -516,6 +532,7 @@ int master_run(const struct cmdline *cmdline, char **argv)
 		.paused_due = USEC_INFINITY,
 		.young_due = USEC_INFINITY,
 		.closer_due = USEC_INFINITY,
+		.spare_due = USEC_INFINITY,
 		.null_fd = -EBADF,
 	};
 	struct image *image = NULL;

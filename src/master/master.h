@@ -63,6 +63,7 @@ struct master {
 	uint64_t next_connection; /* number of the next connection, from 1 */
 	uint64_t slot_delay;      /* usec until slots in flight are looked at again */
 	uint64_t young_due;       /* when the next connection has been open for a while */
+	uint64_t spare_due;       /* when memory of children that were is given back */
 	uint64_t closer_due;      /* when the closer wants to be looked after */
 	uint64_t gates_due;       /* earliest end of a log gate's window, or USEC_INFINITY */
 

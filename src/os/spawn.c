@@ -284,10 +284,14 @@ static void delist(struct spawner *spawner, struct spawn_slot *slot)
 	spawner->in_flight--;
 }
 
-/* After a crowd: each slot that was used holds some pages, with nothing in them. */
-static void give_back_memory(struct spawner *spawner)
+bool spawner_has_spare_memory(const struct spawner *spawner)
 {
-	if (spawner->in_flight > 0 || spawner->peak < SLOTS_KEPT)
+	return spawner->in_flight == 0 && spawner->peak >= SLOTS_KEPT;
+}
+
+void spawner_give_back_memory(struct spawner *spawner)
+{
+	if (spawner->in_flight > 0)
 		return;
 	madvise(spawner->memory, SPAWN_SLOTS * spawner->slot_size, MADV_REMOVE);
 	spawner->peak = 0;
@@ -388,7 +392,6 @@ struct spawn_report spawn_slot_reclaim(struct spawner *spawner, struct spawn_slo
 	return_borrowed(slot);
 	slot->exec_done = fd_close(slot->exec_done);
 	put_back(spawner, slot);
-	give_back_memory(spawner);
 	return report;
 }
 

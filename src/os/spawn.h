@@ -102,6 +102,14 @@ struct spawn_report spawn_slot_reclaim(struct spawner *spawner, struct spawn_slo
 
 /* Slots in flight, and how to visit them: first, then next until NULL; the
  * current one may be reclaimed after its successor was asked for. */
+/*
+ * After a crowd each slot that was in flight holds some pages, with nothing in
+ * them: true when none is in flight any more and there were many.  Giving them back
+ * is worth a system call now and then, not after each child.
+ */
+bool spawner_has_spare_memory(const struct spawner *spawner);
+void spawner_give_back_memory(struct spawner *spawner);
+
 unsigned spawner_in_flight(const struct spawner *spawner);
 struct spawn_slot *spawner_first(const struct spawner *spawner);
 struct spawn_slot *spawn_slot_next(const struct spawn_slot *slot);
