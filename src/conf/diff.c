@@ -220,6 +220,17 @@ static unsigned flags_of(const struct conf_option *option, const struct service_
 	return option->flags;
 }
 
+/*
+ * Whoever kept a socket would go on taking clients from the program of another
+ * user, and read what is meant for it.
+ */
+static bool other_program(const struct service_conf *old, const struct service_conf *new)
+{
+	return old->change_identity != new->change_identity || old->uid != new->uid ||
+	       old->gid != new->gid || !same_text(old->path, new->path) ||
+	       !same_text(old->chroot, new->chroot);
+}
+
 static void compare_sockets(
 	const struct service_conf *old, const struct service_conf *new, struct diff_address *d)
 {
@@ -238,6 +249,8 @@ static void compare_sockets(
 
 	d->fate = DIFF_KEPT;
 	if (d->kind || flags & OPTION_SOCKET_BIND)
+		d->fate = DIFF_REOPENED;
+	else if (was_in_hand(old, addr) && other_program(old, new))
 		d->fate = DIFF_REOPENED;
 	else if (d->owner || flags & OPTION_SOCKET_LIVE)
 		d->fate = was_in_hand(old, addr) ? DIFF_REOPENED : DIFF_ADJUSTED;

@@ -225,6 +225,16 @@ static bool serves_file(const struct search *s, pid_t pid, const struct conf *co
 	return theirs.st_dev == ours.st_dev && theirs.st_ino == ours.st_ino;
 }
 
+/* Anybody can make such an image: without --pid only root's and our own count. */
+static bool is_trusted(pid_t pid)
+{
+	size_t len;
+	_cleanup_free_ char *status = read_proc(pid, "status", STATUS_MAX, &len);
+	int64_t uid = status ? status_number(status, "\nUid:", 1) : -1;
+
+	return uid == 0 || uid == (int64_t)geteuid();
+}
+
 /* Leave those that serve the file. */
 static void choose(struct search *s)
 {
@@ -232,7 +242,8 @@ static void choose(struct search *s)
 		struct conf conf;
 		bool serves;
 
-		if (is_child_of_another(s, i) || image_read(s->candidates[i].fd, &conf) < 0) {
+		if (is_child_of_another(s, i) || !is_trusted(s->candidates[i].pid) ||
+			image_read(s->candidates[i].fd, &conf) < 0) {
 			drop(s, i);
 			continue;
 		}

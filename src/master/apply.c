@@ -9,7 +9,6 @@
 
 #include <malloc.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* One service of the new configuration. */
 struct change {
@@ -270,6 +269,15 @@ static int make_changes(struct apply *a)
 	return r;
 }
 
+/* What it has opened may be with the closer, who counts on it until it is closed. */
+static void abandon(struct service *service)
+{
+	if (service_closing(service) > 0)
+		service_retire(service);
+	else
+		service_free(service);
+}
+
 static void unmake_changes(struct apply *a)
 {
 	for (size_t i = 0; i < a->n_changes; i++) {
@@ -279,7 +287,7 @@ static void unmake_changes(struct apply *a)
 			listener_free(change->listeners[j]);
 		free(change->listeners);
 		if (change->created)
-			service_free(change->service);
+			abandon(change->service);
 	}
 	free(a->moves);
 	free(a->services);

@@ -225,8 +225,12 @@ static void count_child(struct child *child, const struct conn *conn)
 		return;
 	child->listener = conn->listener;
 	conn->listener->child = child;
-	if (service->takes_all)
-		service->wait_child = child;
+	conn->listener->lent = true;
+	if (!service->takes_all)
+		return;
+	service->wait_child = child;
+	for (uint32_t i = 0; i < service->n_listeners; i++)
+		service->listeners[i]->lent = true;
 }
 
 static void tell_start(const struct child *child, const struct conn *conn)
@@ -256,7 +260,7 @@ static int start_child(struct child *child, const struct conn *conn)
 
 	plan->recipe = &child->setup->recipe;
 	plan_descriptors(conn, plan);
-	r = environ_fill(conn, service->setup->conf, plan);
+	r = environ_fill(conn, child->setup->conf, plan);
 	if (r < 0)
 		return r;
 	r = spawn_slot_start(master->spawner, child->slot, child, &child->pid, &child->pidfd);
@@ -550,6 +554,9 @@ int hatch_on_clients(sd_event_source *source, int fd, uint32_t revents, void *us
 		/* One before it may have had its service look away. */
 		if (listener->polled)
 			serve_listener(listener, ACCEPT_BATCH / n, now);
+		/* With the one client of --once all listeners go. */
+		if (master->cmdline->once)
+			break;
 	}
 	return 0;
 }

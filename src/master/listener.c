@@ -315,7 +315,11 @@ void listener_drop_links(struct listener *listener, const struct service_conf *c
 			&listener->bound->addr, listener->bound->links, conf->symlinks);
 }
 
-/* With it go clients that were not accepted, and what they have sent. */
+/*
+ * With it go clients that were not accepted, and what they have sent.  A program
+ * that has had the socket may have made a connection of it that lingers: it is
+ * for the closer as well.
+ */
 static void let_go(struct listener *listener)
 {
 	const struct bound *bound = listener->bound;
@@ -325,7 +329,7 @@ static void let_go(struct listener *listener)
 	if (bound && bound->handed_over)
 		inherited_give_back(&listener->service->master->inherited, bound->handed_over,
 			listener->fd);
-	else if (listener->is_ip)
+	else if (listener->is_ip && !listener->lent)
 		fd_close(listener->fd);
 	else
 		service_close_listener_later(
@@ -342,6 +346,7 @@ void listener_close(struct listener *listener)
 		return;
 	let_go(listener);
 	listener->bound = bound_free(listener->bound);
+	listener->lent = false;
 	listener->fd = -EBADF;
 }
 

@@ -36,6 +36,7 @@ struct listener {
 	struct bound *bound; /* owned: NULL: as configured, and nothing but the descriptor */
 	bool is_ip;          /* and not UNIX or vsock, where a close may wait */
 	bool is_datagram;
+	bool lent;    /* programs have had it, and may have kept it */
 	bool polled;  /* in master->listeners_fd */
 	bool quiet;   /* within listener_try() */
 	int told;     /* negative errno of the failure that the log has told of; 0: none */

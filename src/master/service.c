@@ -2,29 +2,11 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
-#include "base/own.h"
 #include "master/master.h"
 #include "master/pause.h"
+#include "os/journal_stream.h"
 
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <systemd/sd-journal.h>
-
-/*
- * The library connects as one who has time.  That takes some only where thousands
- * wait already at a journal that has stopped accepting: then nobody is sent there.
- */
-static bool journal_accepts(void)
-{
-	static const struct sockaddr_un journal = {
-		.sun_family = AF_UNIX,
-		.sun_path = "/run/systemd/journal/stdout",
-	};
-	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-
-	return fd >= 0 && connect(fd, (const struct sockaddr *)&journal, sizeof journal) == 0;
-}
 
 /* Standard error of its children goes there without passing through us. */
 void service_open_log(struct service *service)
@@ -38,10 +20,8 @@ void service_open_log(struct service *service)
 	setup = service_setup(service);
 	if (!setup || setup->conf->stderr_kind != STDERR_LOG)
 		return;
-	if (!journal_accepts())
-		return;
 	snprintf(identifier, sizeof identifier, "hatchd/%s", setup->conf->name);
-	fd = sd_journal_stream_fd(identifier, LOG_INFO, 1);
+	fd = journal_stream_open(JOURNAL_STREAM_PATH, identifier, LOG_INFO);
 	if (fd < 0)
 		return;
 	high = fd_move_up(fd, service->master->budget.low_limit);

@@ -113,10 +113,16 @@ static void leave_slot(struct child *child, uint64_t now)
 	child->slot = NULL;
 	service->n_in_flight--;
 	judge_start(child, now);
-	if (child->unwanted)
-		child_terminate(child);
 	service_update(service);
 	service->master->slot_came_free = true;
+}
+
+/* Not reaped yet: its number is its own. */
+static void leave_slot_alive(struct child *child, uint64_t now)
+{
+	leave_slot(child, now);
+	if (child->unwanted)
+		child_terminate(child);
 }
 
 /* Its service's user may have stopped it, or its program lies on a dead file server. */
@@ -140,7 +146,7 @@ void tend_slots(struct master *master, uint64_t now)
 		if (state != SPAWN_BUSY)
 			close_connection(child, state == SPAWN_DONE, now);
 		if (state == SPAWN_DONE)
-			leave_slot(child, now);
+			leave_slot_alive(child, now);
 		else
 			kill_if_late(child, now);
 		slot = next;

@@ -206,7 +206,11 @@ static int adjust(struct attempt *a, const struct listen_result *socket)
 	const struct service_conf *service = a->request->service;
 	int r;
 
-	r = sockopt_adjust(socket->fd, service, &a->addr, a->step);
+	/* First of all: the service is what it is now, whatever else fails. */
+	tell(a, "make blocking or not", " ", "the socket");
+	r = fd_set_nonblock(socket->fd, !service->wait);
+	if (r == 0)
+		r = sockopt_adjust(socket->fd, service, &a->addr, a->step);
 	if (r == 0)
 		r = start_listening(a, socket->fd);
 	if (r < 0)
@@ -218,8 +222,7 @@ static int adjust(struct attempt *a, const struct listen_result *socket)
 		if (r < 0)
 			return r;
 	}
-	r = fd_set_nonblock(socket->fd, !service->wait);
-	return r < 0 ? r : make_links(a);
+	return make_links(a);
 }
 
 int listen_adjust(const struct listen_request *request, const struct listen_result *socket,

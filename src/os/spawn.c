@@ -40,7 +40,7 @@ struct spawner {
 	int fd_limit;
 	bool own_table; /* the table cannot be unshared here: children are born with a copy */
 	char description[96];
-	size_t stack_size, slot_size; /* whole pages */
+	size_t stack_size, shared_size, slot_size; /* whole pages */
 	void *memory;
 	struct spawn_slot slots[SPAWN_SLOTS];
 	struct spawn_slot *free;
@@ -83,6 +83,7 @@ static int map_slots(struct spawner *spawner)
 	char *at;
 
 	spawner->stack_size = whole_pages(STACK_MIN, page);
+	spawner->shared_size = shared_size;
 	spawner->slot_size = shared_size + page + spawner->stack_size;
 	at = mmap(NULL, SPAWN_SLOTS * spawner->slot_size, PROT_READ | PROT_WRITE,
 		MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -293,7 +294,13 @@ void spawner_give_back_memory(struct spawner *spawner)
 {
 	if (spawner->in_flight > 0)
 		return;
-	madvise(spawner->memory, SPAWN_SLOTS * spawner->slot_size, MADV_REMOVE);
+	/* One by one: before Linux 6.7 the call stops at the first guard page. */
+	for (unsigned i = 0; i < SPAWN_SLOTS; i++) {
+		const struct spawn_slot *slot = &spawner->slots[i];
+
+		madvise(slot->shared, spawner->shared_size, MADV_REMOVE);
+		madvise(slot->stack, spawner->stack_size, MADV_REMOVE);
+	}
 	spawner->peak = 0;
 }
 

@@ -174,6 +174,18 @@ def test_once_serves_one(hatchd):
     assert daemon.wait_end() == 0
 
 
+def test_once_with_a_client_at_each_address(hatchd):
+    """Both come in one event: one is served, the other finds nobody."""
+    one, two = free_port(), free_port()
+    daemon = hatchd.adhoc("--once", "-l", one, "-l", two, "--", "/bin/cat")
+    daemon.signal(signal.SIGSTOP)
+    with connect(one) as first, connect(two) as second:
+        daemon.signal(signal.SIGCONT)
+        for client in (first, second):
+            client.shutdown(socket.SHUT_WR)
+        assert daemon.wait_end() == 0
+
+
 def test_once_program_that_goes_away(hatchd, folder):
     """It was there when hatchd started, but not when the client came."""
     program = folder / "program"

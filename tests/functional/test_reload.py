@@ -835,3 +835,20 @@ def test_loader_without_an_answer(hatchd, loader):
     (loader.folder / "hold").unlink()
     reload(daemon)
     assert talk(port) == b"new"
+
+
+def test_socket_that_a_program_made_linger(hatchd, folder):
+    """Closing it may take an hour: that is nobody's time but the closer's."""
+    port, other = free_port(), free_port()
+    with socket.create_server(("127.0.0.1", 0)) as peer:
+        program = [PYTHON, "-S", "-E", helper("lingering.py", folder), str(peer.getsockname()[1])]
+        rest = service("other", listen=f"tcp:{other}", exec="/bin/cat")
+        daemon = hatchd.file(
+            service("s", listen=f"tcp4:127.0.0.1:{port}", wait=True, exec=program) + rest
+        )
+        with connect(port):
+            daemon.wait_log(r"s: child \d+ ended: exit 0")
+        reload(daemon, rest)
+        assert talk(other, b"x") == b"x"
+        daemon.signal(signal.SIGTERM)
+        assert daemon.wait_end() == 0

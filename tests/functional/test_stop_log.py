@@ -264,15 +264,6 @@ def journal_message(messages, word):
             return fields
 
 
-def accept_stream(streams):
-    """The first that says something: before, hatchd looks whether anybody accepts."""
-    while True:
-        stream, _ = streams.accept()
-        if stream.recv(1, socket.MSG_PEEK):
-            return stream
-        stream.close()
-
-
 @needs_root
 def test_journal(hatchd, folder, journal):
     """Fields with stable names; and the children's standard error does not pass through us."""
@@ -287,7 +278,7 @@ def test_journal(hatchd, folder, journal):
         launcher=["unshare", "--mount", "sh", "-c", JOURNAL, "sh", str(folder)],
         stderr=write_end, env={"JOURNAL_STREAM": f"{st.st_dev}:{st.st_ino}"})
     os.close(write_end)
-    stream = accept_stream(streams)
+    stream, _ = streams.accept()
     with stream, os.fdopen(read_end, "rb") as rest:
         with connect(port) as client:
             peer = "127.0.0.1:%d" % client.getsockname()[1]

@@ -281,6 +281,12 @@ static void test_lies(void **ctx)
 		assert_int_equal(w.master.services[0]->instances, 3);
 	}
 
+	/* With a new service, whose socket is open already when the lie is found. */
+	prepare(&w,
+		SERVICE("d", AT("unix:@test-apply/4")) SERVICE("a", AT("unix:@test-apply/1")));
+	w.text.conf.services[1]->old = 2;
+	assert_int_equal(put_in_force(&w), -EBADMSG);
+
 	/* And then it comes to its senses. */
 	prepare(&w, after);
 	assert_int_equal(put_in_force(&w), 0);

@@ -222,6 +222,9 @@ static void test_in_hand(void **ctx)
 			"r s unix:/tmp/a socket_user (owner)\n"},
 		{"tcp:1", "yes", "yes\ninstances = 5", "k s tcp:1\n"},
 		{"tcp:1", "yes", "yes\nsocket_mode = 0600", "k s tcp:1\n"},
+		{"tcp:1", "yes", "yes\numask = 077", "k s tcp:1\n"},
+		{"tcp:1", "yes", "yes\ngroup = daemon", "r s tcp:1\n"},
+		{"tcp:1", "no", "no\ngroup = daemon", "k s tcp:1\n"},
 		{"fd:x", "yes", "no", "a s fd:x wait\n"},
 		{"fd:x", "yes", "yes\nbacklog = 9", "k s fd:x\n"},
 	};

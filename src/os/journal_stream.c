@@ -1,0 +1,50 @@
+#include "os/journal_stream.h"
+
+#include "base/fd.h"
+#include "base/own.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#define HEAD_MAX 256
+
+static int connect_to(int fd, const char *path)
+{
+	struct sockaddr_un to = {.sun_family = AF_UNIX};
+
+	if (strlen(path) >= sizeof to.sun_path)
+		return -ENAMETOOLONG;
+	strcpy(to.sun_path, path);
+	return connect(fd, (const struct sockaddr *)&to, sizeof to) < 0 ? -errno : 0;
+}
+
+static int send_head(int fd, const char *identifier, int priority)
+{
+	char head[HEAD_MAX];
+	int len = snprintf(head, sizeof head, "%s\n\n%d\n1\n0\n0\n0\n", identifier, priority);
+
+	if (len < 0 || (size_t)len >= sizeof head)
+		return -EINVAL;
+	/* Into an empty buffer: all of it or nothing. */
+	return send(fd, head, (size_t)len, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
+int journal_stream_open(const char *path, const char *identifier, int priority)
+{
+	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	r = connect_to(fd, path);
+	if (r < 0)
+		return r;
+	r = send_head(fd, identifier, priority);
+	if (r < 0)
+		return r;
+	shutdown(fd, SHUT_RD);
+	r = fd_set_nonblock(fd, false);
+	return r < 0 ? r : take_fd(&fd);
+}
