@@ -88,23 +88,24 @@ struct spawn_recipe {
 #define SPAWN_ENV_MAX  384
 #define SPAWN_TEXT_MAX 20480
 
-/* What differs from child to child. */
+/* What differs from child to child.  In an order in which an ordinary child needs
+ * two pages of it: what comes first in each array lies near the others. */
 struct spawn_plan {
 	const struct spawn_recipe *recipe;
-	int fds[SPAWN_FDS_MAX]; /* the child's descriptor i is the master's fds[i] */
 	unsigned n_fds;
 	int exec_pipe;  /* private spawns: write end, close-on-exec; else -1 */
 	int highest;    /* highest number among fds and exec_pipe */
 	int fd_limit;   /* all of the master's descriptors are below it */
 	bool shared;    /* the child runs in the master's memory */
 	bool own_table; /* it was born with a table of its own: nothing to unshare */
-	char *envp[SPAWN_ENV_MAX + 1];
 	unsigned n_env;
-	char text[SPAWN_TEXT_MAX]; /* storage of the entries of envp that are this child's own
-	                            */
 	unsigned text_used;
-	char *listen_pid; /* where the child writes its pid, LISTEN_PID_ROOM bytes; NULL:
-	                     nowhere */
+	char *listen_pid;       /* where the child writes its pid, LISTEN_PID_ROOM bytes; NULL:
+	                           nowhere */
+	int fds[SPAWN_FDS_MAX]; /* the child's descriptor i is the master's fds[i] */
+	/* Storage of the entries of envp that are this child's own. */
+	char text[SPAWN_TEXT_MAX];
+	char *envp[SPAWN_ENV_MAX + 1];
 };
 
 #define LISTEN_PID_ROOM 12
@@ -118,8 +119,8 @@ struct spawn_result {
 };
 
 struct spawn_shared {
-	struct spawn_plan plan;
 	struct spawn_result result;
+	struct spawn_plan plan;
 };
 
 /*
