@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import pathlib
+import select
 import statistics
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import sys
 import servers
 
 WARMUP = 0.3  # seconds before counting begins
+AT_REST = 2  # seconds after the load
 PATIENCE = 60  # seconds beyond its own time until the load generator is given up
 USEC_PER_TICK = 1_000_000 / os.sysconf("SC_CLK_TCK")
 
@@ -111,6 +113,9 @@ def under_load(bench, running, clients):
     before = Cpu.of(running.pid)
     line = finish_load(start_load(bench, running.setup, clients, seconds), seconds)
     after = Cpu.of(running.pid)
+    if running.setup.n_services > 1:
+        # What it needs when nobody comes, not what it needs for a crowd.
+        select.select([], [], [], AT_REST)
 
     sample = Sample(
         rate=line["rate"],

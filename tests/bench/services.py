@@ -16,7 +16,7 @@ BAR_PSS = 6 * 1024  # kB
 HEAD = [*spawn.HEAD, "start-up", "PSS"]
 LEGEND = """\
 start-up: from the start of the process to an answer of the last service
-PSS: memory of the master alone, when the load is over; a page that several
+PSS: memory of the master alone, two seconds after the load; a page that several
 processes share counts in part
 hatchd writes its log, a line for each connection; the others write nothing
 """
