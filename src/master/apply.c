@@ -412,8 +412,11 @@ static void finish_changes(struct apply *a)
 	for (size_t i = 0; i < a->n_changes; i++) {
 		struct service *service = a->changes[i].service;
 
-		if (a->changes[i].same)
+		if (a->changes[i].same) {
+			if (service_lacks_address(service))
+				service_open(service);
 			continue;
+		}
 		if (service->state == SERVICE_WAITING)
 			service_close_listeners(service);
 		service_open_log(service);

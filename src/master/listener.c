@@ -244,6 +244,17 @@ static int settle(struct listener *listener, const struct service_conf *conf)
 	return 0;
 }
 
+/* Who has read that it waits wants to know. */
+static void tell_success(struct listener *listener)
+{
+	char text[ADDR_TEXT_MAX];
+
+	if (listener->told != 0)
+		log_notice("%slistening on %s now", listener->service->label,
+			listener_text(listener_addr(listener), text));
+	listener->told = 0;
+}
+
 int listener_open(struct listener *listener, const struct service_conf *conf)
 {
 	int r;
@@ -259,7 +270,7 @@ int listener_open(struct listener *listener, const struct service_conf *conf)
 		listener_close(listener);
 		return r;
 	}
-	listener->told = 0;
+	tell_success(listener);
 	return 0;
 }
 

@@ -66,7 +66,8 @@ struct listener *listener_free(struct listener *listener);
 
 /*
  * Have a socket, as `conf` says, that is not polled yet.  0, also if it has one; else a
- * negative errno.  A failure is logged, unless it is the same as the last time.
+ * negative errno.  A failure is logged, unless it is the same as the last time, and so
+ * is the success that comes after one.
  */
 int listener_open(struct listener *listener, const struct service_conf *conf);
 

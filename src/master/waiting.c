@@ -113,22 +113,6 @@ static void watch_changes(struct master *master)
 
 /* -------------------------------------------------------------- trying */
 
-/* A gap in the addresses of a service has been filled: it says so itself. */
-static void open_missing(struct service *service)
-{
-	const struct setup *setup = service_setup(service);
-	char text[ADDR_TEXT_MAX];
-
-	for (size_t i = 0; setup && i < service->n_listeners; i++) {
-		struct listener *listener = service->listeners[i];
-
-		if (listener->fd < 0 && listener_open(listener, setup->conf) == 0)
-			log_notice("%slistening on %s now", service->label,
-				listener_text(listener_addr(listener), text));
-	}
-	service_update(service);
-}
-
 static bool try_all(struct master *master)
 {
 	bool conditions = false, missing = false;
@@ -141,7 +125,7 @@ static bool try_all(struct master *master)
 		if (service->state == SERVICE_WAITING)
 			conditions = true;
 		else
-			open_missing(service);
+			service_open(service);
 		missing = missing || lacks_something(service);
 	}
 	if (conditions)

@@ -86,6 +86,20 @@ def test_occupied_at_reload(hatchd):
     reload(daemon, "")
 
 
+def test_reload_tries_what_unchanged_services_lack(hatchd):
+    """Who asks for a reload does not wait for the clock, and reads nothing untrue."""
+    port = free_port()
+    text = say("x", listen=f"tcp4:127.0.0.1:{port}")
+    with occupy(port):
+        daemon = hatchd.file(text)
+        mark = daemon.mark()
+    assert "nothing has changed" in reload(daemon)
+    assert talk(port) == b"x"
+    said = "\n".join(daemon.text().split("\n")[mark:])
+    assert "waiting: " not in said
+    assert said.index(f"s: listening on tcp:127.0.0.1:{port} now") < said.index("reloaded: ")
+
+
 def test_one_of_two_addresses(hatchd):
     one, two = free_port(), free_port()
     with occupy(one):
