@@ -205,7 +205,7 @@ static int serve(struct load *load)
 			strerror(-r));
 		return LOAD_UNKNOWN;
 	}
-	return r > 0 ? LOAD_MISTAKES : LOAD_OK;
+	return r > 0 ? LOAD_NOTHING_NEW : LOAD_OK;
 }
 
 /* Files that have a mistake or a condition; those of diagnostics that did not

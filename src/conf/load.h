@@ -13,6 +13,9 @@
 #define LOAD_MISTAKES 1 /* mistakes (for --check: conditions as well) */
 #define LOAD_UNKNOWN  2 /* usage, unreadable main file */
 
+/* --conditions: they are as they were, so nothing is written. */
+#define LOAD_NOTHING_NEW 3
+
 /* --once, as env(1) and timeout(1) report it. */
 #define LOAD_ONCE_FAILED     125 /* a mistake in the command line */
 #define LOAD_ONCE_CANNOT_RUN 126 /* the program is there, but may not be executed */

@@ -39,7 +39,7 @@ static size_t count_listeners(const struct master *master)
 	return n;
 }
 
-size_t announce_served(const struct master *master)
+static size_t count_served(const struct master *master)
 {
 	size_t n = 0;
 
@@ -50,7 +50,7 @@ size_t announce_served(const struct master *master)
 
 void announce(const struct master *master)
 {
-	size_t served = announce_served(master), waiting = master->n_services - served;
+	size_t served = count_served(master), waiting = master->n_services - served;
 
 	if (master->cmdline->adhoc) {
 		for (size_t i = 0; i < master->n_services; i++)
@@ -66,4 +66,12 @@ void announce(const struct master *master)
 	if (waiting > 0)
 		log_warning("%zu service%s not served, see above", waiting,
 			waiting == 1 ? "" : "s");
+}
+
+void announce_status(const struct master *master, const char *state)
+{
+	log_flush();
+	notify_send(master->notify, "%sSTATUS=Serving %zu of %zu services%s", state,
+		count_served(master), master->n_services,
+		master->reload.failed ? "; the last reload failed" : "");
 }

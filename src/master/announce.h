@@ -11,7 +11,8 @@
 /* Ad-hoc mode: one line per address.  Else one line with counts. */
 void announce(const struct master *master);
 
-/* Services whose sockets are open. */
-size_t announce_served(const struct master *master);
+/* Tell the service manager how many are served, after `state`: lines as of
+ * sd_notify(3), each with its line feed, or none. */
+void announce_status(const struct master *master, const char *state);
 
 #endif

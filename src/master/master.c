@@ -358,12 +358,13 @@ static int loop(struct master *master)
 	return master->status;
 }
 
-static void say_ready(struct master *master)
+static void say_started(struct master *master)
 {
+	char state[64];
+
 	announce(master);
-	log_flush();
-	notify_send(master->notify, "READY=1\nMAINPID=%d\nSTATUS=Serving %zu of %zu services",
-		(int)getpid(), announce_served(master), master->n_services);
+	snprintf(state, sizeof state, "READY=1\nMAINPID=%d\n", (int)getpid());
+	announce_status(master, state);
 }
 
 void master_set_budget(struct master *master, const struct budget *budget)
@@ -406,7 +407,7 @@ static int serve(struct master *master, struct image *image)
 		return failed_status(master->cmdline);
 	master_close_unwanted(master);
 	waiting_begin(master, clock_monotonic());
-	say_ready(master);
+	say_started(master);
 	if (detach_ready(&master->detach, master->null_fd) < 0)
 		return failed_status(master->cmdline);
 	return loop(master);
@@ -421,7 +422,7 @@ static int refused_status(const struct cmdline *cmdline, int status)
 }
 
 /* Nobody is served yet who could be kept waiting. */
-static int run_loader(struct master *master, struct image **ret)
+static int load_first(struct master *master, struct image **ret)
 {
 	struct loading_request request = {
 		.path = master->loader,
@@ -448,7 +449,7 @@ static int load(struct master *master, struct image **ret)
 	int r = loader_find(&master->loader);
 
 	if (r == 0)
-		r = run_loader(master, ret);
+		r = load_first(master, ret);
 	if (r == 0)
 		return 0;
 	if (r > 0 && r != LOADER_NOT_RUN)

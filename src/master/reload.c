@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "conf/load.h"
 #include "master/announce.h"
 #include "master/apply.h"
 #include "master/master.h"
@@ -18,28 +19,36 @@ static void say_reloading(const struct master *master, uint64_t now)
 }
 
 /* Whoever has asked since then is answered by the reload that comes next. */
-static void say_ready(const struct master *master, const char *remark)
+static void say_ready(const struct master *master)
 {
-	log_flush();
-	notify_send(master->notify, "%sSTATUS=Serving %zu of %zu services%s",
-		master->reload.again ? "" : "READY=1\n", announce_served(master),
-		master->n_services, remark);
+	announce_status(master, master->reload.again ? "" : "READY=1\n");
 }
 
-static void say_kept(const struct master *master, const char *reason)
+static void say_kept(struct master *master, const char *reason)
 {
-	log_error("unable to reload: %s, keeping the configuration", reason);
-	say_ready(master, "; the last reload failed");
+	log_error("unable to reload: %s, keeping the configuration in force", reason);
+	master->reload.failed = true;
+	say_ready(master);
 }
 
-static void say_applied(const struct master *master, const struct applied *applied)
+/* Once: it is tried again and again, and whoever edits the files is not done yet. */
+static void say_hindered(struct master *master, const char *reason)
 {
+	if (!master->reload.hindered)
+		log_warning(
+			"unable to look whether waiting services can be served: %s", reason);
+	master->reload.hindered = true;
+}
+
+static void say_applied(struct master *master, const struct applied *applied)
+{
+	master->reload.failed = false;
 	if (applied->added + applied->changed + applied->removed == 0)
 		log_notice("reloaded: nothing has changed");
 	else
 		log_notice("reloaded: %zu added, %zu changed, %zu removed, %zu unchanged",
 			applied->added, applied->changed, applied->removed, applied->unchanged);
-	say_ready(master, "");
+	say_ready(master);
 }
 
 /* ------------------------------------------------------------------- the end */
@@ -59,21 +68,32 @@ static int put_in_force(struct master *master, struct image *image, struct appli
 	return r;
 }
 
+/* What a loader has answered, or what became of its answer. */
+static const char *explain(int result)
+{
+	switch (result) {
+	case LOAD_MISTAKES:
+		return "the files have mistakes";
+	case LOAD_UNKNOWN:
+		return "the files cannot be read";
+	default:
+		return result > 0 && result != LOADER_NOT_RUN ? "the loader failed"
+		                                              : loading_explain(result);
+	}
+}
+
 static void finish_full(struct master *master, int result, struct image *image)
 {
 	struct applied applied;
 
-	if (result > 0 && result != LOADER_NOT_RUN) {
-		say_kept(master, "the configuration has mistakes");
-		return;
-	}
 	if (result == 0)
 		result = put_in_force(master, image, &applied);
 	if (result != 0) {
 		image_free(image);
-		say_kept(master, loading_explain(result));
+		say_kept(master, explain(result));
 		return;
 	}
+	master->reload.hindered = false;
 	master_close_unwanted(master);
 	waiting_begin(master, clock_monotonic());
 	say_applied(master, &applied);
@@ -84,16 +104,18 @@ static void finish_look(struct master *master, int result, struct image *image)
 {
 	struct applied applied;
 
-	if (result != 0)
-		return;
-	if (put_in_force(master, image, &applied) != 0) {
+	if (result == 0)
+		result = put_in_force(master, image, &applied);
+	if (result != 0 && result != LOAD_NOTHING_NEW) {
 		image_free(image);
+		say_hindered(master, explain(result));
 		return;
 	}
-	waiting_begin(master, clock_monotonic());
-	log_notice("%zu of %zu services are served now", announce_served(master),
-		master->n_services);
-	say_ready(master, "");
+	master->reload.hindered = false;
+	if (result == LOAD_NOTHING_NEW)
+		return;
+	waiting_go_on(master);
+	say_ready(master);
 }
 
 static void start(struct master *master, bool full, uint64_t now);
@@ -157,7 +179,8 @@ static void start(struct master *master, bool full, uint64_t now)
 	struct reload *reload = &master->reload;
 	int r;
 
-	*reload = RELOAD_NONE;
+	reload->given_up = false;
+	reload->again = false;
 	reload->full = full;
 	if (full)
 		say_reloading(master, now);
@@ -165,7 +188,9 @@ static void start(struct master *master, bool full, uint64_t now)
 	if (r == 0)
 		reload->due = now + (uint64_t)master->cmdline->loader_timeout * USEC_PER_MSEC;
 	else if (full)
-		say_kept(master, loading_explain(r));
+		say_kept(master, explain(r));
+	else
+		say_hindered(master, explain(r));
 }
 
 void reload_request(struct master *master, uint64_t now)

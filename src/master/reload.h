@@ -24,6 +24,10 @@ struct reload {
 	bool given_up;
 	bool full;  /* for the whole configuration; else for conditions alone */
 	bool again; /* a request came while it ran */
+
+	/* Of those before it. */
+	bool failed;   /* the last full one: the files are not in force */
+	bool hindered; /* the last look, which the log has been told */
 };
 
 #define RELOAD_NONE ((struct reload){.loading = LOADING_NONE, .due = UINT64_MAX})
@@ -31,7 +35,8 @@ struct reload {
 /* Somebody asks for a reload (SIGHUP). */
 void reload_request(struct master *master, uint64_t now);
 
-/* Only see whether services that wait for a condition can be served now. */
+/* Only see whether services that wait for a condition can be served now.  What keeps
+ * it from being seen is logged once, until it can be seen again. */
 void reload_look_again(struct master *master);
 
 /* Give up a loader that does not answer. */

@@ -32,6 +32,7 @@ struct service {
 	uint32_t index;       /* its place in master->image */
 	uint16_t setup_place; /* in master->setups */
 	bool setup_used;      /* since the clock came by */
+	bool told_to_wait;    /* the log says so: for a condition */
 	bool claimed;         /* scratch of apply(), false outside */
 
 	/* What is looked at while nobody is served. */

@@ -39,7 +39,8 @@ static void tell(struct service *service)
 {
 	char text[ADDR_TEXT_MAX];
 
-	if (service->state == SERVICE_WAITING)
+	service->told_to_wait = service->state == SERVICE_WAITING;
+	if (service->told_to_wait)
 		tell_condition(service);
 	for (size_t i = 0; i < service->n_listeners; i++) {
 		const struct listener *listener = service->listeners[i];
@@ -133,23 +134,57 @@ static bool try_all(struct master *master)
 	return missing;
 }
 
-void waiting_begin(struct master *master, uint64_t now)
+/* Those that are served now are no longer missed; the others have been told of. */
+static bool tell_who_came(struct master *master)
 {
-	struct waiting *waiting = &master->waiting;
 	bool missing = false;
 
 	for (size_t i = 0; i < master->n_services; i++) {
-		if (!lacks_something(master->services[i]))
-			continue;
-		missing = true;
-		tell(master->services[i]);
+		struct service *service = master->services[i];
+
+		missing = missing || lacks_something(service);
+		if (service->told_to_wait && service->state == SERVICE_ACTIVE) {
+			service->told_to_wait = false;
+			if (service_is_served(service))
+				log_notice("%sserved now", service->label);
+		}
 	}
+	return missing;
+}
+
+static void plan_next(struct waiting *waiting, uint64_t now)
+{
+	waiting->due = now + waiting->delay;
+	waiting->delay = waiting->delay * 2 > DELAY_MAX ? DELAY_MAX : waiting->delay * 2;
+}
+
+static void stop_trying(struct waiting *waiting)
+{
+	waiting->due = USEC_INFINITY;
+	waiting_done(waiting);
+}
+
+void waiting_begin(struct master *master, uint64_t now)
+{
+	struct waiting *waiting = &master->waiting;
+
+	if (!tell_who_came(master)) {
+		stop_trying(waiting);
+		return;
+	}
+	for (size_t i = 0; i < master->n_services; i++)
+		if (lacks_something(master->services[i]))
+			tell(master->services[i]);
 	waiting->delay = DELAY_MIN;
-	waiting->due = missing ? now + DELAY_MIN : USEC_INFINITY;
-	if (missing)
-		watch_changes(master);
-	else
-		waiting_done(waiting);
+	plan_next(waiting, now);
+	watch_changes(master);
+}
+
+/* The time of the next attempt stands already: this was one. */
+void waiting_go_on(struct master *master)
+{
+	if (!tell_who_came(master))
+		stop_trying(&master->waiting);
 }
 
 void waiting_hurry(struct master *master, uint64_t now)
@@ -157,22 +192,17 @@ void waiting_hurry(struct master *master, uint64_t now)
 	if (master->waiting.due == USEC_INFINITY)
 		return;
 	master->waiting.due = now;
-	master->waiting.delay = DELAY_MIN / 2;
+	master->waiting.delay = DELAY_MIN;
 }
 
 void waiting_turn(struct master *master, uint64_t now)
 {
-	struct waiting *waiting = &master->waiting;
-
-	if (now < waiting->due)
+	if (now < master->waiting.due)
 		return;
-	if (!try_all(master)) {
-		waiting->due = USEC_INFINITY;
-		waiting_done(waiting);
-		return;
-	}
-	waiting->delay = waiting->delay * 2 > DELAY_MAX ? DELAY_MAX : waiting->delay * 2;
-	waiting->due = now + waiting->delay;
+	if (try_all(master))
+		plan_next(&master->waiting, now);
+	else
+		stop_trying(&master->waiting);
 }
 
 void waiting_done(struct waiting *waiting)

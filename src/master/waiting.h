@@ -20,13 +20,17 @@ struct master;
 
 struct waiting {
 	uint64_t due;   /* usec, monotonic: when to try again; USEC_INFINITY: nothing to try */
-	uint64_t delay; /* usec, until the time after that */
+	uint64_t delay; /* usec, from then until the time after that */
 	sd_event_source *changes; /* of addresses and interfaces; owned; NULL: not needed yet */
 };
 
-/* Something may be missing now, or be missing no longer: to be called after each
- * change of the configuration in force.  Tells what is missing. */
+/* The configuration in force is another: at start and after a reload.  Logs which
+ * services are served now and what the others wait for, and begins with 1 s again. */
 void waiting_begin(struct master *master, uint64_t now);
+
+/* Conditions may have come: after a look at them.  Logs which services are served now;
+ * those that still do are tried when it was their turn anyway. */
+void waiting_go_on(struct master *master);
 
 /* What was in the way has just gone: try at once. */
 void waiting_hurry(struct master *master, uint64_t now);

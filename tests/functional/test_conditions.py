@@ -270,7 +270,7 @@ def test_user_comes(hatchd, passwd):
     assert talk(other) == b"y"
     assert is_refused(port)
     passwd.add(PAULA)
-    daemon.wait_log("2 of 2 services are served now")
+    daemon.wait_log("s: served now")
     assert talk(port) == b"x"
     # The master and its loader agree about what is in force now.
     assert "nothing has changed" in reload(daemon)
@@ -288,7 +288,7 @@ def test_user_goes(hatchd, passwd):
     assert "s: waiting: no user 'paula'" in daemon.text()
     assert is_refused(port)
     passwd.add(PAULA)
-    daemon.wait_log("1 of 1 services are served now")
+    daemon.wait_log("s: served now")
     assert talk(port) == b"x"
 
 
@@ -301,13 +301,13 @@ def test_wait_child_survives_what_comes_for_others(hatchd, passwd, folder):
     ) + say("y", "t", listen=f"tcp:{other}", user="paul")
     daemon = hatchd.file(both, launcher=passwd.launcher)
     passwd.add(PAULA)
-    daemon.wait_log("1 of 2 services are served now")
+    daemon.wait_log("s: served now")
     with connect(port):
         daemon.wait_log("started")
         child = daemon.wait_children(1)[0]
         assert "nothing has changed" in reload(daemon)
         passwd.add(PAULA.replace("paula", "paul"))
-        daemon.wait_log("2 of 2 services are served now")
+        daemon.wait_log("t: served now")
         assert daemon.children() == [child]
         reload(daemon, "")
         daemon.wait_children(0)
@@ -326,7 +326,7 @@ def test_only_what_was_waited_for_is_taken(hatchd, passwd):
         + say("u", "u", listen=f"tcp:{third}")
     )
     passwd.add(PAULA)
-    daemon.wait_log("2 of 2 services are served now")
+    daemon.wait_log("s: served now")
     assert talk(port) == b"x"
     assert talk(other) == b"old"
     assert is_refused(third)
@@ -343,8 +343,65 @@ def test_program_comes(hatchd, folder):
     daemon.wait_log("s: waiting: ")
     shutil.copyfile("/bin/cat", program)
     program.chmod(0o755)
-    daemon.wait_log("1 of 1 services are served now")
+    daemon.wait_log("s: served now")
     assert talk(port, b"x") == b"x"
+
+
+def test_who_came_is_told_and_nobody_else(hatchd, folder):
+    """What the others wait for has been told."""
+    port = free_port()
+    program = folder / "program"
+    daemon = hatchd.file(
+        service("s", listen=f"tcp:{port}", exec=[program])
+        + service("t", listen=f"tcp:{free_port()}", exec=[folder / "never"])
+    )
+    daemon.wait_log("t: waiting: ")
+    daemon.wait_log("not served, see above")
+    mark = daemon.mark()
+    shutil.copyfile("/bin/cat", program)
+    program.chmod(0o755)
+    daemon.wait_log("s: served now", after=mark)
+    assert talk(port, b"x") == b"x"
+    assert "nothing has changed" in reload(daemon)
+    said = daemon.text().split("\n")[mark:]
+    before = said[: next(i for i, line in enumerate(said) if "s: served now" in line)]
+    assert not [line for line in before if "waiting: " in line]
+    assert "t: served now" not in daemon.text()
+    assert daemon.text().count("s: served now") == 1
+
+
+def test_mistakes_keep_it_from_being_served(hatchd, folder):
+    """Nobody has asked for a reload, so nobody else tells of them; once, until they are
+    mended."""
+    port = free_port()
+    program = folder / "program"
+    text = service("s", listen=f"tcp:{port}", exec=[program])
+    hindered = "unable to look whether waiting services can be served: the files "
+    daemon = hatchd.file(text)
+    daemon.write(text + "stray")
+    daemon.wait_log(hindered + "have mistakes")
+    shutil.copyfile("/bin/cat", program)
+    program.chmod(0o755)
+    daemon.write(text)
+    daemon.wait_log("s: served now")
+    assert talk(port, b"x") == b"x"
+    assert daemon.text().count(hindered) == 1
+
+
+def test_status_tells_of_a_failed_reload(hatchd, folder):
+    """Also after a look that succeeds: the files are still not in force."""
+    program = folder / "program"
+    text = service("s", listen=f"tcp:{free_port()}", exec=[program])
+    daemon = hatchd.file(text)
+    daemon.write(text + "stray")
+    daemon.signal(signal.SIGHUP)
+    daemon.wait_notified("STATUS=Serving 0 of 1 services; the last reload failed")
+    daemon.write(text)
+    shutil.copyfile("/bin/cat", program)
+    program.chmod(0o755)
+    daemon.wait_notified("STATUS=Serving 1 of 1 services; the last reload failed")
+    reload(daemon)
+    daemon.wait_notified("STATUS=Serving 1 of 1 services")
 
 
 def test_program_comes_to_any_ports(hatchd, folder):
@@ -358,7 +415,7 @@ def test_program_comes_to_any_ports(hatchd, folder):
     daemon.wait_log("s: waiting: ")
     shutil.copyfile("/bin/cat", program)
     program.chmod(0o755)
-    daemon.wait_log("1 of 1 services are served now")
+    daemon.wait_log("s: served now")
     assert "1 changed" in reload(daemon, config(3))
     assert "1 changed" in reload(daemon, config(1))
 
@@ -376,7 +433,7 @@ def test_program_comes_and_wait_changes(hatchd, folder):
     daemon.wait_log("s: waiting: ")
     shutil.copyfile("/bin/cat", program)
     program.chmod(0o755)
-    daemon.wait_log("1 of 1 services are served now")
+    daemon.wait_log("s: served now")
     reload(daemon, config(False))
     assert talk(port, b"x") == b"x"
     # A client that is gone before it is accepted would block a blocking accept().

@@ -244,7 +244,7 @@ def test_file_is_gone(hatchd):
     port = free_port()
     daemon = hatchd.file(say("old", listen=f"tcp:{port}"))
     daemon.config_path.unlink()
-    reload(daemon, line="unable to reload: .* keeping the configuration")
+    reload(daemon, line="unable to reload: the files cannot be read, keeping the configuration")
     assert talk(port) == b"old"
 
 
@@ -800,8 +800,8 @@ BROKEN_LOADERS = {
     "says nonsense": ("echo nonsense >&3; exit 0", "unable to reload"),
     "says too much": ("head -c 1000000 /dev/urandom >&3; exit 0", "unable to reload"),
     "cannot be run": ("exit 120", "the loader could not be run"),
-    "a mistake": ("exit 1", "has mistakes"),
-    "unknown": ("exit 99", "unable to reload"),
+    "a mistake": ("exit 1", "the files have mistakes, keeping the configuration in force"),
+    "unknown": ("exit 99", "the loader failed"),
 }
 
 
