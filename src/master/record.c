@@ -13,6 +13,8 @@
 #define NEWS_MAX    10
 #define FAILURE_MAX 160
 
+#define OLDEST_TEXT_MAX (ADDR_TEXT_MAX + TEXT_NUMBER_MAX + 32)
+
 #define FULL_AGAIN (60 * USEC_PER_SEC)
 
 /* Room for the fields of one record; numbers live in `text`. */
@@ -209,21 +211,35 @@ void record_dropped(const struct listener *listener, const struct addr *sender, 
 	master_gate_closed(service->master, service->failures.window_ends);
 }
 
+/* "; the oldest is from 192.0.2.1:1234 for 3 min", as far as there is something to tell. */
+static const char *describe_oldest(
+	const struct child *oldest, uint64_t now, char buf[OLDEST_TEXT_MAX])
+{
+	bool young = now - oldest->born < USEC_PER_SEC;
+	char peer[ADDR_TEXT_MAX], elapsed[TEXT_NUMBER_MAX];
+
+	record_peer(&oldest->peer, &oldest->peer_cred, peer);
+	if (young && !peer[0])
+		return "";
+	snprintf(buf, OLDEST_TEXT_MAX, "; the oldest%s%s%s%s", peer[0] ? " is from " : "", peer,
+		young ? "" : " for ",
+		young ? "" : text_format_elapsed(now - oldest->born, elapsed));
+	return buf;
+}
+
+/* With the last child that may be: nobody waits yet. */
 void record_full(struct service *service, uint64_t now)
 {
-	const struct child *oldest = service->first;
-	char peer[ADDR_TEXT_MAX], elapsed[TEXT_NUMBER_MAX];
+	char oldest[OLDEST_TEXT_MAX];
 
 	if (service->full_told && now - service->full_told < FULL_AGAIN)
 		return;
 	service->full_told = now;
-	if (!oldest)
+	if (!service->first)
 		return;
-	record_peer(&oldest->peer, &oldest->peer_cred, peer);
-	log_warning("%sfull with %u %s, new clients wait; the oldest%s%s for %s",
-		service->label, service->n_children,
-		service->n_children == 1 ? "child" : "children", peer[0] ? " is from " : "",
-		peer, text_format_elapsed(now - oldest->born, elapsed));
+	log_warning("%sfull with %u %s, new clients would wait%s", service->label,
+		service->n_children, service->n_children == 1 ? "child" : "children",
+		describe_oldest(service->first, now, oldest));
 }
 
 void record_full_total(struct master *master, uint64_t now)

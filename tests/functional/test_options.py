@@ -469,8 +469,8 @@ def test_instances(hatchd):
     first, second = connect(port), connect(port)
     assert read_line(first) == read_line(second) == b"hello"
     third = connect(port)
-    daemon.wait_log("two: full with 2 children, new clients wait; the oldest is from 127.0.0.1:"
-                    f"{first.getsockname()[1]} for ")
+    daemon.wait_log("two: full with 2 children, new clients would wait; the oldest is from "
+                    f"127.0.0.1:{first.getsockname()[1]}")
     assert len(daemon.children()) == 2
     third.setblocking(False)
     with pytest.raises(BlockingIOError):
