@@ -382,7 +382,8 @@ static void tell_not_started(const struct master *master, size_t n, int r)
 
 	if (r == -EMFILE && budget->needed > 0)
 		log_error("unable to start: %zu service%s need%s %llu descriptors, the limit "
-			  "(RLIMIT_NOFILE) is %llu",
+			  "(RLIMIT_NOFILE) is %llu; raise LimitNOFILE= of its unit or "
+			  "ulimit -Hn, or start it with CAP_SYS_RESOURCE",
 			n, n == 1 ? "" : "s", n == 1 ? "s" : "",
 			(unsigned long long)budget->needed,
 			(unsigned long long)budget->allowed);
