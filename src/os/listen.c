@@ -116,36 +116,59 @@ static int start_listening(struct attempt *a, int fd)
 	return listen(fd, backlog > INT32_MAX ? INT32_MAX : (int)backlog) < 0 ? -errno : 0;
 }
 
-static int make_link(struct attempt *a, const char *link)
+typedef int (*link_step)(const struct addr *addr, const char *link, mode_t mode);
+
+static int for_link(struct attempt *a, const char *link, link_step step)
 {
 	char shown[128];
 	int r;
 
-	r = unix_path_link(&a->addr, link, a->request->service->directory_mode);
+	r = step(&a->addr, link, a->request->service->directory_mode);
 	if (r < 0)
 		snprintf(a->step, sizeof a->step, "make the symbolic link %s to",
 			text_escape(link, strlen(link), shown, sizeof shown));
 	return r;
 }
 
-static int make_links(struct attempt *a)
+static int for_links(struct attempt *a, link_step step)
 {
 	char **links = a->request->service->symlinks;
 	int r = 0;
 
 	for (char **link = links; link && *link && r == 0 && is_path(&a->addr); link++)
-		r = make_link(a, *link);
+		r = for_link(a, *link, step);
 	return r;
 }
 
-/* A blocking listener would block the master in accept; a wait service's
- * program, which gets the socket itself, expects a blocking one. */
+/* Links first: what can fail comes before the first client can be there. */
+static int admit_clients(struct attempt *a, int fd)
+{
+	int r;
+
+	r = for_links(a, unix_path_link);
+	if (r == 0)
+		r = start_listening(a, fd);
+	if (r < 0)
+		listen_unlink(&a->addr, a->dev, a->ino, a->request->service->symlinks);
+	return r;
+}
+
+/*
+ * A blocking listener would block the master in accept; a wait service's
+ * program, which gets the socket itself, expects a blocking one.
+ *
+ * Links that cannot be had are found before the socket shows: nobody gets in only
+ * to be thrown out again.
+ */
 static int open_once(struct attempt *a, int *ret_fd)
 {
 	int nonblock = a->request->service->wait ? 0 : SOCK_NONBLOCK;
 	_cleanup_close_ int fd = -EBADF;
 	int r;
 
+	r = for_links(a, unix_path_check_link);
+	if (r < 0)
+		return r;
 	tell(a, "socket", " ", addr_protocol_name(&a->addr));
 	fd = addr_socket(&a->addr, SOCK_CLOEXEC | nonblock);
 	if (fd < 0)
@@ -157,13 +180,9 @@ static int open_once(struct attempt *a, int *ret_fd)
 	r = bind_address(a, fd);
 	if (r < 0)
 		return r;
-	r = start_listening(a, fd);
-	if (r == 0)
-		r = make_links(a);
-	if (r < 0) {
-		listen_unlink(&a->addr, a->dev, a->ino, a->request->service->symlinks);
+	r = admit_clients(a, fd);
+	if (r < 0)
 		return r;
-	}
 
 	*ret_fd = take_fd(&fd);
 	return 0;
@@ -222,7 +241,7 @@ static int adjust(struct attempt *a, const struct listen_result *socket)
 		if (r < 0)
 			return r;
 	}
-	return make_links(a);
+	return for_links(a, unix_path_link);
 }
 
 int listen_adjust(const struct listen_request *request, const struct listen_result *socket,

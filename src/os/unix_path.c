@@ -204,6 +204,19 @@ static bool leads_to(int dir, const char *name, const char *path)
 	return n >= 0 && (size_t)n == strlen(path) && memcmp(target, path, (size_t)n) == 0;
 }
 
+int unix_path_check_link(const struct addr *addr, const char *link, mode_t mode)
+{
+	const char *name;
+	_cleanup_close_ int dir = parent_open(link, 0, &name);
+	struct stat st;
+
+	if (dir < 0)
+		return dir == -ENOENT && mode != 0 ? 0 : dir;
+	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? 0 : -errno;
+	return leads_to(dir, name, addr->un.sun_path) ? 0 : -EBUSY;
+}
+
 int unix_path_link(const struct addr *addr, const char *link, mode_t mode)
 {
 	const char *path = addr->un.sun_path, *name;

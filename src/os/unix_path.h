@@ -41,6 +41,12 @@ int unix_path_adjust(
 int unix_path_make_parents(const struct addr *addr, mode_t mode);
 
 /*
+ * Whether unix_path_link() would find its place free or the link made, as far as
+ * can be seen beforehand: 0, or what it would return.  Nothing is made.
+ */
+int unix_path_check_link(const struct addr *addr, const char *link, mode_t mode);
+
+/*
  * Make a symbolic link to the path, and the directories of the link that are not
  * there if `mode` is not 0.  One that says the same already will do.  -EBUSY:
  * something else is in its place, and is left alone; other negative errno as they

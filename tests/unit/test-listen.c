@@ -416,6 +416,51 @@ static void test_unix_links(void **ctx)
 	assert_int_equal(unlink(links[1]), 0);
 }
 
+struct steps {
+	const char *link;
+	char text[64];
+};
+
+static void note_step(void *userdata, const char *line)
+{
+	struct steps *steps = userdata;
+	size_t used = strlen(steps->text);
+	bool listens = strncmp(line, "listen", 6) == 0;
+	struct stat st;
+
+	snprintf(steps->text + used, sizeof steps->text - used, "%s%.*s;",
+		listens && lstat(steps->link, &st) == 0 ? "linked;" : "",
+		(int)strcspn(line, " ,"), line);
+}
+
+/* Whoever connects while it is opened must not be thrown out again: the links are
+ * there before it listens, and without them it is not even bound. */
+static void test_unix_links_first(void **ctx)
+{
+	struct service_conf service = plain_service();
+	struct addr addr = unix_address("unix", "socket"), one = unix_address("unix", "one");
+	char *links[] = {one.un.sun_path, NULL};
+	char step[LISTEN_STEP_MAX];
+	struct steps steps = {.link = one.un.sun_path};
+	struct listen_request request = {
+		.service = &service, .addr = &addr, .told = note_step, .userdata = &steps};
+	struct listen_result listener;
+	struct stat st;
+
+	(void)ctx;
+	service.symlinks = links;
+	fd_close(open(links[0], O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+	assert_int_equal(listen_open(&request, &listener, step), -EBUSY);
+	assert_string_equal(steps.text, "");
+	assert_int_equal(unlink(links[0]), 0);
+
+	assert_int_equal(listen_open(&request, &listener, step), 0);
+	assert_string_equal(steps.text, "socket;bind;linked;listen;");
+	fd_close(listener.fd);
+	listen_unlink(&listener.addr, listener.dev, listener.ino, service.symlinks);
+	assert_int_equal(lstat(links[0], &st), -1);
+}
+
 /* At a reload: those that are gone are removed, those that came are made. */
 static void test_unix_links_change(void **ctx)
 {
@@ -532,6 +577,7 @@ int main(void)
 		cmocka_unit_test(test_unix_path_is_in_the_way),
 		cmocka_unit_test(test_unix_in_new_folders),
 		cmocka_unit_test(test_unix_links),
+		cmocka_unit_test(test_unix_links_first),
 		cmocka_unit_test(test_unix_links_change),
 		cmocka_unit_test(test_abstract_name),
 		cmocka_unit_test(test_adopt),
