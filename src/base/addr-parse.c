@@ -10,6 +10,7 @@
 #include "base/text.h"
 
 #include <arpa/inet.h>
+#include <stdio.h>
 #include <string.h>
 
 /* Longest UNIX path or abstract name that can be written: of the path's room
@@ -472,8 +473,8 @@ static const char *explain_scheme(const char *text, size_t len)
 		if (strlen(reserved[i].word) == len && memcmp(text, reserved[i].word, len) == 0)
 			return reserved[i].why;
 	}
-	return "an address begins with tcp: tcp4: tcp6: udp: udp4: udp6: unix: unix-dgram: "
-	       "unix-seqpacket: mptcp: udplite: vsock: or fd:, as in tcp:127.0.0.1:80";
+	return "an address begins with its kind, such as tcp: udp: unix: or vsock:, see "
+	       "hatchd.conf(5)";
 }
 
 static const struct scheme *find_scheme(const char *text, size_t len)
@@ -528,4 +529,34 @@ int addr_parse(const char *text, struct addr_spec *ret, const char **reterr_why)
 	}
 	*ret = spec;
 	return 0;
+}
+
+static bool is_without_host(const char *text)
+{
+	struct addr_spec spec;
+	const char *why;
+
+	return addr_parse(text, &spec, &why) == 0 && spec.host[0] == '\0';
+}
+
+bool addr_guess(const char *text, char buf[ADDR_GUESS_MAX])
+{
+	const char *rest = text, *slashes = strstr(text, "://");
+	size_t len;
+
+	if (text[0] == '*' || text[0] == ':')
+		rest += strspn(text, "*:");
+	len = (size_t)snprintf(buf, ADDR_GUESS_MAX, "%s%.*s%s",
+		slashes ? "" : "tcp:", slashes ? (int)(slashes + 1 - rest) : 0, rest,
+		slashes ? slashes + 3 : rest);
+	if (len >= ADDR_GUESS_MAX)
+		return false;
+	if (is_without_host(buf))
+		return true;
+
+	/* Only the case was wrong. */
+	len = (size_t)snprintf(buf, ADDR_GUESS_MAX, "%s", text);
+	for (size_t i = 0; i < len && i < ADDR_GUESS_MAX; i++)
+		buf[i] = (char)(buf[i] >= 'A' && buf[i] <= 'Z' ? buf[i] + 'a' - 'A' : buf[i]);
+	return len < ADDR_GUESS_MAX && is_without_host(buf);
 }

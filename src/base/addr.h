@@ -105,6 +105,16 @@ struct addr_spec {
  */
 int addr_parse(const char *text, struct addr_spec *ret, const char **reterr_why);
 
+/* Room for the text of a guess, NUL included. */
+#define ADDR_GUESS_MAX 64
+
+/*
+ * What people write who know other programs: 127.0.0.1:80, *:80, TCP:80,
+ * tcp://127.0.0.1:80.  True with a text in *buf that addr_parse() takes, without
+ * a host's name; false, with anything in *buf, if none is near.
+ */
+bool addr_guess(const char *text, char buf[ADDR_GUESS_MAX]);
+
 /*
  * Canonical text:
  *

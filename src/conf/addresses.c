@@ -13,7 +13,6 @@
 #define ANSWER_MAX 65536
 
 /* Longer texts than this are nobody's slip of an address. */
-#define GUESS_MAX 64
 
 /* -ENOENT, -ENOMEM, or the port. */
 static int lookup_port(const char *name, const char *protocol)
@@ -66,39 +65,12 @@ static bool has_text(const struct addr *addr)
 	       addr_equal(&again.addr, addr);
 }
 
-/*
- * What people write who know other programs: 127.0.0.1:80, *:80, TCP:80,
- * tcp://127.0.0.1:80.  An address in *buf that can be bound, or false.
- */
-static bool guess(const char *text, char buf[GUESS_MAX])
-{
-	const char *rest = text, *slashes = strstr(text, "://");
-	const char *prefix = slashes ? "" : "tcp:", *why;
-	struct addr_spec spec;
-	size_t len;
-
-	if (text[0] == '*' || text[0] == ':')
-		rest += strspn(text, "*:");
-	len = (size_t)snprintf(buf, GUESS_MAX, "%s%.*s%s", prefix,
-		slashes ? (int)(slashes + 1 - rest) : 0, rest, slashes ? slashes + 3 : rest);
-	if (len >= GUESS_MAX)
-		return false;
-	if (addr_parse(buf, &spec, &why) == 0 && spec.host[0] == '\0')
-		return true;
-
-	/* Only the case was wrong. */
-	len = (size_t)snprintf(buf, GUESS_MAX, "%s", text);
-	for (size_t i = 0; i < len && i < GUESS_MAX; i++)
-		buf[i] = (char)(buf[i] >= 'A' && buf[i] <= 'Z' ? buf[i] + 'a' - 'A' : buf[i]);
-	return len < GUESS_MAX && addr_parse(buf, &spec, &why) == 0 && spec.host[0] == '\0';
-}
-
 static void tell_bad(const struct raw_value *value, const char *why, struct report *report)
 {
-	char shown[DIAG_SHOWN_MAX], near[GUESS_MAX];
+	char shown[DIAG_SHOWN_MAX], near[ADDR_GUESS_MAX];
 
 	diag_shown(value->text, strlen(value->text), shown);
-	if (guess(value->text, near))
+	if (addr_guess(value->text, near))
 		report_mistake(report, &value->origin, "bad address '%s'; did you mean '%s'?",
 			shown, near);
 	else

@@ -62,13 +62,23 @@ static void _printf_(2, 3) narrate(const struct connect *c, const char *format, 
 	fputc('\n', stderr);
 }
 
+static int misspelt(const char *text, const char *why)
+{
+	char near[ADDR_GUESS_MAX];
+
+	if (addr_guess(text, near))
+		return command_misused(
+			"connect", "invalid address '%s'; did you mean '%s'?", text, near);
+	return command_misused("connect", "invalid address '%s': %s", text, why);
+}
+
 static int parse_address(struct connect *c, const char *text)
 {
 	const char *why;
 
 	c->text = text;
 	if (addr_parse(text, &c->spec, &why) < 0)
-		return command_misused("connect", "invalid address '%s': %s", text, why);
+		return misspelt(text, why);
 	if (c->spec.addr.kind == ADDR_FD)
 		return command_misused("connect", "invalid address '%s': %s", text,
 			"only a service can be handed a socket by name");

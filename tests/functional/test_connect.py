@@ -191,6 +191,8 @@ def test_verbose_narrates(hatchd):
         ([], b"address is missing"),
         (["7777", "8888"], b"unexpected argument '8888'"),
         (["tcp:127.0.0.1"], b"invalid address"),
+        (["127.0.0.1:80"], b"did you mean 'tcp:127.0.0.1:80'?"),
+        (["localhost:80"], b"such as tcp: udp: unix: or vsock:, see hatchd.conf(5)"),
         (["tcp:0"], b"port 0"),
         (["vsock:host:0"], b"port 0"),
         (["vsock:guest:1"], b"the CID of a vsock address"),

@@ -269,7 +269,7 @@ static void test_refused(void **ctx)
 		{"tcp:a b:80", "neither an IP address nor a host name"},
 		{"tcp:-a:80", "neither an IP address nor a host name"},
 		{"tcp:a..b:80", "neither an IP address nor a host name"},
-		{"127.0.0.1:80", "an address begins with tcp: tcp4: tcp6:"},
+		{"127.0.0.1:80", "an address begins with its kind"},
 		{"TCP:80", "an address begins with"},
 		{":80", "an address begins with"},
 		{"http://x", "an address begins with"},
