@@ -340,13 +340,25 @@ static int put_globals(struct plan *p, bool *ret_any)
 	return 0;
 }
 
+static void put_nothing(const struct plan *p)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < p->new->n_services; i++)
+		n += !p->new->services[i]->disable && p->new->services[i]->condition;
+	fputs("nothing would change", p->out);
+	if (n > 0)
+		fprintf(p->out, ", %zu service%s still waiting", n, plural(n, "s"));
+	fputc('\n', p->out);
+}
+
 static int put_all(struct plan *p)
 {
 	bool any;
 	int r = put_globals(p, &any);
 
 	if (r == 0 && !any && diff_is_empty(&p->diff)) {
-		fputs("nothing would change\n", p->out);
+		put_nothing(p);
 		return 0;
 	}
 	for (size_t i = 0; i < p->new->n_services &&r == 0; i++)

@@ -282,7 +282,7 @@ static int tell_several(struct search *s)
 	char shown[DIAG_SHOWN_MAX];
 
 	qsort(s->candidates, s->n, sizeof *s->candidates, compare_pids);
-	fprintf(s->err, "hatchd: %zu of them are running with %s, as processes", s->n,
+	fprintf(s->err, "hatchd: %zu processes hatchd are running with %s:", s->n,
 		diag_shown(s->file, strlen(s->file), shown));
 	for (size_t i = 0; i < s->n && i < CANDIDATES_MAX; i++)
 		fprintf(s->err, "%s %d", i > 0 ? "," : "", (int)s->candidates[i].pid);

@@ -203,7 +203,7 @@ static void test_conditions(void **ctx)
 		 "  closed   tcp:1\n"
 		 "1 closed\n");
 	set_condition(&p.old, "no user 'ftp'");
-	says(&p, "nothing would change\n");
+	says(&p, "nothing would change, 1 service still waiting\n");
 	p.new.conf.total_instances = 5;
 	says(&p, "for all services: total_instances (not set) -> 5\n"
 		 "1 service unchanged, 1 still waiting\n");
