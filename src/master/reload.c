@@ -9,6 +9,8 @@
 #include "master/master.h"
 #include "master/service.h"
 
+#include <sys/wait.h>
+
 /* ------------------------------------------------------- what is said about it */
 
 static void say_reloading(const struct master *master, uint64_t now)
@@ -133,11 +135,11 @@ static int on_loader_end(sd_event_source *source, int fd, uint32_t revents, void
 	(void)revents;
 	reload->ended = sd_event_source_disable_unref(reload->ended);
 	result = loading_finish(&reload->loading, &image);
-	if (given_up && result != 0)
-		result = -ETIME;
 	reload->due = UINT64_MAX;
 
-	if (full)
+	if (given_up)
+		image_free(image);
+	else if (full)
 		finish_full(master, result, image);
 	else
 		finish_look(master, result, image);
@@ -174,11 +176,20 @@ static int run_loader(struct master *master)
 	return r;
 }
 
+/* Those that have ended at last. */
+static void reap_stuck(struct reload *reload)
+{
+	for (unsigned i = reload->n_stuck; i-- > 0;)
+		if (waitpid(reload->stuck[i], NULL, WNOHANG) != 0)
+			reload->stuck[i] = reload->stuck[--reload->n_stuck];
+}
+
 static void start(struct master *master, bool full, uint64_t now)
 {
 	struct reload *reload = &master->reload;
 	int r;
 
+	reap_stuck(reload);
 	reload->given_up = false;
 	reload->again = false;
 	reload->full = full;
@@ -193,10 +204,28 @@ static void start(struct master *master, bool full, uint64_t now)
 		say_hindered(master, explain(r));
 }
 
+/* One that was killed and is still there is in nobody's way any longer. */
+static void leave_stuck(struct reload *reload)
+{
+	if (!reload->ended || !reload->given_up)
+		return;
+	reap_stuck(reload);
+	if (reload->n_stuck == RELOAD_STUCK_MAX) {
+		log_error("unable to reload: %d loaders hang in a file system, keeping the "
+			  "configuration",
+			RELOAD_STUCK_MAX);
+		return;
+	}
+	reload->stuck[reload->n_stuck++] = reload->loading.pid;
+	reload->ended = sd_event_source_disable_unref(reload->ended);
+	loading_done(&reload->loading);
+}
+
 void reload_request(struct master *master, uint64_t now)
 {
 	if (master->stopping)
 		return;
+	leave_stuck(&master->reload);
 	if (master->reload.ended)
 		master->reload.again = true;
 	else
@@ -205,11 +234,12 @@ void reload_request(struct master *master, uint64_t now)
 
 void reload_look_again(struct master *master)
 {
+	leave_stuck(&master->reload);
 	if (!master->stopping && !master->reload.ended)
 		start(master, false, clock_monotonic());
 }
 
-/* It is killed, and what it leaves comes as its end. */
+/* Its end is waited for, but nobody need wait for it. */
 void reload_turn(struct master *master, uint64_t now)
 {
 	struct reload *reload = &master->reload;
@@ -219,6 +249,10 @@ void reload_turn(struct master *master, uint64_t now)
 	reload->due = UINT64_MAX;
 	reload->given_up = true;
 	loading_kill(&reload->loading);
+	if (reload->full)
+		say_kept(master, explain(-ETIME));
+	else
+		say_hindered(master, explain(-ETIME));
 }
 
 void reload_stop(struct reload *reload)

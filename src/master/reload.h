@@ -17,11 +17,19 @@
 
 struct master;
 
+/*
+ * A loader that hangs in a file system that is gone cannot be killed.  It is left
+ * alone, and the next request starts another, until there are so many.
+ */
+#define RELOAD_STUCK_MAX 4
+
 struct reload {
 	struct loading loading;
-	sd_event_source *ended; /* of the loader; owned; NULL: none runs */
-	uint64_t due;           /* usec, monotonic: when the loader is given up */
-	bool given_up;
+	sd_event_source *ended;        /* of the loader; owned; NULL: none runs */
+	uint64_t due;                  /* usec, monotonic: when the loader is given up */
+	bool given_up;                 /* killed, and the log knows */
+	pid_t stuck[RELOAD_STUCK_MAX]; /* given up, and not even SIGKILL has ended them */
+	unsigned n_stuck;
 	bool full;  /* for the whole configuration; else for conditions alone */
 	bool again; /* a request came while it ran */
 

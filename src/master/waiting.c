@@ -114,7 +114,7 @@ static void watch_changes(struct master *master)
 
 /* -------------------------------------------------------------- trying */
 
-static bool try_all(struct master *master)
+static bool try_all(struct master *master, uint64_t now)
 {
 	bool conditions = false, missing = false;
 
@@ -129,8 +129,11 @@ static bool try_all(struct master *master)
 			service_open(service);
 		missing = missing || lacks_something(service);
 	}
-	if (conditions)
+	/* A change of addresses is no reason to look for users more often. */
+	if (conditions && now >= master->waiting.look_due) {
+		master->waiting.look_due = now + DELAY_MIN;
 		reload_look_again(master);
+	}
 	return missing;
 }
 
@@ -199,7 +202,7 @@ void waiting_turn(struct master *master, uint64_t now)
 {
 	if (now < master->waiting.due)
 		return;
-	if (try_all(master))
+	if (try_all(master, now))
 		plan_next(&master->waiting, now);
 	else
 		stop_trying(&master->waiting);

@@ -19,8 +19,9 @@
 struct master;
 
 struct waiting {
-	uint64_t due;   /* usec, monotonic: when to try again; USEC_INFINITY: nothing to try */
-	uint64_t delay; /* usec, from then until the time after that */
+	uint64_t due; /* usec, monotonic: when to try again; USEC_INFINITY: nothing to try */
+	uint64_t look_due;        /* usec, monotonic: not before, the loader is asked again */
+	uint64_t delay;           /* usec, from then until the time after that */
 	sd_event_source *changes; /* of addresses and interfaces; owned; NULL: not needed yet */
 };
 
