@@ -54,6 +54,7 @@ struct listener *listener_free(struct listener *listener)
 		listener->child->listener = NULL;
 	listener_close(listener);
 	free(listener->arrival);
+	free(listener->told_step);
 	free(listener);
 	return NULL;
 }
@@ -96,21 +97,29 @@ static const char *explain(const struct listener *listener, int error)
 	}
 }
 
-const char *listener_explain(const struct listener *listener)
+/* At a command line nothing waits: it is the end of it. */
+void listener_tell(const struct listener *listener)
 {
-	return explain(listener, listener->told);
+	bool adhoc = listener->service->master->cmdline->adhoc;
+	char text[ADDR_TEXT_MAX];
+
+	log_message(adhoc ? LOG_ERR : LOG_WARNING, "%s%sunable to %s %s: %s",
+		listener->service->label,
+		adhoc ? "" : "waiting: ", listener->told_step ? listener->told_step : "open",
+		listener_text(listener_asked(listener), text),
+		explain(listener, listener->told));
 }
 
 /* Once, not at every attempt. */
 static void tell_failure(struct listener *listener, const char *step, int error)
 {
-	char text[ADDR_TEXT_MAX];
-
 	if (listener->quiet || listener->told == error)
 		return;
 	listener->told = error;
-	log_error("%sunable to %s %s: %s", listener->service->label, step,
-		listener_text(listener_asked(listener), text), listener_explain(listener));
+	listener->told_just_now = true;
+	free(listener->told_step);
+	listener->told_step = strdup(step);
+	listener_tell(listener);
 }
 
 static struct bound *bound_free(struct bound *bound)

@@ -36,13 +36,15 @@ struct listener {
 	struct bound *bound; /* owned: NULL: as configured, and nothing but the descriptor */
 	bool is_ip;          /* and not UNIX or vsock, where a close may wait */
 	bool is_datagram;
-	bool lent;    /* programs have had it, and may have kept it */
-	bool polled;  /* in master->listeners_fd */
-	bool quiet;   /* within listener_try() */
-	int told;     /* negative errno of the failure that the log has told of; 0: none */
-	bool claimed; /* scratch of apply(), false outside */
-	int held;     /* owned: a client that no child could be started for yet,
-	                 accepted, a low number; -EBADF: none */
+	bool lent;       /* programs have had it, and may have kept it */
+	bool polled;     /* in master->listeners_fd */
+	bool quiet;      /* within listener_try() */
+	int told;        /* negative errno of the failure that the log has told of; 0: none */
+	char *told_step; /* ... at that step, "bind"; owned; NULL: unknown */
+	bool told_just_now;      /* ... since waiting_begin() */
+	bool claimed;            /* scratch of apply(), false outside */
+	int held;                /* owned: a client that no child could be started for yet,
+	                            accepted, a low number; -EBADF: none */
 	uint64_t held_number;    /* his connection's */
 	struct child *child;     /* wait = yes: who has the socket now */
 	struct arrival *arrival; /* wait = yes: what woke that child; owned, NULL: unknown */
@@ -81,8 +83,8 @@ void listener_drop_links(struct listener *listener, const struct service_conf *c
 /* Tell its open socket what is different in `conf`.  A failure is logged. */
 void listener_adjust(struct listener *listener, const struct service_conf *conf);
 
-/* Why it could not be opened the last time, in words. */
-const char *listener_explain(const struct listener *listener);
+/* Log why it could not be opened the last time. */
+void listener_tell(const struct listener *listener);
 
 /* Close the socket, or give it back to those that were handed over; the listener may
  * be opened again. */

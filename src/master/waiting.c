@@ -35,21 +35,26 @@ static void tell_condition(struct service *service)
 		log_warning("%swaiting: %s", service->label, setup->conf->condition);
 }
 
+/* What has just been told where it happened is not told again. */
 static void tell(struct service *service)
 {
-	char text[ADDR_TEXT_MAX];
-
 	service->told_to_wait = service->state == SERVICE_WAITING;
 	if (service->told_to_wait)
 		tell_condition(service);
 	for (size_t i = 0; i < service->n_listeners; i++) {
-		const struct listener *listener = service->listeners[i];
+		struct listener *listener = service->listeners[i];
 
-		if (listener->fd < 0)
-			log_warning("%swaiting: %s: %s", service->label,
-				listener_text(listener_asked(listener), text),
-				listener_explain(listener));
+		if (listener->fd < 0 && !listener->told_just_now)
+			listener_tell(listener);
 	}
+}
+
+/* Later failures and those of a look are told at once, and again by the next reload. */
+static void tell_again_from_now_on(const struct master *master)
+{
+	for (size_t i = 0; i < master->n_services; i++)
+		for (size_t j = 0; j < master->services[i]->n_listeners; j++)
+			master->services[i]->listeners[j]->told_just_now = false;
 }
 
 /* ----------------------------------------------------- the kernel tells */
@@ -178,6 +183,7 @@ void waiting_begin(struct master *master, uint64_t now)
 	for (size_t i = 0; i < master->n_services; i++)
 		if (lacks_something(master->services[i]))
 			tell(master->services[i]);
+	tell_again_from_now_on(master);
 	waiting->delay = DELAY_MIN;
 	plan_next(waiting, now);
 	watch_changes(master);
@@ -186,6 +192,7 @@ void waiting_begin(struct master *master, uint64_t now)
 /* The time of the next attempt stands already: this was one. */
 void waiting_go_on(struct master *master)
 {
+	tell_again_from_now_on(master);
 	if (!tell_who_came(master))
 		stop_trying(&master->waiting);
 }
@@ -206,6 +213,7 @@ void waiting_turn(struct master *master, uint64_t now)
 		plan_next(&master->waiting, now);
 	else
 		stop_trying(&master->waiting);
+	tell_again_from_now_on(master);
 }
 
 void waiting_done(struct waiting *waiting)

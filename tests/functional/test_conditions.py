@@ -65,8 +65,9 @@ def test_occupied_at_start(hatchd):
         daemon = hatchd.file(
             say("x", listen=f"tcp4:127.0.0.1:{port}") + say("y", "t", listen=f"tcp:{other}")
         )
-        daemon.wait_log(f"s: waiting: tcp:127.0.0.1:{port}: somebody listens there already")
+        daemon.wait_log(f"s: waiting: unable to bind tcp:127.0.0.1:{port}: somebody listens there already")
         assert talk(other) == b"y"
+        assert daemon.text().count(f"tcp:127.0.0.1:{port}: somebody listens") == 1
     daemon.wait_log(f"s: listening on tcp:127.0.0.1:{port} now")
     assert talk(port) == b"x"
 
@@ -77,7 +78,7 @@ def test_occupied_at_reload(hatchd):
     with occupy(port):
         text = say("x", listen=f"tcp4:127.0.0.1:{port}") + say("y", "t", listen=f"tcp:{other}")
         assert "1 added" in reload(daemon, text)
-        assert f"s: waiting: tcp:127.0.0.1:{port}" in daemon.text()
+        assert f"s: waiting: unable to bind tcp:127.0.0.1:{port}" in daemon.text()
         assert talk(other) == b"y"
         # Still: a reload does not make it forget.
         assert "nothing has changed" in reload(daemon)
@@ -144,7 +145,7 @@ def test_address_comes(hatchd):
     @contextlib.contextmanager
     def start():
         daemon = hatchd.file(say("x", listen=f"tcp:192.0.2.1:{port}"))
-        daemon.wait_log("s: waiting: tcp:192.0.2.1")
+        daemon.wait_log("s: waiting: unable to bind tcp:192.0.2.1")
         try:
             yield daemon
             assert talk(f"tcp:192.0.2.1:{port}") == b"x"
@@ -218,7 +219,7 @@ def test_ipv6_switched_off(hatchd):
         daemon = hatchd.file(
             say("dual", listen=f"tcp:{dual}") + say("six", "six", listen=f"tcp:[::1]:{single}")
         )
-        daemon.wait_log(r"six: waiting: tcp:\[::1\]")
+        daemon.wait_log(r"six: waiting: unable to bind tcp:\[::1\]")
         assert talk(dual) == b"dual"
     finally:
         switch.write_text("0")
@@ -368,6 +369,7 @@ def test_who_came_is_told_and_nobody_else(hatchd, folder):
     assert not [line for line in before if "waiting: " in line]
     assert "t: served now" not in daemon.text()
     assert daemon.text().count("s: served now") == 1
+    reload(daemon, "")
 
 
 def test_mistakes_keep_it_from_being_served(hatchd, folder):

@@ -255,8 +255,9 @@ def test_busy_port_is_a_condition_of_its_service_alone(hatchd):
             service("s", listen=f"tcp:127.0.0.1:{port}", exec="/bin/cat")
         )
         daemon = hatchd.file(config)
-        daemon.wait_log(f"s: unable to bind tcp:127.0.0.1:{port}: somebody listens there")
-        daemon.wait_log("s: waiting: ")
+        daemon.wait_log(
+            f"s: waiting: unable to bind tcp:127.0.0.1:{port}: somebody listens there"
+        )
         assert talk(echo, b"served") == b"served"
 
 

@@ -595,7 +595,7 @@ def test_address_is_had_as_soon_as_the_child_has_ended(hatchd, folder):
         with connect(port) as client:
             assert client.recv(1) == b"x"
             reload(daemon, say("new", listen=f"tcp:{port}"))
-            daemon.wait_log("s: waiting: tcp:.*somebody listens there already")
+            daemon.wait_log("s: waiting: unable to bind tcp:.*somebody listens there already")
             child = daemon.wait_children(1)[0]
             client.sendall(b"y")
             wait_exit(child)

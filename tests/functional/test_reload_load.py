@@ -275,7 +275,7 @@ def listening_ports():
 
 def wanted_ports(printed, said):
     """What --print-config lists, but for services that wait; None: it does not tell."""
-    if re.search(r": waiting: (tcp|udp|unix|fd)", said):
+    if re.search(r": waiting: unable to ", said):
         return None
     waiting = set(re.findall(r"([\w.-]+): waiting: ", said))
     ports, fixed = set(), True
