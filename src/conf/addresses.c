@@ -399,7 +399,10 @@ static void check_directory(struct service_conf *service, struct memo *memo,
 	int r = place_check_directory(memo, NULL, directory);
 
 	/* Those that are not there are going to be made. */
-	if (r < 0 && !(r == -ENOENT && service->directory_mode != 0))
+	if (r == -ENOENT && service->directory_mode == 0)
+		report_condition(report, service, origin,
+			"no directory %s; directory_mode = 0755 would make it", directory);
+	else if (r < 0 && r != -ENOENT)
 		report_condition(report, service, origin, "no directory %s: %s", directory,
 			strerror(-r));
 }

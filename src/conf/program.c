@@ -270,9 +270,9 @@ static void report_no_program(struct service_conf *service, int error, struct re
 	_cleanup_free_ char *hint = suggest_list(service, report);
 
 	report->program_error = error;
-	report_condition(report, service, program_origin(service), "no program %s%s: %s%s",
-		service->path, service->chroot ? " in chroot" : "", strerror(error),
-		hint ? hint : "");
+	report_condition(report, service, program_origin(service), "no program %s%s%s%s%s",
+		service->path, service->chroot ? " in chroot" : "", error == ENOENT ? "" : ": ",
+		error == ENOENT ? "" : strerror(error), hint ? hint : "");
 }
 
 int program_check(struct service_conf *service, const struct build_context *context,
@@ -332,6 +332,14 @@ void program_check_writers(
 }
 
 /* Standard error is opened by the child, in its root directory. */
+static void no_directory(struct service_conf *service, const char *option,
+	const char *directory, int r, struct report *report)
+{
+	report_condition(report, service, service_conf_origin(service, option),
+		"no directory %s%s%s", directory, r == -ENOENT ? "" : ": ",
+		r == -ENOENT ? "" : strerror(-r));
+}
+
 static int check_stderr_directory(
 	struct service_conf *service, struct memo *memo, struct report *report)
 {
@@ -345,8 +353,7 @@ static int check_stderr_directory(
 		return -ENOMEM;
 	r = place_check_directory(memo, service->chroot, parent);
 	if (r < 0)
-		report_condition(report, service, service_conf_origin(service, "stderr"),
-			"no directory %s: %s", parent, strerror(-r));
+		no_directory(service, "stderr", parent, r, report);
 	return 0;
 }
 
@@ -358,15 +365,12 @@ int program_check_directories(
 	if (service->chroot) {
 		r = place_check_directory(memo, NULL, service->chroot);
 		if (r < 0) {
-			report_condition(report, service,
-				service_conf_origin(service, "chroot"), "no directory %s: %s",
-				service->chroot, strerror(-r));
+			no_directory(service, "chroot", service->chroot, r, report);
 			return 0;
 		}
 	}
 	r = place_check_directory(memo, service->chroot, service->directory);
 	if (r < 0)
-		report_condition(report, service, service_conf_origin(service, "directory"),
-			"no directory %s: %s", service->directory, strerror(-r));
+		no_directory(service, "directory", service->directory, r, report);
 	return check_stderr_directory(service, memo, report);
 }
