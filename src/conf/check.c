@@ -241,14 +241,15 @@ static void check_symlinks(struct service_conf *service, struct report *report)
 		mistake(report, service, "symlinks",
 			"the service must have exactly one UNIX socket with a path");
 		service_conf_set_mistaken(service, conf_option_find("symlinks"), true);
+		return;
 	}
 	for (char **link = service->symlinks; *link; link++) {
 		size_t len = strlen(*link);
 
 		if ((*link)[0] != '/' || (*link)[len - 1] == '/' || len >= PATH_MAX)
 			mistake(report, service, "symlinks",
-				"a link has an absolute path that ends with its name");
-		else if (addr && strcmp(*link, addr->un.sun_path) == 0)
+				"each link must be a full path, such as /run/upper");
+		else if (strcmp(*link, addr->un.sun_path) == 0)
 			mistake(report, service, "symlinks",
 				"the socket itself cannot be a link");
 	}

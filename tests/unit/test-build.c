@@ -218,9 +218,9 @@ static void test_rules(void **ctx)
 	refuse("service a { listen = unix:@x exec = /bin/sh symlinks = /z }",
 		"symlinks: the service must have exactly one UNIX socket with a path");
 	refuse("service a { listen = unix:/x exec = /bin/sh symlinks = { /y, z } }",
-		"symlinks: a link has an absolute path that ends with its name");
+		"symlinks: each link must be a full path, such as /run/upper");
 	refuse("service a { listen = unix:/x exec = /bin/sh symlinks = /z/ }",
-		"symlinks: a link has an absolute path that ends with its name");
+		"symlinks: each link must be a full path, such as /run/upper");
 	refuse("service a { listen = unix:/x exec = /bin/sh symlinks = /x }",
 		"symlinks: the socket itself cannot be a link");
 	serve("service a { listen = { unix:/tmp/x, tcp:7 } exec = /bin/sh symlinks = /tmp/y }");
