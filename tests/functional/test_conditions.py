@@ -65,7 +65,8 @@ def test_occupied_at_start(hatchd):
         daemon = hatchd.file(
             say("x", listen=f"tcp4:127.0.0.1:{port}") + say("y", "t", listen=f"tcp:{other}")
         )
-        daemon.wait_log(f"s: waiting: unable to bind tcp:127.0.0.1:{port}: somebody listens there already")
+        address = f"tcp:127.0.0.1:{port}"
+        daemon.wait_log(f"s: waiting: unable to bind {address}: somebody listens there already")
         assert talk(other) == b"y"
         assert daemon.text().count(f"tcp:127.0.0.1:{port}: somebody listens") == 1
     daemon.wait_log(f"s: listening on tcp:127.0.0.1:{port} now")

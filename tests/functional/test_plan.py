@@ -136,7 +136,11 @@ def test_several(hatchd):
     text = service("a", listen="tcp:127.0.0.1:0", exec="/bin/cat")
     one, two = hatchd.file(text), hatchd.file(text)
     first, second = sorted((one.pid, two.pid))
-    fails(plan(one), rf"hatchd: 2 processes hatchd are running with .*: {first}, {second}; choose one with --pid\n$")
+    both = f"{first}, {second}"
+    fails(
+        plan(one),
+        rf"hatchd: 2 processes hatchd are running with .*: {both}; choose one with --pid\n$",
+    )
     says(plan(one, f"--pid={one.pid}"), NOTHING)
     says(plan(one, f"--pid={two.pid}"), NOTHING)
 

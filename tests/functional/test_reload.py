@@ -841,7 +841,8 @@ def test_socket_that_a_program_made_linger(hatchd, folder):
     """Closing it may take an hour: that is nobody's time but the closer's."""
     port, other = free_port(), free_port()
     with socket.create_server(("127.0.0.1", 0)) as peer:
-        program = [PYTHON, "-S", "-E", helper("lingering.py", folder), str(peer.getsockname()[1])]
+        away = str(peer.getsockname()[1])
+        program = [PYTHON, "-S", "-E", helper("lingering.py", folder), away]
         rest = service("other", listen=f"tcp:{other}", exec="/bin/cat")
         daemon = hatchd.file(
             service("s", listen=f"tcp4:127.0.0.1:{port}", wait=True, exec=program) + rest

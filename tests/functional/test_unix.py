@@ -197,7 +197,7 @@ def test_refused_service_leaves_others(folder):
 def test_folder_that_is_not_there(folder):
     """A condition: the service waits, with a message, and nothing else happens."""
     log = refusal(folder, upper(f"unix:{folder}/missing/s"))
-    assert "No such file or directory" in log
+    assert f"waiting: no directory {folder}/missing" in log
 
 
 # -- the end

@@ -323,8 +323,7 @@ static void test_thorough(void **ctx)
 	load(&t, text, &context);
 	assert_int_equal(t.diags.n_by_severity[DIAG_ERROR], 5);
 	assert_int_equal(t.diags.n_by_severity[DIAG_CONDITION], 2);
-	assert_string_equal(conf_text_said(&t, DIAG_CONDITION),
-		"no program /nowhere/x");
+	assert_string_equal(conf_text_said(&t, DIAG_CONDITION), "no program /nowhere/x");
 	assert_int_equal(t.conf.n_services, 0);
 	conf_text_done(&t);
 }
@@ -482,12 +481,10 @@ static void test_program_not_there(void **ctx)
 		"no program /etc/passwd: Permission denied");
 	wait_for("service a { listen = 7 exec = /etc }", &conf_text_user,
 		"no program /etc: Is a directory");
-	wait_for(SERVICE("directory = /nowhere"), &conf_text_user,
-		"no directory /nowhere");
+	wait_for(SERVICE("directory = /nowhere"), &conf_text_user, "no directory /nowhere");
 	wait_for(SERVICE("chroot = /nowhere\nuser = root"), &conf_text_root,
 		"no directory /nowhere");
-	wait_for(SERVICE("stderr = /nowhere/x"), &conf_text_user,
-		"no directory /nowhere");
+	wait_for(SERVICE("stderr = /nowhere/x"), &conf_text_user, "no directory /nowhere");
 	wait_for("service a { listen = unix:/nowhere/x exec = /bin/sh }", &conf_text_user,
 		"no directory /nowhere; directory_mode = 0755 would make it");
 	wait_for("service a { listen = unix:/etc/passwd/x exec = /bin/sh }", &conf_text_user,
@@ -668,8 +665,7 @@ static void test_chroot(void **ctx)
 	assert_true(asprintf(&link, "%s/link", folder) > 0);
 	assert_int_equal(symlink("/script", link), 0);
 	snprintf(text, sizeof text, SERVICE("chroot = %s\nuser = 5\ngroup = 5"), folder);
-	wait_for(text, &conf_text_root,
-		"no program /bin/sh in chroot");
+	wait_for(text, &conf_text_root, "no program /bin/sh in chroot");
 
 	snprintf(text, sizeof text,
 		"service a { listen = 7 exec = /link chroot = %s user = 5 group = 5 }", folder);
@@ -853,8 +849,7 @@ static void test_adhoc(void **ctx)
 	conf_text_done(&t);
 
 	assert_int_equal(build_adhoc(&t, 0, "/nowhere/x"), 0);
-	assert_string_equal(conf_text_said(&t, DIAG_ERROR),
-		"no program /nowhere/x");
+	assert_string_equal(conf_text_said(&t, DIAG_ERROR), "no program /nowhere/x");
 	conf_text_done(&t);
 
 	assert_int_equal(build_adhoc(&t, 0, "env"), 0);
