@@ -94,6 +94,7 @@ def test_reload_tries_what_unchanged_services_lack(hatchd):
     text = say("x", listen=f"tcp4:127.0.0.1:{port}")
     with occupy(port):
         daemon = hatchd.file(text)
+        daemon.wait_log("1 service not served")
         mark = daemon.mark()
     assert "nothing has changed" in reload(daemon)
     assert talk(port) == b"x"
