@@ -52,11 +52,20 @@ static void free_options(struct service_conf *service)
 	}
 }
 
+/* What stands in an environment may be a secret; freed memory keeps what it had. */
+static void erase(char **vector)
+{
+	for (; vector && *vector; vector++)
+		explicit_bzero(*vector, strlen(*vector));
+}
+
 void service_conf_free(struct service_conf *service)
 {
 	if (!service)
 		return;
 
+	erase(service->env);
+	erase(service->base_env);
 	free_options(service);
 	free(service->name);
 	free(service->origins);

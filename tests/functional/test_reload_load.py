@@ -310,10 +310,12 @@ class Damaged:
         return (
             "# An ordinary file.\n"
             "defaults {\n\tinstances = 7\n}\n"
-            + service("one", listen=f"tcp:{one}", exec=["/bin/echo", "-n", "one"])
+            + service("one", listen=f"tcp:{one}", exec=["/bin/echo", "-n", "one"],
+                      per_source="unlimited")
             + service("two", listen=[f"tcp:127.0.0.1:{two}", f"tcp4:{three}"], backlog=99,
                       exec=["/bin/echo", "-n", "two"], env=["A=1", "B=2"], umask="022",
-                      rlimit={"core": 0, "nofile": "100:200"}, nice=5)
+                      rlimit={"core": 0, "nofile": "100:200"}, nice=5,
+                      per_source="unlimited")
             + service("off", listen="tcp:7", exec="/bin/cat", disable=True)
         )
 

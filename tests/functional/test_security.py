@@ -81,6 +81,7 @@ def secret_in_memory(daemon):
     text = daemon.config_path.read_text()
     port = int(re.search(r"service secret .*?tcp:(\d+)", text, re.DOTALL)[1])
     assert talk(port, b"secret") == b"secret"
+    daemon.wait_children(0)
     return find_in_memory(daemon.pid, CANARY)[0]
 
 
@@ -148,9 +149,9 @@ def test_nothing_is_read_or_written(hatchd, folder, machine, dumpable):
     daemon = hatchd.file(configuration(port, program.path), "-v")
     with program:
         expect_mode(daemon, dumpable)
+        address = secret_in_memory(daemon)
         with connect(port) as client:
             child = held_child(daemon, program)
-            address = secret_in_memory(daemon)
             # What is tried would be worth it: the same bytes lie there.
             assert memory_at(child, address, len(CANARY)) == CANARY.encode()
             assert_all_refused(attack(folder, child, address), but=["prlimit"])
@@ -303,9 +304,9 @@ def test_private_memory_can_be_asked_for(hatchd, folder, machine):
     program = Lease(folder)
     daemon = hatchd.file(configuration(port, program.path), "--spawn=private")
     with program:
+        address = secret_in_memory(daemon)
         with connect(port) as client:
             child = held_child(daemon, program)
-            address = secret_in_memory(daemon)
             assert_all_refused(attack(folder, child, address), but=["prlimit"])
             os.kill(child, signal.SIGKILL)
             assert read_all(client) == b""
