@@ -402,6 +402,7 @@ static int serve(struct master *master, struct image *image)
 		r = apply(master, image, &applied);
 	if (r < 0) {
 		tell_not_started(master, n, r);
+		image_free(image);
 		return failed_status(master->cmdline);
 	}
 	if (require_all(master) < 0)

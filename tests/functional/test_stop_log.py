@@ -55,6 +55,7 @@ def test_next_hatchd_has_the_port_at_once(hatchd):
     port = free_port()
     first = hatchd.file(echo(listen=f"tcp:{port}"))
     talk(port, b"x")
+    first.wait_children(0)
     with connect(port) as old:
         first.wait_children(1)
         first.stop(leave=True)
