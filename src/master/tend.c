@@ -29,20 +29,15 @@
 #define LIVING_ASKED 32
 
 /*
- * The child has its own copy.  Before its program runs nobody else has one, and
- * ours is just let go.  Afterwards it may be the last, and the program's doing
- * what that means: then it is somebody else's to close (I2).
+ * Ours may be the last copy, and what that means is the program's doing: it is
+ * somebody else's to close (I2).  Not even a child that was seen before its exec
+ * is an exception, it may have ended until the close is reached.
  */
-static void close_connection(struct child *child, bool program_may_run, uint64_t now)
+static void close_connection(struct child *child, uint64_t now)
 {
-	struct service *service = child->service;
-
 	if (child->conn < 0)
 		return;
-	if (program_may_run)
-		service_close_later(service, child->conn, now);
-	else
-		fd_close(child->conn);
+	service_close_later(child->service, child->conn, now);
 	child->conn = -EBADF;
 }
 
@@ -143,11 +138,10 @@ void tend_slots(struct master *master, uint64_t now)
 		struct child *child = spawn_slot_owner(slot);
 		enum spawn_state state = spawn_slot_poll(slot);
 
-		if (state != SPAWN_BUSY)
-			close_connection(child, state == SPAWN_DONE, now);
-		if (state == SPAWN_DONE)
+		if (state == SPAWN_DONE) {
+			close_connection(child, now);
 			leave_slot_alive(child, now);
-		else
+		} else
 			kill_if_late(child, now);
 		slot = next;
 	}
@@ -309,7 +303,7 @@ void tend_on_end(void *userdata, struct child *child, const struct child_end *en
 	struct master *master = userdata;
 	uint64_t now = clock_monotonic();
 
-	close_connection(child, true, now);
+	close_connection(child, now);
 	if (child->slot)
 		leave_slot(child, now);
 	if (executed(child))

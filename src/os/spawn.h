@@ -82,7 +82,8 @@ int spawn_slot_start(struct spawner *spawner, struct spawn_slot *slot, void *own
 /* What the slot of a child knows at a moment. */
 enum spawn_state {
 	SPAWN_BUSY,     /* it still uses our memory and our descriptors */
-	SPAWN_DETACHED, /* our copies of its descriptors may be closed */
+	SPAWN_DETACHED, /* it has a copy of its descriptors; it may end, or execute, at any time
+	                 */
 	SPAWN_DONE,     /* it has left our memory: executed, failed or died */
 };
 
