@@ -1,6 +1,7 @@
 #include "hatchctl/exchange.h"
 
 #include "base/clock.h"
+#include "hatchctl/poll-slot.h"
 
 #include <limits.h>
 #include <poll.h>
@@ -217,26 +218,14 @@ static void time_out(struct exchange *x)
 	}
 }
 
-static void watch(struct pollfd *slot, int fd, bool in, bool out)
-{
-	slot->events = (short)((in ? POLLIN : 0) | (out ? POLLOUT : 0));
-	slot->fd = slot->events ? fd : -1;
-}
-
-static bool is_ready(const struct pollfd *slot, short wanted)
-{
-	return (slot->events & wanted) &&
-	       (slot->revents & (wanted | POLLERR | POLLHUP | POLLNVAL));
-}
-
 bool exchange_turn(struct exchange *x)
 {
 	struct pollfd slots[N_SLOTS] = {0};
 	int n;
 
-	watch(&slots[SLOT_INPUT], x->input, wants_input(x), false);
-	watch(&slots[SLOT_PEER], x->peer, wants_answer(x), x->pending);
-	watch(&slots[SLOT_OUTPUT], x->output.fd, false, has_answer(x));
+	poll_slot_watch(&slots[SLOT_INPUT], x->input, wants_input(x), false);
+	poll_slot_watch(&slots[SLOT_PEER], x->peer, wants_answer(x), x->pending);
+	poll_slot_watch(&slots[SLOT_OUTPUT], x->output.fd, false, has_answer(x));
 
 	n = poll(slots, N_SLOTS, timeout(x));
 	if (n < 0)
@@ -244,13 +233,13 @@ bool exchange_turn(struct exchange *x)
 	if (n == 0)
 		time_out(x);
 
-	if (is_ready(&slots[SLOT_PEER], POLLIN))
+	if (poll_slot_is_ready(&slots[SLOT_PEER], POLLIN))
 		receive_answer(x);
-	if (is_ready(&slots[SLOT_OUTPUT], POLLOUT))
+	if (poll_slot_is_ready(&slots[SLOT_OUTPUT], POLLOUT))
 		write_output(x);
-	if (is_ready(&slots[SLOT_INPUT], POLLIN) && wants_input(x))
+	if (poll_slot_is_ready(&slots[SLOT_INPUT], POLLIN) && wants_input(x))
 		read_input(x);
-	if (is_ready(&slots[SLOT_PEER], POLLOUT) && x->pending)
+	if (poll_slot_is_ready(&slots[SLOT_PEER], POLLOUT) && x->pending)
 		send_message(x);
 
 	if (!x->over)

@@ -1,5 +1,7 @@
 #include "hatchctl/pump.h"
 
+#include "hatchctl/poll-slot.h"
+
 #include <poll.h>
 #include <sys/socket.h>
 
@@ -166,41 +168,27 @@ static void settle(struct pump *pump)
 		pump->over = true;
 }
 
-/* A descriptor that nothing is wanted of is left out: poll(2) would report its
- * hang-up again and again. */
-static void watch(struct pollfd *slot, int fd, bool in, bool out)
-{
-	slot->events = (short)((in ? POLLIN : 0) | (out ? POLLOUT : 0));
-	slot->fd = slot->events ? fd : -1;
-}
-
-static bool is_ready(const struct pollfd *slot, short wanted)
-{
-	return (slot->events & wanted) &&
-	       (slot->revents & (wanted | POLLERR | POLLHUP | POLLNVAL));
-}
-
 bool pump_turn(struct pump *pump)
 {
 	struct pollfd slots[N_SLOTS] = {0};
 
-	watch(&slots[SLOT_INPUT], pump->input, wants_bytes(&pump->sending), false);
-	watch(&slots[SLOT_PEER], pump->peer, wants_bytes(&pump->answer),
+	poll_slot_watch(&slots[SLOT_INPUT], pump->input, wants_bytes(&pump->sending), false);
+	poll_slot_watch(&slots[SLOT_PEER], pump->peer, wants_bytes(&pump->answer),
 		has_bytes(&pump->sending));
-	watch(&slots[SLOT_OUTPUT], pump->output.fd, false, has_bytes(&pump->answer));
+	poll_slot_watch(&slots[SLOT_OUTPUT], pump->output.fd, false, has_bytes(&pump->answer));
 
 	if (poll(slots, N_SLOTS, -1) < 0)
 		return true; /* EINTR; the arguments cannot be wrong */
 
 	/* Reading comes first: what the peer said before it broke counts, and
 	 * a reset is to be reported as one. */
-	if (is_ready(&slots[SLOT_PEER], POLLIN))
+	if (poll_slot_is_ready(&slots[SLOT_PEER], POLLIN))
 		read_peer(pump);
-	if (is_ready(&slots[SLOT_OUTPUT], POLLOUT))
+	if (poll_slot_is_ready(&slots[SLOT_OUTPUT], POLLOUT))
 		write_output(pump);
-	if (is_ready(&slots[SLOT_INPUT], POLLIN) && wants_bytes(&pump->sending))
+	if (poll_slot_is_ready(&slots[SLOT_INPUT], POLLIN) && wants_bytes(&pump->sending))
 		read_input(pump);
-	if (is_ready(&slots[SLOT_PEER], POLLOUT) && has_bytes(&pump->sending))
+	if (poll_slot_is_ready(&slots[SLOT_PEER], POLLOUT) && has_bytes(&pump->sending))
 		write_peer(pump);
 
 	if (!pump->over)
