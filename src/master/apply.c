@@ -133,9 +133,9 @@ static int find_service(struct apply *a, struct change *change, const struct ser
 		change->service->claimed = true;
 		return 0;
 	}
-	change->created = true;
 	change->service = service_new(a->master, conf->name);
-	return change->service ? 0 : -ENOMEM;
+	change->created = change->service != NULL;
+	return change->created ? 0 : -ENOMEM;
 }
 
 static int add_move(struct apply *a, const struct move *move)

@@ -243,16 +243,21 @@ void reload_look_again(struct master *master)
 void reload_turn(struct master *master, uint64_t now)
 {
 	struct reload *reload = &master->reload;
+	bool again = reload->again;
 
 	if (now < reload->due)
 		return;
 	reload->due = UINT64_MAX;
 	reload->given_up = true;
+	reload->again = false;
 	loading_kill(&reload->loading);
 	if (reload->full)
 		say_kept(master, explain(-ETIME));
 	else
 		say_hindered(master, explain(-ETIME));
+	/* It may never end: whoever has asked since then does not wait for that. */
+	if (again)
+		reload_request(master, now);
 }
 
 void reload_stop(struct reload *reload)
