@@ -17,7 +17,7 @@
 
 /* Clients taken in one event, and sockets among which they are shared. */
 #define ACCEPT_BATCH   16
-#define LISTENER_BATCH 8
+#define LISTENER_BATCH 16
 
 /* Descriptors of one service that may be on their way to be closed. */
 #define CLOSING_MAX 256
@@ -539,6 +539,19 @@ static void serve_listener(struct listener *listener, int most, uint64_t now)
 		record_full(service, now);
 }
 
+/*
+ * Where many services have a client each, a second accept finds nobody.  Where
+ * it would have found somebody, the next look reports the socket again.
+ */
+static int how_many(struct listener *listener, int n_reported)
+{
+	struct master *master = listener->service->master;
+	bool crowded = listener->look + 1 == master->looks;
+
+	listener->look = master->looks;
+	return crowded ? ACCEPT_BATCH / n_reported : 1;
+}
+
 int hatch_on_clients(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 {
 	struct epoll_event events[LISTENER_BATCH];
@@ -548,12 +561,13 @@ int hatch_on_clients(sd_event_source *source, int fd, uint32_t revents, void *us
 
 	(void)source;
 	(void)revents;
+	master->looks++;
 	for (int i = 0; i < n && !master->done; i++) {
 		struct listener *listener = events[i].data.ptr;
 
 		/* One before it may have had its service look away. */
 		if (listener->polled)
-			serve_listener(listener, ACCEPT_BATCH / n, now);
+			serve_listener(listener, how_many(listener, n), now);
 		/* With the one client of --once all listeners go. */
 		if (master->cmdline->once)
 			break;

@@ -32,6 +32,7 @@ struct bound {
 struct listener {
 	struct service *service;
 	uint32_t index;      /* of its address in the service's configuration */
+	uint32_t look;       /* the last of master->looks that reported it; 0: none */
 	int fd;              /* owned, a high number; -EBADF: cannot be had now */
 	struct bound *bound; /* owned: NULL: as configured, and nothing but the descriptor */
 	bool is_ip;          /* and not UNIX or vsock, where a close may wait */

@@ -39,6 +39,7 @@ struct master {
 
 	sd_event *event;
 	int listeners_fd; /* epoll set of the listeners that are polled; a high number */
+	uint32_t looks;   /* at it so far */
 	struct spawner *spawner;
 	struct child_table *children;
 	struct sources *sources; /* children per source */
