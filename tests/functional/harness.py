@@ -177,6 +177,28 @@ def adopted():
     return found
 
 
+def listening_inodes(pid):
+    """Inodes of all listening and all datagram sockets of the network a process lives in."""
+    found = set()
+    for name in ("tcp", "tcp6", "udp", "udp6", "udplite", "udplite6"):
+        for fields in proc_net(pid, name):
+            if fields[3] == "0A" or name.startswith("udp"):
+                found.add(fields[9])
+    for fields in proc_net(pid, "unix"):
+        if int(fields[3], 16) & 0x10000 or fields[4] == "0002":
+            found.add(fields[6])
+    return found
+
+
+def proc_net(pid, name):
+    """The lines of one of its tables, as fields; none where the kernel has no such table."""
+    try:
+        lines = pathlib.Path(f"/proc/{pid}/net/{name}").read_text().splitlines()
+    except FileNotFoundError:
+        return []
+    return [line.split() for line in lines[1:]]
+
+
 def proc_fds(pid):
     """Open descriptors of a process: {number: target}."""
     found = {}
@@ -514,6 +536,18 @@ class Daemon:
     def fds(self):
         """Its open descriptors: {number: target}.  Root only."""
         return proc_fds(self.pid)
+
+    def listening(self):
+        """{inode: number} of those where clients or datagrams come in.  Root only.
+
+        Connections are not among them: they are closed when their time comes.
+        """
+        inodes = listening_inodes(self.pid)
+        return {
+            target: fd
+            for fd, target in self.fds().items()
+            if target.removeprefix("socket:[").rstrip("]") in inodes
+        }
 
     def count_fds(self):
         """How many they are; None where that cannot be seen."""

@@ -45,31 +45,22 @@ def reload(daemon, text=None, line="reloaded: "):
     return daemon.wait_log(line + ".*", after=mark).string
 
 
-def sockets(daemon):
-    """{inode of a listening socket: descriptor}.  They lie high, others come and go below."""
-    return {
-        target: fd
-        for fd, target in daemon.fds().items()
-        if target.startswith("socket:") and fd >= 512
-    }
-
-
 def test_nothing_has_changed(hatchd):
     port = free_port()
     daemon = hatchd.file(say("old", listen=f"tcp:{port}"))
-    before = sockets(daemon)
+    before = daemon.listening()
     assert "nothing has changed" in reload(daemon)
-    assert sockets(daemon) == before
+    assert daemon.listening() == before
     assert talk(port) == b"old"
 
 
 def test_program(hatchd):
     port = free_port()
     daemon = hatchd.file(say("old", listen=f"tcp:{port}"))
-    before = sockets(daemon)
+    before = daemon.listening()
     assert "1 changed" in reload(daemon, say("new", listen=f"tcp:{port}"))
     assert talk(port) == b"new"
-    assert sockets(daemon) == before
+    assert daemon.listening() == before
 
 
 def test_address(hatchd):
@@ -92,11 +83,11 @@ def test_symlinks(hatchd, folder):
         return {p.name: p.readlink().name for p in folder.iterdir() if p.is_symlink()}
 
     daemon = hatchd.file(both([folder / "x", folder / "y"], folder / "z"))
-    before = sockets(daemon)
+    before = daemon.listening()
     assert links() == {"x": "a", "y": "a", "z": "b"}
     reload(daemon, both([folder / "x", folder / "new"], [folder / "y", folder / "z"]))
     assert links() == {"x": "a", "new": "a", "y": "b", "z": "b"}
-    assert sockets(daemon) == before
+    assert daemon.listening() == before
     daemon.stop()
     assert links() == {}
 
@@ -114,13 +105,13 @@ def test_what_is_asked_of_open_sockets(hatchd):
     """They get it and lose it again; only what the kernel cannot take back takes another."""
     port = free_port()
     daemon = hatchd.file(say("x", listen=f"tcp:{port}"))
-    before = sockets(daemon)
+    before = daemon.listening()
     reload(daemon, say("x", listen=f"tcp:{port}", tos="0x10", ttl=9, congestion="reno"))
-    assert sockets(daemon) == before
+    assert daemon.listening() == before
     reload(daemon, say("x", listen=f"tcp:{port}", congestion="reno"))
-    assert sockets(daemon) == before
+    assert daemon.listening() == before
     reload(daemon, say("x", listen=f"tcp:{port}"))
-    assert sockets(daemon) != before
+    assert daemon.listening() != before
     assert talk(port) == b"x"
 
 
@@ -138,9 +129,9 @@ def test_added_and_removed(hatchd):
 def test_renamed_service_keeps_its_socket(hatchd):
     port = free_port()
     daemon = hatchd.file(service("one", listen=f"tcp:{port}", exec="/bin/cat"))
-    before = sockets(daemon)
+    before = daemon.listening()
     reload(daemon, service("two", listen=f"tcp:{port}", exec="/bin/cat"))
-    assert sockets(daemon) == before
+    assert daemon.listening() == before
     assert talk(port, b"x") == b"x"
 
 
@@ -153,10 +144,10 @@ def test_services_exchange_addresses(hatchd):
         )
 
     daemon = hatchd.file(config(one, two))
-    before = sockets(daemon)
+    before = daemon.listening()
     reload(daemon, config(two, one))
     assert (talk(one), talk(two)) == (b"b", b"a")
-    assert sockets(daemon) == before
+    assert daemon.listening() == before
 
 
 def test_children_live_on(hatchd):
@@ -221,9 +212,9 @@ MISTAKES = {
 def test_mistakes_change_nothing(hatchd, name):
     port = free_port()
     daemon = hatchd.file(say("old", listen=f"tcp:{port}"))
-    before = sockets(daemon)
+    before = daemon.listening()
     reload(daemon, MISTAKES[name], line="unable to reload: .* keeping the configuration")
-    assert sockets(daemon) == before
+    assert daemon.listening() == before
     assert talk(port) == b"old"
 
 
@@ -269,10 +260,10 @@ def probe_after(hatchd, folder, old, new):
         return service("s", listen=f"tcp:{port}", exec=[helper("probe", folder)], **options)
 
     daemon = hatchd.file(config(old))
-    before = sockets(daemon)
+    before = daemon.listening()
     Probe(talk(port))
     assert "1 changed" in reload(daemon, config(new))
-    assert sockets(daemon) == before
+    assert daemon.listening() == before
     return Probe(talk(port))
 
 
@@ -317,13 +308,13 @@ def backlog_of(port):
 def test_backlog(hatchd):
     port = free_port()
     daemon = hatchd.file(say("x", listen=f"tcp:{port}", backlog=7))
-    before = sockets(daemon)
+    before = daemon.listening()
     if backlog_of(port) is None:
         pytest.skip("there is no ss (Debian: iproute2)")
     assert backlog_of(port) == 7
     reload(daemon, say("x", listen=f"tcp:{port}", backlog=9))
     assert backlog_of(port) == 9
-    assert sockets(daemon) == before
+    assert daemon.listening() == before
 
 
 def test_more_instances(hatchd):
@@ -398,10 +389,10 @@ def test_moved_to_another_file(hatchd):
     port = free_port()
     text = say("x", listen=f"tcp:{port}")
     daemon = hatchd.file(text)
-    before = sockets(daemon)
+    before = daemon.listening()
     daemon.write(text, "more.conf")
     assert "nothing has changed" in reload(daemon, 'include("more.conf")\n')
-    assert sockets(daemon) == before
+    assert daemon.listening() == before
     assert talk(port) == b"x"
 
 
@@ -410,13 +401,13 @@ def test_port_range(hatchd):
     for number in range(first + 1, first + 6):
         assert free_port() == number
     daemon = hatchd.file(say("x", listen=f"tcp:{first}-{first + 3}"))
-    before = sockets(daemon)
+    before = daemon.listening()
     reload(daemon, say("y", listen=f"tcp:{first + 2}-{first + 5}"))
-    after = sockets(daemon)
+    after = daemon.listening()
     assert len(set(before.items()) & set(after.items())) == 2 and len(after) == 4
     assert [is_refused(port) for port in range(first, first + 6)] == [True] * 2 + [False] * 4
     reload(daemon, say("y", listen=f"tcp:{first + 3}"))
-    assert sockets(daemon).items() <= after.items()
+    assert daemon.listening().items() <= after.items()
     assert talk(first + 3) == b"y"
     daemon.wait_children(0)
 
@@ -441,11 +432,11 @@ def unix_mode(path):
 def test_unix_mode(hatchd, folder):
     path = folder / "sock"
     daemon = hatchd.file(say("x", listen=f"unix:{path}", socket_mode="0600"))
-    before, inode = sockets(daemon), path.stat().st_ino
+    before, inode = daemon.listening(), path.stat().st_ino
     assert unix_mode(path) == 0o600
     reload(daemon, say("x", listen=f"unix:{path}", socket_mode="0666"))
     assert unix_mode(path) == 0o666
-    assert (sockets(daemon), path.stat().st_ino) == (before, inode)
+    assert (daemon.listening(), path.stat().st_ino) == (before, inode)
     assert talk(f"unix:{path}") == b"x"
 
 
@@ -453,10 +444,10 @@ def test_unix_mode(hatchd, folder):
 def test_unix_owner(hatchd, folder):
     path = folder / "sock"
     daemon = hatchd.file(say("x", listen=f"unix:{path}"))
-    before = sockets(daemon)
+    before = daemon.listening()
     reload(daemon, say("x", listen=f"unix:{path}", socket_user="daemon", socket_group="daemon"))
     assert (path.stat().st_uid, path.stat().st_gid) == (1, 1)
-    assert sockets(daemon) == before
+    assert daemon.listening() == before
 
 
 def test_unix_path_is_removed_with_its_service(hatchd, folder):
@@ -512,14 +503,14 @@ def test_wait_to_nowait(hatchd, folder, kind):
     """The program may keep the socket it was given: there is a new one."""
     address = wait_addresses(folder)[kind]
     daemon = hatchd.file(server(folder, address, 99))
-    before = sockets(daemon)
+    before = daemon.listening()
     with connect(address) as client:
         client.sendall(b"x")
         assert client.recv(1) == b"x"
         child = daemon.wait_children(1)[0]
         reload(daemon, say("new", listen=address))
         wait_exit(child)
-    wait_until(lambda: not set(sockets(daemon)) & set(before) and not is_refused(address))
+    wait_until(lambda: not set(daemon.listening()) & set(before) and not is_refused(address))
     assert talk(address) == b"new"
 
 
@@ -528,11 +519,11 @@ def test_wait_to_nowait_without_a_child(hatchd, folder, kind):
     """Nobody has it, but somebody may have had: new as well, and at once."""
     address = wait_addresses(folder)[kind]
     daemon = hatchd.file(server(folder, address, 1))
-    before = sockets(daemon)
+    before = daemon.listening()
     assert talk(address, b"x") == b"x"
     daemon.wait_children(0)
     reload(daemon, say("new", listen=address))
-    wait_until(lambda: not set(sockets(daemon)) & set(before) and not is_refused(address))
+    wait_until(lambda: not set(daemon.listening()) & set(before) and not is_refused(address))
     assert talk(address) == b"new"
 
 
@@ -545,7 +536,7 @@ def test_wait_socket_is_told_nothing(hatchd, folder, kind, option):
     """It still is a wait service, but there is a new socket that is told so from the start."""
     address = {**wait_addresses(folder), "udp": f"udp:{free_port()}"}[kind]
     daemon = hatchd.file(server(folder, address, 99))
-    before = sockets(daemon)
+    before = daemon.listening()
 
     def ask():
         if kind == "udp":
@@ -558,7 +549,7 @@ def test_wait_socket_is_told_nothing(hatchd, folder, kind, option):
     child = daemon.wait_children(1)[0]
     reload(daemon, server(folder, address, 1, **option))
     wait_exit(child)
-    wait_until(lambda: not set(sockets(daemon)) & set(before))
+    wait_until(lambda: not set(daemon.listening()) & set(before))
     if "s: waiting: " in daemon.text():
         daemon.wait_log("s: listening on .* now")
     assert ask()
@@ -570,9 +561,9 @@ def test_nowait_to_wait(hatchd, folder, kind):
     """Nobody but us has had it: it stays, and blocks as the program expects."""
     address = wait_addresses(folder)[kind]
     daemon = hatchd.file(say("old", listen=address))
-    before = sockets(daemon)
+    before = daemon.listening()
     reload(daemon, server(folder, address, 1))
-    assert sockets(daemon) == before
+    assert daemon.listening() == before
     assert talk(address, b"x") == b"x"
     fd = next(iter(before.values()))
     with open(f"/proc/{daemon.pid}/fdinfo/{fd}") as file:
@@ -613,12 +604,12 @@ def test_wait_program_changes(hatchd, folder):
     """The child is told to end; what arrives then gets the new program."""
     port = free_port()
     daemon = hatchd.file(server(folder, f"udp:{port}", 99))
-    before = sockets(daemon)
+    before = daemon.listening()
     assert udp(f"udp:{port}", b"x") == [b"x"]
     child = daemon.wait_children(1)[0]
     reload(daemon, server(folder, f"udp:{port}", 1))
     wait_exit(child)
-    assert sockets(daemon) == before
+    assert daemon.listening() == before
     assert udp(f"udp:{port}", b"y") == [b"y"]
     daemon.wait_children(0)
 
@@ -658,19 +649,19 @@ def test_handed_over_socket(hatchd, folder, wait):
     daemon = hatchd.file(config("old", wait), launcher=launcher, pass_fds=[where])
     os.close(where)
     listening.close()
-    before = sockets(daemon)
+    before = daemon.listening()
 
     assert talk(port, b"x" if wait else b"") == (b"x" if wait else b"old")
     daemon.wait_children(0)
     reload(daemon, config("new", not wait))
-    assert sockets(daemon) == before
+    assert daemon.listening() == before
     assert talk(port, b"" if wait else b"y") == (b"new" if wait else b"y")
     daemon.wait_children(0)
     # A program that is not there: nobody accepts, but the socket is not closed.
     reload(daemon, service("s", listen="fd:web", exec="/nonexistent/x"))
     assert not is_refused(port)
     reload(daemon, say("again", listen="fd:web"))
-    assert set(sockets(daemon)) == set(before)
+    assert set(daemon.listening()) == set(before)
     assert talk(port) == b"again"
     reload(daemon, "", line="no service wants the handed-over socket fd:web, closing it")
     wait_until(lambda: is_refused(port))
@@ -810,11 +801,11 @@ def test_broken_loader(hatchd, loader, name):
     port = free_port()
     script, reason = BROKEN_LOADERS[name]
     daemon = hatchd.file(say("old", listen=f"tcp:{port}"))
-    before = sockets(daemon)
+    before = daemon.listening()
     loader.instead(script)
     assert reason in reload(daemon, say("new", listen=f"tcp:{port}"), line=KEPT)
     assert talk(port) == b"old"
-    assert sockets(daemon) == before
+    assert daemon.listening() == before
     loader.instead(None)
     reload(daemon)
     assert talk(port) == b"new"

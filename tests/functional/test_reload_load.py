@@ -45,15 +45,6 @@ def hang_up(daemon):
     return daemon.wait_log(f"({APPLIED}|{KEPT}).*", after=mark).string
 
 
-def sockets(daemon):
-    """{inode of a listening socket: descriptor}."""
-    return {
-        target: fd
-        for fd, target in daemon.fds().items()
-        if target.startswith("socket:") and fd >= 512
-    }
-
-
 # ---------------------------------------------------------------------------
 # Under load
 
@@ -139,7 +130,7 @@ def test_nobody_is_lost(hatchd, folder):
         return None if sock.recv(100) == message else "another datagram"
 
     daemon = hatchd.file(config(0))
-    before = sockets(daemon)
+    before = daemon.listening()
     clients = Clients()
     clients.start("tcp", lambda: steady(tcp))
     clients.start("unix", lambda: steady(f"unix:{path}"))
@@ -152,7 +143,7 @@ def test_nobody_is_lost(hatchd, folder):
         assert talk(changing).decode() == answer(number)
         assert not clients.failures, clients.failures
     clients.stop()
-    assert sockets(daemon) == before
+    assert daemon.listening() == before
     sock.send(b"end")
     assert sock.recv(100) == b"end"
     sock.close()
@@ -302,7 +293,7 @@ class Damaged:
         self.others = others
         self.daemon = hatchd.file(self.good)
         self.path = self.daemon.config_path
-        self.before = sockets(self.daemon)
+        self.before = self.daemon.listening()
         self.n_applied = 0
 
     def text(self):
@@ -325,7 +316,7 @@ class Damaged:
         self.expect_as_before(what)
 
     def expect_as_before(self, what):
-        assert sockets(self.daemon) == self.before, what
+        assert self.daemon.listening() == self.before, what
         assert talk(self.ports[0]) == b"one", what
 
     def try_text(self, text, what):
@@ -353,7 +344,7 @@ class Damaged:
         assert APPLIED in hang_up(self.daemon)
         assert talk(self.ports[0]) == b"one"
         assert talk(self.ports[1]) == b"two"
-        self.before = sockets(self.daemon)
+        self.before = self.daemon.listening()
 
     def try_no_file(self, change):
         change(self.path)
