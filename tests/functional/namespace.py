@@ -30,18 +30,28 @@ exec "$@"
 """
 
 
+def with_mounts(script, *args):
+    """A launcher: first a shell runs that script, in a mount namespace of the daemon's own.
+
+    It has the arguments as $1 ..., and ends with exec "$@" when it has shifted them away.
+    In a plain chroot there is no such namespace.
+    """
+    if subprocess.run(["unshare", "--mount", "true"], stderr=subprocess.DEVNULL).returncode:
+        pytest.skip("mount namespaces are not possible here")
+    return ["unshare", "--mount", "sh", "-c", script, "sh", *map(str, args)]
+
+
 def own_system(folder, hide="-"):
     """A launcher.  The logs of its system are the sockets that the folder has.
 
     hide="proc": there is no /proc but a link, by which a hatchd that is not
     installed finds its loader.
     """
-    if subprocess.run(["unshare", "--mount", "true"], stderr=subprocess.DEVNULL).returncode:
-        pytest.skip("mount namespaces are not allowed here")
+    launcher = with_mounts(SYSTEM, folder, hide, HATCHD)
     # Sanitizers read even their options there.
     if hide == "proc" and b"__asan_init" in pathlib.Path(HATCHD).read_bytes():
         pytest.skip("sanitizers do not work without /proc")
-    return ["unshare", "--mount", "sh", "-c", SYSTEM, "sh", str(folder), hide, HATCHD]
+    return launcher
 
 
 @contextlib.contextmanager

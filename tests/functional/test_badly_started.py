@@ -18,7 +18,7 @@ from harness import (
     PYTHON, Daemon, Probe, base_environment, built_helper, connect, free_port, hatchd_command,
     helper, proc_fds, proc_status, read_all, service, talk, wait_exit,
 )
-from namespace import own_system
+from namespace import own_system, with_mounts
 
 needs_root = pytest.mark.needs_root
 
@@ -71,8 +71,6 @@ def test_umask_of_the_parent(hatchd, folder, mask):
 @pytest.mark.parametrize("how", ["foreground", "daemon"])
 def test_folder_of_the_parent_can_be_unmounted(folder, how):
     """F31: hatchd holds no file system that it was started in."""
-    if subprocess.run(["unshare", "--mount", "true"], stderr=subprocess.DEVNULL).returncode:
-        pytest.skip("mount namespaces are not allowed here")
     port = free_port()
     (folder / "mnt").mkdir()
     config = folder / "hatchd.conf"
@@ -80,7 +78,7 @@ def test_folder_of_the_parent_can_be_unmounted(folder, how):
     pid_file = folder / "run.pid"
     script = (f"mount -t tmpfs tmpfs {folder}/mnt && cd {folder}/mnt && "
               f'cp {config} here.conf && exec "$@"')
-    command = ["unshare", "--mount", "sh", "-c", script, "sh",
+    command = [*with_mounts(script),
                *hatchd_command("-f", "here.conf", f"--pid-file={pid_file}")]
     if how == "daemon":
         subprocess.run([*command, "--daemon"], env=base_environment(), check=True)
@@ -211,12 +209,10 @@ def test_without_any_log(hatchd, folder, closed):
 @needs_root
 def test_processes_of_others_are_hidden(hatchd, folder):
     """F32: /proc shows everybody only his own."""
-    if subprocess.run(["unshare", "--mount", "true"], stderr=subprocess.DEVNULL).returncode:
-        pytest.skip("mount namespaces are not allowed here")
     port = free_port()
     script = 'mount -t proc -o hidepid=2 proc /proc && exec "$@"'
     hatchd.file(service("s", listen=f"tcp:{port}", exec=helper("probe", folder)),
-                launcher=["unshare", "--mount", "sh", "-c", script, "sh"])
+                launcher=with_mounts(script))
     assert sorted(look(port).fds) == [0, 1, 2]
 
 

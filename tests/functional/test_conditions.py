@@ -12,7 +12,6 @@ import time
 import pytest
 
 from harness import (
-    IS_ROOT,
     connect,
     free_port,
     have_ipv6,
@@ -22,6 +21,7 @@ from harness import (
     talk,
     wait_until,
 )
+from namespace import with_mounts
 
 needs_root = pytest.mark.needs_root
 needs_ip = pytest.mark.skipif(not shutil.which("ip"), reason="needs ip (Debian: iproute2)")
@@ -241,10 +241,7 @@ class Etc:
         self.path = folder / name
         self.path.write_text(pathlib.Path("/etc", name).read_text() if text is None else text)
         self.path.chmod(0o644)
-        self.launcher = [
-            "unshare", "--mount", "sh", "-c",
-            f'mount --bind "{self.path}" /etc/{name} && exec "$@"', "sh",
-        ]
+        self.launcher = with_mounts(f'mount --bind "{self.path}" /etc/{name} && exec "$@"')
 
     def write(self, text):
         """In place: the mount is of the file, not of its name."""
@@ -257,8 +254,6 @@ class Etc:
 
 @pytest.fixture
 def passwd(folder):
-    if not IS_ROOT or subprocess.run(["unshare", "--mount", "true"]).returncode:
-        pytest.skip("needs a mount namespace of its own")
     return Etc(folder, "passwd")
 
 

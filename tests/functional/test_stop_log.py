@@ -5,7 +5,6 @@ import random
 import re
 import signal
 import socket
-import subprocess
 
 import pytest
 
@@ -13,6 +12,7 @@ from harness import (
     PYTHON, Daemon, connect, free_port, is_refused, proc_stat, read_all, read_exactly,
     read_line, run_hatchd, service, talk, wait_until,
 )
+from namespace import with_mounts
 
 needs_root = pytest.mark.needs_root
 
@@ -268,15 +268,13 @@ def journal_message(messages, word):
 @needs_root
 def test_journal(hatchd, folder, journal):
     """Fields with stable names; and the children's standard error does not pass through us."""
-    if subprocess.run(["unshare", "--mount", "true"], stderr=subprocess.DEVNULL).returncode:
-        pytest.skip("mount namespaces are not allowed here")
     messages, streams = journal
     port = free_port()
     read_end, write_end = os.pipe()
     st = os.fstat(write_end)
     daemon = hatchd.file(
         service("s", listen=f"tcp:{port}", shell="echo oops >&2; exit 3"),
-        launcher=["unshare", "--mount", "sh", "-c", JOURNAL, "sh", str(folder)],
+        launcher=with_mounts(JOURNAL, folder),
         stderr=write_end, env={"JOURNAL_STREAM": f"{st.st_dev}:{st.st_ino}"})
     os.close(write_end)
     stream, _ = streams.accept()
@@ -305,8 +303,6 @@ def test_journal(hatchd, folder, journal):
 
 @needs_root
 def test_journal_of_failures_and_refusals(hatchd, folder, journal):
-    if subprocess.run(["unshare", "--mount", "true"], stderr=subprocess.DEVNULL).returncode:
-        pytest.skip("mount namespaces are not allowed here")
     messages, _ = journal
     bad = folder / "bad"
     bad.write_bytes(b"\x7fELF, but not really")
@@ -317,7 +313,7 @@ def test_journal_of_failures_and_refusals(hatchd, folder, journal):
     hatchd.file(
         service("bad", listen=f"tcp:{failing}", exec=bad)
         + echo("one", listen=f"tcp:{one}", per_source=1),
-        launcher=["unshare", "--mount", "sh", "-c", JOURNAL, "sh", str(folder)],
+        launcher=with_mounts(JOURNAL, folder),
         stderr=write_end, env={"JOURNAL_STREAM": f"{st.st_dev}:{st.st_ino}"})
     os.close(write_end)
     os.close(read_end)
