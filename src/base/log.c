@@ -1,6 +1,7 @@
 #include "base/log.h"
 
 #include "base/fd.h"
+#include "base/log-compose.h"
 #include "base/log-internal.h"
 #include "base/log-relay.h"
 #include "base/text.h"
@@ -19,9 +20,6 @@
 #define JOURNAL_PATH "/run/systemd/journal/socket"
 #define SYSLOG_PATH  "/dev/log"
 
-/* Longest text of one message, in bytes. */
-#define TEXT_MAX 4096
-
 /* For those who watch us start, in milliseconds. */
 #define ECHO_PATIENCE 1000
 
@@ -39,6 +37,9 @@ enum mood {
 	MOOD_BROKEN, /* nothing will tell; the next message or flush tries again */
 };
 
+/* Lines that wait for standard error, or the datagram being composed. */
+static char buffer[16384];
+
 static struct {
 	enum log_target target;
 	const char *prefix;
@@ -49,13 +50,12 @@ static struct {
 	const char *path;    /* datagram targets: where to connect again */
 	uint64_t lost;       /* since log_open() */
 	uint64_t unreported; /* of these, the ones no line has told about */
-	size_t used;         /* standard error: bytes waiting in `buffer` */
 	pid_t relay;         /* writes to standard error for us; 0: nobody does */
 	bool echo;           /* somebody watches standard error beside the target */
-} state = {.target = LOG_TARGET_NONE, .fd = -1};
 
-/* Lines that wait for standard error, or the datagram being composed. */
-static char buffer[16384];
+	/* Standard error: what waits in `buffer`. */
+	struct log_space lines;
+} state = {.target = LOG_TARGET_NONE, .fd = -1, .lines = {buffer, sizeof buffer, 0}};
 
 /*
  * Opening.
@@ -235,58 +235,13 @@ void log_close(void)
 		log_relay_wait(state.relay);
 	state.relay = 0;
 	state.fd = -1;
-	state.used = 0;
+	state.lines.used = 0;
 	state.target = LOG_TARGET_NONE;
 }
 
 /*
- * Composing texts.
+ * Losses.
  */
-
-static const char *identifier(void)
-{
-	return state.prefix ? state.prefix : program_invocation_short_name;
-}
-
-/* One character as it may be written, into `piece`; returns how many bytes of
- * `text` it stands for. */
-static size_t clean_one(const char *text, size_t len, char piece[8])
-{
-	uint32_t code = 0;
-	size_t n = text_utf8(text, len, &code);
-
-	if (n == 0 || (text_is_control(code) && code != '\n' && code != '\t')) {
-		snprintf(piece, 8, "\\x%02x", (uint8_t)text[0]);
-		return 1;
-	}
-	memcpy(piece, text, n);
-	piece[n] = '\0';
-	return n;
-}
-
-/* The text of a message, clean and cut between characters. */
-static void compose_text(char text[TEXT_MAX + 1], const char *format, va_list ap)
-	_printf_(2, 0);
-static void compose_text(char text[TEXT_MAX + 1], const char *format, va_list ap)
-{
-	/* Longer than the result can be, so that a character torn at its end
-	 * is never reached. */
-	char raw[TEXT_MAX + 8], piece[8];
-	size_t len, at = 0, used = 0, piece_len;
-
-	if (vsnprintf(raw, sizeof raw, format, ap) < 0)
-		snprintf(raw, sizeof raw, "%s", format);
-	len = strlen(raw);
-	while (at < len) {
-		at += clean_one(raw + at, len - at, piece);
-		piece_len = strlen(piece);
-		if (piece_len > TEXT_MAX - used)
-			break;
-		memcpy(text + used, piece, piece_len);
-		used += piece_len;
-	}
-	text[used] = '\0';
-}
 
 static const char *target_name(void)
 {
@@ -356,45 +311,20 @@ static void drain(void)
 	size_t at = 0;
 	ssize_t n = 0;
 
-	while (at < state.used) {
-		n = write_once(buffer + at, chunk_len(buffer + at, state.used - at));
+	while (at < state.lines.used) {
+		n = write_once(buffer + at, chunk_len(buffer + at, state.lines.used - at));
 		if (n < 0)
 			break;
 		at += (size_t)n;
 	}
-	memmove(buffer, buffer + at, state.used - at);
-	state.used -= at;
+	memmove(buffer, buffer + at, state.lines.used - at);
+	state.lines.used -= at;
 	state.mood = n >= 0 ? MOOD_WELL : n == -EAGAIN ? MOOD_BUSY : MOOD_BROKEN;
-}
-
-/* Add a line to `lines`; false, and nothing added, if it does not fit. */
-static bool add_line(char *lines, size_t size, size_t *used, int priority, const char *text)
-{
-	const char *parts[] = {
-		state.prefix ? state.prefix : "",
-		state.prefix ? ": " : "",
-		priority <= LOG_ERR       ? "error: "
-		: priority == LOG_WARNING ? "warning: "
-					  : "",
-		text,
-		"\n",
-	};
-	size_t at = *used, len;
-
-	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
-		len = strlen(parts[i]);
-		if (len > size - at)
-			return false;
-		memcpy(lines + at, parts[i], len);
-		at += len;
-	}
-	*used = at;
-	return true;
 }
 
 static bool append_line(int priority, const char *text)
 {
-	return add_line(buffer, sizeof buffer, &state.used, priority, text);
+	return log_compose_line(&state.lines, state.prefix, priority, text);
 }
 
 /* A report stands before all that comes after the loss; while it does not fit,
@@ -441,6 +371,11 @@ static bool is_disconnected(int error)
 	       error == EPIPE;
 }
 
+static const char *identifier(void)
+{
+	return state.prefix ? state.prefix : program_invocation_short_name;
+}
+
 static int send_once(size_t len)
 {
 	ssize_t n;
@@ -463,64 +398,15 @@ static bool send_datagram(size_t len)
 	return r == 0;
 }
 
-static bool add_bytes(size_t *used, const void *data, size_t len)
-{
-	if (len > sizeof buffer - *used)
-		return false;
-	memcpy(buffer + *used, data, len);
-	*used += len;
-	return true;
-}
-
-/* One field of the journal's native protocol: a value with a newline is
- * preceded by its length instead of "=".  All or nothing. */
-static void add_field(size_t *used, const char *name, const char *value)
-{
-	size_t at = *used, len = strlen(value);
-	uint8_t length[8];
-	bool ok = add_bytes(&at, name, strlen(name));
-
-	if (strchr(value, '\n')) {
-		for (size_t i = 0; i < sizeof length; i++)
-			length[i] = (uint8_t)((uint64_t)len >> 8 * i);
-		ok = ok && add_bytes(&at, "\n", 1) && add_bytes(&at, length, sizeof length);
-	} else {
-		ok = ok && add_bytes(&at, "=", 1);
-	}
-	if (ok && add_bytes(&at, value, len) && add_bytes(&at, "\n", 1))
-		*used = at;
-}
-
-static size_t compose_journal(int priority, const struct log_field *fields, const char *text)
-{
-	char number[TEXT_NUMBER_MAX];
-	size_t used = 0;
-
-	snprintf(number, sizeof number, "%d", priority);
-	add_field(&used, "PRIORITY", number);
-	add_field(&used, "SYSLOG_IDENTIFIER", identifier());
-	add_field(&used, "MESSAGE", text);
-	for (; fields && fields->name; fields++)
-		add_field(&used, fields->name, fields->value);
-	return used;
-}
-
-static size_t compose_syslog(int priority, const char *text)
-{
-	int n;
-
-	n = snprintf(buffer, sizeof buffer, "<%d>%s[%d]: %s", LOG_DAEMON | priority,
-		identifier(), (int)getpid(), text);
-	return n < 0 ? 0 : (size_t)n < sizeof buffer ? (size_t)n : sizeof buffer - 1;
-}
-
 static bool send_message(int priority, const struct log_field *fields, const char *text)
 {
-	size_t len = state.target == LOG_TARGET_JOURNAL
-	                     ? compose_journal(priority, fields, text)
-	                     : compose_syslog(priority, text);
+	struct log_space datagram = {buffer, sizeof buffer, 0};
 
-	return send_datagram(len);
+	if (state.target == LOG_TARGET_JOURNAL)
+		log_compose_journal(&datagram, identifier(), priority, fields, text);
+	else
+		log_compose_syslog(&datagram, identifier(), priority, text);
+	return send_datagram(datagram.used);
 }
 
 static bool send_report(void)
@@ -542,14 +428,15 @@ static bool send_report(void)
  */
 static void echo(int priority, const char *text)
 {
-	char line[TEXT_MAX + 64];
+	char data[LOG_TEXT_MAX + 64];
+	struct log_space line = {data, sizeof data, 0};
 	struct pollfd p = {.fd = STDERR_FILENO, .events = POLLOUT};
-	size_t used = 0, at = 0;
+	size_t at = 0;
 
-	if (!add_line(line, sizeof line, &used, priority, text))
+	if (!log_compose_line(&line, state.prefix, priority, text))
 		return;
-	while (at < used && poll(&p, 1, ECHO_PATIENCE) > 0) {
-		ssize_t n = write(STDERR_FILENO, line + at, used - at);
+	while (at < line.used && poll(&p, 1, ECHO_PATIENCE) > 0) {
+		ssize_t n = write(STDERR_FILENO, data + at, line.used - at);
 
 		if (n <= 0)
 			return;
@@ -566,11 +453,11 @@ static void put(int priority, const struct log_field *fields, const char *format
 static void put(int priority, const struct log_field *fields, const char *format, va_list ap)
 {
 	int saved = errno;
-	char text[TEXT_MAX + 1];
+	char text[LOG_TEXT_MAX + 1];
 
 	if (state.fd < 0 || priority > state.max_priority)
 		return;
-	compose_text(text, format, ap);
+	log_compose_text(text, format, ap);
 	if (state.echo)
 		echo(priority, text);
 	if (state.target == LOG_TARGET_STDERR)
@@ -628,7 +515,7 @@ void log_set_max_priority(int priority)
 
 int log_pending_fd(void)
 {
-	bool waiting = state.used > 0 || state.unreported > 0;
+	bool waiting = state.lines.used > 0 || state.unreported > 0;
 
 	return waiting && state.mood != MOOD_BROKEN ? state.fd : -1;
 }
@@ -641,24 +528,4 @@ uint64_t log_lost(void)
 int log_fd(void)
 {
 	return state.fd;
-}
-
-bool log_gate_pass(struct log_gate *gate, uint64_t now)
-{
-	if (now < gate->window_ends) {
-		gate->held_back++;
-		return false;
-	}
-	gate->window_ends = now + LOG_GATE_WINDOW;
-	return true;
-}
-
-uint64_t log_gate_take(struct log_gate *gate, uint64_t now)
-{
-	uint64_t held_back = gate->held_back;
-
-	if (now < gate->window_ends)
-		return 0;
-	*gate = (struct log_gate){0};
-	return held_back;
 }

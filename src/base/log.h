@@ -125,26 +125,4 @@ uint64_t log_lost(void);
  * the same until log_close(). */
 int log_fd(void);
 
-/*
- * A gate for messages that a peer can provoke: the first passes, the others of
- * the same window are counted.  Pure; the owner supplies the time, and after
- * each message that passed sets a timer for window_ends.  If that timer is late
- * the first message of the next window passes and the count goes on.
- */
-struct log_gate {
-	uint64_t window_ends; /* usec, monotonic; 0 before the first message */
-	uint64_t held_back;   /* messages counted in the current window */
-};
-
-#define LOG_GATE_WINDOW (UINT64_C(10) * 1000 * 1000)
-
-/* True: write the message now.  False: it has been counted. */
-bool log_gate_pass(struct log_gate *gate, uint64_t now);
-
-/*
- * The count to report if the window is over, else 0; taking it opens the gate
- * again.  To be called when window_ends has come.
- */
-uint64_t log_gate_take(struct log_gate *gate, uint64_t now);
-
 #endif

@@ -1,6 +1,7 @@
 #include "master/pause.h"
 
 #include "base/clock.h"
+#include "base/log-gate.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "master/hatch.h"

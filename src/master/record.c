@@ -1,6 +1,7 @@
 #include "master/record.h"
 
 #include "base/clock.h"
+#include "base/log-gate.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "master/master.h"

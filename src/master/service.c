@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "base/log.h"
 #include "master/master.h"
 #include "master/pause.h"
 #include "os/journal_stream.h"

@@ -11,7 +11,7 @@
 #ifndef HATCHD_MASTER_SERVICE_H
 #define HATCHD_MASTER_SERVICE_H
 
-#include "base/log.h"
+#include "base/log-gate.h"
 #include "master/child.h"
 #include "master/listener.h"
 #include "master/pause.h"

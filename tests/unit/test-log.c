@@ -408,47 +408,6 @@ static void test_full_device(void **ctx)
 	fd_close(full);
 }
 
-static void test_long_text_is_cut_between_characters(void **ctx)
-{
-	static char text[8000], wanted[8000];
-	size_t len;
-	int fds[2];
-
-	(void)ctx;
-	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
-	replace_stderr(fds[1]);
-	open_at(LOG_TARGET_STDERR, NULL);
-
-	/* 4095 bytes and one character of two: it must not be torn. */
-	memset(text, 'a', 4095);
-	strcpy(text + 4095, "\xc3\xa9 and more");
-	log_info("%s", text);
-	log_flush();
-	memset(wanted, 'a', 4095);
-	strcpy(wanted + 4095, "\n");
-	assert_string_equal(read_now(fds[0]), wanted);
-
-	/* As long as allowed, and once more than fits into a pipe's page. */
-	memset(text, 'b', sizeof text - 1);
-	log_info("%s", text);
-	log_flush();
-	assert_int_equal(strlen(read_now(fds[0])), 4096 + 1);
-
-	/* Escapes are not torn either, and count as what they are written as. */
-	memset(text, '\033', sizeof text - 1);
-	log_info("%s", text);
-	log_flush();
-	len = strlen(read_now(fds[0]));
-	assert_int_equal(len, 4096 + 1);
-	text[2] = '\0';
-	log_info("%s\xff\xc2\x9b\xc3\xa9", text);
-	log_flush();
-	assert_string_equal(read_now(fds[0]), "\\x1b\\x1b\\xff\\xc2\\x9b\xc3\xa9\n");
-	restore_stderr();
-	fd_close(fds[0]);
-	fd_close(fds[1]);
-}
-
 /* Sixteen kilobytes and more in one turn come out whole and in order. */
 static void test_many_lines(void **ctx)
 {
@@ -512,32 +471,6 @@ static void test_journal(void **ctx)
 	assert_memory_equal(got, multi, len);
 	log_debug("not this");
 	assert_null(receive(journal, NULL));
-	log_close();
-	fd_close(journal);
-	unlink(journal_path);
-}
-
-/* A field that is too long is left out; the message and other fields are not. */
-static void test_journal_field_too_long(void **ctx)
-{
-	_cleanup_free_ char *large = malloc(20001);
-	int journal = receiver_at(journal_path);
-	const char *got;
-
-	(void)ctx;
-	assert_non_null(large);
-	memset(large, 'x', 20000);
-	large[20000] = '\0';
-	const struct log_field fields[] = {{"LARGE", large}, {"SMALL", "s"}, {NULL, NULL}};
-
-	open_at(LOG_TARGET_JOURNAL, "t");
-	log_fields(LOG_INFO, fields, "hello");
-	got = receive(journal, NULL);
-	assert_string_equal(got, "PRIORITY=6\nSYSLOG_IDENTIFIER=t\nMESSAGE=hello\nSMALL=s\n");
-	large[3] = '\n';
-	log_fields(LOG_INFO, fields, "hello");
-	got = receive(journal, NULL);
-	assert_string_equal(got, "PRIORITY=6\nSYSLOG_IDENTIFIER=t\nMESSAGE=hello\nSMALL=s\n");
 	log_close();
 	fd_close(journal);
 	unlink(journal_path);
@@ -872,36 +805,6 @@ static void test_errno_survives(void **ctx)
 	fd_close(fds[1]);
 }
 
-static void test_gate(void **ctx)
-{
-	struct log_gate gate = {0};
-	const uint64_t t = 5, end = t + LOG_GATE_WINDOW;
-
-	(void)ctx;
-	assert_true(log_gate_take(&gate, t) == 0);
-	assert_true(log_gate_pass(&gate, t));
-	assert_true(gate.window_ends == end);
-	assert_false(log_gate_pass(&gate, t));
-	assert_false(log_gate_pass(&gate, end - 1));
-	assert_true(log_gate_take(&gate, end - 1) == 0);
-	assert_true(log_gate_take(&gate, end) == 2);
-	assert_true(gate.window_ends == 0);
-	assert_true(log_gate_take(&gate, end) == 0);
-	assert_true(log_gate_pass(&gate, end));
-
-	/* The timer is late: nothing that was counted is forgotten. */
-	assert_false(log_gate_pass(&gate, end));
-	assert_true(log_gate_pass(&gate, end + LOG_GATE_WINDOW));
-	assert_true(log_gate_take(&gate, end + LOG_GATE_WINDOW) == 0);
-	assert_false(log_gate_pass(&gate, end + LOG_GATE_WINDOW + 1));
-	assert_true(log_gate_take(&gate, end + 2 * LOG_GATE_WINDOW) == 2);
-
-	/* At time zero as well. */
-	gate = (struct log_gate){0};
-	assert_true(log_gate_pass(&gate, 0));
-	assert_false(log_gate_pass(&gate, 0));
-}
-
 static int make_directory(void **ctx)
 {
 	(void)ctx;
@@ -954,10 +857,8 @@ int main(void)
 		LOG_TEST(test_pipe_without_reader),
 		LOG_TEST(test_regular_file),
 		LOG_TEST(test_full_device),
-		LOG_TEST(test_long_text_is_cut_between_characters),
 		LOG_TEST(test_many_lines),
 		LOG_TEST(test_journal),
-		LOG_TEST(test_journal_field_too_long),
 		LOG_TEST(test_stalled_journal),
 		LOG_TEST(test_journal_restarts),
 		LOG_TEST(test_syslog),
@@ -966,7 +867,6 @@ int main(void)
 		LOG_TEST(test_echo),
 		LOG_TEST(test_echo_that_is_none),
 		LOG_TEST(test_errno_survives),
-		LOG_TEST(test_gate),
 	};
 
 	return cmocka_run_group_tests_name("log", tests, make_directory, remove_directory);
