@@ -82,6 +82,8 @@ static const char *explain(const struct listener *listener, int error)
 		return "a symbolic link is in the way";
 	case ENODEV:
 		return "no such interface";
+	case ENOPKG:
+		return "this kernel has no congestion control of that name";
 	case EACCES:
 		return "not permitted (ports below 1024 and other users' directories need "
 		       "root)";

@@ -39,7 +39,8 @@ struct listen_result {
  * result a negative errno.  Beyond those of the system calls:
  * -EADDRINUSE: somebody answers at that UNIX path; -EEXIST: something that is
  * no socket is there; -EBUSY: so for one of its `symlinks`; -ELOOP: it is a
- * symbolic link, or one of another user is on the way; -ENODEV: no such interface.
+ * symbolic link, or one of another user is on the way; -ENODEV: no such interface;
+ * -ENOPKG: no such congestion control.
  */
 int listen_open(const struct listen_request *request, struct listen_result *ret,
 	char reterr_step[LISTEN_STEP_MAX]);

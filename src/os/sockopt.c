@@ -150,12 +150,14 @@ static int set(int fd, const struct setting *s, char reterr_step[SOCKOPT_STEP_MA
 {
 	const void *value = s->textual ? (const void *)s->text : &s->value;
 	size_t len = s->textual ? strlen(s->text) + 1 : sizeof s->value;
+	int error;
 
 	if (setsockopt(fd, s->level, s->number, value, (socklen_t)len) == 0)
 		return 0;
+	error = errno;
 	name_step(s, reterr_step);
 	/* What the kernel calls a file is a congestion control. */
-	return s->textual && errno == ENOENT ? -ENOPROTOOPT : -errno;
+	return s->textual && error == ENOENT ? -ENOPKG : -error;
 }
 
 int sockopt_apply(int fd, const struct service_conf *service, const struct addr *addr,

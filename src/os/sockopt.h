@@ -33,7 +33,8 @@
 /*
  * Set on a new socket, before it is bound, what the service asks for and an
  * address of that kind has.  0, or a negative errno with reterr_step a verb
- * ("set SO_RCVBUF on") for "unable to <verb> <address>: ...".
+ * ("set SO_RCVBUF on") for "unable to <verb> <address>: ...".  -ENODEV: no such
+ * interface; -ENOPKG: no such congestion control in this kernel.
  */
 int sockopt_apply(int fd, const struct service_conf *service, const struct addr *addr,
 	char reterr_step[SOCKOPT_STEP_MAX]);

@@ -327,7 +327,7 @@ static void test_failure_names_the_option(void **ctx)
 
 	service.bind_to_device = NULL;
 	service.congestion = device;
-	assert_int_equal(sockopt_apply(fd, &service, &addr, step), -ENOPROTOOPT);
+	assert_int_equal(sockopt_apply(fd, &service, &addr, step), -ENOPKG);
 	assert_string_equal(step, "set TCP_CONGESTION to nosuch0 on");
 
 	service.congestion = NULL;
