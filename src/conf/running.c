@@ -35,6 +35,8 @@ struct search {
 	struct candidate *candidates;
 	size_t n;
 	pid_t hidden; /* a process called hatchd into which we may not look; 0: none */
+	char *lost;   /* the main file of one that cannot be opened; owned; NULL: none */
+	int lost_error;
 };
 
 /*
@@ -206,9 +208,16 @@ static bool is_child_of_another(const struct search *s, size_t i)
 	return false;
 }
 
+static void note_lost(struct search *s, const char *file, int error)
+{
+	free(s->lost);
+	s->lost = strdup(file);
+	s->lost_error = error;
+}
+
 /* Whether its main file is `file`, or, with no file given, is the same for us:
  * in a container the same name may stand for something else. */
-static bool serves_file(const struct search *s, pid_t pid, const struct conf *conf)
+static bool serves_file(struct search *s, pid_t pid, const struct conf *conf)
 {
 	char root[PROC_PATH_MAX];
 	_cleanup_close_ int fd = -EBADF;
@@ -218,6 +227,8 @@ static bool serves_file(const struct search *s, pid_t pid, const struct conf *co
 		return false;
 	snprintf(root, sizeof root, "/proc/%d/root", (int)pid);
 	fd = place_open(root, conf->main_file);
+	if (fd < 0)
+		note_lost(s, conf->main_file, fd);
 	if (fd < 0 || fstat(fd, &theirs) < 0)
 		return false;
 	if (!s->file && stat(conf->main_file, &ours) < 0)
@@ -368,11 +379,16 @@ static int find_any(struct search *s)
 	return 0;
 }
 
+/* Why the process that was asked for is none to compare with. */
 static int tell_unfit(const struct search *s, pid_t pid, int r)
 {
 	char shown[DIAG_SHOWN_MAX];
 
-	if (r == 0 && s->file)
+	if (r == 0 && s->lost)
+		fprintf(s->err, "hatchd: process %d serves %s, which cannot be opened: %s\n",
+			(int)pid, diag_shown(s->lost, strlen(s->lost), shown),
+			strerror(-s->lost_error));
+	else if (r == 0 && s->file)
 		fprintf(s->err, "hatchd: process %d is not a hatchd that is running with %s\n",
 			(int)pid, diag_shown(s->file, strlen(s->file), shown));
 	else if (r == 0)
@@ -409,6 +425,7 @@ int running_find(const char *file, pid_t pid, struct running *ret, FILE *err)
 	while (s.n > 0)
 		drop(&s, s.n - 1);
 	free(s.candidates);
+	free(s.lost);
 	return r;
 }
 

@@ -132,6 +132,20 @@ def test_pid(hatchd, folder):
     fails(run_hatchd("--plan", "-f", other, f"--pid={daemon.pid}"), f"running with {other}\n$")
 
 
+def test_pid_whose_file_is_gone(hatchd, folder):
+    """It is a hatchd, and its file is what is missing."""
+    daemon = hatchd.file(cat("a", free_port()))
+    other = folder / "other.conf"
+    other.write_text("")
+    daemon.config_path.rename(folder / "moved")
+    said = (rf"^hatchd: process {daemon.pid} serves {daemon.config_path}, "
+            r"which cannot be opened: No such file or directory\n$")
+    fails(run_hatchd("--plan", f"--pid={daemon.pid}"), said)
+    fails(run_hatchd("--plan", "-f", other, f"--pid={daemon.pid}"), said)
+    (folder / "moved").rename(daemon.config_path)
+    says(run_hatchd("--plan", f"--pid={daemon.pid}"), NOTHING)
+
+
 def test_several(hatchd):
     text = service("a", listen="tcp:127.0.0.1:0", exec="/bin/cat")
     one, two = hatchd.file(text), hatchd.file(text)
