@@ -223,6 +223,22 @@ static void test_conditions(void **ctx)
 	says(&p, "b: new, would wait: no user 'b'\n"
 		 "a: removed (it was waiting: no user 'a')\n");
 	done(&p);
+
+	/* Its addresses changed as well: said once, by what becomes of them. */
+	make(&p, SERVICE("a", "1", ""), SERVICE("a", "2", ""));
+	set_condition(&p.new, "no user 'ftp'");
+	says(&p, "a: would wait: no user 'ftp'\n"
+		 "  closed   tcp:1\n"
+		 "1 closed\n");
+	done(&p);
+	make(&p, SERVICE("a", "1", ""), SERVICE("a", "2", ""));
+	set_condition(&p.old, "no user 'ftp'");
+	says(&p, "a: would no longer wait (no user 'ftp')\n"
+		 "  opened   tcp:2\n"
+		 "1 opened\n");
+	set_condition(&p.new, "no group 'ftp'");
+	says(&p, "a: would wait: no group 'ftp'\n");
+	done(&p);
 }
 
 /* The same words, and another world. */
