@@ -190,7 +190,17 @@ static void check_congestion(const struct service_conf *service, struct report *
 			"this is no name of a congestion control");
 }
 
-/* How often and how long is said, but not that. */
+static bool concerns_any(const struct conf_option *option, const struct service_conf *service)
+{
+	for (size_t i = 0; i < service->n_listen; i++) {
+		if (conf_option_concerns(option, &service->listen[i].addr))
+			return true;
+	}
+	return false;
+}
+
+/* How often and how long is said, but not that.  Where no address has them, that is
+ * what check_sorts() says. */
 static void check_keepalive(const struct service_conf *service,
 	const struct service_conf *defaults, struct report *report)
 {
@@ -200,9 +210,12 @@ static void check_keepalive(const struct service_conf *service,
 	if (service->keepalive || !understood(service, "keepalive"))
 		return;
 	for (size_t i = 0; i < ARRAY_SIZE(timers); i++) {
-		if (given_here(service, defaults, timers[i]) && understood(service, timers[i]))
+		if (given_here(service, defaults, timers[i]) &&
+			understood(service, timers[i]) &&
+			concerns_any(conf_option_find(timers[i]), service))
 			warning(report, service, timers[i],
-				"has no effect without keepalive = yes");
+				report->adhoc ? "has no effect without --keepalive"
+					      : "has no effect without keepalive = yes");
 	}
 }
 
@@ -264,15 +277,6 @@ static const char *const sort_missing[] = {
 	[SORT_IP] = "the service has no IP address",
 	[SORT_IPV6] = "the service has no IPv6 address",
 };
-
-static bool concerns_any(const struct conf_option *option, const struct service_conf *service)
-{
-	for (size_t i = 0; i < service->n_listen; i++) {
-		if (conf_option_concerns(option, &service->listen[i].addr))
-			return true;
-	}
-	return false;
-}
 
 /* Options that say nothing to any address of the service. */
 static void check_sorts(const struct service_conf *service, const struct service_conf *defaults,

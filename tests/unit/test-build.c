@@ -790,8 +790,9 @@ static void test_globals(void **ctx)
 		"total_instances: '0' is outside the range from 1 to 4294967294");
 }
 
-/* A made-up command line. */
-static int build_adhoc(struct conf_text *t, uid_t uid, const char *program)
+/* A made-up command line, with one option more if `option` is not NULL. */
+static int build_adhoc_with(struct conf_text *t, uid_t uid, const char *program,
+	const char *option, const char *value)
 {
 	const struct build_context context = {
 		.uid = uid,
@@ -810,7 +811,16 @@ static int build_adhoc(struct conf_text *t, uid_t uid, const char *program)
 	assert_non_null(raw_add_value(assign, "7777", &origin));
 	assign = raw_add_assign(section, conf_option_find("exec"), false, &origin);
 	assert_non_null(raw_add_value(assign, program, &origin));
+	if (option) {
+		assign = raw_add_assign(section, conf_option_find(option), false, &origin);
+		assert_non_null(raw_add_value(assign, value, &origin));
+	}
 	return conf_build(&t->raw, NULL, &context, &t->conf, &t->diags);
+}
+
+static int build_adhoc(struct conf_text *t, uid_t uid, const char *program)
+{
+	return build_adhoc_with(t, uid, program, NULL, NULL);
 }
 
 static void test_adhoc(void **ctx)
@@ -856,6 +866,12 @@ static void test_adhoc(void **ctx)
 	assert_string_equal(conf_text_said(&t, DIAG_ERROR), "");
 	assert_non_null(strstr(conf_text_said(&t, DIAG_WARNING), "--user NAME"));
 	assert_string_equal(t.conf.services[0]->user, "root");
+	conf_text_done(&t);
+
+	/* What would have an effect is named as it would be written there. */
+	assert_int_equal(build_adhoc_with(&t, 4242, "env", "keepalive_time", "9s"), 0);
+	assert_string_equal(conf_text_said(&t, DIAG_WARNING),
+		"--keepalive-time: has no effect without --keepalive");
 	conf_text_done(&t);
 }
 
