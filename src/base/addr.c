@@ -136,6 +136,14 @@ bool addr_is_abstract(const struct addr *addr)
 	       addr->un.sun_path[0] == '\0';
 }
 
+bool addr_is_path(const struct addr *addr)
+{
+	size_t len;
+
+	return addr_family(addr) == AF_UNIX && unix_name(addr, &len) &&
+	       addr->un.sun_path[0] != '\0';
+}
+
 bool addr_is_wildcard(const struct addr *addr)
 {
 	switch (addr_family(addr)) {

@@ -153,6 +153,7 @@ bool addr_is_ip(const struct addr *addr);
 bool addr_is_tcp(const struct addr *addr); /* over one path or several */
 bool addr_is_datagram(const struct addr *addr);
 bool addr_is_abstract(const struct addr *addr);
+bool addr_is_path(const struct addr *addr);     /* a UNIX address in the file system */
 bool addr_is_wildcard(const struct addr *addr); /* 0.0.0.0, [::] or vsock:any */
 /* 127.0.0.0/8, ::1, vsock:local, and every UNIX address. */
 bool addr_is_loopback(const struct addr *addr);

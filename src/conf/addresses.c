@@ -277,15 +277,10 @@ static int claim_port(struct overlaps *o, const struct claim *claim, int version
 	return r;
 }
 
-static bool is_path(const struct addr *addr)
-{
-	return addr_family(addr) == AF_UNIX && !addr_is_abstract(addr);
-}
-
 static int claim_text(struct overlaps *o, const struct claim *claim)
 {
 	const struct addr *addr = &claim->listen->addr;
-	const char *space = is_path(addr) ? "path" : addr_port_space(addr);
+	const char *space = addr_is_path(addr) ? "path" : addr_port_space(addr);
 	char text[ADDR_TEXT_MAX], key[KEY_MAX];
 	const struct claim *other;
 	int r = 0;
@@ -384,7 +379,7 @@ static char *directory_of(const struct listen_conf *l, int *reterr)
 	char path[sizeof l->addr.un.sun_path + 1] = "";
 	char *parent;
 
-	if (!is_path(&l->addr))
+	if (!addr_is_path(&l->addr))
 		return NULL;
 	memcpy(path, l->addr.un.sun_path, sizeof l->addr.un.sun_path);
 	parent = place_parent(path);

@@ -235,7 +235,7 @@ static const struct addr *find_only_path(const struct service_conf *service)
 	for (size_t i = 0; i < service->n_listen; i++) {
 		const struct addr *addr = &service->listen[i].addr;
 
-		if (addr_family(addr) != AF_UNIX || addr_is_abstract(addr))
+		if (!addr_is_path(addr))
 			continue;
 		if (found)
 			return NULL;

@@ -174,11 +174,6 @@ static int compare_resolved(
  * Two sockets at one address.
  */
 
-static bool is_path(const struct addr *addr)
-{
-	return addr_family(addr) == AF_UNIX && !addr_is_abstract(addr);
-}
-
 /* Whether it takes no clients of IPv4, in whichever way that is said. */
 static bool only_ipv6(const struct service_conf *service, const struct addr *addr)
 {
@@ -244,7 +239,7 @@ static void compare_sockets(
 		flags |= flags_of(o, new);
 	}
 	d->kind = old->listen[d->old_listen].addr.kind != addr->kind;
-	d->owner = is_path(addr) &&
+	d->owner = addr_is_path(addr) &&
 	           (old->socket_uid != new->socket_uid || old->socket_gid != new->socket_gid);
 
 	d->fate = DIFF_KEPT;
@@ -265,7 +260,7 @@ static const char *make_key(const struct service_conf *service, size_t listen, c
 	const struct addr *addr = &service->listen[listen].addr;
 	char text[ADDR_TEXT_MAX];
 
-	if (is_path(addr))
+	if (addr_is_path(addr))
 		snprintf(buf, KEY_MAX, "path %s", addr_format_host(addr, text));
 	else if (addr_port_space(addr) && addr_port(addr) == 0)
 		snprintf(buf, KEY_MAX, "%s %s", service->name, addr_format(addr, text));

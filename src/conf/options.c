@@ -314,7 +314,7 @@ bool conf_option_concerns(const struct conf_option *option, const struct addr *a
 	case SORT_UNIX:
 		return addr_family(addr) == AF_UNIX;
 	case SORT_PATH:
-		return addr_family(addr) == AF_UNIX && !addr_is_abstract(addr);
+		return addr_is_path(addr);
 	case SORT_TCP:
 		return addr_is_tcp(addr);
 	case SORT_UDP:

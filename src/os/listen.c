@@ -56,11 +56,6 @@ static int resolve_scope(struct addr *addr)
 	return addr->in6.sin6_scope_id ? 0 : -ENODEV;
 }
 
-static bool is_path(const struct addr *addr)
-{
-	return addr_family(addr) == AF_UNIX && !addr_is_abstract(addr);
-}
-
 static int make_parents(struct attempt *a)
 {
 	mode_t mode = a->request->service->directory_mode;
@@ -95,7 +90,7 @@ static int bind_address(struct attempt *a, int fd)
 	int r;
 
 	tell(a, "bind", " ", addr_format_endpoint(&a->addr, text));
-	if (is_path(&a->addr))
+	if (addr_is_path(&a->addr))
 		return bind_unix(a, fd);
 
 	r = resolve_scope(&a->addr);
@@ -135,7 +130,7 @@ static int for_links(struct attempt *a, link_step step)
 	char **links = a->request->service->symlinks;
 	int r = 0;
 
-	for (char **link = links; link && *link && r == 0 && is_path(&a->addr); link++)
+	for (char **link = links; link && *link && r == 0 && addr_is_path(&a->addr); link++)
 		r = for_link(a, *link, step);
 	return r;
 }
@@ -292,7 +287,7 @@ static bool is_among(const char *link, char *const *links)
 
 void listen_drop_links(const struct addr *addr, char *const *had, char *const *has)
 {
-	for (; had && *had && is_path(addr); had++) {
+	for (; had && *had && addr_is_path(addr); had++) {
 		if (!is_among(*had, has))
 			unix_path_unlink(addr, *had);
 	}
@@ -300,7 +295,7 @@ void listen_drop_links(const struct addr *addr, char *const *had, char *const *h
 
 void listen_unlink(const struct addr *addr, dev_t dev, ino_t ino, char *const *links)
 {
-	if (!is_path(addr) || ino == 0)
+	if (!addr_is_path(addr) || ino == 0)
 		return;
 	listen_drop_links(addr, links, NULL);
 	unix_path_remove(addr, dev, ino);

@@ -554,8 +554,10 @@ static void test_properties(void **ctx)
 	assert_int_equal(addr_port(&addr), 0);
 	addr_set_port(&addr, 99);
 	assert_int_equal(addr.un.sun_path[1], 'x');
+	assert_false(addr_is_path(&addr));
 	addr = addr_of("unix-dgram:/x");
 	assert_true(addr_is_datagram(&addr) && !addr_is_abstract(&addr));
+	assert_true(addr_is_path(&addr));
 	assert_int_equal(addr_family(&addr), AF_UNIX);
 
 	addr = addr_of("mptcp:80");
@@ -595,6 +597,7 @@ static void test_properties(void **ctx)
 	assert_int_equal(addr_family(&addr), AF_UNSPEC);
 	assert_int_equal(addr.len, 0);
 	assert_false(addr_is_ip(&addr) || addr_is_loopback(&addr) || addr_is_wildcard(&addr));
+	assert_false(addr_is_path(&addr));
 }
 
 static void test_fall_back_to_ipv4(void **ctx)
@@ -642,7 +645,7 @@ static void test_from_sockaddr(void **ctx)
 	addr_from_sockaddr(ADDR_UNIX, (struct sockaddr *)&un, sizeof(sa_family_t), &addr);
 	assert_int_equal(addr.len, 0);
 	assert_int_equal(addr.kind, ADDR_UNIX);
-	assert_false(addr_is_abstract(&addr));
+	assert_false(addr_is_abstract(&addr) || addr_is_path(&addr));
 	assert_string_equal(addr_format_endpoint(&addr, buf), "unix");
 	assert_string_equal(addr_format_host(&addr, buf), "unix");
 	memset(&full, 'x', sizeof full);
