@@ -172,6 +172,13 @@ static int make_tables(struct master *master)
 	return master->sources ? 0 : -ENOMEM;
 }
 
+int master_move_up(const struct master *master, int fd)
+{
+	int high = fd_move_up(fd, master->budget.low_limit);
+
+	return high < 0 ? fd : high;
+}
+
 static int open_listeners_set(struct master *master)
 {
 	int fd = epoll_create1(EPOLL_CLOEXEC), high;

@@ -94,6 +94,10 @@ void master_exit(struct master *master, int status);
 /* What the machine allows has been computed anew. */
 void master_set_budget(struct master *master, const struct budget *budget);
 
+/* Move a descriptor out of the part of the table that children copy; where that fails
+ * it stays where it is.  Its number from now on. */
+int master_move_up(const struct master *master, int fd);
+
 /* Close the sockets that were handed over and that no service has a use for. */
 void master_close_unwanted(struct master *master);
 

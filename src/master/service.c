@@ -14,7 +14,7 @@ void service_open_log(struct service *service)
 {
 	const struct setup *setup;
 	char identifier[96];
-	int fd, high;
+	int fd;
 
 	if (service->log_stream >= 0 || log_target() != LOG_TARGET_JOURNAL)
 		return;
@@ -23,10 +23,8 @@ void service_open_log(struct service *service)
 		return;
 	snprintf(identifier, sizeof identifier, "hatchd/%s", setup->conf->name);
 	fd = journal_stream_open(JOURNAL_STREAM_PATH, identifier, LOG_INFO);
-	if (fd < 0)
-		return;
-	high = fd_move_up(fd, service->master->budget.low_limit);
-	service->log_stream = high < 0 ? fd : high;
+	if (fd >= 0)
+		service->log_stream = master_move_up(service->master, fd);
 }
 
 struct service *service_new(struct master *master, const char *name)
@@ -59,20 +57,12 @@ const char *service_name(struct service *service)
 	return setup ? setup->conf->name : "";
 }
 
-/* Out of the part of the table that children yet to come would copy. */
-static int move_away(const struct service *service, int fd)
-{
-	int high = fd_move_up(fd, service->master->budget.low_limit);
-
-	return high < 0 ? fd : high;
-}
-
 void service_close_later(struct service *service, int fd, uint64_t now)
 {
 	struct master *master = service->master;
 
-	closer_close(master->closer, move_away(service, fd), spawner_started(master->spawner),
-		&service->n_closing, now);
+	closer_close(master->closer, master_move_up(master, fd),
+		spawner_started(master->spawner), &service->n_closing, now);
 }
 
 void service_close_listener_later(struct service *service, int fd, uint64_t now)

@@ -100,16 +100,14 @@ static int subscribe(void)
 static void watch_changes(struct master *master)
 {
 	struct waiting *waiting = &master->waiting;
-	int fd, high;
+	int fd;
 
 	if (waiting->changes)
 		return;
 	fd = subscribe();
 	if (fd < 0)
 		return;
-	high = fd_move_up(fd, master->budget.low_limit);
-	if (high >= 0)
-		fd = high;
+	fd = master_move_up(master, fd);
 	if (sd_event_add_io(master->event, &waiting->changes, fd, EPOLLIN, on_changes, master) <
 		0)
 		fd_close(fd);
