@@ -90,7 +90,7 @@ void log_echo(bool on);
 
 enum log_target log_target(void);
 int log_max_priority(void);
-void log_set_max_priority(int priority);
+void log_set_max_priority(int priority); /* for tests */
 
 /* One line, without a newline; LOG_ERR ... LOG_DEBUG.  Errors and warnings say
  * so on standard error: "hatchd: warning: ...". */
@@ -117,7 +117,7 @@ void log_flush(void);
  */
 int log_pending_fd(void);
 
-/* Messages lost since log_open(). */
+/* Messages lost since log_open(): for tests. */
 uint64_t log_lost(void);
 
 /* Number of the descriptor that the log writes to (2, where it could not get one

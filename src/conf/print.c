@@ -158,7 +158,7 @@ static int finish(FILE *out)
 	return ferror(out) ? -EIO : 0;
 }
 
-int print_service(const struct service_conf *service, FILE *out)
+static int print_service(const struct service_conf *service, FILE *out)
 {
 	int r;
 

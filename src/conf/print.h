@@ -8,11 +8,9 @@
 
 #include "conf/conf.h"
 
-/* Write one service as a stanza with the options that were given; quoting as
- * needed, in the style of the manual page (options aligned, tabs). */
-int print_service(const struct service_conf *service, FILE *out);
-
-/* Write all of them, with global options first. */
+/* Write the global options, then each service as a stanza with the options that
+ * were given; quoting as needed, in the style of the manual page (options
+ * aligned, tabs). */
 int print_conf(const struct conf *conf, FILE *out);
 
 /* A value as it must be written in a file: bare where that is allowed, else in

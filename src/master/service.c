@@ -7,6 +7,8 @@
 #include "master/pause.h"
 #include "os/journal_stream.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Standard error of its children goes there without passing through us. */

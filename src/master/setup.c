@@ -9,7 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct setup *setup_new(struct service_conf *conf, const struct inherited *inherited)
+/* With one holder, the caller, that takes over `conf`.  Without memory NULL, and
+ * `conf` is still the caller's. */
+static struct setup *setup_new(struct service_conf *conf, const struct inherited *inherited)
 {
 	struct setup *setup = calloc(1, sizeof *setup);
 

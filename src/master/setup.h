@@ -27,10 +27,6 @@ struct setup {
 	unsigned n_holders;
 };
 
-/* A version with one holder, the caller, that takes over `conf`.  Without memory
- * NULL, and `conf` is still the caller's. */
-struct setup *setup_new(struct service_conf *conf, const struct inherited *inherited);
-
 struct setup *setup_hold(struct setup *setup);
 
 /* Let go; the last one to do so frees it.  NULL is nobody's. */

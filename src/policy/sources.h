@@ -32,7 +32,7 @@ int sources_add(struct sources *sources, uint64_t service, const struct addr_sou
 void sources_remove(
 	struct sources *sources, uint64_t service, const struct addr_source *source);
 
-/* Different sources counted now. */
+/* Different sources counted now: for tests. */
 size_t sources_used(const struct sources *sources);
 
 #endif
