@@ -213,7 +213,7 @@ void services_feed(struct master *master)
 	}
 }
 
-void service_unlink(struct service *service)
+void service_leave_lists(struct service *service)
 {
 	if (service->paused_until != 0)
 		delist(service);
@@ -224,7 +224,7 @@ void service_unlink(struct service *service)
 void service_forgive(struct service *service)
 {
 	service_recovered(service);
-	service_unlink(service);
+	service_leave_lists(service);
 	service->full_told = 0;
 	free(service->last_failure);
 	service->last_failure = NULL;

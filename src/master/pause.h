@@ -74,7 +74,7 @@ void service_starve(struct service *service);
 void service_forgive(struct service *service);
 
 /* It is going to be freed: take it off the lists of the paused and the starved. */
-void service_unlink(struct service *service);
+void service_leave_lists(struct service *service);
 
 /* The time has come, master->paused_due: resume paused services. */
 void services_resume(struct master *master, uint64_t now);

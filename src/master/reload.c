@@ -120,7 +120,7 @@ static void finish_look(struct master *master, int result, struct image *image)
 	say_ready(master);
 }
 
-static void start(struct master *master, bool full, uint64_t now);
+static void start_loader(struct master *master, bool full, uint64_t now);
 
 static int on_loader_end(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 {
@@ -144,7 +144,7 @@ static int on_loader_end(sd_event_source *source, int fd, uint32_t revents, void
 	else
 		finish_look(master, result, image);
 	if (reload->again)
-		start(master, true, clock_monotonic());
+		start_loader(master, true, clock_monotonic());
 	return 0;
 }
 
@@ -184,7 +184,7 @@ static void reap_stuck(struct reload *reload)
 			reload->stuck[i] = reload->stuck[--reload->n_stuck];
 }
 
-static void start(struct master *master, bool full, uint64_t now)
+static void start_loader(struct master *master, bool full, uint64_t now)
 {
 	struct reload *reload = &master->reload;
 	int r;
@@ -229,14 +229,14 @@ void reload_request(struct master *master, uint64_t now)
 	if (master->reload.ended)
 		master->reload.again = true;
 	else
-		start(master, true, now);
+		start_loader(master, true, now);
 }
 
 void reload_look_again(struct master *master)
 {
 	leave_stuck(&master->reload);
 	if (!master->stopping && !master->reload.ended)
-		start(master, false, clock_monotonic());
+		start_loader(master, false, clock_monotonic());
 }
 
 /* Its end is waited for, but nobody need wait for it. */

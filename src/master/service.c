@@ -180,7 +180,7 @@ struct service *service_free(struct service *service)
 	if (!service)
 		return NULL;
 	service_close(service);
-	service_unlink(service);
+	service_leave_lists(service);
 	for (struct child *child = service->first; child; child = child->next)
 		child->setup = setup_release(child->setup);
 	fd_close(service->log_stream);

@@ -71,8 +71,9 @@ static bool is_in_place(const struct pid_file *file)
 	       ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino;
 }
 
-/* A path that leads to something else by mistake must not cost that its content. */
-static int read_number(int fd, pid_t *ret)
+/* A path that leads to something else by mistake must not cost that its content: only
+ * what an instance may have left is ours, and *ret the number in it, or 0. */
+static int look_at_file(int fd, pid_t *ret)
 {
 	char text[CONTENT_MAX];
 	ssize_t n = pread(fd, text, sizeof text, 0);
@@ -139,7 +140,7 @@ static int try(struct pid_file *file, pid_t *ret_owner)
 
 	if (r < 0)
 		return r;
-	r = read_number(file->fd, &owner);
+	r = look_at_file(file->fd, &owner);
 	if (r < 0)
 		return r;
 	r = lock_file(file);

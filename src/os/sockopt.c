@@ -119,7 +119,8 @@ static size_t list_settings(const struct service_conf *service, const struct add
 	return ARRAY_SIZE(settings);
 }
 
-static bool has(
+/* Whether an address of that kind has it. */
+static bool is_for(
 	const struct service_conf *service, const struct addr *addr, const struct setting *s)
 {
 	bool ipv6 = addr_family(addr) == AF_INET6;
@@ -146,7 +147,7 @@ static void name_step(const struct setting *s, char step[SOCKOPT_STEP_MAX])
 		snprintf(step, SOCKOPT_STEP_MAX, "set %s on", s->name);
 }
 
-static int set(int fd, const struct setting *s, char reterr_step[SOCKOPT_STEP_MAX])
+static int set_option(int fd, const struct setting *s, char reterr_step[SOCKOPT_STEP_MAX])
 {
 	const void *value = s->textual ? (const void *)s->text : &s->value;
 	size_t len = s->textual ? strlen(s->text) + 1 : sizeof s->value;
@@ -168,8 +169,8 @@ int sockopt_apply(int fd, const struct service_conf *service, const struct addr 
 	int r = 0;
 
 	for (size_t i = 0; i < n && r == 0; i++) {
-		if (is_asked_for(&settings[i]) && has(service, addr, &settings[i]))
-			r = set(fd, &settings[i], reterr_step);
+		if (is_asked_for(&settings[i]) && is_for(service, addr, &settings[i]))
+			r = set_option(fd, &settings[i], reterr_step);
 	}
 	return r;
 }
@@ -207,8 +208,8 @@ int sockopt_adjust(int fd, const struct service_conf *service, const struct addr
 	int r = 0;
 
 	for (size_t i = 0; i < n && r == 0; i++) {
-		if (has(service, addr, &settings[i]) && is_due(fd, &settings[i]))
-			r = set(fd, &settings[i], reterr_step);
+		if (is_for(service, addr, &settings[i]) && is_due(fd, &settings[i]))
+			r = set_option(fd, &settings[i], reterr_step);
 	}
 	return r;
 }

@@ -23,18 +23,18 @@
 #endif
 
 /* The path's folder, held open, and the name in it. */
-struct place {
+struct folder {
 	int dir;
 	char path[sizeof((struct sockaddr_un *)0)->sun_path + 1];
 	const char *name; /* points into path */
 };
 
-static void place_done(struct place *place)
+static void folder_done(struct folder *folder)
 {
-	fd_close(place->dir);
+	fd_close(folder->dir);
 }
 
-static int place_open(const struct addr *addr, struct place *ret)
+static int folder_open(const struct addr *addr, struct folder *ret)
 {
 	char *slash;
 
@@ -68,14 +68,14 @@ static int probe(const struct addr *addr)
 
 int unix_path_clear(const struct addr *addr)
 {
-	_cleanup_(place_done) struct place place = {.dir = -EBADF};
+	_cleanup_(folder_done) struct folder folder = {.dir = -EBADF};
 	struct stat st;
 	int r;
 
-	r = place_open(addr, &place);
+	r = folder_open(addr, &folder);
 	if (r < 0)
 		return r;
-	if (fstatat(place.dir, place.name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+	if (fstatat(folder.dir, folder.name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return errno == ENOENT ? 0 : -errno;
 	if (S_ISLNK(st.st_mode))
 		return -ELOOP;
@@ -85,7 +85,7 @@ int unix_path_clear(const struct addr *addr)
 	r = probe(addr);
 	if (r < 0)
 		return r;
-	return unlinkat(place.dir, place.name, 0) < 0 && errno != ENOENT ? -errno : 0;
+	return unlinkat(folder.dir, folder.name, 0) < 0 && errno != ENOENT ? -errno : 0;
 }
 
 /*
@@ -177,14 +177,14 @@ int unix_path_adjust(
 
 void unix_path_remove(const struct addr *addr, dev_t dev, ino_t ino)
 {
-	_cleanup_(place_done) struct place place = {.dir = -EBADF};
+	_cleanup_(folder_done) struct folder folder = {.dir = -EBADF};
 	struct stat st;
 
-	if (place_open(addr, &place) < 0 ||
-		fstatat(place.dir, place.name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+	if (folder_open(addr, &folder) < 0 ||
+		fstatat(folder.dir, folder.name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return;
 	if (S_ISSOCK(st.st_mode) && st.st_dev == dev && st.st_ino == ino)
-		unlinkat(place.dir, place.name, 0);
+		unlinkat(folder.dir, folder.name, 0);
 }
 
 int unix_path_make_parents(const struct addr *addr, mode_t mode)
