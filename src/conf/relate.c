@@ -2,6 +2,8 @@
 
 #include "conf/diff.h"
 
+#include <assert.h>
+
 static uint32_t index_of(size_t i)
 {
 	return i == DIFF_NONE ? CONF_NONE : (uint32_t)i;
@@ -16,6 +18,8 @@ static enum listen_fate fate_of(enum diff_fate fate)
 		[DIFF_OPENED] = LISTEN_OPENED,
 	};
 
+	/* The new configuration has no address that is closed. */
+	assert(fate < ARRAY_SIZE(fates));
 	return fates[fate];
 }
 
