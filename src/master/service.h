@@ -134,7 +134,8 @@ bool service_is_full(const struct service *service);
 /* Poll its sockets or do not. */
 void service_update(struct service *service);
 
-/* Have the descriptor closed by somebody who may wait. */
+/* Have the descriptor closed by somebody who may wait (os/closer), from `now` on (usec,
+ * monotonic): after a while he gets help. */
 void service_close_later(struct service *service, int fd, uint64_t now);
 
 /* The same for a socket, whose address somebody else may wait for. */

@@ -24,7 +24,8 @@ struct notify;
 int notify_new(const char *name, struct notify **ret);
 struct notify *notify_free(struct notify *notify);
 
-/* Send, or queue behind what waits already; a full queue loses its oldest. */
+/* Send, or queue behind what waits already; a queue of 4 is full and loses its oldest.
+ * A message has at most 255 bytes, the rest is cut off. */
 void notify_send(struct notify *notify, const char *format, ...) _printf_(2, 3);
 
 /* Try again what waits.  True if something still does. */
