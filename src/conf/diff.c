@@ -398,7 +398,7 @@ static int compare_service(struct work *w, size_t i)
 	if (r < 0)
 		return r;
 	d->same = d->same && d->resolved == 0;
-	for (size_t j = 0; j < new->n_listen &&has_sockets(new); j++)
+	for (size_t j = 0; has_sockets(new) && j < new->n_listen; j++)
 		compare_address(w, d, i, j);
 	d->n_addresses = w->diff->n_addresses - d->first;
 	return 0;
