@@ -8,6 +8,7 @@
 #include "master/master.h"
 #include "master/pause.h"
 #include "master/record.h"
+#include "master/starve.h"
 #include "os/sockopt.h"
 
 #include <assert.h>

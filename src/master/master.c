@@ -11,6 +11,7 @@
 #include "master/pause.h"
 #include "master/record.h"
 #include "master/service.h"
+#include "master/starve.h"
 #include "master/stop.h"
 #include "master/tend.h"
 

@@ -7,6 +7,7 @@
 #include "master/hatch.h"
 #include "master/master.h"
 #include "master/service.h"
+#include "master/starve.h"
 
 #include <stdlib.h>
 
@@ -173,52 +174,11 @@ void service_recovered(struct service *service)
 	service->pauses = 0;
 }
 
-/* ---------------------------------------------------------- no free slot */
-
-void service_starve(struct service *service)
-{
-	struct master *master = service->master;
-
-	if (!service->starved) {
-		service->starved = true;
-		service->prev_starved = NULL;
-		service->next_starved = master->starved;
-		if (master->starved)
-			master->starved->prev_starved = service;
-		master->starved = service;
-	}
-	service_update(service);
-}
-
-static void unstarve(struct service *service)
-{
-	if (service->prev_starved)
-		service->prev_starved->next_starved = service->next_starved;
-	else
-		service->master->starved = service->next_starved;
-	if (service->next_starved)
-		service->next_starved->prev_starved = service->prev_starved;
-	service->next_starved = service->prev_starved = NULL;
-	service->starved = false;
-}
-
-void services_feed(struct master *master)
-{
-	master->slot_came_free = false;
-	while (master->starved) {
-		struct service *service = master->starved;
-
-		unstarve(service);
-		service_update(service);
-	}
-}
-
 void service_leave_lists(struct service *service)
 {
 	if (service->paused_until != 0)
 		delist(service);
-	if (service->starved)
-		unstarve(service);
+	service_unstarve(service);
 }
 
 void service_forgive(struct service *service)

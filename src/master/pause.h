@@ -1,9 +1,9 @@
 /*
  * pause: services that look away from their sockets for a while.
  *
- * A service whose children cannot be started, or that finds no free slot, is not
- * switched off: its sockets stay open (I3), clients wait in the kernel's queue, and
- * after a while it tries again (I6).
+ * A service whose children cannot be started is not switched off: its sockets stay
+ * open (I3), clients wait in the kernel's queue, and after a while it tries again
+ * (I6).
  *
  * How long depends on who can have caused it.  What no client can bring about may
  * pause a service for longer and longer: nobody would be served anyway.  What a
@@ -67,9 +67,6 @@ void service_end_pause(struct service *service, enum pause_why why);
 /* Have it looked at again in 0.1 s, without a word: for service_update(). */
 void service_look_away(struct service *service, uint64_t now);
 
-/* A slot was missing: service_update() again as soon as one is free. */
-void service_starve(struct service *service);
-
 /* Forget what there was against it, and do not look away any longer. */
 void service_forgive(struct service *service);
 
@@ -78,8 +75,5 @@ void service_leave_lists(struct service *service);
 
 /* The time has come, master->paused_due: resume paused services. */
 void services_resume(struct master *master, uint64_t now);
-
-/* A slot came free: give it to those that lacked one. */
-void services_feed(struct master *master);
 
 #endif
