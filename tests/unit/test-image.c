@@ -45,7 +45,8 @@ enum {
 
 static uint32_t get32(const uint8_t *at)
 {
-	return at[0] | at[1] << 8 | at[2] << 16 | (uint32_t)at[3] << 24;
+	return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 |
+	       (uint32_t)at[3] << 24;
 }
 
 static void set32(uint8_t *at, uint32_t value)
