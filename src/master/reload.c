@@ -78,6 +78,8 @@ static const char *explain(int result)
 		return "the files have mistakes";
 	case LOAD_UNKNOWN:
 		return "the files cannot be read";
+	case -EBUSY:
+		return "other loaders hang in a file system";
 	default:
 		return result > 0 && result != LOADER_NOT_RUN ? "the loader failed"
 		                                              : loading_explain(result);
@@ -150,6 +152,21 @@ static int on_loader_end(sd_event_source *source, int fd, uint32_t revents, void
 
 /* ----------------------------------------------------------------- the beginning */
 
+/* Those that have ended at last. */
+static void reap_stuck(struct reload *reload)
+{
+	for (unsigned i = reload->n_stuck; i-- > 0;)
+		if (waitpid(reload->stuck[i], NULL, WNOHANG) != 0)
+			reload->stuck[i] = reload->stuck[--reload->n_stuck];
+}
+
+/* It was killed, and is reaped when it has ended. */
+static void leave_alone(struct reload *reload)
+{
+	reload->stuck[reload->n_stuck++] = reload->loading.pid;
+	loading_done(&reload->loading);
+}
+
 static int run_loader(struct master *master)
 {
 	struct reload *reload = &master->reload;
@@ -164,6 +181,8 @@ static int run_loader(struct master *master)
 	};
 	int r;
 
+	if (reload->n_stuck > RELOAD_STUCK_MAX)
+		return -EBUSY;
 	r = loading_start(&request, &reload->loading);
 	if (r < 0)
 		return r;
@@ -171,17 +190,9 @@ static int run_loader(struct master *master)
 		on_loader_end, master);
 	if (r < 0) {
 		loading_kill(&reload->loading);
-		loading_done(&reload->loading);
+		leave_alone(reload);
 	}
 	return r;
-}
-
-/* Those that have ended at last. */
-static void reap_stuck(struct reload *reload)
-{
-	for (unsigned i = reload->n_stuck; i-- > 0;)
-		if (waitpid(reload->stuck[i], NULL, WNOHANG) != 0)
-			reload->stuck[i] = reload->stuck[--reload->n_stuck];
 }
 
 static void start_loader(struct master *master, bool full, uint64_t now)
@@ -210,15 +221,14 @@ static void leave_stuck(struct reload *reload)
 	if (!reload->ended || !reload->given_up)
 		return;
 	reap_stuck(reload);
-	if (reload->n_stuck == RELOAD_STUCK_MAX) {
+	if (reload->n_stuck >= RELOAD_STUCK_MAX) {
 		log_error("unable to reload: %d loaders hang in a file system, keeping the "
 			  "configuration",
 			RELOAD_STUCK_MAX);
 		return;
 	}
-	reload->stuck[reload->n_stuck++] = reload->loading.pid;
 	reload->ended = sd_event_source_disable_unref(reload->ended);
-	loading_done(&reload->loading);
+	leave_alone(reload);
 }
 
 void reload_request(struct master *master, uint64_t now)
@@ -245,6 +255,7 @@ void reload_turn(struct master *master, uint64_t now)
 	struct reload *reload = &master->reload;
 	bool again = reload->again;
 
+	reap_stuck(reload);
 	if (now < reload->due)
 		return;
 	reload->due = UINT64_MAX;

@@ -25,10 +25,11 @@ struct master;
 
 struct reload {
 	struct loading loading;
-	sd_event_source *ended;        /* of the loader; owned; NULL: none runs */
-	uint64_t due;                  /* usec, monotonic: when the loader is given up */
-	bool given_up;                 /* killed, and the log knows */
-	pid_t stuck[RELOAD_STUCK_MAX]; /* given up, and not even SIGKILL has ended them */
+	sd_event_source *ended; /* of the loader; owned; NULL: none runs */
+	uint64_t due;           /* usec, monotonic: when the loader is given up */
+	bool given_up;          /* killed, and the log knows */
+	/* Killed, and not reaped yet; the last place is for one that cannot be watched. */
+	pid_t stuck[RELOAD_STUCK_MAX + 1];
 	unsigned n_stuck;
 	bool full;  /* for the whole configuration; else for conditions alone */
 	bool again; /* a request came while it ran */
