@@ -1,6 +1,7 @@
 #include "master/apply.h"
 
 #include "base/own.h"
+#include "base/strv.h"
 #include "master/listener.h"
 #include "master/master.h"
 #include "master/pause.h"
@@ -17,6 +18,8 @@ struct change {
 	bool created;
 	bool waits; /* for a condition */
 	bool wait, takes_all;
+	bool adjusts;
+	struct service_conf *conf; /* owned; NULL if it adjusts none of its sockets */
 	uint32_t instances;
 	struct listener **listeners; /* those that come with the switch are NULL until then */
 	uint32_t n_listeners;
@@ -27,6 +30,7 @@ struct move {
 	uint32_t change, listen;          /* where to */
 	uint32_t old_service, old_listen; /* where from */
 	bool adjust;
+	char **links; /* to it, if it is adjusted; owned */
 };
 
 struct apply {
@@ -56,38 +60,41 @@ static bool claim_service(const struct master *master, uint32_t old)
  * A socket that stays must be what it is now said to be, not only for the text:
  * with a blocking one, or one that a program may make so, accepting would wait (I2).
  */
-static bool may_stay(const struct listener *listener, const struct service_conf *conf,
+static int may_stay(const struct listener *listener, const struct service_conf *conf,
 	const struct listen_conf *l)
 {
 	const struct addr *asked = listener_asked(listener);
-	bool was = listener->service->wait;
+	bool was = listener->service->wait, fits;
 
-	if (!asked || !addr_equal(asked, &l->addr))
-		return false;
-	if (l->fate == LISTEN_KEPT)
-		return was == conf->wait;
-	return !was || l->addr.kind == ADDR_FD;
+	if (!asked)
+		return -ENOMEM;
+	if (!addr_equal(asked, &l->addr))
+		return -EBADMSG;
+	fits = l->fate == LISTEN_KEPT ? was == conf->wait : !was || l->addr.kind == ADDR_FD;
+	return fits ? 0 : -EBADMSG;
 }
 
 /* A service that waits has no sockets, so none of them can come from there. */
-static bool claim_listener(
+static int claim_listener(
 	const struct apply *a, const struct listen_conf *l, const struct service_conf *conf)
 {
 	const struct master *master = a->master;
 	struct listener *listener;
 	struct service *service;
+	int r = 0;
 
 	if (l->old_service >= master->n_services)
-		return false;
+		return -EBADMSG;
 	service = master->services[l->old_service];
 	if (l->old_listen >= service->n_listeners)
-		return false;
+		return -EBADMSG;
 	listener = service->listeners[l->old_listen];
 	if (listener->claimed)
-		return false;
-	if (l->fate != LISTEN_REOPENED && !may_stay(listener, conf, l))
-		return false;
-	return listener->claimed = true;
+		return -EBADMSG;
+	if (l->fate != LISTEN_REOPENED)
+		r = may_stay(listener, conf, l);
+	listener->claimed = r == 0;
+	return r;
 }
 
 /* A service that is the same keeps its sockets: none of them may go elsewhere. */
@@ -169,11 +176,16 @@ static int find_move(
 
 	if (l->fate == LISTEN_OPENED)
 		return 0;
-	if (!claim_listener(a, l, conf))
-		return -EBADMSG;
-	if (l->fate == LISTEN_REOPENED)
-		return 0;
-	r = add_move(a, &move);
+	r = claim_listener(a, l, conf);
+	if (r < 0 || l->fate == LISTEN_REOPENED)
+		return r;
+	change->adjusts |= move.adjust;
+	if (move.adjust)
+		r = strv_copy(conf->symlinks, &move.links);
+	if (r == 0)
+		r = add_move(a, &move);
+	if (r < 0)
+		strv_free(move.links);
 	return r < 0 ? r : 1;
 }
 
@@ -213,8 +225,8 @@ static int make_listeners(
 	return 0;
 }
 
-/* With what it says the configuration is done: thousands of them would be many
- * megabytes. */
+/* What it says is kept for sockets to be adjusted: in the second half there may be no
+ * memory to read it again.  For all services it would be many megabytes. */
 static int make_change(struct apply *a, struct change *change, size_t i)
 {
 	_cleanup_service_conf_ struct service_conf *conf = NULL;
@@ -230,7 +242,10 @@ static int make_change(struct apply *a, struct change *change, size_t i)
 	change->wait = conf->wait;
 	change->takes_all = conf->wait && conf->pass_as == PASS_LISTEN_FDS;
 	change->instances = conf->instances;
-	return make_listeners(a, change, conf);
+	r = make_listeners(a, change, conf);
+	if (change->adjusts)
+		change->conf = take_ptr(conf);
+	return r;
 }
 
 /* Those that keep all they have, before anybody can claim a part of it. */
@@ -286,9 +301,12 @@ static void unmake_changes(struct apply *a)
 		for (uint32_t j = 0; j < change->n_listeners; j++)
 			listener_free(change->listeners[j]);
 		free(change->listeners);
+		service_conf_free(change->conf);
 		if (change->created)
 			abandon(change->service);
 	}
+	for (size_t i = 0; i < a->n_moves; i++)
+		strv_free(a->moves[i].links);
 	free(a->moves);
 	free(a->services);
 	free(a->changes);
@@ -391,24 +409,36 @@ static void switch_services(struct apply *a)
 	master->image = a->image;
 }
 
-static void adjust_listeners(
-	struct apply *a, void (*adjust)(struct listener *, const struct service_conf *))
+/* Whom it is about, if there is anything to be told. */
+static struct listener *to_adjust(const struct apply *a, const struct move *move)
+{
+	const struct service *service = a->changes[move->change].service;
+
+	return move->adjust && service->listeners ? service->listeners[move->listen] : NULL;
+}
+
+static void adjust_listeners(struct apply *a)
 {
 	for (size_t i = 0; i < a->n_moves; i++) {
-		const struct move *m = &a->moves[i];
-		struct service *service = a->changes[m->change].service;
-		const struct setup *setup = m->adjust ? service_setup(service) : NULL;
+		struct listener *listener = to_adjust(a, &a->moves[i]);
 
-		if (setup && service->listeners)
-			adjust(service->listeners[m->listen], setup->conf);
+		if (listener)
+			listener_drop_links(listener, a->changes[a->moves[i].change].conf);
+	}
+	for (size_t i = 0; i < a->n_moves; i++) {
+		struct move *m = &a->moves[i];
+		struct listener *listener = to_adjust(a, m);
+
+		if (listener)
+			listener_adjust(
+				listener, a->changes[m->change].conf, take_ptr(m->links));
 	}
 }
 
 /* With the new configuration in force. */
 static void finish_changes(struct apply *a)
 {
-	adjust_listeners(a, listener_drop_links);
-	adjust_listeners(a, listener_adjust);
+	adjust_listeners(a);
 	for (size_t i = 0; i < a->n_changes; i++) {
 		struct service *service = a->changes[i].service;
 

@@ -158,27 +158,29 @@ static int remember_addr(
 	return 0;
 }
 
+static bool is_in_file_system(const struct listener *listener)
+{
+	return listener->bound && listener->bound->ino != 0;
+}
+
 /* What of it is in the file system, to be removed whatever is configured by then. */
-static int remember_links(struct listener *listener, const struct service_conf *conf)
+static void take_links(struct listener *listener, const struct service_conf *conf, char **links)
 {
 	struct bound *bound = listener->bound;
-	char **links = NULL;
-	int r;
 
-	if (!bound || bound->ino == 0)
-		return 0;
-	r = strv_copy(conf->symlinks, &links);
-	if (r < 0)
-		return r;
+	if (!is_in_file_system(listener)) {
+		strv_free(links);
+		return;
+	}
 	strv_free(bound->links);
 	bound->links = links;
 	bound->stays = !conf->remove_on_stop;
-	return 0;
 }
 
 static int remember(struct listener *listener, const struct listen_result *result,
 	const struct service_conf *conf)
 {
+	char **links = NULL;
 	int r = remember_addr(listener, &result->addr, conf);
 
 	if (r < 0)
@@ -187,7 +189,11 @@ static int remember(struct listener *listener, const struct listen_result *resul
 		listener->bound->dev = result->dev;
 		listener->bound->ino = result->ino;
 	}
-	return remember_links(listener, conf);
+	if (is_in_file_system(listener))
+		r = strv_copy(conf->symlinks, &links);
+	if (r == 0)
+		take_links(listener, conf, links);
+	return r;
 }
 
 static int bind_socket(struct listener *listener, const struct service_conf *conf)
@@ -298,7 +304,7 @@ int listener_try(struct listener *listener, const struct service_conf *conf)
 	return r;
 }
 
-void listener_adjust(struct listener *listener, const struct service_conf *conf)
+void listener_adjust(struct listener *listener, const struct service_conf *conf, char **links)
 {
 	const struct addr *asked = &conf->listen[listener->index].addr;
 	struct listen_request request = {.service = conf, .addr = asked};
@@ -311,6 +317,7 @@ void listener_adjust(struct listener *listener, const struct service_conf *conf)
 	char step[LISTEN_STEP_MAX], text[ADDR_TEXT_MAX];
 	int r;
 
+	take_links(listener, conf, links);
 	if (listener->fd < 0)
 		return;
 	/* One that was handed over is told nothing else: programs may have had it. */
@@ -325,9 +332,6 @@ void listener_adjust(struct listener *listener, const struct service_conf *conf)
 		log_error("%sunable to %s %s: %s, leaving it as it was",
 			listener->service->label, step, addr_format(asked, text),
 			explain(listener, r));
-	if (remember_links(listener, conf) < 0)
-		log_error("%snot enough memory to remember the links to %s",
-			listener->service->label, addr_format(asked, text));
 }
 
 void listener_drop_links(struct listener *listener, const struct service_conf *conf)

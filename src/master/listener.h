@@ -81,8 +81,11 @@ int listener_try(struct listener *listener, const struct service_conf *conf);
  * adjusted, because a link may go over to another one. */
 void listener_drop_links(struct listener *listener, const struct service_conf *conf);
 
-/* Tell its open socket what is different in `conf`.  A failure is logged. */
-void listener_adjust(struct listener *listener, const struct service_conf *conf);
+/*
+ * Tell its open socket what is different in `conf`.  A failure is logged.  `links` is a
+ * copy of its symlinks, and becomes the listener's: there need be no memory for one.
+ */
+void listener_adjust(struct listener *listener, const struct service_conf *conf, char **links);
 
 /* Log why it could not be opened the last time. */
 void listener_tell(const struct listener *listener);

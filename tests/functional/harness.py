@@ -267,7 +267,10 @@ _built_helpers = {}
 
 
 def built_helper(name):
-    """A helper in C: from the build folder, or compiled on the spot."""
+    """A helper in C: from the build folder, or compiled on the spot.
+
+    "x.so" is made of x.c, to be loaded before a program's own libraries.
+    """
     if name in _built_helpers:
         return _built_helpers[name]
     path = os.path.join(os.environ.get("builddir", "."), "tests/functional/helpers", name)
@@ -276,8 +279,11 @@ def built_helper(name):
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
         path = str(folder / name)
         compiler = os.environ.get("CC", "cc").split()
-        source = HERE / "helpers" / f"{name}.c"
-        subprocess.run([*compiler, "-D_GNU_SOURCE", "-O1", "-o", path, source], check=True)
+        source = HERE / "helpers" / f"{name.removesuffix('.so')}.c"
+        kind = ["-shared", "-fPIC"] if name.endswith(".so") else []
+        subprocess.run(
+            [*compiler, "-D_GNU_SOURCE", "-O1", *kind, "-o", path, source], check=True
+        )
     _built_helpers[name] = os.path.abspath(path)
     return _built_helpers[name]
 

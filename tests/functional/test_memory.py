@@ -1,0 +1,192 @@
+"""hatchd has no memory: at one allocation, at every allocation from one on.
+
+helpers/out-of-memory.c lets the n-th allocation of the running daemon fail.  What is
+done is done again for one n after the other, until nothing is left that could fail.
+Nothing ends hatchd; a configuration is in force as a whole or not at all; and when there
+is memory again, everybody is served and nothing has been lost.
+
+With HATCHD_TEST_ROUNDS (10) below 200 only some n are tried, always the same ones: the
+first, and then one of seven.
+"""
+
+import itertools
+import mmap
+import os
+import pathlib
+import select
+import signal
+import socket
+import stat
+import struct
+
+import pytest
+
+from harness import (
+    HATCHD, Daemon, built_helper, connect, free_port, is_refused, read_all, run_hatchd,
+    service, stanza, talk, wait_until,
+)
+
+ROUNDS = int(os.environ.get("HATCHD_TEST_ROUNDS", "10"))
+
+# Behind the first ones, which come once, one of so many is tried; what is done for each
+# service comes often.
+EACH = 16
+STRIDE = 1 if ROUNDS >= 200 else 7
+
+# A sanitizer has allocators of its own, and must be loaded first.
+pytestmark = pytest.mark.skipif(
+    b"__asan_init" in pathlib.Path(HATCHD).read_bytes(), reason="a sanitizer allocates"
+)
+
+ALL = 1 << 62
+
+# One allocation fails, or it and all that come after it.
+LENGTHS = pytest.mark.parametrize("length", [1, ALL], ids=["one", "all"])
+
+
+class Memory:
+    """What helpers/out-of-memory.c is told, and tells."""
+
+    PID, CALLS, FIRST, LAST, FAILED = range(0, 40, 8)
+
+    def __init__(self, folder):
+        self.path = pathlib.Path(folder) / "memory"
+        self.path.write_bytes(bytes(40))
+        with open(self.path, "r+b") as file:
+            self.map = mmap.mmap(file.fileno(), 40)
+        self.env = {
+            "LD_PRELOAD": built_helper("out-of-memory.so"),
+            "OUT_OF_MEMORY": str(self.path),
+        }
+
+    def get(self, place):
+        return struct.unpack_from("q", self.map, place)[0]
+
+    def put(self, place, value):
+        struct.pack_into("q", self.map, place, value)
+
+    def next_process(self):
+        """The one that is started now is meant."""
+        self.put(self.PID, 0)
+
+    def spend(self, first, length=1):
+        """The allocation of that number from now on fails, and those behind it."""
+        self.put(self.FIRST, 0)
+        self.put(self.FAILED, 0)
+        self.put(self.LAST, first - 1 + min(length, ALL - first))
+        self.put(self.CALLS, 0)
+        self.put(self.FIRST, first)
+
+    def restore(self):
+        """There is enough again; returns how many allocations have failed."""
+        self.put(self.FIRST, 0)
+        return self.get(self.FAILED)
+
+
+@pytest.fixture
+def memory(folder):
+    return Memory(folder)
+
+
+def numbers():
+    """Those that are tried, without an end."""
+    return itertools.chain(range(1, EACH), itertools.count(EACH, STRIDE))
+
+
+def say(name, word, **options):
+    return service(name, exec=["/bin/echo", "-n", word], **options)
+
+
+# ---------------------------------------------------------------------------
+# Reload
+
+
+class State:
+    """One of two configurations, of which each has all that the other has not."""
+
+    def __init__(self, name, ports, folder):
+        self.name = name
+        self.path = f"unix:{folder}/socket"
+        mine, theirs = (ports["a"], ports["b"]) if name == "a" else (ports["b"], ports["a"])
+        number = 1 if name == "a" else 2
+        links = [f"{folder}/link-{name}"]
+        self.text = "".join([
+            say("same", "same", listen=f"tcp:{ports['same']}"),
+            say("changed", name, listen=f"tcp:{ports['changed']}"),
+            say("adjusted", name, listen=f"tcp:{ports['adjusted']}", backlog=16 * number),
+            say("moved", name, listen=f"tcp:{mine[0]}"),
+            say(f"only-{name}", name, listen=[f"tcp:{mine[1]}", f"tcp:{mine[2]}"]),
+            say("path", name, listen=self.path, symlinks=links, socket_mode=f"066{number}"),
+            service("waits", listen=f"udp:{ports['waits']}", wait=True,
+                    exec=["/bin/echo", name]),
+        ])
+        self.says = {ports["same"]: b"same", self.path: name.encode()}
+        self.says |= {port: name.encode() for port in (
+            ports["changed"], ports["adjusted"], *mine)}
+        self.says[f"unix:{links[0]}"] = name.encode()
+        self.socket, self.mode = f"{folder}/socket", 0o660 + number
+        self.refused = theirs
+        self.link = links[0]
+        self.other_link = f"{folder}/link-{'b' if name == 'a' else 'a'}"
+
+    def answer(self):
+        """Each service says what it says here; None: one is not there."""
+        try:
+            return {address: talk(address) for address in self.says}
+        except (ConnectionRefusedError, FileNotFoundError):
+            return None
+
+    def assert_in_force(self):
+        assert self.answer() == self.says
+        assert all(is_refused(port) for port in self.refused)
+        assert not os.path.lexists(self.other_link)
+        assert stat.S_IMODE(os.stat(self.socket).st_mode) == self.mode
+
+    def wait_in_force(self):
+        """What could not be opened is tried again by the clock."""
+        wait_until(lambda: self.answer() == self.says, what=f"all of {self.name}")
+        self.assert_in_force()
+
+
+def reload(daemon, state):
+    daemon.write(state.text)
+    mark = daemon.mark()
+    daemon.signal(signal.SIGHUP)
+    return mark
+
+
+def answer_of(daemon, mark):
+    return daemon.wait_log("(reloaded|unable to reload): .*", after=mark).group(1)
+
+
+@LENGTHS
+def test_reload(hatchd, folder, memory, length):
+    ports = {name: free_port() for name in ("same", "changed", "adjusted", "waits")}
+    ports |= {name: [free_port() for _ in range(3)] for name in ("a", "b")}
+    now, other = State("a", ports, folder), State("b", ports, folder)
+    memory.next_process()
+    daemon = hatchd.file(now.text, env=memory.env)
+    now.assert_in_force()
+    daemon.wait_children(0)
+    descriptors = daemon.count_fds()
+
+    for n in numbers():
+        memory.spend(n, length)
+        mark = reload(daemon, other)
+        what = answer_of(daemon, mark)
+        failed = memory.restore()
+        if what == "reloaded":
+            now, other = other, now
+            now.wait_in_force()
+        else:
+            assert "nonsense" not in daemon.text(), "it is not the loader's fault"
+            now.assert_in_force()
+        mark = reload(daemon, other)
+        assert answer_of(daemon, mark) == "reloaded"
+        now, other = other, now
+        now.assert_in_force()
+        daemon.wait_children(0)
+        wait_until(lambda: daemon.count_fds() <= descriptors, what=daemon.fds())
+        if not failed:
+            break
+    assert n > 1, "nothing has failed"
