@@ -32,6 +32,8 @@
 #define SLOT_DELAY_MAX (50 * USEC_PER_MSEC)
 /* A log target, or a service manager, that takes nothing is tried again. */
 #define RETRY (100 * USEC_PER_MSEC)
+/* A shortage is told of so often at most. */
+#define SHORTAGE_AGAIN (60 * USEC_PER_SEC)
 /* More descriptors than a process can have (fs.nr_open); memory only where used. */
 #define CLOSER_MAX (1U << 20)
 /* At the end, for closes that may sleep. */
@@ -352,12 +354,28 @@ static int failed_status(const struct cmdline *cmdline)
 	return cmdline->once ? ONCE_FAILED : EXIT_FAILED;
 }
 
+/* The library wants memory before it looks for events: whoever comes waits until there
+ * is some. */
+static void wait_for_memory(struct master *master)
+{
+	uint64_t now = clock_monotonic();
+
+	if (!master->shortage_told || now - master->shortage_told >= SHORTAGE_AGAIN) {
+		master->shortage_told = now;
+		log_warning(
+			"unable to wait for events: %s, retrying in 100 ms", strerror(ENOMEM));
+	}
+	poll(NULL, 0, RETRY / USEC_PER_MSEC);
+}
+
 static int loop(struct master *master)
 {
 	while (!master->done) {
 		int r = sd_event_run(master->event, patience(master, clock_monotonic()));
 
-		if (r < 0) {
+		if (r == -ENOMEM) {
+			wait_for_memory(master);
+		} else if (r < 0) {
 			log_error("unable to wait for events: %s", strerror(-r));
 			return failed_status(master->cmdline);
 		}

@@ -190,3 +190,51 @@ def test_reload(hatchd, folder, memory, length):
         if not failed:
             break
     assert n > 1, "nothing has failed"
+
+
+# ---------------------------------------------------------------------------
+# Clients
+
+
+@LENGTHS
+def test_clients(hatchd, folder, memory, length):
+    """Nobody is lost: who is not served at once waits.
+
+    A client each of services that nobody has asked before, whose configuration has
+    yet to be read.
+    """
+    ports = [free_port() for _ in range(100)]
+    daemon_of = "".join(
+        service(f"s{i}", listen=f"tcp:{port}", exec="/bin/cat", pass_env="PATH",
+                env=[f"A{i}=1", "B=2"])
+        for i, port in enumerate(ports)
+    )
+    memory.next_process()
+    daemon = hatchd.file(daemon_of, env=memory.env)
+    descriptors = daemon.count_fds()
+    longest = 0
+    for n, port in zip(numbers(), ports):
+        memory.spend(n, length)
+        with connect(port) as client:
+            client.sendall(b"x")
+            failed = wait_served_or_failed(client, memory)
+            memory.restore()
+            client.shutdown(socket.SHUT_WR)
+            assert read_all(client) == b"x", daemon.text()
+        if not failed:
+            break
+        longest = n
+    assert longest > 0, "nothing has failed"
+    assert not failed, "there are more allocations than services"
+    assert talk(ports[0], b"again") == b"again"
+    daemon.wait_children(0)
+    wait_until(lambda: daemon.count_fds() <= descriptors, what=daemon.fds())
+
+
+def wait_served_or_failed(client, memory):
+    """Whether something has failed, when he is served or that is so."""
+    wait_until(
+        lambda: memory.get(memory.FAILED) or select.select([client], [], [], 0)[0],
+        what="a client who is served, or a failure",
+    )
+    return memory.get(memory.FAILED)
