@@ -521,8 +521,8 @@ static void clean_up(struct master *master)
 	for (size_t i = 0; i < master->n_services; i++)
 		service_close(master->services[i]);
 	detach_end(&master->detach, master->status);
-	if (master->spawner &&
-		(spawner_in_flight(master->spawner) > 0 || !all_closed(master))) {
+	/* Without a closer, which comes after the spawner, there was no child yet. */
+	if (master->closer && (spawner_in_flight(master->spawner) > 0 || !all_closed(master))) {
 		log_close();
 		_exit(master->status);
 	}

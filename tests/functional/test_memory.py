@@ -238,3 +238,76 @@ def wait_served_or_failed(client, memory):
         what="a client who is served, or a failure",
     )
     return memory.get(memory.FAILED)
+
+
+# ---------------------------------------------------------------------------
+# Start and stop
+
+
+def some_of_everything(folder, ports):
+    return "".join([
+        say("a", "a", listen=[f"tcp:{port}" for port in ports]),
+        say("b", "b", listen=f"unix:{folder}/socket", symlinks=[f"{folder}/link"]),
+        service("c", listen=f"udp:{ports[0]}", wait=True, exec="/bin/cat"),
+    ])
+
+
+@LENGTHS
+def test_start(folder, memory, length):
+    """A daemon that serves, or the reason why there is none."""
+    ports = [free_port() for _ in range(2)]
+    text = some_of_everything(folder, ports)
+    ended, served = 0, 0
+    for n in numbers():
+        memory.next_process()
+        memory.spend(n, length)
+        daemon = Daemon(config=text, folder=folder, env=memory.env, ready=False)
+        try:
+            is_ready = wait_started(daemon)
+            failed = memory.restore()
+            if is_ready:
+                served += 1
+                for port in ports:
+                    wait_until(lambda: not is_refused(port))
+                    assert talk(port) == b"a"
+                daemon.fds_at_start = None
+                daemon.stop()
+            else:
+                ended += 1
+                assert daemon.process.wait() > 0, "not by a signal"
+                assert "hatchd: " in daemon.text(), f"nothing is said at {n}"
+        finally:
+            daemon.close()
+        if not failed:
+            break
+    assert not os.path.lexists(folder / "socket")
+    assert ended and served
+
+
+def wait_started(daemon):
+    """Whether it serves; else it has ended."""
+    try:
+        daemon.wait_notified("READY=1")
+    except AssertionError:
+        assert daemon.process.poll() is not None, "neither serves nor ends"
+        daemon.stopped = True
+        return False
+    return True
+
+
+def test_stop(folder, memory):
+    """It takes no memory: children that are to end are told, and sockets are removed."""
+    ports = [free_port() for _ in range(2)]
+    text = some_of_everything(folder, ports) + service(
+        "stays", listen=f"unix:{folder}/stays", exec="/bin/cat", stop="terminate")
+    memory.next_process()
+    with Daemon(config=text, folder=folder, env=memory.env) as daemon:
+        assert talk(ports[0]) == b"a"
+        with connect(f"unix:{folder}/stays") as client:
+            client.sendall(b"x")
+            assert client.recv(1) == b"x"
+            memory.spend(1, ALL)
+            daemon.stop(leave=True)
+            assert client.recv(1) == b""
+    for name in ("socket", "link", "stays"):
+        assert not os.path.lexists(folder / name)
