@@ -90,7 +90,8 @@ int scan_write(
 	while (i < scan->n_items)
 		i = put_item(&w, i);
 	failed = ferror(w.out);
-	if (fclose(w.out) != 0 || failed) {
+	/* Where it cannot be made smaller at the end, it is gone, and that is all. */
+	if (fclose(w.out) != 0 || failed || !text) {
 		free(text);
 		return -ENOMEM;
 	}

@@ -311,3 +311,29 @@ def test_stop(folder, memory):
             assert client.recv(1) == b""
     for name in ("socket", "link", "stays"):
         assert not os.path.lexists(folder / name)
+
+
+# ---------------------------------------------------------------------------
+# The loader
+
+
+@LENGTHS
+def test_loader(folder, memory, length):
+    """What it says is all that the files say; else it says nothing.
+
+    libconfuse does not expect that there is no memory: then the loader may crash.
+    """
+    path = folder / "hatchd.conf"
+    path.write_text(some_of_everything(folder, [free_port()]) + stanza("defaults", backlog=7))
+    path.chmod(0o644)
+    whole = run_hatchd("--print-config", "-f", path)
+    assert whole.returncode == 0 and "/bin/echo" in whole.stdout
+    for n in numbers():
+        memory.next_process()
+        memory.spend(n, length)
+        done = run_hatchd("--print-config", "-f", path, env=memory.env)
+        if done.returncode == 0:
+            assert done.stdout == whole.stdout, f"allocation {n}"
+        if memory.restore() == 0:
+            break
+    assert n > 1, "nothing has failed"
