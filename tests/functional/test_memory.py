@@ -88,9 +88,9 @@ def memory(folder):
     return Memory(folder)
 
 
-def numbers():
+def numbers(stride=STRIDE):
     """Those that are tried, without an end."""
-    return itertools.chain(range(1, EACH), itertools.count(EACH, STRIDE))
+    return itertools.chain(range(1, EACH), itertools.count(EACH, stride))
 
 
 def say(name, word, **options):
@@ -160,7 +160,8 @@ def answer_of(daemon, mark):
 
 
 @LENGTHS
-def test_reload(hatchd, folder, memory, length):
+@pytest.mark.parametrize("who", ["hatchd", "loader"])
+def test_reload(hatchd, folder, memory, length, who):
     ports = {name: free_port() for name in ("same", "changed", "adjusted", "waits")}
     ports |= {name: [free_port() for _ in range(3)] for name in ("a", "b")}
     now, other = State("a", ports, folder), State("b", ports, folder)
@@ -170,7 +171,9 @@ def test_reload(hatchd, folder, memory, length):
     daemon.wait_children(0)
     descriptors = daemon.count_fds()
 
-    for n in numbers():
+    for n in numbers(STRIDE if who == "hatchd" else 3 * STRIDE):
+        if who == "loader":
+            memory.next_process()
         memory.spend(n, length)
         mark = reload(daemon, other)
         what = answer_of(daemon, mark)
@@ -179,7 +182,7 @@ def test_reload(hatchd, folder, memory, length):
             now, other = other, now
             now.wait_in_force()
         else:
-            assert "nonsense" not in daemon.text(), "it is not the loader's fault"
+            assert "nonsense" not in daemon.text(), "the reason is another one"
             now.assert_in_force()
         mark = reload(daemon, other)
         assert answer_of(daemon, mark) == "reloaded"
