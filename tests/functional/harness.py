@@ -496,6 +496,14 @@ class Daemon:
             else:
                 raise AssertionError(f"no {word} in {timeout} s:\n{self.text()}")
 
+    def notified(self, word, count):
+        """Wait until so many messages have had this assignment; returns all messages."""
+        while sum(word in message.split("\n") for message in self.messages) < count:
+            if not select.select([self.notify], [], [], TIMEOUT)[0]:
+                raise AssertionError(f"no {count} messages {word}: {self.messages}")
+            self.messages.append(self.notify.recv(65536).decode())
+        return self.messages
+
     def text(self):
         """The log so far."""
         if self.log is None:

@@ -1,6 +1,7 @@
 """SIGHUP: what changed changes, what did not is not touched, and mistakes change nothing."""
 
 import contextlib
+import errno
 import os
 import pwd
 import shutil
@@ -16,6 +17,7 @@ from harness import (
     PYTHON,
     Loader,
     Probe,
+    built_helper,
     connect,
     free_port,
     helper,
@@ -811,9 +813,18 @@ def test_broken_loader(hatchd, loader, name):
     assert talk(port) == b"new"
 
 
+def reload_at_last(daemon):
+    """Ask until it is done: on a busy machine a loader may not be in time."""
+    while True:
+        mark = daemon.mark()
+        daemon.signal(signal.SIGHUP)
+        if daemon.wait_log("(reloaded|keeping the configuration)", after=mark)[1] == "reloaded":
+            return
+
+
 def test_loader_without_an_answer(hatchd, loader):
     port = free_port()
-    daemon = hatchd.file(say("old", listen=f"tcp:{port}"), "--loader-timeout=300")
+    daemon = hatchd.file(say("old", listen=f"tcp:{port}"), "--loader-timeout=1000")
     loader.hold()
     mark = daemon.mark()
     daemon.write(say("new", listen=f"tcp:{port}"))
@@ -824,7 +835,105 @@ def test_loader_without_an_answer(hatchd, loader):
     daemon.wait_children(0)
     assert talk(port) == b"old"
     (loader.folder / "hold").unlink()
-    reload(daemon)
+    reload_at_last(daemon)
+    assert talk(port) == b"new"
+
+
+# pidfd_send_signal: a number that every architecture has.  A loader that hangs in a dead
+# file system does not end by SIGKILL; one that cannot be sent it is the same to hatchd.
+PIDFD_SEND_SIGNAL = 424
+
+
+def immortal_loaders():
+    """A launcher: hatchd cannot kill its loaders."""
+    return [built_helper("refuse-call"), str(PIDFD_SEND_SIGNAL), str(errno.EPERM)]
+
+
+GIVEN_UP = "unable to reload: the loader did not answer in time, keeping"
+
+
+@needs_root
+def test_loader_that_cannot_be_killed(hatchd, loader):
+    """Nobody waits for its end: the manager is told, and so is served who asks then."""
+    port = free_port()
+    daemon = hatchd.file(say("old", listen=f"tcp:{port}"), "--loader-timeout=1000",
+                         launcher=immortal_loaders())
+    descriptors = daemon.count_fds()
+    daemon.messages.clear()
+    loader.hold()
+    daemon.signal(signal.SIGHUP)
+    held = loader.wait_held()
+    assert daemon.children() == [held]
+    daemon.wait_log(GIVEN_UP)
+    daemon.wait_notified("READY=1")
+    assert talk(port) == b"old"
+    assert proc_status(held)["State"].startswith("T"), "it lives on"
+
+    (loader.folder / "hold").unlink()
+    daemon.write(say("new", listen=f"tcp:{port}"))
+    reload_at_last(daemon)
+    assert talk(port) == b"new"
+    os.kill(held, signal.SIGKILL)
+    daemon.wait_children(0)
+    wait_until(lambda: daemon.count_fds() <= descriptors, what=daemon.fds())
+    assert talk(port) == b"new"
+
+
+@needs_root
+def test_request_behind_a_loader_that_cannot_be_killed(hatchd, loader):
+    """It is carried out when that one is given up, not when it ends."""
+    port = free_port()
+    daemon = hatchd.file(say("old", listen=f"tcp:{port}"), "--loader-timeout=1000",
+                         launcher=immortal_loaders())
+    runs = loader.runs()
+    daemon.messages.clear()
+    loader.hold()
+    daemon.signal(signal.SIGHUP)
+    first = loader.wait_held()
+    (loader.folder / "held").unlink()
+    daemon.signal(signal.SIGHUP)
+    daemon.wait_log(GIVEN_UP)
+    second = loader.wait_held()
+    assert second != first and loader.runs() == runs + 2
+    assert sorted(daemon.children()) == sorted([first, second])
+    assert talk(port) == b"old"
+
+    daemon.write(say("new", listen=f"tcp:{port}"))
+    loader.release(second)
+    if not daemon.wait_log("(reloaded|did not answer in time)", count=2)[0] == "reloaded":
+        reload_at_last(daemon)
+    assert talk(port) == b"new"
+    said = [message.split("\n")[0].split("=")[0] for message in daemon.notified("READY=1", 2)]
+    assert said[:4] == ["RELOADING", "READY", "RELOADING", "READY"]
+    os.kill(first, signal.SIGKILL)
+    daemon.wait_children(0)
+
+
+@needs_root
+def test_loaders_that_cannot_be_killed_are_bounded(hatchd, loader):
+    """Four are left alone, and the fifth is waited for; then no more are started."""
+    port = free_port()
+    daemon = hatchd.file(say("old", listen=f"tcp:{port}"), "--loader-timeout=1000",
+                         launcher=immortal_loaders())
+    loader.hold()
+    held = []
+    for number in range(1, 6):
+        (loader.folder / "held").unlink(missing_ok=True)
+        daemon.signal(signal.SIGHUP)
+        held.append(loader.wait_held())
+        daemon.wait_log(GIVEN_UP, count=number)
+    runs = loader.runs()
+    daemon.signal(signal.SIGHUP)
+    daemon.wait_log("unable to reload: 4 loaders hang in a file system, keeping the config")
+    assert sorted(daemon.children()) == sorted(held) and loader.runs() == runs
+    assert talk(port) == b"old"
+
+    (loader.folder / "hold").unlink()
+    daemon.write(say("new", listen=f"tcp:{port}"))
+    for pid in held:
+        os.kill(pid, signal.SIGKILL)
+    reload_at_last(daemon)
+    daemon.wait_children(0)
     assert talk(port) == b"new"
 
 
