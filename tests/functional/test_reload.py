@@ -30,6 +30,7 @@ from harness import (
     wait_exit,
     wait_until,
 )
+from held import Lease
 
 needs_root = pytest.mark.needs_root
 
@@ -935,6 +936,29 @@ def test_loaders_that_cannot_be_killed_are_bounded(hatchd, loader):
     reload_at_last(daemon)
     daemon.wait_children(0)
     assert talk(port) == b"new"
+
+
+@needs_root
+def test_child_killed_before_its_exec_is_not_told_to_end(hatchd, folder):
+    """A number that was reaped may be somebody else's by now."""
+    port, other = free_port(), free_port()
+    program = Lease(folder)
+    strangers = folder / "strangers"
+    rest = service("other", listen=f"tcp:{other}", exec="/bin/cat")
+    daemon = hatchd.file(
+        service("s", listen=f"tcp:{port}", wait=True, exec=program.path,
+                start_timeout="60s") + rest,
+        env={"LD_PRELOAD": built_helper("note-strangers.so"), "STRANGERS": str(strangers)},
+    )
+    with program, connect(port):
+        program.wait_wanted()
+        (held,) = daemon.children()
+        reload(daemon, rest)
+        assert daemon.children() == [held], "its end is yet to come"
+        os.kill(held, signal.SIGKILL)
+        daemon.wait_children(0)
+    assert talk(other, b"x") == b"x"
+    assert not strangers.exists(), strangers.read_text()
 
 
 def test_socket_that_a_program_made_linger(hatchd, folder):
