@@ -961,6 +961,41 @@ def test_child_killed_before_its_exec_is_not_told_to_end(hatchd, folder):
     assert not strangers.exists(), strangers.read_text()
 
 
+def blocks(daemon, inode):
+    """Whether that socket of hatchd is a blocking one."""
+    (fd,) = (fd for fd, target in daemon.fds().items() if target == f"socket:[{inode}]")
+    with open(f"/proc/{daemon.pid}/fdinfo/{fd}") as file:
+        flags = next(line.split()[1] for line in file if line.startswith("flags:"))
+    return not int(flags, 8) & os.O_NONBLOCK
+
+
+@needs_root
+@pytest.mark.parametrize("wait", [False, True])
+def test_adjustment_that_fails(hatchd, folder, wait):
+    """Something is in the place of a link: the rest is as the service is now (I2)."""
+    path, link = folder / "socket", folder / "link"
+    link.write_text("in the way")
+    daemon = hatchd.file(say("old", listen=f"unix:{path}"))
+    ((target, _),) = sockets(daemon).items()
+    inode = int(target.removeprefix("socket:[").removesuffix("]"))
+    assert not blocks(daemon, inode)
+
+    accept = [PYTHON, "-S", "-E", "-c", "import socket, time\n"
+              "socket.socket(fileno=0).accept()[0].send(b'new')"]
+    new = {"wait": True, "exec": accept} if wait else {"exec": ["/bin/echo", "-n", "new"]}
+    mark = daemon.mark()
+    reload(daemon, service("s", listen=f"unix:{path}", symlinks=[str(link)], **new))
+    daemon.wait_log("s: unable to .*link.* leaving it as it was", after=mark)
+    assert target in sockets(daemon), "not opened anew"
+    assert blocks(daemon, inode) == wait
+    assert talk(f"unix:{path}") == b"new"
+    assert link.read_text() == "in the way"
+
+    link.unlink()
+    reload(daemon, service("s", listen=f"unix:{path}", **new))
+    assert talk(f"unix:{path}") == b"new"
+
+
 def test_socket_that_a_program_made_linger(hatchd, folder):
     """Closing it may take an hour: that is nobody's time but the closer's."""
     port, other = free_port(), free_port()
