@@ -1,5 +1,6 @@
 """hatchd --plan: what a reload of the running daemon would do."""
 
+import contextlib
 import fcntl
 import os
 import pwd
@@ -10,7 +11,7 @@ import subprocess
 import pytest
 
 from harness import (
-    HATCHD, TIMEOUT, base_environment, free_port, is_refused, run_hatchd, service, talk,
+    HATCHD, PYTHON, TIMEOUT, base_environment, free_port, is_refused, run_hatchd, service, talk,
 )
 
 # A process that is not dumpable, as hatchd is, shows its descriptors to root only.
@@ -178,6 +179,56 @@ def test_memfd_of_somebody_else(hatchd, sealed):
         fails(run_hatchd("--plan", f"--pid={os.getpid()}"), "is not a hatchd")
     finally:
         os.close(fd)
+
+
+# As that user: a sealed memfd with the bytes of standard input, and the name that counts.
+IMPOSTOR = """
+import fcntl, os, sys
+open("/proc/self/comm", "w").write("hatchd")
+os.setgroups([]); os.setgid({gid}); os.setuid({uid})
+fd = os.memfd_create("hatchd-conf", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+data = sys.stdin.buffer.read()
+assert os.write(fd, data) == len(data)
+fcntl.fcntl(fd, fcntl.F_ADD_SEALS, 0xF)
+os.write(1, b"1")
+os.read({wait}, 1)
+"""
+
+
+@contextlib.contextmanager
+def impostor(image, user):
+    """A process of that user that seems to be a hatchd with that image: its pid."""
+    who = pwd.getpwnam(user)
+    wait, end = os.pipe()
+    text = IMPOSTOR.format(uid=who.pw_uid, gid=who.pw_gid, wait=wait)
+    process = subprocess.Popen([PYTHON, "-c", text], stdin=subprocess.PIPE,
+                               stdout=subprocess.PIPE, pass_fds=[wait])
+    try:
+        process.stdin.write(image)
+        process.stdin.close()
+        assert process.stdout.read(1) == b"1"
+        yield process.pid
+    finally:
+        os.close(end)
+        os.close(wait)
+        process.wait()
+        process.stdout.close()
+
+
+def test_impostor(hatchd):
+    """Anybody can show what is said to be in force; root believes its own processes only."""
+    daemon = hatchd.file(cat("a", free_port()))
+    (fd,) = (fd for fd, name in daemon.fds().items() if "memfd:hatchd-conf" in name)
+    with open(f"/proc/{daemon.pid}/fd/{fd}", "rb") as file:
+        image = file.read()
+    with impostor(image, "nobody") as pid:
+        says(plan(daemon), NOTHING)
+        fails(plan(daemon, f"--pid={pid}"), f"process {pid} is not a hatchd")
+        daemon.stop()
+        fails(plan(daemon), "no hatchd is running with")
+    # It is its user that made the difference.
+    with impostor(image, "root") as pid:
+        says(plan(daemon, f"--pid={pid}"), NOTHING)
 
 
 def test_environment_is_that_of_the_daemon(hatchd):
