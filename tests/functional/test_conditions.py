@@ -12,6 +12,7 @@ import time
 import pytest
 
 from harness import (
+    Loader,
     connect,
     free_port,
     have_ipv6,
@@ -461,6 +462,41 @@ def test_service_name_unknown(hatchd, folder):
     reload(daemon)
     assert talk(79) == b"x"
     reload(daemon, "")
+
+
+@needs_root
+@needs_ip
+def test_storm_of_changes_starts_few_loaders(hatchd, folder, monkeypatch):
+    """A change of addresses is no reason to look for users and programs more often than
+    once in a second."""
+    loader = Loader(folder, monkeypatch)
+    port, other = free_port(), free_port()
+    program = folder / "program"
+    daemon = hatchd.file(
+        service("s", listen=f"tcp:{port}", exec=[program])
+        + say("x", "t", listen=f"tcp:192.0.2.9:{other}")
+    )
+    daemon.wait_log("s: waiting: ")
+    runs, began = loader.runs(), time.monotonic()
+    while time.monotonic() - began < 3 * RETRY:
+        ip("addr", "add", "192.0.2.8/32", "dev", "lo")
+        ip("addr", "del", "192.0.2.8/32", "dev", "lo")
+    # One may have been on its way at the beginning.
+    started = loader.runs() - runs
+    passed = time.monotonic() - began
+    assert 1 <= started <= 2 + passed / RETRY
+
+    # Who waits for an address is served at once all the same, and the others in the end.
+    ip("addr", "add", "192.0.2.9/32", "dev", "lo")
+    try:
+        daemon.wait_log("t: listening on tcp:192.0.2.9")
+        shutil.copyfile("/bin/cat", program)
+        program.chmod(0o755)
+        daemon.wait_log("s: served now")
+        assert talk(port, b"x") == b"x"
+        reload(daemon, "")
+    finally:
+        ip("addr", "del", "192.0.2.9/32", "dev", "lo")
 
 
 # ---------------------------------------------------------------------------
