@@ -128,16 +128,15 @@ static void check_stderr(struct service_conf *service, struct report *report)
 /* Given by the service itself: what `defaults` give to all is not meant for
  * this one in particular. */
 static bool given_here(const struct service_conf *service, const struct service_conf *defaults,
-	const char *option)
+	const struct conf_option *option)
 {
-	const struct origin *a, *b;
+	size_t i = conf_option_index(option);
+	const struct origin *a = &service->origins[i], *b = &defaults->origins[i];
 
-	if (!given(service, option))
+	if (!service_conf_given(service, option))
 		return false;
-	if (!given(defaults, option))
+	if (!service_conf_given(defaults, option))
 		return true;
-	a = service_conf_origin(service, option);
-	b = service_conf_origin(defaults, option);
 	return a->file != b->file || a->line != b->line || a->column != b->column;
 }
 
@@ -154,7 +153,8 @@ static void settle_per_source(struct service_conf *service, const struct service
 
 	if (!given(service, "per_source"))
 		service->per_source = n == COUNT_UNLIMITED ? n : n / 2 + (n == 1);
-	else if (service->wait && given_here(service, defaults, "per_source"))
+	else if (service->wait &&
+		 given_here(service, defaults, conf_option_find("per_source")))
 		warning(report, service, "per_source",
 			"has no effect with wait = yes: the program takes its clients itself");
 	else if (!service->wait && n != 0 && n != COUNT_UNLIMITED &&
@@ -210,9 +210,10 @@ static void check_keepalive(const struct service_conf *service,
 	if (service->keepalive || !understood(service, "keepalive"))
 		return;
 	for (size_t i = 0; i < ARRAY_SIZE(timers); i++) {
-		if (given_here(service, defaults, timers[i]) &&
-			understood(service, timers[i]) &&
-			concerns_any(conf_option_find(timers[i]), service))
+		const struct conf_option *option = conf_option_find(timers[i]);
+
+		if (given_here(service, defaults, option) && understood(service, timers[i]) &&
+			concerns_any(option, service))
 			warning(report, service, timers[i],
 				report->adhoc ? "has no effect without --keepalive"
 					      : "has no effect without keepalive = yes");
@@ -285,8 +286,8 @@ static void check_sorts(const struct service_conf *service, const struct service
 	if (!understood(service, "listen"))
 		return;
 	for (const struct conf_option *o = conf_options; o->name; o++) {
-		if (o->sort == SORT_ANY || !given_here(service, defaults, o->name) ||
-			!understood(service, o->name) || concerns_any(o, service))
+		if (o->sort == SORT_ANY || !given_here(service, defaults, o) ||
+			service_conf_mistaken(service, o) || concerns_any(o, service))
 			continue;
 		warning(report, service, o->name, sort_missing[o->sort]);
 	}
