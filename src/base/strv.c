@@ -128,13 +128,27 @@ bool strv_equal(char *const *a, char *const *b)
 /* The place of the entry for `name`, or -1. */
 static ssize_t env_find(char *const *env, const char *name)
 {
-	size_t len = strlen(name), n = strv_length(env);
+	size_t len = strlen(name);
 
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; env && env[i]; i++) {
 		if (strncmp(env[i], name, len) == 0 && env[i][len] == '=')
 			return (ssize_t)i;
 	}
 	return -1;
+}
+
+/* NAME=VALUE as fresh memory: asked for too often to go by way of printf. */
+static char *env_entry(const char *name, const char *value)
+{
+	size_t name_len = strlen(name), value_len = strlen(value);
+	char *entry = malloc(name_len + 1 + value_len + 1);
+
+	if (!entry)
+		return NULL;
+	memcpy(entry, name, name_len);
+	entry[name_len] = '=';
+	memcpy(entry + name_len + 1, value, value_len + 1);
+	return entry;
 }
 
 const char *strv_env_get(char *const *env, const char *name)
@@ -146,14 +160,15 @@ const char *strv_env_get(char *const *env, const char *name)
 
 int strv_env_set(char ***env, const char *name, const char *value)
 {
+	_cleanup_free_ char *entry = env_entry(name, value);
 	ssize_t i = env_find(*env, name);
-	char *entry;
 
-	if (i < 0)
-		return strv_addf(env, "%s=%s", name, value);
-	if (asprintf(&entry, "%s=%s", name, value) < 0)
+	if (!entry || (i < 0 && push(env, entry) < 0))
 		return -ENOMEM;
-	free((*env)[i]);
-	(*env)[i] = entry;
+	if (i >= 0) {
+		free((*env)[i]);
+		(*env)[i] = entry;
+	}
+	(void)take_ptr(entry);
 	return 0;
 }
