@@ -221,6 +221,17 @@ static const char *format_with_unit(uint64_t value, const struct unit *units, ch
 	return buf;
 }
 
+char *text_put_u32(char *to, uint32_t value)
+{
+	char digits[sizeof "4294967295"], *first = digits + sizeof digits - 1;
+
+	*first = '\0';
+	do
+		*--first = (char)('0' + value % 10);
+	while ((value /= 10) > 0);
+	return stpcpy(to, first);
+}
+
 const char *text_format_size(uint64_t size, char buf[TEXT_NUMBER_MAX])
 {
 	/* 0T would be exact as well, but not what anybody writes. */

@@ -40,6 +40,10 @@ int text_parse_duration(const char *text, uint64_t *ret_usec);
 /* Room for the longest text that the formatters below write, NUL included. */
 #define TEXT_NUMBER_MAX 32
 
+/* In decimal at `to`, like stpcpy(3): at most 11 bytes, NUL included; returns
+ * where the NUL is. */
+char *text_put_u32(char *to, uint32_t value);
+
 /* Exact, in the largest unit that leaves no rest; text_parse_size() and
  * text_parse_duration() read it back.  0 is "0". */
 const char *text_format_size(uint64_t size, char buf[TEXT_NUMBER_MAX]);

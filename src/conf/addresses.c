@@ -54,13 +54,15 @@ static int resolve_port(
 }
 
 /* The canonical text stands for the address from here on, in keys and in the
- * image; it must be complete. */
+ * image; it must be complete.  That of an IP address always is. */
 static bool has_text(const struct addr *addr)
 {
 	char text[ADDR_TEXT_MAX];
 	struct addr_spec again;
 	const char *why;
 
+	if (addr_is_ip(addr))
+		return true;
 	return addr_parse(addr_format(addr, text), &again, &why) == 0 &&
 	       addr_equal(&again.addr, addr);
 }
@@ -190,6 +192,7 @@ struct overlaps {
 		*reported; /* value whose overlap has been told: a range is told once */
 };
 
+/* A canonical text with a word before it; all other keys are shorter. */
 #define KEY_MAX (ADDR_TEXT_MAX + 16)
 
 static bool same_value(const struct origin *a, const struct origin *b)
@@ -237,8 +240,10 @@ static const struct claim *take(
 
 static void port_key(const struct addr *addr, int version, const char *what, char buf[KEY_MAX])
 {
-	snprintf(buf, KEY_MAX, "%s %d %u %s", addr_port_space(addr), version, addr_port(addr),
-		what);
+	buf = stpcpy(stpcpy(buf, addr_port_space(addr)), " ");
+	buf = stpcpy(text_put_u32(buf, (uint32_t)version), " ");
+	buf = stpcpy(text_put_u32(buf, addr_port(addr)), " ");
+	strcpy(buf, what);
 }
 
 /* Whether the address serves clients of IPv4 or IPv6; 0 is what is not IP. */
@@ -281,14 +286,14 @@ static int claim_text(struct overlaps *o, const struct claim *claim)
 {
 	const struct addr *addr = &claim->listen->addr;
 	const char *space = addr_is_path(addr) ? "path" : addr_port_space(addr);
-	char text[ADDR_TEXT_MAX], key[KEY_MAX];
 	const struct claim *other;
+	char key[KEY_MAX];
 	int r = 0;
 
 	if (space)
-		snprintf(key, sizeof key, "%s %s", space, addr_format_endpoint(addr, text));
+		addr_format_endpoint(addr, stpcpy(stpcpy(key, space), " "));
 	else
-		snprintf(key, sizeof key, "%s", addr_format(addr, text));
+		addr_format(addr, key);
 
 	other = take(o, key, claim, &r);
 	if (other)

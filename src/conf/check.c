@@ -153,8 +153,7 @@ static void settle_per_source(struct service_conf *service, const struct service
 
 	if (!given(service, "per_source"))
 		service->per_source = n == COUNT_UNLIMITED ? n : n / 2 + (n == 1);
-	else if (service->wait &&
-		 given_here(service, defaults, conf_option_find("per_source")))
+	else if (service->wait && given_here(service, defaults, conf_option_find("per_source")))
 		warning(report, service, "per_source",
 			"has no effect with wait = yes: the program takes its clients itself");
 	else if (!service->wait && n != 0 && n != COUNT_UNLIMITED &&

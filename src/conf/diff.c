@@ -265,7 +265,7 @@ static const char *make_key(const struct service_conf *service, size_t listen, c
 	else if (addr_port_space(addr) && addr_port(addr) == 0)
 		snprintf(buf, KEY_MAX, "%s %s", service->name, addr_format(addr, text));
 	else
-		snprintf(buf, KEY_MAX, "%s", addr_format(addr, text));
+		addr_format(addr, buf);
 	return buf;
 }
 

@@ -232,6 +232,20 @@ static void test_duration(void **ctx)
 	check_numbers(text_parse_duration, cases, ARRAY_SIZE(cases));
 }
 
+static void test_put_u32(void **ctx)
+{
+	static const uint32_t numbers[] = {0, 9, 10, 255, 65535, 1000000000, UINT32_MAX};
+	char buf[16], wanted[16];
+
+	(void)ctx;
+	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
+		snprintf(wanted, sizeof wanted, "%u", numbers[i]);
+		memset(buf, 'x', sizeof buf);
+		assert_ptr_equal(text_put_u32(buf, numbers[i]), buf + strlen(wanted));
+		assert_string_equal(buf, wanted);
+	}
+}
+
 static void test_format_units(void **ctx)
 {
 	char buf[TEXT_NUMBER_MAX];
@@ -474,6 +488,7 @@ int main(void)
 		cmocka_unit_test(test_bool),
 		cmocka_unit_test(test_size),
 		cmocka_unit_test(test_duration),
+		cmocka_unit_test(test_put_u32),
 		cmocka_unit_test(test_format_units),
 		cmocka_unit_test(test_units_round_trip),
 		cmocka_unit_test(test_elapsed),
