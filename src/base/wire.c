@@ -74,7 +74,7 @@ void wire_put_u64(struct wire_writer *w, uint64_t value)
 	put_number(w, value, 8);
 }
 
-static void put_bytes(struct wire_writer *w, const void *data, size_t len)
+void wire_put_raw(struct wire_writer *w, const void *data, size_t len)
 {
 	uint8_t *at = extend(w, len);
 
@@ -91,7 +91,7 @@ static void put_counted(struct wire_writer *w, const void *data, size_t len)
 		return;
 	}
 	wire_put_u32(w, (uint32_t)len);
-	put_bytes(w, data, len);
+	wire_put_raw(w, data, len);
 }
 
 void wire_put_blob(struct wire_writer *w, const void *data, size_t len)

@@ -29,6 +29,10 @@ void wire_writer_done(struct wire_writer *w);
 void wire_put_u8(struct wire_writer *w, uint8_t value);
 void wire_put_u32(struct wire_writer *w, uint32_t value);
 void wire_put_u64(struct wire_writer *w, uint64_t value);
+
+/* As they are, without a length: what another writer has put together. */
+void wire_put_raw(struct wire_writer *w, const void *data, size_t len);
+
 void wire_put_blob(struct wire_writer *w, const void *data, size_t len);
 void wire_put_string(struct wire_writer *w, const char *text); /* NULL is kept apart from "" */
 void wire_put_strv(struct wire_writer *w, char *const *vector);

@@ -7,7 +7,11 @@
  *	           the global part, number of services
  *	globals    the main file, the names of all files, global options
  *	index      for each service: length of its record, old, news
- *	records    one for each service
+ *	records    one for each service: a body and a tail
+ *
+ * The body is what a service says, the tail is where it says it and how it stands to
+ * the configuration that was in force before.  So two services that say the same have the
+ * same body, wherever in whichever file they stand.
  *
  * A record begins where the one before it ends and the last ends with the
  * image, so no two can overlap and nothing can lie between them.
@@ -17,7 +21,7 @@
 #ifndef HATCHD_CONF_IMAGE_INTERNAL_H
 #define HATCHD_CONF_IMAGE_INTERNAL_H
 
-#include "conf/conf.h"
+#include "conf/image.h"
 #include "conf/scan.h"
 
 /* First bytes of every image. */
@@ -27,6 +31,9 @@
 /* Bytes of the prologue, and of one service in the index. */
 #define IMAGE_PROLOGUE_LEN (sizeof(uint32_t) + IMAGE_MAGIC_LEN + 4 * sizeof(uint32_t))
 #define IMAGE_INDEX_LEN    (3 * sizeof(uint32_t))
+
+/* Bytes of a tail: an origin, another one with its fate for each address, old and news. */
+#define IMAGE_TAIL_LEN(n_listen) ((6 + 7 * (n_listen)) * sizeof(uint32_t))
 
 /* Index of no file. */
 #define IMAGE_NO_FILE UINT32_MAX
@@ -55,5 +62,31 @@ int image_get_globals(const void *data, size_t len, struct conf *conf);
  */
 int image_get_record(const void *data, size_t len, char *const *files, size_t n_files,
 	struct service_conf **ret);
+
+/* The name that a record begins with.  0 or -EBADMSG. */
+int image_get_name(const void *data, size_t len, char ret[SERVICE_NAME_MAX + 1]);
+
+const struct conf *image_draft_conf(const struct image_draft *draft);
+
+/* Whether a service of the draft has that name and says what the record says; then its
+ * index in the draft's configuration is in *ret. */
+bool image_draft_says(const struct image_draft *draft, const char *name, const void *record,
+	size_t len, size_t *ret);
+
+/* Errors as of image_open(); *ret_size is that of a sealed image. */
+int image_check_memfd(int memfd, size_t *ret_size);
+
+/* Of memory, which stays the caller's and has to outlive it. */
+int image_open_data(const void *data, size_t size, struct image **ret);
+
+/* The global part, which is the caller's from then on. */
+struct conf image_take_conf(struct image *image);
+
+/* Record `i` of an image of memory; borrowed. */
+const uint8_t *image_record(const struct image *image, size_t i, size_t *ret_len);
+
+/* As image_get(), with origins whose files are borrowed from `files`. */
+int image_get_with_files(
+	const struct image *image, size_t i, char *const *files, struct service_conf **ret);
 
 #endif

@@ -9,7 +9,6 @@
 #include "base/fd.h"
 #include "base/wire.h"
 #include "conf/image-internal.h"
-#include "conf/textmap.h"
 
 #include <assert.h>
 #include <fcntl.h>
@@ -229,7 +228,7 @@ static int open_source(int fd, const void *data, uint64_t size, struct image **r
 	return 0;
 }
 
-int image_open(int memfd, struct image **ret)
+int image_check_memfd(int memfd, size_t *ret_size)
 {
 	struct stat st;
 	int seals;
@@ -241,7 +240,23 @@ int image_open(int memfd, struct image **ret)
 		return -EPERM;
 	if (fstat(memfd, &st) < 0)
 		return -errno;
-	return open_source(memfd, NULL, (uint64_t)st.st_size, ret);
+	if ((uint64_t)st.st_size > IMAGE_BYTES_MAX)
+		return -EFBIG;
+	*ret_size = (size_t)st.st_size;
+	return 0;
+}
+
+int image_open(int memfd, struct image **ret)
+{
+	size_t size;
+	int r = image_check_memfd(memfd, &size);
+
+	return r < 0 ? r : open_source(memfd, NULL, size, ret);
+}
+
+int image_open_data(const void *data, size_t size, struct image **ret)
+{
+	return open_source(-EBADF, data ? data : "", size, ret);
 }
 
 struct image *image_free(struct image *image)
@@ -284,10 +299,24 @@ struct image_entry image_entry(const struct image *image, size_t i)
 	return image->places[i].entry;
 }
 
-static int get_service(
+static size_t record_start(const struct image *image, size_t i)
+{
+	return i > 0 ? image->places[i - 1].end : image->records;
+}
+
+const uint8_t *image_record(const struct image *image, size_t i, size_t *ret_len)
+{
+	size_t start = record_start(image, i);
+
+	assert(i < image->n_services && image->data);
+	*ret_len = image->places[i].end - start;
+	return image->data + start;
+}
+
+int image_get_with_files(
 	const struct image *image, size_t i, char *const *files, struct service_conf **ret)
 {
-	uint32_t start = i > 0 ? image->places[i - 1].end : image->records;
+	uint32_t start = (uint32_t)record_start(image, i);
 	size_t len = image->places[i].end - start;
 	_cleanup_service_conf_ struct service_conf *service = NULL;
 	_cleanup_free_ uint8_t *large = NULL;
@@ -315,73 +344,13 @@ static int get_service(
 int image_get(const struct image *image, size_t i, struct service_conf **ret)
 {
 	assert(i < image->n_services);
-	return get_service(image, i, NULL, ret);
+	return image_get_with_files(image, i, NULL, ret);
 }
 
-/*
- * The whole.
- */
-
-/* The name is one that no service before it has. */
-static int add_name(struct textmap *names, const char *name)
+struct conf image_take_conf(struct image *image)
 {
-	int r = textmap_add(names, name, "");
+	struct conf conf = image->conf;
 
-	return r == -EEXIST ? -EBADMSG : r;
-}
-
-static int get_services(const struct image *image, struct textmap *names, struct conf *conf)
-{
-	int r;
-
-	conf->services = calloc(image->n_services + 1, sizeof(struct service_conf *));
-	if (!conf->services)
-		return -ENOMEM;
-	for (size_t i = 0; i < image->n_services; i++) {
-		r = get_service(image, i, conf->files, &conf->services[i]);
-		if (r < 0)
-			return r;
-		conf->n_services++;
-		r = add_name(names, conf->services[i]->name);
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
-
-/* Into `conf`, which gets what the image has; ends the image, not its descriptor. */
-static int take_all(struct image *image, struct conf *conf)
-{
-	struct textmap names;
-	int r;
-
-	*conf = image->conf;
 	conf_init(&image->conf);
-	textmap_init(&names);
-	r = get_services(image, &names, conf);
-	textmap_done(&names);
-	release(image);
-	if (r < 0)
-		conf_done(conf);
-	return r;
-}
-
-int image_decode(const void *data, size_t len, struct conf *conf)
-{
-	struct image *image;
-	int r;
-
-	conf_init(conf);
-	r = open_source(-EBADF, data ? data : "", len, &image);
-	return r < 0 ? r : take_all(image, conf);
-}
-
-int image_read(int memfd, struct conf *conf)
-{
-	struct image *image;
-	int r;
-
-	conf_init(conf);
-	r = image_open(memfd, &image);
-	return r < 0 ? r : take_all(image, conf);
+	return conf;
 }

@@ -224,25 +224,21 @@ static void get_fate(struct wire_reader *wire, struct listen_conf *listen)
 	require(wire, (listen->fate == LISTEN_OPENED) == (listen->old_service == CONF_NONE));
 }
 
-static void get_listen(struct image_reader *r, struct service_conf *service)
+static void get_addresses(struct wire_reader *wire, struct service_conf *service)
 {
-	const size_t min_bytes = 8 * sizeof(uint32_t); /* length of the text, origin, fate */
-	uint32_t n = wire_get_count(&r->wire, min_bytes);
+	uint32_t n = wire_get_count(wire, sizeof(uint32_t));
 
-	require(&r->wire, n > 0 && n <= CONF_LISTEN_MAX);
-	if (r->wire.error)
+	require(wire, n > 0 && n <= CONF_LISTEN_MAX);
+	if (wire->error)
 		return;
 	service->listen = calloc(n, sizeof *service->listen);
 	if (!service->listen) {
-		r->wire.error = -ENOMEM;
+		wire->error = -ENOMEM;
 		return;
 	}
 	service->n_listen = n;
-	for (uint32_t i = 0; i < n && !r->wire.error; i++) {
-		get_addr(&r->wire, &service->listen[i].addr);
-		get_origin(r, &service->listen[i].origin);
-		get_fate(&r->wire, &service->listen[i]);
-	}
+	for (uint32_t i = 0; i < n && !wire->error; i++)
+		get_addr(wire, &service->listen[i].addr);
 }
 
 static void get_identity(struct wire_reader *wire, struct service_conf *service)
@@ -324,17 +320,15 @@ static bool check_service(const struct service_conf *service)
 	return is_ready(service) && addresses_hold(service) && env_holds(service->base_env);
 }
 
-static void get_fields(struct image_reader *r, struct service_conf *service)
+static void get_body(struct wire_reader *wire, struct service_conf *service)
 {
-	struct wire_reader *wire = &r->wire;
 	uint32_t kind;
 
-	get_origin(r, &service->origin);
 	for (size_t i = 0; i < ARRAY_SIZE(service->given); i++)
 		service->given[i] = wire_get_u64(wire);
 	get_options(wire, service, false);
 
-	get_listen(r, service);
+	get_addresses(wire, service);
 	service->path = get_path(wire);
 	service->argv = wire_get_strv(wire);
 	service->base_env = wire_get_strv(wire);
@@ -343,6 +337,17 @@ static void get_fields(struct image_reader *r, struct service_conf *service)
 	service->stderr_kind = wire->error ? STDERR_LOG : (int)kind;
 	get_identity(wire, service);
 	service->condition = wire_get_string(wire);
+}
+
+static void get_tail(struct image_reader *r, struct service_conf *service)
+{
+	struct wire_reader *wire = &r->wire;
+
+	get_origin(r, &service->origin);
+	for (size_t i = 0; i < service->n_listen && !wire->error; i++) {
+		get_origin(r, &service->listen[i].origin);
+		get_fate(wire, &service->listen[i]);
+	}
 	service->old = wire_get_u32(wire);
 	service->news = wire_get_u32(wire);
 	require(wire, service->news <= _SERVICE_NEWS_ALL);
@@ -379,11 +384,26 @@ int image_get_record(const void *data, size_t len, char *const *files, size_t n_
 	service = service_conf_new(name);
 	if (!service)
 		return -ENOMEM;
-	get_fields(&r, service);
+	get_body(&r.wire, service);
+	get_tail(&r, service);
 	if (r.wire.error)
 		return r.wire.error;
 	if (!wire_reader_complete(&r.wire) || !check_service(service))
 		return -EBADMSG;
 	*ret = take_ptr(service);
+	return 0;
+}
+
+int image_get_name(const void *data, size_t len, char ret[SERVICE_NAME_MAX + 1])
+{
+	struct wire_reader wire;
+	uint32_t n;
+
+	wire_reader_init(&wire, data, len);
+	n = wire_get_count(&wire, 1);
+	if (wire.error || n > SERVICE_NAME_MAX)
+		return -EBADMSG;
+	memcpy(ret, (const char *)data + wire.at, n);
+	ret[n] = '\0';
 	return 0;
 }

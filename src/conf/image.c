@@ -9,26 +9,20 @@
 #include "conf/textmap.h"
 
 #include <fcntl.h>
+#include <string.h>
 #include <sys/mman.h>
 
-struct image_writer {
-	struct wire_writer prologue;
-	struct wire_writer globals;
-	struct wire_writer index;
-	struct wire_writer wire; /* the records */
+/* Bytes that are gathered before they are written. */
+#define OUTPUT_CHUNK 65536
+
+struct image_draft {
 	const struct conf *conf;
 	struct textmap files; /* name to its place in conf->files */
+	struct textmap names; /* of services that are not disabled, to their place in conf */
+	struct wire_writer globals;
+	struct wire_writer bodies; /* of all services, one after the other */
+	size_t *ends;              /* of the bodies; that of a disabled service is empty */
 };
-
-static void put_origin(struct image_writer *w, const struct origin *origin)
-{
-	char *const *file = origin->file ? textmap_get(&w->files, origin->file) : NULL;
-
-	wire_put_u32(&w->wire, file ? (uint32_t)(file - w->conf->files) : IMAGE_NO_FILE);
-	wire_put_u32(&w->wire, origin->line);
-	wire_put_u32(&w->wire, origin->column);
-	wire_put_u32(&w->wire, origin->width);
-}
 
 static void put_rlimit(struct wire_writer *wire, const struct rlimit_conf *limit)
 {
@@ -88,17 +82,13 @@ static void put_options(struct wire_writer *wire, const void *base, bool global)
 	}
 }
 
-static void put_listen(struct image_writer *w, const struct service_conf *service)
+static void put_addresses(struct wire_writer *wire, const struct service_conf *service)
 {
-	wire_put_u32(&w->wire, (uint32_t)service->n_listen);
+	wire_put_u32(wire, (uint32_t)service->n_listen);
 	for (size_t i = 0; i < service->n_listen; i++) {
 		char text[ADDR_TEXT_MAX];
 
-		wire_put_string(&w->wire, addr_format(&service->listen[i].addr, text));
-		put_origin(w, &service->listen[i].origin);
-		wire_put_u32(&w->wire, service->listen[i].fate);
-		wire_put_u32(&w->wire, service->listen[i].old_service);
-		wire_put_u32(&w->wire, service->listen[i].old_listen);
+		wire_put_string(wire, addr_format(&service->listen[i].addr, text));
 	}
 }
 
@@ -114,23 +104,45 @@ static void put_identity(struct wire_writer *wire, const struct service_conf *se
 	wire_put_u32(wire, service->socket_gid);
 }
 
-static void put_service(struct image_writer *w, const struct service_conf *service)
+static void put_body(struct wire_writer *wire, const struct service_conf *service)
 {
-	struct wire_writer *wire = &w->wire;
-
 	wire_put_string(wire, service->name);
-	put_origin(w, &service->origin);
 	for (size_t i = 0; i < ARRAY_SIZE(service->given); i++)
 		wire_put_u64(wire, service->given[i]);
 	put_options(wire, service, false);
 
-	put_listen(w, service);
+	put_addresses(wire, service);
 	wire_put_string(wire, service->path);
 	wire_put_strv(wire, service->argv);
 	wire_put_strv(wire, service->base_env);
 	wire_put_u32(wire, (uint32_t)service->stderr_kind);
 	put_identity(wire, service);
 	wire_put_string(wire, service->condition);
+}
+
+static void put_origin(
+	const struct image_draft *draft, struct wire_writer *wire, const struct origin *origin)
+{
+	char *const *file = origin->file ? textmap_get(&draft->files, origin->file) : NULL;
+
+	wire_put_u32(wire, file ? (uint32_t)(file - draft->conf->files) : IMAGE_NO_FILE);
+	wire_put_u32(wire, origin->line);
+	wire_put_u32(wire, origin->column);
+	wire_put_u32(wire, origin->width);
+}
+
+static void put_tail(const struct image_draft *draft, struct wire_writer *wire,
+	const struct service_conf *service)
+{
+	put_origin(draft, wire, &service->origin);
+	for (size_t i = 0; i < service->n_listen; i++) {
+		const struct listen_conf *listen = &service->listen[i];
+
+		put_origin(draft, wire, &listen->origin);
+		wire_put_u32(wire, listen->fate);
+		wire_put_u32(wire, listen->old_service);
+		wire_put_u32(wire, listen->old_listen);
+	}
 	wire_put_u32(wire, service->old);
 	wire_put_u32(wire, service->news);
 }
@@ -154,82 +166,134 @@ static uint32_t count_addresses(const struct conf *conf)
 	return n;
 }
 
-static int put_globals(struct image_writer *w)
+static int put_globals(struct image_draft *draft)
 {
-	const struct conf *conf = w->conf;
+	const struct conf *conf = draft->conf;
+	struct wire_writer *wire = &draft->globals;
 	int r;
 
 	for (char **file = conf->files; file && *file; file++) {
-		r = textmap_add(&w->files, *file, file);
+		r = textmap_add(&draft->files, *file, file);
 		if (r == -ENOMEM)
 			return r;
 	}
-	wire_put_string(&w->globals, conf->main_file);
-	wire_put_strv(&w->globals, conf->files);
-	put_options(&w->globals, conf, true);
-	wire_put_u32(&w->globals, count_addresses(conf));
-	if (w->globals.error)
-		return w->globals.error;
-	return w->globals.len > IMAGE_GLOBALS_MAX ? -EFBIG : 0;
-}
-
-static int put_record(struct image_writer *w, const struct service_conf *service)
-{
-	size_t start = w->wire.len, len;
-
-	put_service(w, service);
-	len = w->wire.len - start;
-	if (len > IMAGE_RECORD_MAX)
-		return -EFBIG;
-	wire_put_u32(&w->index, (uint32_t)len);
-	wire_put_u32(&w->index, service->old);
-	wire_put_u32(&w->index, service->news);
-	return w->wire.error ? w->wire.error : w->index.error;
+	wire_put_string(wire, conf->main_file);
+	wire_put_strv(wire, conf->files);
+	put_options(wire, conf, true);
+	wire_put_u32(wire, count_addresses(conf));
+	if (wire->error)
+		return wire->error;
+	return wire->len > IMAGE_GLOBALS_MAX ? -EFBIG : 0;
 }
 
 /* The master has no use for what is disabled. */
-static int put_records(struct image_writer *w)
+static int put_bodies(struct image_draft *draft)
 {
-	const struct conf *conf = w->conf;
-	int r = 0;
-
-	for (size_t i = 0; i < conf->n_services && r == 0; i++) {
-		if (!conf->services[i]->disable)
-			r = put_record(w, conf->services[i]);
-	}
-	return r;
-}
-
-static int put_prologue(struct image_writer *w)
-{
-	uint32_t n = count_enabled(w->conf);
-
-	if (n > IMAGE_SERVICES_MAX)
-		return -EFBIG;
-	wire_put_blob(&w->prologue, IMAGE_MAGIC, IMAGE_MAGIC_LEN);
-	wire_put_u32(&w->prologue, IMAGE_VERSION);
-	wire_put_u32(&w->prologue, (uint32_t)conf_options_count());
-	wire_put_u32(&w->prologue, (uint32_t)w->globals.len);
-	wire_put_u32(&w->prologue, n);
-	return w->prologue.error;
-}
-
-static int put_conf(struct image_writer *w)
-{
+	const struct conf *conf = draft->conf;
 	int r;
 
-	r = put_globals(w);
+	draft->ends = calloc(conf->n_services + 1, sizeof *draft->ends);
+	if (!draft->ends)
+		return -ENOMEM;
+	for (size_t i = 0; i < conf->n_services; i++) {
+		if (!conf->services[i]->disable) {
+			put_body(&draft->bodies, conf->services[i]);
+			r = textmap_add(
+				&draft->names, conf->services[i]->name, &conf->services[i]);
+			if (r == -ENOMEM)
+				return r;
+		}
+		draft->ends[i] = draft->bodies.len;
+	}
+	return draft->bodies.error;
+}
+
+int image_draft_new(const struct conf *conf, struct image_draft **ret)
+{
+	_cleanup_image_draft_ struct image_draft *draft = calloc(1, sizeof *draft);
+	int r;
+
+	if (!draft)
+		return -ENOMEM;
+	draft->conf = conf;
+	r = put_globals(draft);
 	if (r == 0)
-		r = put_prologue(w);
+		r = put_bodies(draft);
 	if (r == 0)
-		r = put_records(w);
+		*ret = take_ptr(draft);
 	return r;
 }
 
-static int write_all(int fd, const uint8_t *data, size_t len)
+struct image_draft *image_draft_free(struct image_draft *draft)
 {
+	if (!draft)
+		return NULL;
+	textmap_done(&draft->files);
+	textmap_done(&draft->names);
+	wire_writer_done(&draft->globals);
+	wire_writer_done(&draft->bodies);
+	free(draft->ends);
+	free(draft);
+	return NULL;
+}
+
+const struct conf *image_draft_conf(const struct image_draft *draft)
+{
+	return draft->conf;
+}
+
+static const uint8_t *body_of(const struct image_draft *draft, size_t i, size_t *ret_len)
+{
+	size_t start = i > 0 ? draft->ends[i - 1] : 0;
+
+	*ret_len = draft->ends[i] - start;
+	return draft->bodies.data + start;
+}
+
+static size_t record_length(const struct image_draft *draft, size_t i)
+{
+	size_t len;
+
+	body_of(draft, i, &len);
+	return len + IMAGE_TAIL_LEN(draft->conf->services[i]->n_listen);
+}
+
+bool image_draft_says(const struct image_draft *draft, const char *name, const void *record,
+	size_t len, size_t *ret)
+{
+	struct service_conf *const *service = textmap_get(&draft->names, name);
+	const uint8_t *body;
+	size_t i, body_len;
+
+	if (!service)
+		return false;
+	i = (size_t)(service - draft->conf->services);
+	body = body_of(draft, i, &body_len);
+	if (record_length(draft, i) != len || memcmp(body, record, body_len) != 0)
+		return false;
+	*ret = i;
+	return true;
+}
+
+/*
+ * The whole, piece by piece.
+ */
+
+struct output {
+	const struct image_draft *draft;
+	int fd;
+	struct wire_writer wire; /* what comes next */
+};
+
+static int flush(struct output *out)
+{
+	const uint8_t *data = out->wire.data;
+	size_t len = out->wire.len;
+
+	if (out->wire.error)
+		return out->wire.error;
 	while (len > 0) {
-		ssize_t n = write(fd, data, len);
+		ssize_t n = write(out->fd, data, len);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -238,46 +302,93 @@ static int write_all(int fd, const uint8_t *data, size_t len)
 		data += n;
 		len -= (size_t)n;
 	}
+	out->wire.len = 0;
 	return 0;
 }
 
-static int write_and_seal(int memfd, const struct image_writer *w)
+static int check_sizes(const struct image_draft *draft)
 {
-	const struct wire_writer *parts[] = {&w->prologue, &w->globals, &w->index, &w->wire};
-	size_t len = 0;
-	int r;
+	const struct conf *conf = draft->conf;
+	uint64_t total = IMAGE_PROLOGUE_LEN + draft->globals.len;
 
-	for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
-		len += parts[i]->len;
-	if (len > IMAGE_BYTES_MAX)
-		return -EFBIG;
-
-	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
-		r = write_all(memfd, parts[i]->data, parts[i]->len);
-		if (r < 0)
-			return r;
+	for (size_t i = 0; i < conf->n_services; i++) {
+		if (conf->services[i]->disable)
+			continue;
+		if (record_length(draft, i) > IMAGE_RECORD_MAX)
+			return -EFBIG;
+		total += IMAGE_INDEX_LEN + record_length(draft, i);
 	}
-	return fcntl(memfd, F_ADD_SEALS, IMAGE_SEALS) < 0 ? -errno : 0;
+	return count_enabled(conf) > IMAGE_SERVICES_MAX || total > IMAGE_BYTES_MAX ? -EFBIG : 0;
 }
 
-static void writer_done(struct image_writer *w)
+static void put_prologue(struct output *out)
 {
-	textmap_done(&w->files);
-	wire_writer_done(&w->prologue);
-	wire_writer_done(&w->globals);
-	wire_writer_done(&w->index);
-	wire_writer_done(&w->wire);
+	const struct image_draft *draft = out->draft;
+
+	wire_put_blob(&out->wire, IMAGE_MAGIC, IMAGE_MAGIC_LEN);
+	wire_put_u32(&out->wire, IMAGE_VERSION);
+	wire_put_u32(&out->wire, (uint32_t)conf_options_count());
+	wire_put_u32(&out->wire, (uint32_t)draft->globals.len);
+	wire_put_u32(&out->wire, count_enabled(draft->conf));
+	wire_put_raw(&out->wire, draft->globals.data, draft->globals.len);
+}
+
+static void put_index(struct output *out)
+{
+	const struct conf *conf = out->draft->conf;
+
+	for (size_t i = 0; i < conf->n_services; i++) {
+		if (conf->services[i]->disable)
+			continue;
+		wire_put_u32(&out->wire, (uint32_t)record_length(out->draft, i));
+		wire_put_u32(&out->wire, conf->services[i]->old);
+		wire_put_u32(&out->wire, conf->services[i]->news);
+	}
+}
+
+static int put_records(struct output *out)
+{
+	const struct conf *conf = out->draft->conf;
+	int r = 0;
+
+	for (size_t i = 0; i < conf->n_services && r == 0; i++) {
+		const uint8_t *body;
+		size_t len;
+
+		if (conf->services[i]->disable)
+			continue;
+		body = body_of(out->draft, i, &len);
+		wire_put_raw(&out->wire, body, len);
+		put_tail(out->draft, &out->wire, conf->services[i]);
+		if (out->wire.len >= OUTPUT_CHUNK)
+			r = flush(out);
+	}
+	return r;
+}
+
+int image_draft_write(const struct image_draft *draft, int memfd)
+{
+	struct output out = {.draft = draft, .fd = memfd};
+	int r;
+
+	r = check_sizes(draft);
+	if (r < 0)
+		return r;
+	put_prologue(&out);
+	put_index(&out);
+	r = put_records(&out);
+	if (r == 0)
+		r = flush(&out);
+	wire_writer_done(&out.wire);
+	if (r < 0)
+		return r;
+	return fcntl(memfd, F_ADD_SEALS, IMAGE_SEALS) < 0 ? -errno : 0;
 }
 
 int image_write(const struct conf *conf, int memfd)
 {
-	struct image_writer w = {.conf = conf};
-	int r;
+	_cleanup_image_draft_ struct image_draft *draft = NULL;
+	int r = image_draft_new(conf, &draft);
 
-	textmap_init(&w.files);
-	r = put_conf(&w);
-	if (r == 0)
-		r = write_and_seal(memfd, &w);
-	writer_done(&w);
-	return r;
+	return r < 0 ? r : image_draft_write(draft, memfd);
 }

@@ -16,7 +16,7 @@
 
 #include "conf/conf.h"
 
-#define IMAGE_VERSION 4
+#define IMAGE_VERSION 5
 
 /* Name of the memfd, by which a running master's image is found in /proc. */
 #define IMAGE_NAME "hatchd-conf"
@@ -28,6 +28,25 @@
 int image_write(const struct conf *conf, int memfd);
 
 /*
+ * The same in two steps.  A draft holds what services say, ready for an image
+ * and for comparing with one; where they say it, and how they stand to the
+ * configuration in force, is taken from `conf` when it is written.  Borrows
+ * `conf`.  Errors as of image_write(), which both together are.
+ */
+struct image_draft;
+int image_draft_new(const struct conf *conf, struct image_draft **ret);
+int image_draft_write(const struct image_draft *draft, int memfd);
+
+/* NULL is fine.  Returns NULL. */
+struct image_draft *image_draft_free(struct image_draft *draft);
+
+static inline void own_image_draft(struct image_draft **draft)
+{
+	image_draft_free(*draft);
+}
+#define _cleanup_image_draft_ _cleanup_(own_image_draft)
+
+/*
  * Read a sealed memfd into `conf` (to be released with conf_done()).
  * -EBADMSG: not an image, of another version, or damaged; -EPERM: not sealed;
  * -EFBIG: larger than any image; other negative errno as they come.  On failure
@@ -35,7 +54,16 @@ int image_write(const struct conf *conf, int memfd);
  */
 int image_read(int memfd, struct conf *conf);
 
-/* The same on plain memory: tests and fuzzers. */
+/*
+ * The same, but for services that say byte for byte what those of their names in
+ * `draft` say: such a one is NULL in conf->services, and its index there is
+ * what ret_twins[] has for the one of the draft, CONF_NONE for all others.
+ * ret_twins has room for the services of the draft's configuration.
+ */
+int image_read_changed(
+	int memfd, const struct image_draft *draft, struct conf *conf, uint32_t *ret_twins);
+
+/* As image_read() on plain memory: tests and fuzzers. */
 int image_decode(const void *data, size_t len, struct conf *conf);
 
 /*

@@ -147,26 +147,15 @@ static int once_status(const struct load *load)
 
 /* What becomes of the services and sockets in force is found out here, where
  * it takes nobody's time. */
-static int compare(struct load *load, struct conf *conf)
+static int write_image(struct load *load, struct conf *conf)
 {
-	struct conf in_force;
+	_cleanup_image_draft_ struct image_draft *draft = NULL;
 	int r;
 
-	if (load->cmdline->in_force_fd < 0)
-		return 0;
-	r = image_read(load->cmdline->in_force_fd, &in_force);
-	if (r < 0)
-		return r;
-	r = relate(conf, &in_force);
-	conf_done(&in_force);
-	return r;
-}
-
-static int write_new(struct load *load)
-{
-	int r = compare(load, &load->conf);
-
-	return r < 0 ? r : image_write(&load->conf, load->cmdline->image_fd);
+	r = image_draft_new(conf, &draft);
+	if (r == 0 && load->cmdline->in_force_fd >= 0)
+		r = relate_to_image(conf, draft, load->cmdline->in_force_fd);
+	return r < 0 ? r : image_draft_write(draft, load->cmdline->image_fd);
 }
 
 /* 1: there is nothing to tell. */
@@ -180,11 +169,9 @@ static int write_conditions(struct load *load)
 		return r;
 	r = relate_conditions(&load->conf, &in_force);
 	if (r > 0)
-		r = compare(load, &in_force);
+		r = write_image(load, &in_force);
 	else if (r == 0)
 		r = 1;
-	if (r == 0)
-		r = image_write(&in_force, load->cmdline->image_fd);
 	conf_done(&in_force);
 	return r;
 }
@@ -198,7 +185,7 @@ static int serve(struct load *load)
 	if (status != LOAD_OK || load->cmdline->image_fd < 0)
 		return status;
 
-	r = load->cmdline->conditions ? write_conditions(load) : write_new(load);
+	r = load->cmdline->conditions ? write_conditions(load) : write_image(load, &load->conf);
 	if (r < 0) {
 		fprintf(load->err,
 			"hatchd: unable to write the configuration for the master: %s\n",

@@ -9,10 +9,17 @@
 #ifndef HATCHD_CONF_RELATE_H
 #define HATCHD_CONF_RELATE_H
 
-#include "conf/conf.h"
+#include "conf/image.h"
 
 /* Fill `old`, `news`, and the fate of each address.  -ENOMEM without memory. */
 int relate(struct conf *conf, const struct conf *in_force);
+
+/*
+ * The same to the image in force, with a draft of `conf`: what is as it was, which
+ * at most reloads is nearly everything, need not be decoded to see that.  -ENOMEM,
+ * or as image_read().
+ */
+int relate_to_image(struct conf *conf, const struct image_draft *draft, int memfd);
 
 /*
  * In the configuration in force, put the services of `conf` in the place of those that

@@ -660,6 +660,63 @@ static void test_double_name(void **ctx)
 	conf_text_done(&t);
 }
 
+/* What is there as it was is not read, wherever it stands now. */
+static void test_read_changed(void **ctx)
+{
+	static const char other[] = "service new { listen = 1 exec = /bin/sh }\n"
+				    "service d { listen = 1000-1200 exec = /bin/sh }\n"
+				    "service c { listen = 9 exec = /nowhere/x nice = 1 }\n"
+				    "service b { listen = 7 shell = 'wc -c' }\n";
+	_cleanup_image_draft_ struct image_draft *draft = NULL;
+	int fd = memfd_create("image", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	struct conf_text t, u;
+	uint32_t twins[4];
+	struct conf conf;
+
+	(void)ctx;
+	assert_int_equal(conf_text_load(&t, sample, &conf_text_user), 0);
+	assert_int_equal(conf_text_load(&u, other, &conf_text_user), 0);
+	assert_int_equal(image_write(&t.conf, fd), 0);
+	assert_int_equal(image_draft_new(&u.conf, &draft), 0);
+	assert_int_equal(image_read_changed(fd, draft, &conf, twins), 0);
+	assert_int_equal(conf.n_services, N_SAMPLE);
+	assert_same_service(t.conf.services[0], conf.services[0], false);
+	assert_same_service(t.conf.services[2], conf.services[1], false);
+	assert_null(conf.services[2]);
+	assert_int_equal(twins[0], CONF_NONE);
+	assert_int_equal(twins[1], 2);
+	assert_int_equal(twins[2], CONF_NONE);
+	assert_int_equal(twins[3], CONF_NONE);
+	conf_done(&conf);
+	conf_text_done(&t);
+	conf_text_done(&u);
+	close(fd);
+}
+
+/* Nor can who does not read all of them be told of one service twice. */
+static void test_changed_double_name(void **ctx)
+{
+	_cleanup_image_draft_ struct image_draft *draft = NULL, *twice = NULL;
+	int fd = memfd_create("image", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	struct conf_text t;
+	uint32_t twins[4];
+	struct conf conf;
+	char *was;
+
+	(void)ctx;
+	assert_int_equal(conf_text_load(&t, sample, &conf_text_user), 0);
+	assert_int_equal(image_draft_new(&t.conf, &draft), 0);
+	was = t.conf.services[0]->name;
+	t.conf.services[0]->name = t.conf.services[2]->name;
+	assert_int_equal(image_draft_new(&t.conf, &twice), 0);
+	assert_int_equal(image_draft_write(twice, fd), 0);
+	assert_int_equal(image_read_changed(fd, draft, &conf, twins), -EBADMSG);
+	assert_int_equal(conf.n_services, 0);
+	t.conf.services[0]->name = was;
+	conf_text_done(&t);
+	close(fd);
+}
+
 /* Values that no loader in its right mind writes. */
 static void test_ranges(void **ctx)
 {
@@ -749,6 +806,8 @@ int main(void)
 		cmocka_unit_test(test_index_entries),
 		cmocka_unit_test(test_entries),
 		cmocka_unit_test(test_double_name),
+		cmocka_unit_test(test_read_changed),
+		cmocka_unit_test(test_changed_double_name),
 		cmocka_unit_test(test_ranges),
 		cmocka_unit_test(test_many),
 	};

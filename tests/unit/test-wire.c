@@ -95,7 +95,7 @@ static void test_layout(void **ctx)
 {
 	static const uint8_t wanted[] = {0x12, 0x78, 0x56, 0x34, 0x12, 8, 7, 6, 5, 4, 3, 2, 1,
 		2, 0, 0, 0, 0, 0xff, 2, 0, 0, 0, 'h', 'i', 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0,
-		1, 0, 0, 0, 1, 0, 0, 0, 'a'};
+		1, 0, 0, 0, 1, 0, 0, 0, 'a', 0, 0xff};
 	static const uint8_t blob[] = {0, 0xff};
 	char *vector[] = {(char[]){"a"}, NULL};
 	struct wire_writer w;
@@ -110,6 +110,8 @@ static void test_layout(void **ctx)
 	wire_put_string(&w, NULL);
 	wire_put_string(&w, "");
 	wire_put_strv(&w, vector);
+	wire_put_raw(&w, blob, sizeof blob);
+	wire_put_raw(&w, NULL, 0);
 	assert_int_equal(w.error, 0);
 	assert_int_equal(w.len, sizeof wanted);
 	assert_memory_equal(w.data, wanted, sizeof wanted);
