@@ -187,12 +187,21 @@ static void fill_root(struct tables *tables, struct context *context)
 	add_end(opt, context);
 }
 
+static size_t count_used(const struct context *context)
+{
+	size_t n = 0;
+
+	for (const struct conf_option *o = conf_options; o->name; o++)
+		n += is_used(context, o);
+	return n;
+}
+
 /* A parser with our options, or NULL without memory. */
 static cfg_t *make_parser(struct context *context)
 {
 	_cleanup_(tables_done) struct tables tables = {0};
 	_cleanup_free_ struct prefix *prefixes = NULL;
-	size_t n = conf_options_count();
+	size_t n = count_used(context);
 
 	/* Every option may have a section of its own, with its two ends. */
 	tables.root = calloc(n + 6, sizeof *tables.root);

@@ -1,15 +1,21 @@
 #include "conf/scan.h"
 
+#include <string.h>
+
+/* Most bytes that an item takes beside its token and the line ends before it:
+ * those of " include_dir(", the two blanks around the name and ")". */
+#define ITEM_MAX 16
+
 struct writer {
 	const struct source *source;
 	const struct scan *scan;
 	uint32_t line;
-	FILE *out;
+	char *at; /* where the text goes on */
 };
 
 static void put(struct writer *w, const char *text)
 {
-	fputs(text, w->out);
+	w->at = stpcpy(w->at, text);
 }
 
 /* The bytes of the item's token, on its line; it may go over several. */
@@ -18,12 +24,12 @@ static void put_token(struct writer *w, const struct scan_item *item)
 	const char *text = w->source->text;
 
 	for (; w->line < item->line; w->line++)
-		putc_unlocked('\n', w->out);
-	putc_unlocked(' ', w->out);
-	fwrite(text + item->start, 1, item->end - item->start, w->out);
+		*w->at++ = '\n';
+	*w->at++ = ' ';
+	w->at = mempcpy(w->at, text + item->start, item->end - item->start);
 	for (uint32_t at = item->start; at < item->end; at++)
 		w->line += text[at] == '\n';
-	putc_unlocked(' ', w->out);
+	*w->at++ = ' ';
 }
 
 /* The assignment and its values; returns the item behind them. */
@@ -76,26 +82,21 @@ static size_t put_item(struct writer *w, size_t i)
 	return i + 1;
 }
 
+/* All tokens and line ends together are at most as long as the source. */
 int scan_write(
 	const struct source *source, const struct scan *scan, char **ret_text, size_t *ret_len)
 {
 	struct writer w = {.source = source, .scan = scan, .line = 1};
-	char *text = NULL;
-	size_t i = 0, len;
-	bool failed;
+	char *text = malloc(source->len + scan->n_items * ITEM_MAX + 1);
+	size_t i = 0;
 
-	w.out = open_memstream(&text, &len);
-	if (!w.out)
+	if (!text)
 		return -ENOMEM;
+	w.at = text;
 	while (i < scan->n_items)
 		i = put_item(&w, i);
-	failed = ferror(w.out);
-	/* Where it cannot be made smaller at the end, it is gone, and that is all. */
-	if (fclose(w.out) != 0 || failed || !text) {
-		free(text);
-		return -ENOMEM;
-	}
+	*w.at = '\0';
 	*ret_text = text;
-	*ret_len = len;
+	*ret_len = (size_t)(w.at - text);
 	return 0;
 }
