@@ -47,17 +47,16 @@ static const struct raw_assign *find_assign(const struct raw_section *section, c
  * named from here. */
 static int set_adhoc_defaults(struct build *b)
 {
-	struct service_conf *defaults = b->defaults;
 	const struct conf_option *directory = conf_option_find("directory");
+	struct service_conf *defaults = b->defaults;
 
 	defaults->stop = STOP_TERMINATE;
 	free(defaults->directory);
 	defaults->directory = strdup(b->context->cwd);
 	if (!defaults->directory)
 		return -ENOMEM;
-	service_conf_set_given(defaults, directory);
-	defaults->origins[conf_option_index(directory)] = (struct origin){.file = COMMAND_LINE};
-	return 0;
+	return service_conf_set_given(
+		defaults, directory, &(struct origin){.file = COMMAND_LINE});
 }
 
 /* Who looks around needs texts: names and paths.  A number more or less, out of

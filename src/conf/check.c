@@ -130,13 +130,14 @@ static void check_stderr(struct service_conf *service, struct report *report)
 static bool given_here(const struct service_conf *service, const struct service_conf *defaults,
 	const struct conf_option *option)
 {
-	size_t i = conf_option_index(option);
-	const struct origin *a = &service->origins[i], *b = &defaults->origins[i];
+	const struct origin *a, *b;
 
 	if (!service_conf_given(service, option))
 		return false;
 	if (!service_conf_given(defaults, option))
 		return true;
+	a = service_conf_given_at(service, option);
+	b = service_conf_given_at(defaults, option);
 	return a->file != b->file || a->line != b->line || a->column != b->column;
 }
 

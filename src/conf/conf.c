@@ -104,11 +104,55 @@ bool service_conf_given(const struct service_conf *service, const struct conf_op
 	return service->given[i / 64] >> (i % 64) & 1;
 }
 
-void service_conf_set_given(struct service_conf *service, const struct conf_option *option)
+/* How many options were given that stand before `i` in the table. */
+static size_t count_given(const struct service_conf *service, size_t i)
 {
-	size_t i = conf_option_index(option);
+	size_t n = 0;
 
-	service->given[i / 64] |= UINT64_C(1) << (i % 64);
+	for (size_t word = 0; word < i / 64; word++)
+		n += (size_t)__builtin_popcountll(service->given[word]);
+	if (i % 64 > 0)
+		n += (size_t)__builtin_popcountll(service->given[i / 64] << (64 - i % 64));
+	return n;
+}
+
+const struct origin *service_conf_given_at(
+	const struct service_conf *service, const struct conf_option *option)
+{
+	return &service->origins[count_given(service, conf_option_index(option))];
+}
+
+int service_conf_set_given(struct service_conf *service, const struct conf_option *option,
+	const struct origin *origin)
+{
+	size_t i = conf_option_index(option), at = count_given(service, i);
+	size_t n = count_given(service, CONF_OPTIONS_MAX);
+	struct origin *larger;
+
+	if (!service_conf_given(service, option)) {
+		larger = reallocarray(service->origins, n + 1, sizeof *larger);
+		if (!larger)
+			return -ENOMEM;
+		memmove(larger + at + 1, larger + at, (n - at) * sizeof *larger);
+		service->origins = larger;
+		service->given[i / 64] |= UINT64_C(1) << (i % 64);
+	}
+	service->origins[at] = *origin;
+	return 0;
+}
+
+int service_conf_copy_given(const struct service_conf *from, struct service_conf *to)
+{
+	size_t n = count_given(from, CONF_OPTIONS_MAX);
+
+	if (n == 0)
+		return 0;
+	to->origins = calloc(n, sizeof *to->origins);
+	if (!to->origins)
+		return -ENOMEM;
+	memcpy(to->origins, from->origins, n * sizeof *to->origins);
+	memcpy(to->given, from->given, sizeof to->given);
+	return 0;
 }
 
 bool service_conf_mistaken(const struct service_conf *service, const struct conf_option *option)

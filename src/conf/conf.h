@@ -161,10 +161,12 @@ struct service_conf {
 	char **symlinks;
 	bool remove_on_stop;
 
-	/* Which options were given here or in `defaults`, by table index, and where. */
+	/* Which options were given here or in `defaults`, by table index. */
 	uint64_t given[CONF_OPTIONS_MAX / 64];
-	struct origin
-		*origins; /* conf_options_count() of them; loader only, NULL in the master */
+
+	/* Loader only, NULL in the master: where each of them was given, in the order of the
+	 * table and without gaps, since most services give but a few. */
+	struct origin *origins;
 
 	/* Loader only: which of them have a value that could not be understood, and
 	 * whether some could not even be told by their names. */
@@ -217,7 +219,19 @@ bool service_name_valid(const char *name);
 
 /* Whether the option was written down, here or in `defaults`. */
 bool service_conf_given(const struct service_conf *service, const struct conf_option *option);
-void service_conf_set_given(struct service_conf *service, const struct conf_option *option);
+
+/* Note that it was, and where.  0 or -ENOMEM. */
+int service_conf_set_given(struct service_conf *service, const struct conf_option *option,
+	const struct origin *origin);
+
+/* Where an option that was given was given; in the loader only.  Borrowed until
+ * another one is. */
+const struct origin *service_conf_given_at(
+	const struct service_conf *service, const struct conf_option *option);
+
+/* Everything that `from` was given was given to `to`, which was given nothing yet.
+ * 0 or -ENOMEM. */
+int service_conf_copy_given(const struct service_conf *from, struct service_conf *to);
 
 /* Whether the field says nothing because what was written is wrong, and told. */
 bool service_conf_mistaken(

@@ -448,9 +448,7 @@ static int stay_root(struct service_conf *service, const struct build_context *c
 	service->user = strdup("root");
 	if (!service->user)
 		return -ENOMEM;
-	service_conf_set_given(service, conf_option_find("user"));
-	service->origins[conf_option_index(conf_option_find("user"))] = service->origin;
-	return 0;
+	return service_conf_set_given(service, conf_option_find("user"), &service->origin);
 }
 
 int identity_resolve(struct identities *identities, struct service_conf *service,

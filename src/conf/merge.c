@@ -11,7 +11,7 @@ const struct origin *service_conf_origin(const struct service_conf *service, con
 
 	if (!o || !service->origins || !service_conf_given(service, o))
 		return &service->origin;
-	return &service->origins[conf_option_index(o)];
+	return service_conf_given_at(service, o);
 }
 
 const char *merge_label(const struct conf_option *option, const struct origin *origin,
@@ -72,9 +72,9 @@ static int merge_assign(const struct raw_assign *assign, void *base, struct repo
 }
 
 /* Of a single value, since that is what later checks will speak of. */
-static struct origin assign_origin(const struct raw_assign *assign)
+static const struct origin *assign_origin(const struct raw_assign *assign)
 {
-	return assign->n_values == 1 ? assign->values[0].origin : assign->origin;
+	return assign->n_values == 1 ? &assign->values[0].origin : &assign->origin;
 }
 
 static int merge_section(
@@ -91,22 +91,11 @@ static int merge_section(
 		/* What is added to a mistake leaves it one. */
 		service_conf_set_mistaken(service, option,
 			r < 0 || (assign->append && service_conf_mistaken(service, option)));
-		service_conf_set_given(service, option);
-		service->origins[conf_option_index(option)] = assign_origin(assign);
+		r = service_conf_set_given(service, option, assign_origin(assign));
+		if (r < 0)
+			return r;
 	}
 	return 0;
-}
-
-static struct service_conf *new_service(const char *name)
-{
-	_cleanup_service_conf_ struct service_conf *service = service_conf_new(name);
-
-	if (!service)
-		return NULL;
-	service->origins = calloc(conf_options_count(), sizeof *service->origins);
-	if (!service->origins)
-		return NULL;
-	return take_ptr(service);
 }
 
 static size_t field_size(enum option_type type)
@@ -171,17 +160,15 @@ static int copy_options(const struct service_conf *from, struct service_conf *to
 		if (r < 0)
 			return r;
 	}
-	memcpy(to->given, from->given, sizeof to->given);
 	memcpy(to->mistaken, from->mistaken, sizeof to->mistaken);
 	to->unknown = from->unknown;
-	memcpy(to->origins, from->origins, conf_options_count() * sizeof *to->origins);
-	return 0;
+	return service_conf_copy_given(from, to);
 }
 
 int merge_defaults(
 	const struct raw_section *defaults, struct report *report, struct service_conf **ret)
 {
-	_cleanup_service_conf_ struct service_conf *service = new_service("defaults");
+	_cleanup_service_conf_ struct service_conf *service = service_conf_new("defaults");
 	int r;
 
 	if (!service)
@@ -202,7 +189,7 @@ int merge_defaults(
 int merge_service(const struct service_conf *defaults, const struct raw_section *section,
 	struct report *report, struct service_conf **ret)
 {
-	_cleanup_service_conf_ struct service_conf *service = new_service(section->title);
+	_cleanup_service_conf_ struct service_conf *service = service_conf_new(section->title);
 	int r;
 
 	if (!service)

@@ -99,17 +99,51 @@ static void test_words_match_enums(void **ctx)
 	assert_int_equal(conf_option_find("tos")->numbers[3], 0x02);
 }
 
-static void test_given_bits(void **ctx)
+static void give(struct service_conf *service, size_t i)
+{
+	const struct origin origin = {.file = "x", .line = (uint32_t)i + 1};
+
+	assert_int_equal(service_conf_set_given(service, &conf_options[i], &origin), 0);
+}
+
+/* Every `step`th option is given, each at its own place, and no other. */
+static void assert_given(const struct service_conf *service, size_t step)
+{
+	for (size_t i = 0; i < conf_options_count(); i++) {
+		const struct conf_option *o = &conf_options[i];
+
+		assert_int_equal(service_conf_given(service, o), i % step == 0);
+		if (i % step == 0)
+			assert_int_equal(service_conf_given_at(service, o)->line, i + 1);
+	}
+}
+
+/* In whichever order they come, and more than once. */
+static void test_given(void **ctx)
 {
 	_cleanup_service_conf_ struct service_conf *service = service_conf_new("x");
-	const struct conf_option *last = &conf_options[conf_options_count() - 1];
+	_cleanup_service_conf_ struct service_conf *copy = service_conf_new("y");
+	size_t n = conf_options_count();
 
 	(void)ctx;
-	assert_false(service_conf_given(service, conf_options));
-	assert_false(service_conf_given(service, last));
-	service_conf_set_given(service, last);
-	assert_true(service_conf_given(service, last));
-	assert_false(service_conf_given(service, conf_options));
+	assert_int_equal(service_conf_copy_given(service, copy), 0);
+	for (size_t i = 0; i < n; i++)
+		assert_false(service_conf_given(copy, &conf_options[i]));
+	for (size_t i = n; i-- > 0;) {
+		if (i % 6 == 0)
+			give(service, i);
+	}
+	assert_given(service, 6);
+	assert_int_equal(service_conf_copy_given(service, copy), 0);
+	for (size_t i = 0; i < n; i++) {
+		if (i % 3 == 0)
+			give(copy, i);
+	}
+	assert_given(copy, 3);
+	assert_given(service, 6);
+	for (size_t i = 0; i < n; i++)
+		give(service, i);
+	assert_given(service, 1);
 }
 
 static void test_names(void **ctx)
@@ -140,7 +174,7 @@ int main(void)
 		cmocka_unit_test(test_flags),
 		cmocka_unit_test(test_fallbacks_are_valid),
 		cmocka_unit_test(test_words_match_enums),
-		cmocka_unit_test(test_given_bits),
+		cmocka_unit_test(test_given),
 		cmocka_unit_test(test_names),
 	};
 
