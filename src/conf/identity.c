@@ -250,14 +250,13 @@ static int find_group(const char *text, gid_t *ret)
 static int find_membership(struct identities *identities, const struct account *account,
 	gid_t gid, const struct membership **ret)
 {
-	_cleanup_free_ char *key = NULL;
+	_cleanup_free_ char *key = malloc(strlen(account->name) + TEXT_NUMBER_MAX);
 	struct membership *membership = NULL;
 	int r;
 
-	if (asprintf(&key, "%s %u", account->name, gid) < 0) {
-		key = NULL;
+	if (!key)
 		return -ENOMEM;
-	}
+	text_put_u32(stpcpy(stpcpy(key, account->name), " "), gid);
 	*ret = textmap_get(&identities->memberships, key);
 	if (*ret)
 		return 0;

@@ -1,6 +1,7 @@
 #include "conf/place.h"
 
 #include "base/own.h"
+#include "base/text.h"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -42,15 +43,21 @@ int place_open(const char *root, const char *path)
 	return open_as(root, path, 0);
 }
 
+/* Asked several times for each service. */
 char *place_question(const char *what, const char *root, const char *path)
 {
-	char *question = NULL;
+	size_t root_len = root ? strlen(root) : 0;
+	char number[TEXT_NUMBER_MAX], *question, *at;
 
-	if (!root)
-		root = "";
 	/* With its length no path can be taken for a part of the root. */
-	if (asprintf(&question, "%s %zu %s %s", what, strlen(root), root, path) < 0)
+	text_put_u32(number, (uint32_t)root_len);
+	question = malloc(strlen(what) + strlen(number) + root_len + strlen(path) + 4);
+	if (!question)
 		return NULL;
+	at = stpcpy(stpcpy(question, what), " ");
+	at = stpcpy(stpcpy(at, number), " ");
+	at = stpcpy(stpcpy(at, root ? root : ""), " ");
+	strcpy(at, path);
 	return question;
 }
 
@@ -248,10 +255,11 @@ bool place_writable_by_others(struct memo *memo, const char *root, const char *p
 	const struct place_owners *owners, char **ret)
 {
 	_cleanup_free_ char *question = NULL, *where = NULL;
-	char what[64];
+	char what[64], *at;
 	int found;
 
-	snprintf(what, sizeof what, "writable-%u-%u", owners->uid, owners->gid);
+	at = text_put_u32(stpcpy(what, "writable-"), owners->uid);
+	text_put_u32(stpcpy(at, "-"), owners->gid);
 	question = place_question(what, root, path);
 	if (!memo_recall(memo, question, &found, &where)) {
 		found = (!is_real_root(root) && walk_along(NULL, root, owners, &where)) ||
