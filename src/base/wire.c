@@ -3,6 +3,7 @@
 #include "base/strv.h"
 
 #include <assert.h>
+#include <endian.h>
 #include <string.h>
 
 /* A length that no string has says "NULL was written". */
@@ -21,42 +22,47 @@ void wire_writer_done(struct wire_writer *w)
 	wire_writer_init(w);
 }
 
-/* Room for `len` more bytes, which then count as written; NULL after a fault. */
-static uint8_t *extend(struct wire_writer *w, size_t len)
+/* Make room for `len` more bytes; false after a fault. */
+static bool grow(struct wire_writer *w, size_t len)
 {
 	size_t size = w->size ? w->size : FIRST_SIZE;
-	uint8_t *at;
+	uint8_t *data;
 
 	if (w->error)
-		return NULL;
-	if (len > SIZE_MAX / 2 - w->len) {
-		w->error = -ENOMEM;
-		return NULL;
-	}
+		return false;
+	w->error = -ENOMEM;
+	if (len > SIZE_MAX / 2 - w->len)
+		return false;
 	while (size < w->len + len)
 		size *= 2;
-	if (size != w->size) {
-		at = realloc(w->data, size);
-		if (!at) {
-			w->error = -ENOMEM;
-			return NULL;
-		}
-		w->data = at;
-		w->size = size;
-	}
+	data = realloc(w->data, size);
+	if (!data)
+		return false;
+	w->data = data;
+	w->size = size;
+	w->error = 0;
+	return true;
+}
+
+/* Room for `len` more bytes, which then count as written; NULL after a fault. */
+static inline uint8_t *extend(struct wire_writer *w, size_t len)
+{
+	uint8_t *at;
+
+	if ((w->error || len > w->size - w->len) && !grow(w, len))
+		return NULL;
 	at = w->data + w->len;
 	w->len += len;
 	return at;
 }
 
-static void put_number(struct wire_writer *w, uint64_t value, size_t width)
+static inline void put_number(struct wire_writer *w, uint64_t value, size_t width)
 {
+	uint64_t little = htole64(value);
 	uint8_t *at = extend(w, width);
 
-	if (!at)
-		return;
-	for (size_t i = 0; i < width; i++)
-		at[i] = (uint8_t)(value >> 8 * i);
+	if (at)
+		memcpy(at, &little, width);
 }
 
 void wire_put_u8(struct wire_writer *w, uint8_t value)
@@ -149,16 +155,15 @@ static const uint8_t *next(struct wire_reader *r, size_t len)
 	return at;
 }
 
-static uint64_t get_number(struct wire_reader *r, size_t width)
+static inline uint64_t get_number(struct wire_reader *r, size_t width)
 {
 	const uint8_t *at = next(r, width);
-	uint64_t value = 0;
+	uint64_t little = 0;
 
 	if (!at)
 		return 0;
-	for (size_t i = 0; i < width; i++)
-		value |= (uint64_t)at[i] << 8 * i;
-	return value;
+	memcpy(&little, at, width);
+	return le64toh(little);
 }
 
 uint8_t wire_get_u8(struct wire_reader *r)

@@ -284,11 +284,6 @@ size_t conf_options_count(void)
 	return ARRAY_SIZE(conf_options) - 1;
 }
 
-size_t conf_option_index(const struct conf_option *option)
-{
-	return (size_t)(option - conf_options);
-}
-
 const struct conf_option *conf_option_find(const char *name)
 {
 	for (const struct conf_option *o = conf_options; o->name; o++) {
@@ -373,11 +368,6 @@ bool conf_option_equal(const struct conf_option *option, const void *a, const vo
 bool conf_option_is_list(const struct conf_option *option)
 {
 	return option->type == OPTION_LIST || option->type == OPTION_SET;
-}
-
-void *conf_option_field(const struct conf_option *option, const void *base)
-{
-	return (char *)base + option->offset;
 }
 
 const char *conf_option_flag(const struct conf_option *option, char buf[OPTION_FLAG_MAX])

@@ -90,7 +90,10 @@ extern const struct conf_option conf_options[];
 size_t conf_options_count(void);
 
 /* Position in the table, below conf_options_count(). */
-size_t conf_option_index(const struct conf_option *option);
+static inline size_t conf_option_index(const struct conf_option *option)
+{
+	return (size_t)(option - conf_options);
+}
 
 /* By full name ("rlimit.nofile"); NULL if there is none. */
 const struct conf_option *conf_option_find(const char *name);
@@ -99,7 +102,10 @@ const struct conf_option *conf_option_find(const char *name);
 bool conf_option_is_list(const struct conf_option *option);
 
 /* The option's field in a struct service_conf, or in a struct conf for OPTION_GLOBAL. */
-void *conf_option_field(const struct conf_option *option, const void *base);
+static inline void *conf_option_field(const struct conf_option *option, const void *base)
+{
+	return (char *)base + option->offset;
+}
 
 /* Whether the option means anything to a socket at that address.  One from the
  * service manager may be of any sort. */
