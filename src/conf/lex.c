@@ -14,17 +14,43 @@ enum char_class {
 
 static enum char_class classify(char c)
 {
-	if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'))
+	switch (c) {
+	case 'a' ... 'z':
+	case 'A' ... 'Z':
+	case '0' ... '9':
+	case '.':
+	case ':':
+	case '/':
+	case '-':
+	case '_':
+	case '@':
+	case '%':
+	case '[':
+	case ']':
+	case '~':
+	case '^':
+	case '!':
 		return CHAR_PLAIN;
-	if (c == '\0')
-		return CHAR_MARK;
-	if (strchr(".:/-_@%[]~^!", c))
-		return CHAR_PLAIN;
-	if (strchr(" \t\r\n", c))
+	case ' ':
+	case '\t':
+	case '\r':
+	case '\n':
 		return CHAR_BLANK;
-	if (strchr("{}()=,#;\"'", c))
+	case '\0':
+	case '{':
+	case '}':
+	case '(':
+	case ')':
+	case '=':
+	case ',':
+	case '#':
+	case ';':
+	case '"':
+	case '\'':
 		return CHAR_MARK;
-	return CHAR_QUOTED_ONLY;
+	default:
+		return CHAR_QUOTED_ONLY;
+	}
 }
 
 /* The character `ahead` of the current one; NUL behind the end. */

@@ -32,7 +32,9 @@ void scan_fail_inside(struct scanner *s, const struct token *name)
 /* A new service or `defaults`: its options have not been given yet. */
 static void forget_options(struct scanner *s)
 {
-	for (size_t i = 0; i < conf_options_count(); i++) {
+	size_t n = conf_options_count();
+
+	for (size_t i = 0; i < n; i++) {
 		if (!(conf_options[i].flags & OPTION_GLOBAL))
 			s->options[i] = (struct first){0};
 		s->nested[i] = (struct first){0};
@@ -166,8 +168,9 @@ static void open_unknown(struct scanner *s, struct frame *frame, const struct sc
 static bool open_frame(struct scanner *s, struct frame *frame, const struct scope *outer)
 {
 	struct name name = scanner_name(s, &frame->name);
-	const struct conf_option *option = scope_find_nested(&name);
 	bool service = name_is(&name, "service"), defaults = name_is(&name, "defaults");
+	const struct conf_option *option =
+		service || defaults ? NULL : scope_find_nested(&name);
 	bool inside = outer->kind == SCOPE_SERVICE || outer->kind == SCOPE_DEFAULTS;
 	char shown[DIAG_SHOWN_MAX];
 

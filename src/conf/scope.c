@@ -211,11 +211,24 @@ static bool tell_no_option(const struct name *name, struct diag_list *diags)
 	return false;
 }
 
+/* Outside of nested sections options have the names of the table. */
+static const struct conf_option *find_exactly(const struct name *name)
+{
+	for (const struct conf_option *o = conf_options; o->name; o++) {
+		/* Most names differ at once. */
+		if (o->name[0] == name->text[0] && name_is(name, o->name))
+			return o;
+	}
+	return NULL;
+}
+
 const struct conf_option *scope_find_option(
 	const struct scope *scope, const struct name *name, struct diag_list *diags)
 {
-	const struct conf_option *elsewhere = NULL;
+	const struct conf_option *elsewhere = NULL, *exact = find_exactly(name);
 
+	if (exact && !is_nested(exact) && stands_here(scope, exact))
+		return exact;
 	for (const struct conf_option *o = conf_options; o->name; o++) {
 		if (!name_is(name, own_name(o)))
 			continue;
