@@ -63,6 +63,8 @@ static int set_adhoc_defaults(struct build *b)
  * `defaults`, does not matter. */
 static bool texts_understood(const struct service_conf *service)
 {
+	if (!service_conf_mistaken_any(service))
+		return true;
 	for (const struct conf_option *o = conf_options; o->name; o++) {
 		bool text = o->type == OPTION_STRING || o->type == OPTION_PATH ||
 		            o->type == OPTION_LIST;

@@ -19,10 +19,11 @@ static bool given(const struct service_conf *service, const char *option)
 	return service_conf_given(service, conf_option_find(option));
 }
 
-/* Given, and worth to be judged further. */
+/* Worth to be judged further, which nearly always all options are. */
 static bool understood(const struct service_conf *service, const char *option)
 {
-	return !service_conf_mistaken(service, conf_option_find(option));
+	return !service_conf_mistaken_any(service) ||
+	       !service_conf_mistaken(service, conf_option_find(option));
 }
 
 static void mistake(struct report *report, const struct service_conf *service,
@@ -207,6 +208,10 @@ static void check_keepalive(const struct service_conf *service,
 	static const char *const timers[] = {
 		"keepalive_time", "keepalive_interval", "keepalive_probes"};
 
+	/* Whoever gives one does not give 0. */
+	if (!service->keepalive_time && !service->keepalive_interval &&
+		!service->keepalive_probes)
+		return;
 	if (service->keepalive || !understood(service, "keepalive"))
 		return;
 	for (size_t i = 0; i < ARRAY_SIZE(timers); i++) {

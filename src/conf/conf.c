@@ -162,6 +162,15 @@ bool service_conf_mistaken(const struct service_conf *service, const struct conf
 	return service->mistaken[i / 64] >> (i % 64) & 1;
 }
 
+bool service_conf_mistaken_any(const struct service_conf *service)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(service->mistaken); i++) {
+		if (service->mistaken[i])
+			return true;
+	}
+	return false;
+}
+
 void service_conf_set_mistaken(
 	struct service_conf *service, const struct conf_option *option, bool mistaken)
 {

@@ -236,6 +236,7 @@ int service_conf_copy_given(const struct service_conf *from, struct service_conf
 /* Whether the field says nothing because what was written is wrong, and told. */
 bool service_conf_mistaken(
 	const struct service_conf *service, const struct conf_option *option);
+bool service_conf_mistaken_any(const struct service_conf *service);
 void service_conf_set_mistaken(
 	struct service_conf *service, const struct conf_option *option, bool mistaken);
 
