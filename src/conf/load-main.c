@@ -22,7 +22,7 @@ static int priority_of(const char *line)
 
 /* A daemon's standard error leads nowhere: what is wrong goes to the log, line by
  * line. */
-static int load_to_log(const struct cmdline *cmdline)
+static int load_to_log(const struct cmdline *cmdline, struct load **ret)
 {
 	_cleanup_free_ char *text = NULL;
 	size_t len = 0;
@@ -31,7 +31,7 @@ static int load_to_log(const struct cmdline *cmdline)
 
 	if (!err)
 		return LOAD_UNKNOWN;
-	status = load_run(cmdline, stdout, err);
+	status = load_run(cmdline, stdout, err, ret);
 	if (fclose(err) != 0 || !text)
 		return status;
 	log_open(LOG_TARGET_SYSTEM, "hatchd", LOG_INFO);
@@ -44,6 +44,9 @@ static int load_to_log(const struct cmdline *cmdline)
 
 int main(int argc, char **argv)
 {
+	/* Ends with the process: thousands of services are not freed one by one
+	 * first.  Static, so that who looks for leaks sees that it is held. */
+	static struct load *load;
 	struct cmdline cmdline;
 	int status = LOAD_OK;
 
@@ -58,8 +61,8 @@ int main(int argc, char **argv)
 		puts("hatchd-load " PACKAGE_VERSION);
 		break;
 	default:
-		status = cmdline.to_log ? load_to_log(&cmdline)
-		                        : load_run(&cmdline, stdout, stderr);
+		status = cmdline.to_log ? load_to_log(&cmdline, &load)
+		                        : load_run(&cmdline, stdout, stderr, &load);
 		break;
 	}
 	cmdline_done(&cmdline);

@@ -310,22 +310,35 @@ static int run_plan(struct load *load)
 	if (!file)
 		load->file = running.conf.main_file;
 	status = run(load);
+	load->running = NULL;
 	running_done(&running);
 	return status;
 }
 
-int load_run(const struct cmdline *cmdline, FILE *out, FILE *err)
+int load_run(const struct cmdline *cmdline, FILE *out, FILE *err, struct load **ret)
 {
-	struct load load = {.cmdline = cmdline, .file = cmdline->file, .out = out, .err = err};
-	int status;
+	struct load *load = *ret = malloc(sizeof *load);
 
-	raw_conf_init(&load.parsed);
-	diag_list_init(&load.diags);
-	conf_init(&load.conf);
-	status = cmdline->mode == CMDLINE_PLAN ? run_plan(&load) : run(&load);
-	conf_done(&load.conf);
-	diag_list_done(&load.diags);
-	raw_conf_done(&load.parsed);
-	source_list_free(load.sources);
-	return status;
+	if (!load) {
+		fputs("hatchd: unable to load: out of memory\n", err);
+		return LOAD_UNKNOWN;
+	}
+	*load = (struct load){
+		.cmdline = cmdline, .file = cmdline->file, .out = out, .err = err};
+	raw_conf_init(&load->parsed);
+	diag_list_init(&load->diags);
+	conf_init(&load->conf);
+	return cmdline->mode == CMDLINE_PLAN ? run_plan(load) : run(load);
+}
+
+struct load *load_free(struct load *load)
+{
+	if (!load)
+		return NULL;
+	conf_done(&load->conf);
+	diag_list_done(&load->diags);
+	raw_conf_done(&load->parsed);
+	source_list_free(load->sources);
+	free(load);
+	return NULL;
 }

@@ -21,11 +21,18 @@
 #define LOAD_ONCE_CANNOT_RUN 126 /* the program is there, but may not be executed */
 #define LOAD_ONCE_NOT_FOUND  127
 
+/* What was read and built. */
+struct load;
+
 /*
  * Load as `cmdline` says, diagnostics to `err`, results (--print-config, the
  * summary of --check) to `out`, the image to cmdline->image_fd if that is not
- * negative.  Returns the exit status.
+ * negative.  Returns the exit status, and in *ret what is to be released with
+ * load_free(), or NULL; a process that is about to end is faster without.
  */
-int load_run(const struct cmdline *cmdline, FILE *out, FILE *err);
+int load_run(const struct cmdline *cmdline, FILE *out, FILE *err, struct load **ret);
+
+/* NULL is fine.  Returns NULL. */
+struct load *load_free(struct load *load);
 
 #endif

@@ -78,11 +78,13 @@ static struct said run(struct cmdline *cmdline)
 {
 	size_t out_len, err_len;
 	struct said said = {0};
+	struct load *load;
 	FILE *out = open_memstream(&said.out, &out_len);
 	FILE *err = open_memstream(&said.err, &err_len);
 
 	cmdline->file = main_path;
-	said.status = load_run(cmdline, out, err);
+	said.status = load_run(cmdline, out, err, &load);
+	assert_null(load_free(load));
 	fclose(out);
 	fclose(err);
 	return said;
