@@ -105,8 +105,8 @@ static void note_used(struct context *context)
 /* Nested sections may be empty, so it is all of their options or none. */
 static bool is_used(const struct context *context, const struct conf_option *option)
 {
-	return prefix_length(option) > 0 ? context->nested
-	                                 : context->used[conf_option_index(option)];
+	return context->used[conf_option_index(option)] ||
+	       (context->nested && prefix_length(option) > 0);
 }
 
 static bool same_prefix(const struct conf_option *a, const struct conf_option *b)
@@ -149,11 +149,12 @@ static void fill_section(
 	cfg_opt_t *opt = tables->section, *nested = tables->nested;
 
 	for (const struct conf_option *o = conf_options; o->name; o++) {
-		size_t len = prefix_length(o);
 		cfg_opt_t *begin = nested;
+		size_t len;
 
 		if (o->flags & OPTION_GLOBAL || !is_used(context, o))
 			continue;
+		len = prefix_length(o);
 		if (len == 0) {
 			opt = add_option(opt, o, o->name);
 			continue;
