@@ -70,6 +70,27 @@ static void read_singly(const uint8_t *data, size_t size, bool whole, size_t n)
 		abort();
 }
 
+/* Compared with itself, byte for byte or else decoded, each service is there once. */
+static void read_changed(const uint8_t *data, size_t size, const struct conf *conf)
+{
+	_cleanup_image_draft_ struct image_draft *draft = NULL;
+	_cleanup_close_ int fd = make_memfd(data, size);
+	_cleanup_free_ uint32_t *twins = calloc(conf->n_services + 1, sizeof *twins);
+	struct conf rest;
+
+	if (fd < 0 || !twins || image_draft_new(conf, &draft) < 0)
+		return;
+	if (image_read_changed(fd, draft, &rest, twins) < 0)
+		abort();
+	for (size_t i = 0; i < conf->n_services; i++) {
+		if (twins[i] != CONF_NONE && (twins[i] != i || rest.services[i]))
+			abort();
+		if (twins[i] == CONF_NONE && !rest.services[i])
+			abort();
+	}
+	conf_done(&rest);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct conf conf;
@@ -77,8 +98,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	conf_init(&conf);
 	whole = image_decode(data, size, &conf) == 0;
-	if (whole)
+	if (whole) {
 		compare(&conf);
+		read_changed(data, size, &conf);
+	}
 	read_singly(data, size, whole, conf.n_services);
 	conf_done(&conf);
 	return 0;
