@@ -976,7 +976,7 @@ def test_adjustment_that_fails(hatchd, folder, wait):
     path, link = folder / "socket", folder / "link"
     link.write_text("in the way")
     daemon = hatchd.file(say("old", listen=f"unix:{path}"))
-    ((target, _),) = sockets(daemon).items()
+    ((target, _),) = daemon.listening().items()
     inode = int(target.removeprefix("socket:[").removesuffix("]"))
     assert not blocks(daemon, inode)
 
@@ -986,7 +986,7 @@ def test_adjustment_that_fails(hatchd, folder, wait):
     mark = daemon.mark()
     reload(daemon, service("s", listen=f"unix:{path}", symlinks=[str(link)], **new))
     daemon.wait_log("s: unable to .*link.* leaving it as it was", after=mark)
-    assert target in sockets(daemon), "not opened anew"
+    assert target in daemon.listening(), "not opened anew"
     assert blocks(daemon, inode) == wait
     assert talk(f"unix:{path}") == b"new"
     assert link.read_text() == "in the way"
