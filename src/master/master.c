@@ -574,8 +574,9 @@ int master_run(const struct cmdline *cmdline, char **argv)
 	if (r < 0) {
 		log_error("unable to clean up what the process was started with: %s",
 			strerror(-r));
-		log_close();
-		return failed_status(cmdline);
+		master.status = failed_status(cmdline);
+		clean_up(&master);
+		return master.status;
 	}
 
 	r = detach_start(cmdline, &master.detach) < 0 ? failed_status(cmdline)
