@@ -170,7 +170,6 @@ static int start(const struct loading_request *request, struct loading *loading)
 		return 0;
 	r = -errno;
 	kill(loading->pid, SIGKILL);
-	waitpid(loading->pid, NULL, 0);
 	return r;
 }
 
@@ -179,12 +178,12 @@ int loading_start(const struct loading_request *request, struct loading *ret)
 	struct loading loading = LOADING_NONE;
 	int r = start(request, &loading);
 
-	if (r < 0) {
-		loading_done(&loading);
-		return r;
-	}
 	*ret = loading;
-	return 0;
+	if (r < 0) {
+		loading_done(ret);
+		ret->pid = loading.pid;
+	}
+	return r;
 }
 
 int loading_wait(const struct loading *loading, int timeout_ms)

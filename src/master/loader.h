@@ -47,7 +47,10 @@ struct loading_request {
 	bool conditions; /* the one in force, but for conditions that are others now */
 };
 
-/* Start a loader.  Negative errno on failure. */
+/*
+ * Start a loader.  Negative errno on failure; ret->pid is then one that has been killed
+ * and is still to be reaped, which may take as long as its exec; 0 or below: there is none.
+ */
 int loading_start(const struct loading_request *request, struct loading *ret);
 
 /* Wait for its end, so long at most.  -ETIME: not in time. */

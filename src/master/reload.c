@@ -167,7 +167,7 @@ static void leave_alone(struct reload *reload)
 	loading_done(&reload->loading);
 }
 
-static int run_loader(struct master *master)
+static int start_loader(struct master *master)
 {
 	struct reload *reload = &master->reload;
 	struct loading_request request = {
@@ -179,19 +179,26 @@ static int run_loader(struct master *master)
 		.conditions = !reload->full,
 		.to_log = reload->full && master->cmdline->daemon,
 	};
+
+	return loading_start(&request, &reload->loading);
+}
+
+static int run_loader(struct master *master)
+{
+	struct reload *reload = &master->reload;
 	int r;
 
 	if (reload->n_stuck > RELOAD_STUCK_MAX)
 		return -EBUSY;
-	r = loading_start(&request, &reload->loading);
-	if (r < 0)
-		return r;
-	r = sd_event_add_io(master->event, &reload->ended, reload->loading.pidfd, EPOLLIN,
-		on_loader_end, master);
-	if (r < 0) {
-		loading_kill(&reload->loading);
-		leave_alone(reload);
+	r = start_loader(master);
+	if (r == 0) {
+		r = sd_event_add_io(master->event, &reload->ended, reload->loading.pidfd,
+			EPOLLIN, on_loader_end, master);
+		if (r < 0)
+			loading_kill(&reload->loading);
 	}
+	if (r < 0 && reload->loading.pid > 0)
+		leave_alone(reload);
 	return r;
 }
 

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import pwd
+import resource
 import shutil
 import signal
 import socket
@@ -935,6 +936,27 @@ def test_loaders_that_cannot_be_killed_are_bounded(hatchd, loader):
         os.kill(pid, signal.SIGKILL)
     reload_at_last(daemon)
     daemon.wait_children(0)
+    assert talk(port) == b"new"
+
+
+@needs_root
+@pytest.mark.parametrize("left", [0, 1, 2])
+def test_few_descriptors(hatchd, left):
+    """None for the image, none for the loader's end, none for what it says."""
+    port = free_port()
+    daemon = hatchd.file(say("old", listen=f"tcp:{port}"))
+    assert talk(port) == b"old"
+    daemon.wait_children(0)
+    wait_until(lambda: daemon.count_fds() <= daemon.fds_at_start)
+    used = daemon.fds()
+    free = [fd for fd in range(1024) if fd not in used]
+    was = resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, (free[left], was[1]))
+    reload(daemon, say("new", listen=f"tcp:{port}"), line=KEPT)
+    resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, was)
+    assert talk(port) == b"old"
+    daemon.wait_children(0)
+    reload(daemon)
     assert talk(port) == b"new"
 
 
