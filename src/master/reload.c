@@ -167,7 +167,7 @@ static void leave_alone(struct reload *reload)
 	loading_done(&reload->loading);
 }
 
-static int start_loader(struct master *master)
+static int launch(struct master *master)
 {
 	struct reload *reload = &master->reload;
 	struct loading_request request = {
@@ -190,7 +190,7 @@ static int run_loader(struct master *master)
 
 	if (reload->n_stuck > RELOAD_STUCK_MAX)
 		return -EBUSY;
-	r = start_loader(master);
+	r = launch(master);
 	if (r == 0) {
 		r = sd_event_add_io(master->event, &reload->ended, reload->loading.pidfd,
 			EPOLLIN, on_loader_end, master);

@@ -41,6 +41,10 @@ HATCHD = os.path.abspath(os.environ.get("HATCHD", "hatchd"))
 HATCHCTL = os.path.abspath(os.environ.get("HATCHCTL", "hatchctl"))
 IS_ROOT = os.geteuid() == 0
 
+# Built with a sanitizer: then it has allocators of its own and must be loaded first, memory
+# that was freed is kept, and everything takes several times as long.
+IS_SANITIZED = os.path.exists(HATCHD) and b"__asan_init" in pathlib.Path(HATCHD).read_bytes()
+
 # For programs that are served: any user may run it, unlike one in somebody's home.
 PYTHON = next(
     path

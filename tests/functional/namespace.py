@@ -4,13 +4,12 @@ It goes with the last process in it.  Root only.
 """
 
 import contextlib
-import pathlib
 import socket
 import subprocess
 
 import pytest
 
-from harness import HATCHD
+from harness import HATCHD, IS_SANITIZED
 
 # The folder, what is to be hidden (proc or -), and the command.
 SYSTEM = """
@@ -49,7 +48,7 @@ def own_system(folder, hide="-"):
     """
     launcher = with_mounts(SYSTEM, folder, hide, HATCHD)
     # Sanitizers read even their options there.
-    if hide == "proc" and b"__asan_init" in pathlib.Path(HATCHD).read_bytes():
+    if hide == "proc" and IS_SANITIZED:
         pytest.skip("sanitizers do not work without /proc")
     return launcher
 

@@ -24,7 +24,7 @@ import time
 import pytest
 
 from harness import (
-    HATCHD, IS_ROOT, built_helper, connect, free_port, proc_stat, proc_status, read_all,
+    IS_ROOT, IS_SANITIZED, built_helper, connect, free_port, proc_stat, proc_status, read_all,
     service, talk, wait_until,
 )
 from held import Lease
@@ -105,16 +105,11 @@ def own_memory(pid):
     return int(proc_status(pid)["RssAnon"].split()[0])
 
 
-def has_sanitizer():
-    """Then memory that was freed is kept, and everything takes several times as long."""
-    return b"__asan_init" in pathlib.Path(HATCHD).read_bytes()
-
-
 def assert_waits(daemon):
     """hatchd has nothing to do, and does nothing."""
     before = processor_time(daemon.pid)
     assert not select.select([daemon.pidfd], [], [], WATCHED)[0]
-    allowed = COST * WATCHED * (5 if has_sanitizer() else 1)
+    allowed = COST * WATCHED * (5 if IS_SANITIZED else 1)
     assert processor_time(daemon.pid) - before < allowed
 
 
@@ -519,7 +514,7 @@ def test_harm(hatchd, folder, kind):
         fds, memory = daemon.count_fds(), own_memory(daemon.pid)
         rounds(ROUNDS)
         wait_until(lambda: daemon.count_fds() <= fds, what=f"{fds} open descriptors")
-        if not has_sanitizer():
+        if not IS_SANITIZED:
             assert own_memory(daemon.pid) <= memory + GROWTH
         assert talk(good, b"served") == b"served"
 

@@ -22,7 +22,7 @@ import struct
 import pytest
 
 from harness import (
-    HATCHD, Daemon, built_helper, connect, free_port, is_refused, read_all, run_hatchd,
+    IS_SANITIZED, Daemon, built_helper, connect, free_port, is_refused, read_all, run_hatchd,
     service, stanza, talk, wait_until,
 )
 
@@ -33,10 +33,7 @@ ROUNDS = int(os.environ.get("HATCHD_TEST_ROUNDS", "10"))
 EACH = 16
 STRIDE = 1 if ROUNDS >= 200 else 7
 
-# A sanitizer has allocators of its own, and must be loaded first.
-pytestmark = pytest.mark.skipif(
-    b"__asan_init" in pathlib.Path(HATCHD).read_bytes(), reason="a sanitizer allocates"
-)
+pytestmark = pytest.mark.skipif(IS_SANITIZED, reason="a sanitizer allocates for itself")
 
 ALL = 1 << 62
 

@@ -15,6 +15,7 @@ import time
 import pytest
 
 from harness import (
+    IS_SANITIZED,
     PYTHON,
     Loader,
     Probe,
@@ -961,6 +962,7 @@ def test_few_descriptors(hatchd, left):
 
 
 @needs_root
+@pytest.mark.skipif(IS_SANITIZED, reason="a sanitizer must be loaded first")
 def test_child_killed_before_its_exec_is_not_told_to_end(hatchd, folder):
     """A number that was reaped may be somebody else's by now."""
     port, other = free_port(), free_port()
