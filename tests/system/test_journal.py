@@ -1,0 +1,80 @@
+"""What the journal gets: one record per connection, and what programs say."""
+
+import json
+
+from container import UNIT
+from harness import connect, free_port, read_all, read_exactly, service
+
+FIELDS = {
+    "SERVICE", "CONNECTION", "PEER", "LOCAL", "PID",
+    "RESULT", "STATUS", "DURATION_USEC", "CPU_USEC",
+}
+
+
+def test_one_record_per_connection(machine):
+    """As hatchd(8) tells, whose `journalctl -u hatchd SERVICE=...` this is."""
+    port = free_port()
+    machine.serve(service("pid", listen=f"tcp:{port}", shell="echo $$; exit 7"))
+    machine.systemctl("start", "hatchd")
+    journal = machine.journal("-u", "hatchd", "SERVICE=pid")
+    expected = {}
+    for _ in range(20):
+        with connect(port) as client:
+            host, source = client.getsockname()
+            expected[f"{host}:{source}"] = read_all(client).decode().strip()
+    journal.wait(count=20)
+    machine.systemctl("stop", "hatchd")
+    machine.run("journalctl", "--sync")
+    lines = machine.run("journalctl", "-u", "hatchd", "-o", "json", "SERVICE=pid").splitlines()
+    entries = [json.loads(line) for line in lines]
+    assert {entry["PEER"]: entry["PID"] for entry in entries} == expected
+    assert sorted(int(entry["CONNECTION"]) for entry in entries) == list(range(1, 21))
+    check_entry(entries[0], port)
+
+
+def check_entry(entry, port):
+    assert FIELDS <= entry.keys()
+    assert entry["_SYSTEMD_UNIT"] == UNIT
+    assert entry["SYSLOG_IDENTIFIER"] == "hatchd"
+    assert entry["PRIORITY"] == "6"
+    assert (entry["RESULT"], entry["STATUS"]) == ("exit", "7")
+    assert entry["LOCAL"] == f"127.0.0.1:{port}"
+    assert int(entry["DURATION_USEC"]) > 0
+    assert int(entry["CPU_USEC"]) >= 0
+    assert entry["MESSAGE"].startswith(f"pid: child {entry['PID']} ended: exit 7, ")
+
+
+def test_errors_of_programs(machine):
+    """Under the name of the service, and in the unit that has started them."""
+    port = free_port()
+    machine.serve(service("loud", listen=f"tcp:{port}", shell="echo so loud >&2; read -r x"))
+    machine.systemctl("start", "hatchd")
+    journal = machine.journal("-u", "hatchd", "SYSLOG_IDENTIFIER=hatchd/loud")
+    with connect(port):
+        entry = journal.wait()
+    assert entry["MESSAGE"] == "so loud"
+    assert entry["_SYSTEMD_UNIT"] == UNIT
+
+
+def test_errors_outlive_hatchd(machine):
+    """The stream is the program's own: a hatchd that is gone takes nothing from it."""
+    port = free_port()
+    machine.serve(service("late", listen=f"tcp:{port}", shell="echo .; read -r x; echo $x >&2"))
+    machine.systemctl("start", "hatchd")
+    journal = machine.journal("SYSLOG_IDENTIFIER=hatchd/late")
+    with connect(port) as client:
+        assert read_exactly(client, 2) == b".\n"
+        machine.systemctl("stop", "hatchd")
+        client.sendall(b"after\n")
+        assert read_all(client) == b""
+    journal.wait(MESSAGE="^after$")
+
+
+def test_diagnostics_of_a_start(machine):
+    """A service that waits says for what, as a warning, where one looks first."""
+    machine.serve(service("ghost", listen="tcp:1", exec=["/bin/true"], user="nosuch"))
+    machine.systemctl("start", "hatchd")
+    assert machine.show("StatusText") == "Serving 0 of 1 services"
+    journal = machine.journal("-u", "hatchd", "SYSLOG_IDENTIFIER=hatchd")
+    journal.wait(MESSAGE="ghost.*nosuch", PRIORITY="4")
+    assert "nosuch" in machine.systemctl("status", "hatchd")

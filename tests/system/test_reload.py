@@ -1,0 +1,104 @@
+"""systemctl reload: when it has returned, the new configuration is in force, or it was told."""
+
+import threading
+
+from container import UNIT
+from harness import connect, free_port, read_all, service, talk
+
+ROUNDS = 50
+
+
+def number(port, n):
+    return service("number", listen=f"tcp:{port}", exec=["/bin/echo", n])
+
+
+class Clients:
+    """Threads that ask without a pause.
+
+    `reached` is the number of the last reload that has returned.  Who connects then
+    must not be answered by an older one.
+    """
+
+    def __init__(self, port, n_threads=2):
+        self.port = port
+        self.reached = 0
+        self.answers = set()
+        self.wrong = []
+        self.over = threading.Event()
+        self.threads = [threading.Thread(target=self._ask) for _ in range(n_threads)]
+
+    def _ask(self):
+        while not self.over.is_set():
+            at_least = self.reached
+            try:
+                with connect(self.port) as sock:
+                    answer = int(read_all(sock))
+                self.answers.add(answer)
+                if answer < at_least:
+                    self.wrong.append(f"{answer} after {at_least}")
+            except (OSError, ValueError) as error:
+                self.wrong.append(f"{error} after {at_least}")
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.over.set()
+        for thread in self.threads:
+            thread.join()
+
+
+def test_reloaded_means_in_force(machine):
+    port = free_port()
+    machine.serve(number(port, 0))
+    machine.systemctl("start", "hatchd")
+    pid = machine.main_pid()
+    with Clients(port) as clients:
+        for n in range(1, ROUNDS + 1):
+            machine.serve(number(port, n))
+            machine.systemctl("reload", "hatchd")
+            clients.reached = n
+            assert talk(port) == b"%d\n" % n
+    assert clients.wrong == []
+    assert len(clients.answers) > ROUNDS // 2
+    assert machine.main_pid() == pid
+
+
+def test_broken_configuration_is_told(machine):
+    """The old one stays in force, also for those who ask while it is broken."""
+    port = free_port()
+    machine.serve(number(port, 1))
+    machine.systemctl("start", "hatchd")
+    journal = machine.journal("-u", UNIT)
+    with Clients(port) as clients:
+        machine.serve(number(port, 2) + "service broken {\n\tlisten = tcp:none\n}\n")
+        machine.systemctl("reload", "hatchd")
+        assert talk(port) == b"1\n"
+    assert clients.wrong == []
+    assert clients.answers == {1}
+    assert machine.show("ActiveState") == "active"
+    status = "Serving 1 of 1 services; the last reload failed"
+    assert machine.show("StatusText") == status
+    assert f'Status: "{status}"' in machine.systemctl("status", "hatchd")
+    journal.wait(MESSAGE=r"^/etc/hatchd/services\.d/test\.conf:\d+:\d+: error: ")
+    journal.wait(MESSAGE="^unable to reload: ", SYSLOG_IDENTIFIER="hatchd", PRIORITY="3")
+
+    machine.serve(number(port, 3))
+    machine.systemctl("reload", "hatchd")
+    assert talk(port) == b"3\n"
+    assert machine.show("StatusText") == "Serving 1 of 1 services"
+
+
+def test_reload_or_restart(machine):
+    """What package scripts call: it starts what is stopped, and only reloads what runs."""
+    port = free_port()
+    machine.serve(number(port, 1))
+    machine.systemctl("reload-or-restart", "hatchd")
+    assert talk(port) == b"1\n"
+    pid = machine.main_pid()
+    machine.serve(number(port, 2))
+    machine.systemctl("reload-or-restart", "hatchd")
+    assert talk(port) == b"2\n"
+    assert machine.main_pid() == pid
