@@ -19,6 +19,7 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <systemd/sd-daemon.h>
+#include <systemd/sd-login.h>
 
 #define DEFAULT_SLACK 50000 /* nanoseconds, what the kernel gives every process */
 
@@ -177,6 +178,8 @@ int inherited_take(struct inherited *inherited)
 	limit_core(&inherited->core);
 	inherited->spawn_reset = own_scheduling();
 	inherited->hands_down_capabilities = own_capabilities();
+	if (sd_pid_get_unit(0, &inherited->unit) < 0)
+		inherited->unit = NULL;
 	/* Not the one of whoever started us; where there are none, fine. */
 	syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL);
 
@@ -188,6 +191,8 @@ int inherited_take(struct inherited *inherited)
 void inherited_done(struct inherited *inherited)
 {
 	inherited->socket_names = strv_free(inherited->socket_names);
+	free(inherited->unit);
+	inherited->unit = NULL;
 	free(inherited->groups);
 	inherited->groups = NULL;
 	free(inherited->sockets);

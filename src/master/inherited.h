@@ -30,6 +30,7 @@ struct inherited {
 	                               */
 	unsigned spawn_reset; /* enum spawn_reset: scheduling of ours that children must not get
 	                       */
+	char *unit;           /* of systemd, that we are a part of; owned; NULL: none */
 	int n_sockets;        /* handed over by the service manager */
 	char **socket_names;  /* their names, owned */
 	int *sockets; /* owned descriptors; -EBADF: a listener has it, or it is closed */

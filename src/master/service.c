@@ -24,7 +24,8 @@ void service_open_log(struct service *service)
 	if (!setup || setup->conf->stderr_kind != STDERR_LOG)
 		return;
 	snprintf(identifier, sizeof identifier, "hatchd/%s", setup->conf->name);
-	fd = journal_stream_open(JOURNAL_STREAM_PATH, identifier, LOG_INFO);
+	fd = journal_stream_open(
+		JOURNAL_STREAM_PATH, identifier, service->master->inherited.unit, LOG_INFO);
 	if (fd >= 0)
 		service->log_stream = master_move_up(service->master, fd);
 }

@@ -8,7 +8,8 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#define HEAD_MAX 256
+/* The name of a unit has up to 255 bytes: systemd.unit(5). */
+#define HEAD_MAX 512
 
 static int connect_to(int fd, const char *path)
 {
@@ -20,10 +21,11 @@ static int connect_to(int fd, const char *path)
 	return connect(fd, (const struct sockaddr *)&to, sizeof to) < 0 ? -errno : 0;
 }
 
-static int send_head(int fd, const char *identifier, int priority)
+static int send_head(int fd, const char *identifier, const char *unit, int priority)
 {
 	char head[HEAD_MAX];
-	int len = snprintf(head, sizeof head, "%s\n\n%d\n1\n0\n0\n0\n", identifier, priority);
+	int len = snprintf(head, sizeof head, "%s\n%s\n%d\n1\n0\n0\n0\n", identifier,
+		unit ? unit : "", priority);
 
 	if (len < 0 || (size_t)len >= sizeof head)
 		return -EINVAL;
@@ -31,7 +33,8 @@ static int send_head(int fd, const char *identifier, int priority)
 	return send(fd, head, (size_t)len, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
-int journal_stream_open(const char *path, const char *identifier, int priority)
+int journal_stream_open(
+	const char *path, const char *identifier, const char *unit, int priority)
 {
 	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	int r;
@@ -41,7 +44,7 @@ int journal_stream_open(const char *path, const char *identifier, int priority)
 	r = connect_to(fd, path);
 	if (r < 0)
 		return r;
-	r = send_head(fd, identifier, priority);
+	r = send_head(fd, identifier, unit, priority);
 	if (r < 0)
 		return r;
 	shutdown(fd, SHUT_RD);

@@ -3,9 +3,9 @@
  *
  * What sd_journal_stream_fd(3) does, but for that it connects without waiting:
  * where the queue of the journal's socket is full, because it has stopped
- * accepting, the library's call sleeps (I2).  What is sent first is what any
- * writer to that socket sends: a line each for identifier, unit (none), priority,
- * whether lines may begin with <N>, and three times no for forwarding.
+ * accepting, the library's call sleeps (I2); and it cannot name the unit.  What is
+ * sent first is what any writer to that socket sends: a line each for identifier,
+ * unit, priority, whether lines may begin with <N>, and three times no for forwarding.
  *
  * Layer: os.
  */
@@ -19,9 +19,12 @@
 
 /*
  * A blocking descriptor, close-on-exec, for the standard error of programs.
+ * `unit` (or NULL) is that of the writers: the journal looks each of them up, and
+ * takes this word for it where the writer has ended before.  It believes only root.
  * `priority` is that of lines without one of their own (LOG_INFO).  -EAGAIN: the
  * journal accepts nobody now; other negative errno as of socket, connect, send.
  */
-int journal_stream_open(const char *path, const char *identifier, int priority);
+int journal_stream_open(
+	const char *path, const char *identifier, const char *unit, int priority);
 
 #endif

@@ -3,7 +3,7 @@
 import json
 
 from container import UNIT
-from harness import connect, free_port, read_all, read_exactly, service
+from harness import connect, free_port, read_all, read_exactly, service, wait_until
 
 FIELDS = {
     "SERVICE", "CONNECTION", "PEER", "LOCAL", "PID",
@@ -53,6 +53,25 @@ def test_errors_of_programs(machine):
     with connect(port):
         entry = journal.wait()
     assert entry["MESSAGE"] == "so loud"
+    assert entry["_SYSTEMD_UNIT"] == UNIT
+
+
+def test_last_words(machine):
+    """What a program says right before its end is its unit's, too.
+
+    The journal looks writers up by their process number; here it comes too late.
+    """
+    port = free_port()
+    machine.serve(service("last", listen=f"tcp:{port}", shell="echo $$; echo bye >&2"))
+    machine.systemctl("start", "hatchd")
+    journal = machine.journal("-u", "hatchd", "SYSLOG_IDENTIFIER=hatchd/last")
+    journald = machine.main_pid("systemd-journald.service")
+    machine.run("kill", "-STOP", journald)
+    with connect(port) as client:
+        child = int(read_all(client))
+    wait_until(lambda: not machine.path(f"/proc/{child}").exists(), what="the child's end")
+    machine.run("kill", "-CONT", journald)
+    entry = journal.wait(MESSAGE="^bye$")
     assert entry["_SYSTEMD_UNIT"] == UNIT
 
 

@@ -45,13 +45,13 @@ static void end(struct journal *journal)
 static void test_head_and_lines(void **state)
 {
 	_cleanup_close_ int fd = -EBADF, stream = -EBADF;
-	const char want[] = "hatchd/echo\n\n6\n1\n0\n0\n0\noops\n";
+	const char want[] = "hatchd/echo\nhatchd.service\n6\n1\n0\n0\n0\noops\n";
 	struct journal journal;
 	char got[128] = "";
 
 	(void)state;
 	start(&journal, 8);
-	fd = journal_stream_open(journal.path, "hatchd/echo", LOG_INFO);
+	fd = journal_stream_open(journal.path, "hatchd/echo", "hatchd.service", LOG_INFO);
 	assert_true(fd >= 0);
 	assert_int_equal(fcntl(fd, F_GETFL) & O_NONBLOCK, 0);
 	assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC);
@@ -64,6 +64,40 @@ static void test_head_and_lines(void **state)
 	end(&journal);
 }
 
+static void test_without_unit(void **state)
+{
+	_cleanup_close_ int fd = -EBADF, stream = -EBADF;
+	const char want[] = "hatchd/echo\n\n6\n1\n0\n0\n0\n";
+	struct journal journal;
+	char got[128] = "";
+
+	(void)state;
+	start(&journal, 8);
+	fd = journal_stream_open(journal.path, "hatchd/echo", NULL, LOG_INFO);
+	assert_true(fd >= 0);
+	stream = accept4(journal.fd, NULL, NULL, SOCK_CLOEXEC);
+	assert_true(stream >= 0);
+	assert_int_equal(recv(stream, got, sizeof want - 1, MSG_WAITALL), sizeof want - 1);
+	assert_string_equal(got, want);
+	end(&journal);
+}
+
+/* The longest that systemd has. */
+static void test_long_unit(void **state)
+{
+	_cleanup_close_ int fd = -EBADF;
+	struct journal journal;
+	char unit[256];
+
+	(void)state;
+	start(&journal, 8);
+	memset(unit, 'u', sizeof unit - 1);
+	unit[sizeof unit - 1] = '\0';
+	fd = journal_stream_open(journal.path, "hatchd/echo", unit, LOG_INFO);
+	assert_true(fd >= 0);
+	end(&journal);
+}
+
 static void test_full_queue(void **state)
 {
 	struct journal journal;
@@ -71,7 +105,7 @@ static void test_full_queue(void **state)
 
 	(void)state;
 	start(&journal, 2);
-	while ((fd = journal_stream_open(journal.path, "hatchd/echo", LOG_INFO)) >= 0) {
+	while ((fd = journal_stream_open(journal.path, "hatchd/echo", NULL, LOG_INFO)) >= 0) {
 		assert_true(n < 16);
 		fds[n++] = fd;
 	}
@@ -86,16 +120,18 @@ static void test_no_journal(void **state)
 	char text[300];
 
 	(void)state;
-	assert_int_equal(journal_stream_open("/nowhere/stdout", "x", LOG_INFO), -ENOENT);
+	assert_int_equal(journal_stream_open("/nowhere/stdout", "x", NULL, LOG_INFO), -ENOENT);
 	memset(text, 'x', sizeof text - 1);
 	text[sizeof text - 1] = '\0';
-	assert_int_equal(journal_stream_open(text, "x", LOG_INFO), -ENAMETOOLONG);
+	assert_int_equal(journal_stream_open(text, "x", NULL, LOG_INFO), -ENAMETOOLONG);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_head_and_lines),
+		cmocka_unit_test(test_without_unit),
+		cmocka_unit_test(test_long_unit),
 		cmocka_unit_test(test_full_queue),
 		cmocka_unit_test(test_no_journal),
 	};
