@@ -1,5 +1,6 @@
 #include "master/setup.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "conf/image.h"
 #include "master/master.h"
@@ -84,6 +85,17 @@ static int read_setup(struct service *service, struct setup **ret)
 	return -ENOMEM;
 }
 
+/* It is tried again with every client who waits, and by each turn of the clock. */
+static void tell_unreadable(struct service *service, int r)
+{
+	uint64_t now = clock_monotonic();
+
+	if (log_gate_pass(&service->failures, now))
+		log_error(
+			"%sunable to read its configuration: %s", service->label, strerror(-r));
+	master_gate_closed(service->master, service->failures.window_ends);
+}
+
 struct setup *service_setup(struct service *service)
 {
 	struct setup *setup;
@@ -94,8 +106,7 @@ struct setup *service_setup(struct service *service)
 		return service->setup;
 	r = read_setup(service, &setup);
 	if (r < 0) {
-		log_error(
-			"%sunable to read its configuration: %s", service->label, strerror(-r));
+		tell_unreadable(service, r);
 		return NULL;
 	}
 	keep(service, setup);

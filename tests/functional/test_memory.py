@@ -240,6 +240,26 @@ def wait_served_or_failed(client, memory):
     return memory.get(memory.FAILED)
 
 
+def test_shortage_is_not_told_at_every_attempt(hatchd, memory):
+    ports = [free_port() for _ in range(2)]
+    memory.next_process()
+    daemon = hatchd.file(
+        "".join(service(f"s{i}", listen=f"tcp:{port}", exec="/bin/cat")
+                for i, port in enumerate(ports)),
+        env=memory.env,
+    )
+    assert talk(ports[0], b"x") == b"x"  # the first turn of the loop is over
+    daemon.wait_children(0)
+    memory.spend(1, ALL)
+    with connect(ports[1]) as client:
+        wait_until(lambda: memory.get(memory.FAILED) >= 4)
+        memory.restore()
+        client.sendall(b"x")
+        client.shutdown(socket.SHUT_WR)
+        assert read_all(client) == b"x"
+    assert daemon.text().count("unable to") == 1, daemon.text()
+
+
 # ---------------------------------------------------------------------------
 # Start and stop
 
