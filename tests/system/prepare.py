@@ -2,7 +2,8 @@
 
 check   says "SKIP: reason" and ends with 77 where a container cannot be.
 tree    makes a small Debian in $HATCHD_SYSTEM/tree, of the release of this machine so
-        that its libraries fit what was built here.  It takes half a minute, so it is
+        that its libraries fit what was built here; HATCHD_SYSTEM_SUITE names another,
+        which has to have packages of the same names.  It takes half a minute, so it is
         kept, and made anew when anything that it was made from has changed.
 """
 
@@ -54,7 +55,7 @@ class Skip(Exception):
 
 
 def release():
-    """The code name of the Debian that this machine runs."""
+    """The code name of the Debian that this machine runs, or of that which is asked for."""
     fields = {}
     with contextlib.suppress(FileNotFoundError):
         for line in pathlib.Path("/etc/os-release").read_text().splitlines():
@@ -62,7 +63,7 @@ def release():
             fields[name] = value.strip("\"'")
     if fields.get("ID") != "debian" or not fields.get("VERSION_CODENAME"):
         raise Skip("this machine is not Debian, whose tree would fit what was built here")
-    return fields["VERSION_CODENAME"]
+    return os.environ.get("HATCHD_SYSTEM_SUITE") or fields["VERSION_CODENAME"]
 
 
 def cgroup_folders():

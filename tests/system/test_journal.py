@@ -3,7 +3,7 @@
 import json
 
 from container import UNIT
-from harness import connect, free_port, read_all, read_exactly, service, wait_until
+from harness import connect, free_port, read_all, read_exactly, service, talk, wait_until
 
 FIELDS = {
     "SERVICE", "CONNECTION", "PEER", "LOCAL", "PID",
@@ -87,6 +87,33 @@ def test_errors_outlive_hatchd(machine):
         client.sendall(b"after\n")
         assert read_all(client) == b""
     journal.wait(MESSAGE="^after$")
+
+
+def test_journal_that_hangs(machine):
+    """Nobody who is served waits for it."""
+    port = free_port()
+    machine.serve(service("echo", listen=f"tcp:{port}", exec=["/bin/cat"]))
+    machine.systemctl("start", "hatchd")
+    journal = machine.journal("-u", "hatchd", "SERVICE=echo")
+    journald = machine.main_pid("systemd-journald.service")
+    machine.run("kill", "-STOP", journald)
+    for n in range(500):
+        assert talk(port, b"%d" % n) == b"%d" % n
+    machine.run("kill", "-CONT", journald)
+    assert journal.wait()["CONNECTION"] == "1"
+
+
+def test_journal_that_restarts(machine):
+    """As after an update of systemd's package: records and errors go on."""
+    port = free_port()
+    machine.serve(service("loud", listen=f"tcp:{port}", shell="echo so loud >&2"))
+    machine.systemctl("start", "hatchd")
+    assert talk(port) == b""
+    machine.journal("SYSLOG_IDENTIFIER=hatchd/loud").wait()
+    machine.systemctl("restart", "systemd-journald")
+    assert talk(port) == b""
+    machine.journal("-u", "hatchd", "SERVICE=loud").wait(CONNECTION="2")
+    machine.journal("-u", "hatchd", "SYSLOG_IDENTIFIER=hatchd/loud").wait(count=2)
 
 
 def test_diagnostics_of_a_start(machine):

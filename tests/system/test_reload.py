@@ -2,6 +2,8 @@
 
 import threading
 
+import pytest
+
 from container import UNIT
 from harness import connect, free_port, read_all, service, talk
 
@@ -64,6 +66,37 @@ def test_reloaded_means_in_force(machine):
     assert clients.wrong == []
     assert len(clients.answers) > ROUNDS // 2
     assert machine.main_pid() == pid
+
+
+def test_behind_another(machine):
+    """A reload that runs already, for a signal by hand, has read older files."""
+    port = free_port()
+    machine.serve(number(port, 0))
+    machine.systemctl("start", "hatchd")
+    pid = machine.main_pid()
+    for n in range(1, 21):
+        machine.run("kill", "-HUP", pid)
+        machine.serve(number(port, n))
+        machine.systemctl("reload", "hatchd")
+        assert talk(port) == b"%d\n" % n
+
+
+def test_notify_reload(machine):
+    """Type=notify-reload does without the commands of ExecReload=, from systemd 253 on."""
+    if int(machine.run("systemctl", "--version").split()[1]) < 253:
+        pytest.skip("systemd here is older than 253")
+    port = free_port()
+    text = "[Service]\nType=notify-reload\nExecReload=\nNotifyAccess=main\n"
+    machine.unit_file(f"{UNIT}.d/type.conf", text)
+    machine.serve(number(port, 0))
+    machine.systemctl("start", "hatchd")
+    with Clients(port) as clients:
+        for n in range(1, ROUNDS + 1):
+            machine.serve(number(port, n))
+            machine.systemctl("reload", "hatchd")
+            clients.reached = n
+            assert talk(port) == b"%d\n" % n
+    assert clients.wrong == []
 
 
 def test_broken_configuration_is_told(machine):

@@ -146,6 +146,20 @@ def test_killed_child_is_no_failure_of_the_unit(machine):
     assert machine.show("NRestarts") == "0"
 
 
+def test_systemd_starts_over(machine):
+    """As after an update of its package: it takes its units over, and ours is as it was."""
+    port = free_port()
+    machine.serve(echo(port))
+    machine.systemctl("start", "hatchd")
+    pid = machine.main_pid()
+    machine.systemctl("daemon-reexec")
+    assert machine.main_pid() == pid
+    assert machine.show("StatusText") == "Serving 1 of 1 services"
+    machine.serve(upper(port))
+    machine.systemctl("reload", "hatchd")
+    assert talk(port, b"a") == b"A"
+
+
 def test_enable(machine):
     machine.systemctl("enable", "--now", "hatchd")
     assert machine.systemctl("is-enabled", "hatchd").split()[-1] == "enabled"
