@@ -243,6 +243,10 @@ class Machine:
         assert not wrong, f"{argv}: status {process.returncode}\n{text}\n{self.log()}"
         return text
 
+    def kill(self, name, pid):
+        """A signal, for a process as it is numbered in there; there is no program for that."""
+        self.run("sh", "-c", f"kill -{name} {pid}")
+
     def path(self, name):
         """A file in it, for us."""
         return pathlib.Path(f"/proc/{self.leader}/root/{name}")

@@ -9,7 +9,6 @@ TEXT = f"""[Service]
 Type=forking
 PIDFile={PID_FILE}
 ExecStart=/usr/sbin/hatchd --daemon
-ExecReload=/bin/kill -HUP $MAINPID
 KillMode=process
 """
 
@@ -60,7 +59,7 @@ def test_killed(machine):
     """A pid file that is left behind hinders nobody."""
     port = free_port()
     start(machine, port)
-    machine.run("kill", "-KILL", machine.main_pid(UNIT))
+    machine.kill("KILL", machine.main_pid(UNIT))
     machine.systemctl("restart", UNIT)
     assert talk(port, b"x") == b"x"
     assert machine.main_pid(UNIT) == int(machine.path(PID_FILE).read_text())

@@ -66,11 +66,11 @@ def test_last_words(machine):
     machine.systemctl("start", "hatchd")
     journal = machine.journal("-u", "hatchd", "SYSLOG_IDENTIFIER=hatchd/last")
     journald = machine.main_pid("systemd-journald.service")
-    machine.run("kill", "-STOP", journald)
+    machine.kill("STOP", journald)
     with connect(port) as client:
         child = int(read_all(client))
     wait_until(lambda: not machine.path(f"/proc/{child}").exists(), what="the child's end")
-    machine.run("kill", "-CONT", journald)
+    machine.kill("CONT", journald)
     entry = journal.wait(MESSAGE="^bye$")
     assert entry["_SYSTEMD_UNIT"] == UNIT
 
@@ -96,10 +96,10 @@ def test_journal_that_hangs(machine):
     machine.systemctl("start", "hatchd")
     journal = machine.journal("-u", "hatchd", "SERVICE=echo")
     journald = machine.main_pid("systemd-journald.service")
-    machine.run("kill", "-STOP", journald)
+    machine.kill("STOP", journald)
     for n in range(500):
         assert talk(port, b"%d" % n) == b"%d" % n
-    machine.run("kill", "-CONT", journald)
+    machine.kill("CONT", journald)
     assert journal.wait()["CONNECTION"] == "1"
 
 

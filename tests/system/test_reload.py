@@ -75,7 +75,7 @@ def test_behind_another(machine):
     machine.systemctl("start", "hatchd")
     pid = machine.main_pid()
     for n in range(1, 21):
-        machine.run("kill", "-HUP", pid)
+        machine.kill("HUP", pid)
         machine.serve(number(port, n))
         machine.systemctl("reload", "hatchd")
         assert talk(port) == b"%d\n" % n

@@ -124,7 +124,7 @@ def test_killed_master_comes_back(machine):
     with connect(port) as client:
         assert say(client, b"before") == b"before"
         old = machine.main_pid()
-        machine.run("kill", "-KILL", old)
+        machine.kill("KILL", old)
         started.wait(count=2)
         assert machine.main_pid() not in (0, old)
         assert machine.show("NRestarts") == "1"
@@ -138,7 +138,7 @@ def test_killed_child_is_no_failure_of_the_unit(machine):
     machine.systemctl("start", "hatchd")
     journal = machine.journal("-u", UNIT, "SERVICE=pid")
     with connect(port) as client, client.makefile("rb") as lines:
-        machine.run("kill", "-KILL", int(lines.readline()))
+        machine.kill("KILL", int(lines.readline()))
         assert client.recv(1) == b""
     entry = journal.wait()
     assert (entry["RESULT"], entry["STATUS"]) == ("signal", str(int(signal.SIGKILL)))
