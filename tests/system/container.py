@@ -221,9 +221,12 @@ class Machine:
     # -- inside
 
     def popen(self, *argv, **more):
-        """A process in it; its control group and its parent are ours."""
+        """A process in it; its control group and its parent are ours.
+
+        --root: in a chroot, the root of its mount namespace is not that of its process 1.
+        """
         return subprocess.Popen(
-            ["nsenter", "--all", f"--target={self.leader}", *map(str, argv)],
+            ["nsenter", f"--target={self.leader}", "--all", "--root", "--wd", *map(str, argv)],
             env=INSIDE,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
