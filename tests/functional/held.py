@@ -53,6 +53,11 @@ class Lease:
             os.close(self.fd)
             self.fd = -1
 
+    def renew(self):
+        """For as long again; when nobody waits."""
+        self.give_up()
+        self.take()
+
     def wait_wanted(self):
         """Until somebody waits for the file."""
         wait_until(

@@ -376,6 +376,7 @@ class Hung:
         """Nothing: it hangs anyway."""
 
     def round(self, daemon, number):
+        self.program.renew()
         with connect(self.port) as client:
             self.stop(daemon)
             assert read_all(client) == b""
