@@ -29,23 +29,24 @@ struct bound {
 	bool stays;   /* the path, and links to it, are not removed */
 };
 
+/* There may be ten thousand: without holes. */
 struct listener {
 	struct service *service;
 	uint32_t index;      /* of its address in the service's configuration */
 	uint32_t look;       /* the last of master->looks that reported it; 0: none */
-	int fd;              /* owned, a high number; -EBADF: cannot be had now */
 	struct bound *bound; /* owned: NULL: as configured, and nothing but the descriptor */
-	bool is_ip;          /* and not UNIX or vsock, where a close may wait */
-	bool is_datagram;
-	bool lent;       /* programs have had it, and may have kept it */
-	bool polled;     /* in master->listeners_fd */
-	bool quiet;      /* within listener_try() */
+	int fd;              /* owned, a high number; -EBADF: cannot be had now */
+	bool is_ip : 1;      /* and not UNIX or vsock, where a close may wait */
+	bool is_datagram : 1;
+	bool lent : 1;          /* programs have had it, and may have kept it */
+	bool polled : 1;        /* in master->listeners_fd */
+	bool quiet : 1;         /* within listener_try() */
+	bool told_just_now : 1; /* `told` is, since waiting_begin() */
+	bool claimed : 1;       /* scratch of apply(), false outside */
+	char *told_step; /* where it failed as `told` says, "bind"; owned; NULL: unknown */
 	int told;        /* negative errno of the failure that the log has told of; 0: none */
-	char *told_step; /* ... at that step, "bind"; owned; NULL: unknown */
-	bool told_just_now;      /* ... since waiting_begin() */
-	bool claimed;            /* scratch of apply(), false outside */
-	int held;                /* owned: a client that no child could be started for yet,
-	                            accepted, a low number; -EBADF: none */
+	int held;        /* owned: a client that no child could be started for yet, accepted,
+	                    a low number; -EBADF: none */
 	uint64_t held_number;    /* his connection's */
 	struct child *child;     /* wait = yes: who has the socket now */
 	struct arrival *arrival; /* wait = yes: what woke that child; owned, NULL: unknown */

@@ -25,22 +25,21 @@ enum service_state {
 	SERVICE_STOPPED, /* no longer listens; its children may live on */
 };
 
+/* There may be ten thousand: without holes. */
 struct service {
 	struct master *master;
-	struct setup *setup;  /* what the next child is started with, if it is in memory: see
-	                         service_setup(); held */
-	uint32_t index;       /* its place in master->image */
-	uint16_t setup_place; /* in master->setups */
-	bool setup_used;      /* since the clock came by */
-	bool told_to_wait;    /* the log says so: for a condition */
-	bool claimed;         /* scratch of apply(), false outside */
-
-	/* What is looked at while nobody is served. */
+	struct setup *setup;   /* what the next child is started with, if it is in memory: see
+	                          service_setup(); held */
+	uint32_t index;        /* its place in master->image */
+	uint16_t setup_place;  /* in master->setups */
+	bool setup_used : 1;   /* since the clock came by */
+	bool told_to_wait : 1; /* the log says so: for a condition */
+	bool claimed : 1;      /* scratch of apply(), false outside */
+	bool wait : 1;         /* one child gets the socket itself */
+	bool takes_all : 1;    /* ... gets all of them */
+	bool starved : 1;      /* no slot was free; in master->starved */
+	bool retired : 1;      /* in master->retired: removed, but not forgotten */
 	enum service_state state;
-	bool wait;          /* one child gets the socket itself */
-	bool takes_all;     /* ... gets all of them */
-	bool starved;       /* no slot was free; in master->starved */
-	bool retired;       /* in master->retired: removed, but not forgotten */
 	uint32_t instances; /* COUNT_UNLIMITED: no limit */
 
 	struct listener **listeners; /* owned, one for each address of its configuration */
@@ -52,26 +51,25 @@ struct service {
 	uint32_t n_children;
 	uint32_t n_in_flight;     /* of them still in our memory */
 	uint32_t n_closing;       /* descriptors with the closer; atomic */
+	unsigned fruitless;       /* wait children in a row that left at once what woke them */
 	struct child *wait_child; /* pass_as = listen_fds: who has all sockets now */
 
 	struct service *next_starved, *prev_starved;
+	struct service *next_retired; /* in master->retired */
 
 	uint64_t paused_until;    /* usec, monotonic; 0: not paused, else in master->paused */
 	enum pause_why pause_why; /* of this pause, or else the last */
 	unsigned pauses;          /* in a row for that reason: they grow */
-	unsigned fruitless;       /* wait children in a row that left at once what woke them */
-	unsigned deaths;          /* children in a row that died at once */
-	uint64_t deaths_since;    /* when the first of them was born */
 	uint64_t pause_told;      /* when it was last said that they are long; 0: never */
 	struct service *next_paused, *prev_paused;
 
-	struct service *next_retired; /* in master->retired */
-
-	uint64_t full_told; /* when it was last said that the service is full; 0: never */
+	uint64_t deaths_since; /* when the first of these was born: */
+	unsigned deaths;       /* children in a row that died at once */
+	unsigned n_news;       /* failures unlike the one before, in this window */
+	char *last_failure;    /* what the gate holds back more of; owned */
 	struct log_gate failures;
 	struct log_gate refusals;
-	unsigned n_news;    /* failures unlike the one before, in this window */
-	char *last_failure; /* what the gate holds back more of; owned */
+	uint64_t full_told; /* when it was last said that the service is full; 0: never */
 	char label[];       /* "upper: " before messages; "" in ad-hoc mode */
 };
 
