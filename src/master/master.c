@@ -288,7 +288,7 @@ static uint64_t patience(const struct master *master, uint64_t now)
 	uint64_t due = master->paused_due, wait;
 
 	due = earlier(due, master->young_due);
-	due = earlier(due, master->reload.due);
+	due = earlier(due, reload_due(&master->reload));
 	due = earlier(due, master->waiting.due);
 	due = earlier(due, master->gates_due);
 	due = earlier(due, master->closer_due);

@@ -11,6 +11,9 @@
 
 #include <sys/wait.h>
 
+/* Loaders that did not end when they were killed are looked for so often. */
+#define REAP_AGAIN USEC_PER_SEC
+
 /* ------------------------------------------------------- what is said about it */
 
 static void say_reloading(const struct master *master, uint64_t now)
@@ -152,18 +155,20 @@ static int on_loader_end(sd_event_source *source, int fd, uint32_t revents, void
 
 /* ----------------------------------------------------------------- the beginning */
 
-/* Those that have ended at last. */
-static void reap_stuck(struct reload *reload)
+/* Those that have ended at last; nobody tells when. */
+static void reap_stuck(struct reload *reload, uint64_t now)
 {
 	for (unsigned i = reload->n_stuck; i-- > 0;)
 		if (waitpid(reload->stuck[i], NULL, WNOHANG) != 0)
 			reload->stuck[i] = reload->stuck[--reload->n_stuck];
+	reload->reap_due = reload->n_stuck > 0 ? now + REAP_AGAIN : UINT64_MAX;
 }
 
 /* It was killed, and is reaped when it has ended. */
-static void leave_alone(struct reload *reload)
+static void leave_alone(struct reload *reload, uint64_t now)
 {
 	reload->stuck[reload->n_stuck++] = reload->loading.pid;
+	reload->reap_due = now + REAP_AGAIN;
 	loading_done(&reload->loading);
 }
 
@@ -183,7 +188,7 @@ static int launch(struct master *master)
 	return loading_start(&request, &reload->loading);
 }
 
-static int run_loader(struct master *master)
+static int run_loader(struct master *master, uint64_t now)
 {
 	struct reload *reload = &master->reload;
 	int r;
@@ -198,7 +203,7 @@ static int run_loader(struct master *master)
 			loading_kill(&reload->loading);
 	}
 	if (r < 0 && reload->loading.pid > 0)
-		leave_alone(reload);
+		leave_alone(reload, now);
 	return r;
 }
 
@@ -207,13 +212,13 @@ static void start_loader(struct master *master, bool full, uint64_t now)
 	struct reload *reload = &master->reload;
 	int r;
 
-	reap_stuck(reload);
+	reap_stuck(reload, now);
 	reload->given_up = false;
 	reload->again = false;
 	reload->full = full;
 	if (full)
 		say_reloading(master, now);
-	r = run_loader(master);
+	r = run_loader(master, now);
 	if (r == 0)
 		reload->due = now + (uint64_t)master->cmdline->loader_timeout * USEC_PER_MSEC;
 	else if (full)
@@ -223,11 +228,11 @@ static void start_loader(struct master *master, bool full, uint64_t now)
 }
 
 /* One that was killed and is still there is in nobody's way any longer. */
-static void leave_stuck(struct reload *reload)
+static void leave_stuck(struct reload *reload, uint64_t now)
 {
 	if (!reload->ended || !reload->given_up)
 		return;
-	reap_stuck(reload);
+	reap_stuck(reload, now);
 	if (reload->n_stuck >= RELOAD_STUCK_MAX) {
 		log_error("unable to reload: %d loaders hang in a file system, keeping the "
 			  "configuration",
@@ -235,14 +240,14 @@ static void leave_stuck(struct reload *reload)
 		return;
 	}
 	reload->ended = sd_event_source_disable_unref(reload->ended);
-	leave_alone(reload);
+	leave_alone(reload, now);
 }
 
 void reload_request(struct master *master, uint64_t now)
 {
 	if (master->stopping)
 		return;
-	leave_stuck(&master->reload);
+	leave_stuck(&master->reload, now);
 	if (master->reload.ended)
 		master->reload.again = true;
 	else
@@ -251,9 +256,16 @@ void reload_request(struct master *master, uint64_t now)
 
 void reload_look_again(struct master *master)
 {
-	leave_stuck(&master->reload);
+	uint64_t now = clock_monotonic();
+
+	leave_stuck(&master->reload, now);
 	if (!master->stopping && !master->reload.ended)
-		start_loader(master, false, clock_monotonic());
+		start_loader(master, false, now);
+}
+
+uint64_t reload_due(const struct reload *reload)
+{
+	return reload->due < reload->reap_due ? reload->due : reload->reap_due;
 }
 
 /* Its end is waited for, but nobody need wait for it. */
@@ -262,7 +274,8 @@ void reload_turn(struct master *master, uint64_t now)
 	struct reload *reload = &master->reload;
 	bool again = reload->again;
 
-	reap_stuck(reload);
+	if (reload->n_stuck > 0)
+		reap_stuck(reload, now);
 	if (now < reload->due)
 		return;
 	reload->due = UINT64_MAX;

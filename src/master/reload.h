@@ -31,15 +31,17 @@ struct reload {
 	/* Killed, and not reaped yet; the last place is for one that cannot be watched. */
 	pid_t stuck[RELOAD_STUCK_MAX + 1];
 	unsigned n_stuck;
-	bool full;  /* for the whole configuration; else for conditions alone */
-	bool again; /* a request came while it ran */
+	uint64_t reap_due; /* when they are looked for again; UINT64_MAX: there are none */
+	bool full;         /* for the whole configuration; else for conditions alone */
+	bool again;        /* a request came while it ran */
 
 	/* Of those before it. */
 	bool failed;   /* the last full one: the files are not in force */
 	bool hindered; /* the last look, which the log has been told */
 };
 
-#define RELOAD_NONE ((struct reload){.loading = LOADING_NONE, .due = UINT64_MAX})
+#define RELOAD_NONE \
+	((struct reload){.loading = LOADING_NONE, .due = UINT64_MAX, .reap_due = UINT64_MAX})
 
 /* Somebody asks for a reload (SIGHUP). */
 void reload_request(struct master *master, uint64_t now);
@@ -48,7 +50,10 @@ void reload_request(struct master *master, uint64_t now);
  * it from being seen is logged once, until it can be seen again. */
 void reload_look_again(struct master *master);
 
-/* Give up a loader that does not answer. */
+/* When reload_turn() has something to do; UINT64_MAX: nothing. */
+uint64_t reload_due(const struct reload *reload);
+
+/* Give up a loader that does not answer, and reap those that have ended since. */
 void reload_turn(struct master *master, uint64_t now);
 
 /* No more of this: we are stopping. */
