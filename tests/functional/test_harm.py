@@ -41,6 +41,9 @@ WARM_UP = 5
 PROMISED = 0.1
 LONGEST = float(os.environ.get("HATCHD_TEST_LONGEST_ANSWER", "3"))
 
+# Longest time until a service that was harmed is served again, in seconds.
+RECOVERY = 3
+
 # How long a state is watched, and what it may cost of a processor.
 WATCHED = 2.5
 COST = 0.01
@@ -151,7 +154,7 @@ class Shortage:
             yield
         before = time.monotonic()
         answers(clients)
-        assert time.monotonic() - before < LONGEST, "a pause of 1 s at most"
+        assert time.monotonic() - before < RECOVERY, "a pause of 1 s at most"
         assert daemon.text().count("retrying in") == 1, "one line a minute"
 
 
@@ -315,7 +318,7 @@ class Broken:
         yield
         self.repair()
         answers(clients[-1:] if self.crowd > 1 else [connect(self.port)])
-        assert talk(self.port, b"at once", timeout=LONGEST) == b"at once"
+        assert talk(self.port, b"at once", timeout=RECOVERY) == b"at once"
         for client in clients:
             client.close()
         daemon.wait_children(0)
@@ -372,13 +375,13 @@ class Hung:
     def leave(self, daemon):
         self.program.__exit__(None, None, None)
 
-    def stop(self, daemon):
+    def stop(self, daemon, client=None):
         """Nothing: it hangs anyway."""
 
     def round(self, daemon, number):
         self.program.renew()
         with connect(self.port) as client:
-            self.stop(daemon)
+            self.stop(daemon, client)
             assert read_all(client) == b""
 
     @contextlib.contextmanager
@@ -400,7 +403,8 @@ class Hung:
 class Stopped(Hung):
     """The same, and its user has stopped it before it got there."""
 
-    def stop(self, daemon):
+    def stop(self, daemon, client=None):
+        """Whoever comes too late, on a busy machine, finds the client let go already."""
         user = str(pwd.getpwnam("nobody").pw_uid)
         stopped = []
 
@@ -410,7 +414,7 @@ class Stopped(Hung):
                     if proc_status(pid)["Uid"].split()[1] == user:
                         os.kill(pid, signal.SIGSTOP)
                         stopped.append(pid)
-            return stopped
+            return stopped or (client and select.select([client], [], [], 0)[0])
 
         wait_until(stop_some)
 
