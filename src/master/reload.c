@@ -227,20 +227,30 @@ static void start_loader(struct master *master, bool full, uint64_t now)
 		say_hindered(master, explain(r));
 }
 
-/* One that was killed and is still there is in nobody's way any longer. */
+/* One that was killed and is still there is in nobody's way any longer, unless there
+ * are too many of them. */
 static void leave_stuck(struct reload *reload, uint64_t now)
 {
 	if (!reload->ended || !reload->given_up)
 		return;
 	reap_stuck(reload, now);
-	if (reload->n_stuck >= RELOAD_STUCK_MAX) {
-		log_error("unable to reload: %d loaders hang in a file system, keeping the "
-			  "configuration",
-			RELOAD_STUCK_MAX);
+	if (reload->n_stuck >= RELOAD_STUCK_MAX)
 		return;
-	}
 	reload->ended = sd_event_source_disable_unref(reload->ended);
 	leave_alone(reload, now);
+}
+
+/* Whoever asks is answered now, and served when the loader ends after all. */
+static void put_off(struct master *master, uint64_t now)
+{
+	struct reload *reload = &master->reload;
+
+	if (reload->given_up) {
+		say_reloading(master, now);
+		reload->again = false;
+		say_kept(master, explain(-EBUSY));
+	}
+	reload->again = true;
 }
 
 void reload_request(struct master *master, uint64_t now)
@@ -249,18 +259,23 @@ void reload_request(struct master *master, uint64_t now)
 		return;
 	leave_stuck(&master->reload, now);
 	if (master->reload.ended)
-		master->reload.again = true;
+		put_off(master, now);
 	else
 		start_loader(master, true, now);
 }
 
 void reload_look_again(struct master *master)
 {
+	struct reload *reload = &master->reload;
 	uint64_t now = clock_monotonic();
 
-	leave_stuck(&master->reload, now);
-	if (!master->stopping && !master->reload.ended)
+	if (master->stopping)
+		return;
+	leave_stuck(reload, now);
+	if (!reload->ended)
 		start_loader(master, false, now);
+	else if (reload->given_up)
+		say_hindered(master, explain(-EBUSY));
 }
 
 uint64_t reload_due(const struct reload *reload)

@@ -847,9 +847,12 @@ def test_loader_without_an_answer(hatchd, loader):
 PIDFD_SEND_SIGNAL = 424
 
 
-def immortal_loaders():
-    """A launcher: hatchd cannot kill its loaders."""
-    return [built_helper("refuse-call"), str(PIDFD_SEND_SIGNAL), str(errno.EPERM)]
+def with_immortal_loaders(hatchd, port):
+    """A daemon that cannot kill its loaders."""
+    return hatchd.file(
+        say("old", listen=f"tcp:{port}"), "--loader-timeout=1000",
+        launcher=[built_helper("refuse-call"), str(PIDFD_SEND_SIGNAL), str(errno.EPERM)],
+    )
 
 
 GIVEN_UP = "unable to reload: the loader did not answer in time, keeping"
@@ -859,8 +862,7 @@ GIVEN_UP = "unable to reload: the loader did not answer in time, keeping"
 def test_loader_that_cannot_be_killed(hatchd, loader):
     """Nobody waits for its end: the manager is told, and so is served who asks then."""
     port = free_port()
-    daemon = hatchd.file(say("old", listen=f"tcp:{port}"), "--loader-timeout=1000",
-                         launcher=immortal_loaders())
+    daemon = with_immortal_loaders(hatchd, port)
     descriptors = daemon.count_fds()
     daemon.messages.clear()
     loader.hold()
@@ -886,8 +888,7 @@ def test_loader_that_cannot_be_killed(hatchd, loader):
 def test_request_behind_a_loader_that_cannot_be_killed(hatchd, loader):
     """It is carried out when that one is given up, not when it ends."""
     port = free_port()
-    daemon = hatchd.file(say("old", listen=f"tcp:{port}"), "--loader-timeout=1000",
-                         launcher=immortal_loaders())
+    daemon = with_immortal_loaders(hatchd, port)
     runs = loader.runs()
     daemon.messages.clear()
     loader.hold()
@@ -916,8 +917,7 @@ def test_request_behind_a_loader_that_cannot_be_killed(hatchd, loader):
 def test_loaders_that_cannot_be_killed_are_bounded(hatchd, loader):
     """Four are left alone, and the fifth is waited for; then no more are started."""
     port = free_port()
-    daemon = hatchd.file(say("old", listen=f"tcp:{port}"), "--loader-timeout=1000",
-                         launcher=immortal_loaders())
+    daemon = with_immortal_loaders(hatchd, port)
     loader.hold()
     held = []
     for number in range(1, 6):
@@ -926,8 +926,10 @@ def test_loaders_that_cannot_be_killed_are_bounded(hatchd, loader):
         held.append(loader.wait_held())
         daemon.wait_log(GIVEN_UP, count=number)
     runs = loader.runs()
+    daemon.messages.clear()
     daemon.signal(signal.SIGHUP)
-    daemon.wait_log("unable to reload: 4 loaders hang in a file system, keeping the config")
+    daemon.wait_log("unable to reload: other loaders hang in a file system, keeping")
+    daemon.wait_notified("READY=1")
     assert sorted(daemon.children()) == sorted(held) and loader.runs() == runs
     assert talk(port) == b"old"
 
