@@ -105,7 +105,7 @@ struct addr_spec {
  */
 int addr_parse(const char *text, struct addr_spec *ret, const char **reterr_why);
 
-/* Room for the text of a guess, NUL included. */
+/* Room for the text of a guess, NUL included: longer ones are nobody's slip. */
 #define ADDR_GUESS_MAX 64
 
 /*

@@ -12,8 +12,6 @@
 /* Bound of what services(5) may answer about one name. */
 #define ANSWER_MAX 65536
 
-/* Longer texts than this are nobody's slip of an address. */
-
 /* -ENOENT, -ENOMEM, or the port. */
 static int lookup_port(const char *name, const char *protocol)
 {

@@ -141,8 +141,9 @@ void tend_slots(struct master *master, uint64_t now)
 		if (state == SPAWN_DONE) {
 			close_connection(child, now);
 			leave_slot_alive(child, now);
-		} else
+		} else {
 			kill_if_late(child, now);
+		}
 		slot = next;
 	}
 }

@@ -136,7 +136,7 @@ static int for_links(struct attempt *a, link_step step)
 }
 
 /* Links first: what can fail comes before the first client can be there. */
-static int admit_clients(struct attempt *a, int fd)
+static int open_to_clients(struct attempt *a, int fd)
 {
 	int r;
 
@@ -175,7 +175,7 @@ static int open_once(struct attempt *a, int *ret_fd)
 	r = bind_address(a, fd);
 	if (r < 0)
 		return r;
-	r = admit_clients(a, fd);
+	r = open_to_clients(a, fd);
 	if (r < 0)
 		return r;
 

@@ -82,8 +82,7 @@ int spawn_slot_start(struct spawner *spawner, struct spawn_slot *slot, void *own
 /* What the slot of a child knows at a moment. */
 enum spawn_state {
 	SPAWN_BUSY,     /* it still uses our memory and our descriptors */
-	SPAWN_DETACHED, /* it has a copy of its descriptors; it may end, or execute, at any time
-	                 */
+	SPAWN_DETACHED, /* its descriptors are its own; it may execute or end at any time */
 	SPAWN_DONE,     /* it has left our memory: executed, failed or died */
 };
 
@@ -101,8 +100,6 @@ enum spawn_state spawn_slot_poll(struct spawn_slot *slot);
  */
 struct spawn_report spawn_slot_reclaim(struct spawner *spawner, struct spawn_slot *slot);
 
-/* Slots in flight, and how to visit them: first, then next until NULL; the
- * current one may be reclaimed after its successor was asked for. */
 /*
  * After a crowd each slot that was in flight holds some pages, with nothing in
  * them: true when none is in flight any more and there were many.  Giving them back
@@ -111,6 +108,8 @@ struct spawn_report spawn_slot_reclaim(struct spawner *spawner, struct spawn_slo
 bool spawner_has_spare_memory(const struct spawner *spawner);
 void spawner_give_back_memory(struct spawner *spawner);
 
+/* Slots in flight, and how to visit them: first, then next until NULL; the
+ * current one may be reclaimed after its successor was asked for. */
 unsigned spawner_in_flight(const struct spawner *spawner);
 struct spawn_slot *spawner_first(const struct spawner *spawner);
 struct spawn_slot *spawn_slot_next(const struct spawn_slot *slot);

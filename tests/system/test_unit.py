@@ -134,7 +134,7 @@ def test_killed_master_comes_back(machine):
 
 def test_killed_child_is_no_failure_of_the_unit(machine):
     port = free_port()
-    machine.serve(service("pid", listen=f"tcp:{port}", shell="echo $$; exec sleep 1000"))
+    machine.serve(service("pid", listen=f"tcp:{port}", shell="echo $$; exec cat"))
     machine.systemctl("start", "hatchd")
     journal = machine.journal("-u", UNIT, "SERVICE=pid")
     with connect(port) as client, client.makefile("rb") as lines:
