@@ -209,4 +209,30 @@ void addr_source(
 	const struct addr *peer, unsigned prefix4, unsigned prefix6, struct addr_source *ret);
 void addr_source_uid(uid_t uid, struct addr_source *ret);
 
+/*
+ * All addresses that begin with the same bits, as access rules have them.
+ */
+struct addr_prefix {
+	uint8_t family; /* 4 or 6 */
+	uint8_t bits;   /* at most 32 or 128 */
+	uint8_t bytes[16];
+};
+
+/* Room for the text of any prefix, NUL included. */
+#define ADDR_PREFIX_MAX 64
+
+/*
+ * Parse an IP address alone (32 or 128 bits), or ADDRESS/BITS.  IPv4-mapped IPv6
+ * with at least 96 bits is the IPv4 that it stands for.  Bits behind the prefix are
+ * left as written.  0; -ENOENT if what is before the / is no IP address; -EINVAL if
+ * what is behind it is no number that the family has.
+ */
+int addr_parse_prefix(const char *text, struct addr_prefix *ret);
+
+/* Clear what is behind the prefix.  True if there was something. */
+bool addr_prefix_cut(struct addr_prefix *prefix);
+
+/* "10.0.0.0/8"; returns buf. */
+const char *addr_format_prefix(const struct addr_prefix *prefix, char buf[ADDR_PREFIX_MAX]);
+
 #endif

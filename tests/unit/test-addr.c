@@ -793,6 +793,62 @@ static void test_source(void **ctx)
 	assert_memory_equal(&a, &b, sizeof a);
 }
 
+static void test_prefixes(void **ctx)
+{
+	static const struct {
+		const char *text;
+		const char *back; /* NULL: refused */
+		int error;
+		bool cut;
+	} cases[] = {
+		{"192.0.2.1", "192.0.2.1/32", 0, false},
+		{"10.0.0.0/8", "10.0.0.0/8", 0, false},
+		{"0.0.0.0/0", "0.0.0.0/0", 0, false},
+		{"10.1.2.3/8", "10.0.0.0/8", 0, true},
+		{"10.255.255.255/9", "10.128.0.0/9", 0, true},
+		{"2001:db8::/32", "2001:db8::/32", 0, false},
+		{"2001:DB8::1", "2001:db8::1/128", 0, false},
+		{"2001:db8::1/64", "2001:db8::/64", 0, true},
+		{"::/0", "::/0", 0, false},
+		{"::1/0", "::/0", 0, true},
+		{"::ffff:192.0.2.1", "192.0.2.1/32", 0, false},
+		{"::ffff:10.0.0.0/104", "10.0.0.0/8", 0, false},
+		{"::ffff:0:0/96", "0.0.0.0/0", 0, false},
+		{"::ffff:0:0/95", "::fffe:0:0/95", 0, true},
+		{"10.0.0.0/33", NULL, -EINVAL, false},
+		{"2001:db8::/129", NULL, -EINVAL, false},
+		{"10.0.0.0/", NULL, -EINVAL, false},
+		{"10.0.0.0/-1", NULL, -EINVAL, false},
+		{"10.0.0.0/08", NULL, -EINVAL, false},
+		{"10.0.0.0/8/8", NULL, -EINVAL, false},
+		{"10.0.0.0/255.0.0.0", NULL, -EINVAL, false},
+		{"10.0.0.0/99999999999999999999", NULL, -EINVAL, false},
+		{"10.0.0", NULL, -ENOENT, false},
+		{"10/8", NULL, -ENOENT, false},
+		{"010.0.0.1", NULL, -ENOENT, false},
+		{"1.2.3.4 ", NULL, -ENOENT, false},
+		{"[::1]", NULL, -ENOENT, false},
+		{"fe80::1%eth0", NULL, -ENOENT, false},
+		{"", NULL, -ENOENT, false},
+		{"/8", NULL, -ENOENT, false},
+		{"localhost", NULL, -ENOENT, false},
+		{"1111111111111111111111111111111111111111111111111111/8", NULL, -ENOENT,
+			false},
+	};
+
+	(void)ctx;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		char buf[ADDR_PREFIX_MAX];
+		struct addr_prefix prefix;
+
+		assert_int_equal(addr_parse_prefix(cases[i].text, &prefix), cases[i].error);
+		if (cases[i].error)
+			continue;
+		assert_int_equal(addr_prefix_cut(&prefix), cases[i].cut);
+		assert_string_equal(addr_format_prefix(&prefix, buf), cases[i].back);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -811,6 +867,7 @@ int main(void)
 		cmocka_unit_test(test_of_socket),
 		cmocka_unit_test(test_of_what_is_no_socket_of_ours),
 		cmocka_unit_test(test_source),
+		cmocka_unit_test(test_prefixes),
 	};
 
 	return cmocka_run_group_tests_name("addr", tests, NULL, NULL);
