@@ -9,11 +9,15 @@ static int full(uint32_t count, uint32_t limit)
 }
 
 /*
- * The narrowest limit speaks first: who is told "per_source" knows that the
- * others still get in.
+ * Who may never come in is told so, whatever the counts are.  Then the narrowest
+ * limit speaks first: who is told "per_source" knows that the others still get in.
  */
 enum admit_verdict admit(const struct admit_request *request)
 {
+	if (request->access == ACCESS_DENIED)
+		return ADMIT_NO_ACCESS;
+	if (request->access == ACCESS_NOT_LISTED)
+		return ADMIT_ONLY_FROM;
 	if (full(request->from_source, request->per_source_limit))
 		return ADMIT_PER_SOURCE;
 	if (full(request->instances, request->instances_limit))
@@ -30,6 +34,8 @@ const char *admit_reason(enum admit_verdict verdict)
 		[ADMIT_TOTAL] = "total_instances",
 		[ADMIT_INSTANCES] = "instances",
 		[ADMIT_PER_SOURCE] = "per_source",
+		[ADMIT_ONLY_FROM] = "only_from",
+		[ADMIT_NO_ACCESS] = "no_access",
 	};
 
 	return (unsigned)verdict < ARRAY_SIZE(words) ? words[verdict] : "unknown";

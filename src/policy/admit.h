@@ -10,6 +10,8 @@
 #ifndef HATCHD_POLICY_ADMIT_H
 #define HATCHD_POLICY_ADMIT_H
 
+#include "policy/access.h"
+
 #include <stdint.h>
 
 enum admit_verdict {
@@ -17,6 +19,8 @@ enum admit_verdict {
 	ADMIT_TOTAL,      /* total_instances children live already */
 	ADMIT_INSTANCES,  /* the service's instances */
 	ADMIT_PER_SOURCE, /* children of the same source */
+	ADMIT_ONLY_FROM,  /* not among those that may come in */
+	ADMIT_NO_ACCESS,  /* among those that may not */
 	_ADMIT_MAX,
 };
 
@@ -25,6 +29,7 @@ struct admit_request {
 	uint32_t total, total_limit;
 	uint32_t instances, instances_limit;
 	uint32_t from_source, per_source_limit;
+	enum access_verdict access; /* what the rules say of the address */
 };
 
 enum admit_verdict admit(const struct admit_request *request);
