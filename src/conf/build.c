@@ -4,6 +4,7 @@
  */
 #include "conf/build.h"
 
+#include "conf/access.h"
 #include "conf/addresses.h"
 #include "conf/check.h"
 #include "conf/environ.h"
@@ -19,6 +20,7 @@ struct build {
 	const struct build_context *context;
 	struct report report;
 	struct identities identities;
+	struct accesses accesses;
 	struct memo memo; /* of the file system */
 	struct service_conf *defaults;
 	struct conf *conf;
@@ -101,6 +103,9 @@ static int build_words(struct build *b, const struct raw_section *section,
 		if (r < 0)
 			return r;
 	}
+	r = access_prepare(&b->accesses, &b->identities, service, &b->report);
+	if (r < 0)
+		return r;
 	check_service(service, b->defaults, &b->report);
 	*ret_sound = b->report.n_mistakes == before && !has_mistaken(section) &&
 	             texts_understood(service);
@@ -276,7 +281,7 @@ static int build_all(struct build *b, const struct raw_conf *raw, const struct s
 	return r;
 }
 
-int conf_build(const struct raw_conf *raw, struct source *sources,
+int conf_build(const struct raw_conf *raw, struct source **sources,
 	const struct build_context *context, struct conf *conf, struct diag_list *diags)
 {
 	struct build b = {.context = context, .conf = conf};
@@ -284,13 +289,14 @@ int conf_build(const struct raw_conf *raw, struct source *sources,
 
 	conf_init(conf);
 	identities_init(&b.identities);
+	accesses_init(&b.accesses, sources);
 	memo_init(&b.memo);
-	r = report_init(&b.report, sources, diags);
+	r = report_init(&b.report, *sources, diags);
 	if (r < 0)
 		return r;
 
 	b.report.adhoc = context->adhoc;
-	r = build_all(&b, raw, sources);
+	r = build_all(&b, raw, *sources);
 	if (r < 0)
 		conf_done(conf);
 	else
@@ -299,6 +305,7 @@ int conf_build(const struct raw_conf *raw, struct source *sources,
 	free(b.sound);
 	service_conf_free(b.defaults);
 	identities_done(&b.identities);
+	accesses_done(&b.accesses);
 	memo_done(&b.memo);
 	report_done(&b.report);
 	return r;

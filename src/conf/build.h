@@ -41,10 +41,13 @@ struct build_context {
  * That a service of root's must name a user counts as the second, since it
  * depends on who asks.
  *
+ * Files that are no configuration but are named in one, and of which there is
+ * something to say, are added to the end of `sources`.
+ *
  * Origins in `conf` borrow from `raw` and `sources`.  0 or -ENOMEM; then `conf`
  * is empty.
  */
-int conf_build(const struct raw_conf *raw, struct source *sources,
+int conf_build(const struct raw_conf *raw, struct source **sources,
 	const struct build_context *context, struct conf *conf, struct diag_list *diags);
 
 #endif

@@ -164,6 +164,77 @@ static void settle_per_source(struct service_conf *service, const struct service
 			"above instances: a single address can take the whole service");
 }
 
+/* Nobody looks at clients that the program takes by itself.  A rule that would not be
+ * kept is a mistake: who has written it relies on it. */
+static void check_access_wait(const struct service_conf *service,
+	const struct service_conf *defaults, const char *option, struct report *report)
+{
+	bool here = given_here(service, defaults, conf_option_find(option));
+	bool udp = false, others = false;
+
+	if (!given(service, option) || !service->wait || !understood(service, "wait"))
+		return;
+	for (size_t i = 0; i < service->n_listen; i++) {
+		const struct addr *addr = &service->listen[i].addr;
+
+		udp = udp || (addr_is_datagram(addr) && addr_is_ip(addr));
+		others = others || !addr_is_datagram(addr) || !addr_is_ip(addr);
+	}
+	if (others && here)
+		mistake(report, service, option,
+			"cannot be kept with wait = yes: the program takes its clients itself");
+	else if (others)
+		warning(report, service, option,
+			"has no effect with wait = yes: the program takes its clients itself");
+	else if (udp && here)
+		warning(report, service, option,
+			"with wait = yes only the datagram that starts the program is checked");
+}
+
+/* Clients of an address that only_from has nothing for; NULL: there are no such. */
+static const char *left_out(const struct service_conf *service, const struct addr *addr)
+{
+	unsigned scope = service->access->scope;
+	bool v6 = addr_family(addr) == AF_INET6;
+	bool v4 = addr_family(addr) == AF_INET || (v6 && addr_is_wildcard(addr) && addr->dual);
+
+	if (addr_family(addr) == AF_UNIX)
+		return scope & ACCESS_OF_UNIX ? NULL : "UNIX";
+	if (addr_family(addr) == AF_VSOCK)
+		return scope & ACCESS_OF_VSOCK ? NULL : "vsock";
+	if (v6 && !(scope & ACCESS_OF_IPV6) && (!v4 || scope & ACCESS_ALL_IPV4))
+		return "IPv6";
+	if (v4 && !(scope & ACCESS_OF_IPV4) && (!v6 || scope & ACCESS_ALL_IPV6))
+		return "IPv4";
+	return NULL;
+}
+
+static void check_only_from(const struct service_conf *service, struct report *report)
+{
+	const char *whom = NULL;
+
+	if (!given(service, "only_from") || !service->access || service->wait ||
+		service->condition)
+		return;
+	if (strv_length(service->only_from) == 0) {
+		warning(report, service, "only_from", "is empty: nobody may come in");
+		return;
+	}
+	for (size_t i = 0; i < service->n_listen && !whom; i++)
+		whom = left_out(service, &service->listen[i].addr);
+	if (whom)
+		report_warning(report, service_conf_origin(service, "only_from"),
+			"only_from: it names no %s client, so all of them are refused", whom);
+}
+
+static void check_access(const struct service_conf *service,
+	const struct service_conf *defaults, struct report *report)
+{
+	check_access_wait(service, defaults, "only_from", report);
+	check_access_wait(service, defaults, "no_access", report);
+	check_only_from(service, report);
+}
+
 static void check_device(const struct service_conf *service, struct report *report)
 {
 	const char *name = service->bind_to_device;
@@ -311,5 +382,6 @@ void check_service(struct service_conf *service, const struct service_conf *defa
 	check_directory_mode(service, report);
 	check_symlinks(service, report);
 	settle_per_source(service, defaults, report);
+	check_access(service, defaults, report);
 	check_sorts(service, defaults, report);
 }

@@ -69,6 +69,9 @@ void service_conf_free(struct service_conf *service)
 	free_options(service);
 	free(service->name);
 	free(service->origins);
+	free(service->only_from_at);
+	free(service->no_access_at);
+	access_list_release(service->access);
 	free(service->listen);
 	free(service->path);
 	strv_free(service->argv);
@@ -181,4 +184,24 @@ void service_conf_set_mistaken(
 		service->mistaken[i / 64] |= bit;
 	else
 		service->mistaken[i / 64] &= ~bit;
+}
+
+bool service_conf_has_access(const struct service_conf *service)
+{
+	static const uint8_t none[ACCESS_DIGEST_LEN];
+
+	return memcmp(service->access_digest, none, sizeof none) != 0;
+}
+
+struct origin **service_conf_elements_at(
+	struct service_conf *service, const struct conf_option *option)
+{
+	switch (option->offset) {
+	case offsetof(struct service_conf, only_from):
+		return &service->only_from_at;
+	case offsetof(struct service_conf, no_access):
+		return &service->no_access_at;
+	default:
+		return NULL;
+	}
 }

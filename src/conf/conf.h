@@ -12,6 +12,7 @@
 
 #include "base/addr.h"
 #include "base/strv.h"
+#include "conf/access-list.h"
 #include "conf/diag.h"
 #include "conf/options.h"
 
@@ -131,6 +132,8 @@ struct service_conf {
 	uint32_t instances;
 	uint32_t per_source;    /* COUNT_UNLIMITED: no limit; resolved to half of instances */
 	uint64_t start_timeout; /* usec */
+	char **only_from;       /* NULL: everybody */
+	char **no_access;
 
 	uint32_t backlog;
 	bool reuse_port;
@@ -173,6 +176,9 @@ struct service_conf {
 	uint64_t mistaken[CONF_OPTIONS_MAX / 64];
 	bool unknown;
 
+	/* Loader only: where each element of only_from and of no_access was given. */
+	struct origin *only_from_at, *no_access_at;
+
 	/* What the loader made of them. */
 	struct listen_conf *listen;
 	size_t n_listen;
@@ -188,9 +194,14 @@ struct service_conf {
 	size_t n_groups;
 	uid_t socket_uid; /* (uid_t)-1: leave as is */
 	gid_t socket_gid; /* (gid_t)-1: leave as is */
-	char *condition;  /* why it cannot be served now ("no user 'ftp'"); NULL: it can */
-	uint32_t old;     /* index in the configuration in force; CONF_NONE: it is new */
-	uint32_t news;    /* enum service_news; 0: it stays as it is */
+	/* The rules of only_from and no_access; what tells them from others is all 0
+	 * without any.  The list itself is NULL then, and in the master, which has it
+	 * in the image. */
+	uint8_t access_digest[ACCESS_DIGEST_LEN];
+	struct access_list *access;
+	char *condition; /* why it cannot be served now ("no user 'ftp'"); NULL: it can */
+	uint32_t old;    /* index in the configuration in force; CONF_NONE: it is new */
+	uint32_t news;   /* enum service_news; 0: it stays as it is */
 };
 
 #define NICE_INHERIT INT32_MIN
@@ -239,6 +250,14 @@ bool service_conf_mistaken(
 bool service_conf_mistaken_any(const struct service_conf *service);
 void service_conf_set_mistaken(
 	struct service_conf *service, const struct conf_option *option, bool mistaken);
+
+/* Whether there are rules about who may come in. */
+bool service_conf_has_access(const struct service_conf *service);
+
+/* The array that says where each element of that list was given; NULL if that is not
+ * kept for it.  In the loader only. */
+struct origin **service_conf_elements_at(
+	struct service_conf *service, const struct conf_option *option);
 
 static inline void own_service_conf(struct service_conf **service)
 {

@@ -166,6 +166,8 @@ static int compare_resolved(
 		resolved |= DIFF_GROUPS;
 	if (a->socket_uid != b->socket_uid || a->socket_gid != b->socket_gid)
 		resolved |= DIFF_OWNER;
+	if (memcmp(a->access_digest, b->access_digest, sizeof a->access_digest) != 0)
+		resolved |= DIFF_ACCESS;
 	*ret = resolved;
 	return 0;
 }

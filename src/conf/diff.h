@@ -50,6 +50,7 @@ enum diff_resolved {
 	DIFF_IDENTITY = 1 << 3,    /* uid, gid, or whether they are changed to */
 	DIFF_GROUPS = 1 << 4,      /* supplementary groups, in any order */
 	DIFF_OWNER = 1 << 5,       /* uid, gid of UNIX sockets */
+	DIFF_ACCESS = 1 << 7,      /* rules of only_from and no_access */
 	DIFF_CONDITION = 1 << 6,   /* waits now, waits no longer, or for something else */
 };
 

@@ -247,6 +247,24 @@ static int find_group(const char *text, gid_t *ret)
 	return looks_numeric(text) ? parse_id(text, ret) : ask_group(text, ret);
 }
 
+int identity_find_user(struct identities *identities, const char *text, uid_t *ret)
+{
+	const struct account *account;
+	int r;
+
+	if (looks_numeric(text))
+		return parse_id(text, ret);
+	r = find_user(identities, text, &account);
+	if (r == 0)
+		*ret = account->uid;
+	return r;
+}
+
+int identity_find_group(const char *text, gid_t *ret)
+{
+	return find_group(text, ret);
+}
+
 static int find_membership(struct identities *identities, const struct account *account,
 	gid_t gid, const struct membership **ret)
 {

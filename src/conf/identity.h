@@ -40,6 +40,14 @@ void identities_init(struct identities *identities);
 void identities_done(struct identities *identities);
 
 /*
+ * The number of a user or a group, given by name or as a number, which need not be
+ * anybody's.  0, -EINVAL for a number that nobody can have, -ENOENT, or what the name
+ * service says.
+ */
+int identity_find_user(struct identities *identities, const char *text, uid_t *ret);
+int identity_find_group(const char *text, gid_t *ret);
+
+/*
  * Root gives nothing away without being asked to: a service of a file must say
  * `user`, or it is a mistake.  True if it does, or need not.
  */

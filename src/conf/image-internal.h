@@ -4,17 +4,23 @@
  * An image is, without gaps:
  *
  *	prologue   magic, version, number of options in the table, length of
- *	           the global part, number of services
+ *	           the global part, number of services, number of access lists
  *	globals    the main file, the names of all files, global options
- *	index      for each service: length of its record, old, news
+ *	index      for each service: length of its record, old, news, number of its
+ *	           access list; then for each of these its length
  *	records    one for each service: a body and a tail
+ *	lists      tables of policy/access
  *
  * The body is what a service says, the tail is where it says it and how it stands to
  * the configuration that was in force before.  So two services that say the same have the
  * same body, wherever in whichever file they stand.
  *
- * A record begins where the one before it ends and the last ends with the
- * image, so no two can overlap and nothing can lie between them.
+ * Services whose rules are the same share a list.  It can be megabytes long, so it is
+ * not part of their records; what tells it from others is part of the body, so a list
+ * that says something else is another body.
+ *
+ * A record begins where the one before it ends, lists as well, and the last ends with
+ * the image, so no two can overlap and nothing can lie between them.
  *
  * Layer: conf.
  */
@@ -29,8 +35,11 @@
 #define IMAGE_MAGIC_LEN (sizeof IMAGE_MAGIC - 1)
 
 /* Bytes of the prologue, and of one service in the index. */
-#define IMAGE_PROLOGUE_LEN (sizeof(uint32_t) + IMAGE_MAGIC_LEN + 4 * sizeof(uint32_t))
-#define IMAGE_INDEX_LEN    (3 * sizeof(uint32_t))
+#define IMAGE_PROLOGUE_LEN (sizeof(uint32_t) + IMAGE_MAGIC_LEN + 5 * sizeof(uint32_t))
+#define IMAGE_INDEX_LEN    (4 * sizeof(uint32_t))
+
+/* Bytes of one list in the index. */
+#define IMAGE_LIST_LEN sizeof(uint32_t)
 
 /* Bytes of a tail: an origin, another one with its fate for each address, old and news. */
 #define IMAGE_TAIL_LEN(n_listen) ((6 + 7 * (n_listen)) * sizeof(uint32_t))
@@ -46,6 +55,7 @@
 #define IMAGE_RECORD_MAX   (UINT32_C(1) << 26)
 #define IMAGE_RECORD_MIN   128 /* less than any service has */
 #define IMAGE_GROUPS_MAX   65536
+#define IMAGE_LISTS_MAX    (UINT32_C(1) << 26) /* bytes of all, which the master checks */
 
 /* An image that carries all of these can no longer change. */
 #define IMAGE_SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
@@ -84,6 +94,9 @@ struct conf image_take_conf(struct image *image);
 
 /* Record `i` of an image of memory; borrowed. */
 const uint8_t *image_record(const struct image *image, size_t i, size_t *ret_len);
+
+/* As image_access(), with its length. */
+const uint8_t *image_list(const struct image *image, size_t i, size_t *ret_len);
 
 /* As image_get(), with origins whose files are borrowed from `files`. */
 int image_get_with_files(

@@ -36,6 +36,13 @@ struct image {
 	struct place *places;
 	size_t n_services;
 	uint32_t records; /* where the first of them begins */
+
+	/* Access lists, one after the other from where the last record ends. */
+	uint32_t *list_ends;
+	size_t n_lists;
+	const uint8_t *lists; /* where the first of them is in memory */
+	void *map;            /* owned: the pages that they are in; NULL: none of ours */
+	size_t map_len;
 };
 
 /* Bytes that lie within the image, as the caller has made sure. */
@@ -75,12 +82,12 @@ static int check_prologue(struct wire_reader *wire)
 	return wire_get_u32(wire) == conf_options_count() ? 0 : -EBADMSG;
 }
 
-/* Leaves the length of the global part and the number of services. */
+/* Leaves the length of the global part, and how many services and lists there are. */
 static int read_prologue(struct image *image, uint32_t *ret_globals)
 {
 	uint8_t buf[IMAGE_PROLOGUE_LEN];
 	struct wire_reader wire;
-	uint32_t globals, n;
+	uint32_t globals, n, n_lists;
 	uint64_t least;
 	int r;
 
@@ -96,13 +103,16 @@ static int read_prologue(struct image *image, uint32_t *ret_globals)
 
 	globals = wire_get_u32(&wire);
 	n = wire_get_u32(&wire);
+	n_lists = wire_get_u32(&wire);
 	if (!wire_reader_complete(&wire) || globals > IMAGE_GLOBALS_MAX ||
-		n > IMAGE_SERVICES_MAX)
+		n > IMAGE_SERVICES_MAX || n_lists > n)
 		return -EBADMSG;
-	least = sizeof buf + globals + (uint64_t)n * (IMAGE_INDEX_LEN + IMAGE_RECORD_MIN);
+	least = sizeof buf + globals + (uint64_t)n * (IMAGE_INDEX_LEN + IMAGE_RECORD_MIN) +
+	        (uint64_t)n_lists * IMAGE_LIST_LEN;
 	if (least > image->size)
 		return -EBADMSG;
 	image->n_services = n;
+	image->n_lists = n_lists;
 	*ret_globals = globals;
 	return 0;
 }
@@ -133,11 +143,14 @@ static int get_place(
 
 	place->entry.old = wire_get_u32(wire);
 	place->entry.news = wire_get_u32(wire);
+	place->entry.access = wire_get_u32(wire);
 	if (wire->error)
 		return wire->error;
 	if (len < IMAGE_RECORD_MIN || len > IMAGE_RECORD_MAX || len > image->size - *end)
 		return -EBADMSG;
 	if (place->entry.news > _SERVICE_NEWS_ALL)
+		return -EBADMSG;
+	if (place->entry.access != CONF_NONE && place->entry.access >= image->n_lists)
 		return -EBADMSG;
 	*end += len;
 	place->end = *end;
@@ -160,10 +173,89 @@ static int read_chunk(
 	return r;
 }
 
+static uint32_t end_of_records(const struct image *image)
+{
+	return image->n_services > 0 ? image->places[image->n_services - 1].end
+	                             : image->records;
+}
+
+/* Lengths become ends; the first list begins where the last record ends. */
+static int read_list_ends(struct image *image, uint32_t at, uint32_t *end)
+{
+	struct wire_reader wire;
+	int r;
+
+	image->list_ends = calloc(image->n_lists + 1, sizeof *image->list_ends);
+	if (!image->list_ends)
+		return -ENOMEM;
+	r = read_at(image, at, image->list_ends, image->n_lists * IMAGE_LIST_LEN);
+	if (r < 0)
+		return r;
+	wire_reader_init(&wire, image->list_ends, image->n_lists * IMAGE_LIST_LEN);
+	for (size_t i = 0; i < image->n_lists; i++) {
+		uint32_t len = wire_get_u32(&wire);
+
+		if (len > image->size - *end)
+			return -EBADMSG;
+		*end += len;
+		image->list_ends[i] = *end;
+	}
+	return *end - end_of_records(image) > IMAGE_LISTS_MAX ? -EBADMSG : 0;
+}
+
+/* The image is sealed: what is mapped neither changes nor goes away. */
+static int map_lists(struct image *image)
+{
+	uint32_t start = end_of_records(image);
+	size_t rest = start % (size_t)sysconf(_SC_PAGESIZE);
+	void *map;
+
+	if (image->data || image->n_lists == 0) {
+		image->lists = image->data ? image->data + start : NULL;
+		return 0;
+	}
+	/* No list is empty, nor can what is be mapped. */
+	if (start == image->size)
+		return -EBADMSG;
+	map = mmap(NULL, image->size - start + rest, PROT_READ, MAP_PRIVATE, image->fd,
+		(off_t)(start - rest));
+	if (map == MAP_FAILED)
+		return -errno;
+	image->map = map;
+	image->map_len = image->size - start + rest;
+	image->lists = (const uint8_t *)map + rest;
+	return 0;
+}
+
+static const uint8_t *get_list(const struct image *image, size_t i, size_t *ret_len)
+{
+	uint32_t first = end_of_records(image);
+	uint32_t start = i > 0 ? image->list_ends[i - 1] : first;
+
+	*ret_len = image->list_ends[i] - start;
+	return image->lists + (start - first);
+}
+
+/* Pages that were looked at to check them are not kept for that. */
+static int check_lists(struct image *image)
+{
+	for (size_t i = 0; i < image->n_lists; i++) {
+		size_t len;
+		const uint8_t *table = get_list(image, i, &len);
+
+		if (access_check(table, len) < 0)
+			return -EBADMSG;
+	}
+	if (image->map)
+		madvise(image->map, image->map_len, MADV_DONTNEED);
+	return 0;
+}
+
 /* In pieces: all of it at once would leave a hole in the master's heap. */
 static int read_index(struct image *image, uint32_t at)
 {
-	uint32_t end = at + (uint32_t)(image->n_services * IMAGE_INDEX_LEN);
+	uint32_t end = at + (uint32_t)(image->n_services * IMAGE_INDEX_LEN +
+				       image->n_lists * IMAGE_LIST_LEN);
 	int r;
 
 	image->places = calloc(image->n_services + 1, sizeof *image->places);
@@ -179,6 +271,9 @@ static int read_index(struct image *image, uint32_t at)
 			return r;
 		at += (uint32_t)(n * IMAGE_INDEX_LEN);
 	}
+	r = read_list_ends(image, at, &end);
+	if (r < 0)
+		return r;
 	return end == image->size ? 0 : -EBADMSG;
 }
 
@@ -193,7 +288,11 @@ static int read_parts(struct image *image)
 	r = read_globals(image, globals);
 	if (r < 0)
 		return r;
-	return read_index(image, IMAGE_PROLOGUE_LEN + globals);
+	r = read_index(image, IMAGE_PROLOGUE_LEN + globals);
+	if (r < 0)
+		return r;
+	r = map_lists(image);
+	return r < 0 ? r : check_lists(image);
 }
 
 /* All but the descriptor. */
@@ -201,6 +300,9 @@ static void release(struct image *image)
 {
 	conf_done(&image->conf);
 	free(image->places);
+	free(image->list_ends);
+	if (image->map)
+		munmap(image->map, image->map_len);
 	free(image);
 }
 
@@ -299,6 +401,32 @@ struct image_entry image_entry(const struct image *image, size_t i)
 	return image->places[i].entry;
 }
 
+const uint8_t *image_list(const struct image *image, size_t i, size_t *ret_len)
+{
+	uint32_t list = image->places[i].entry.access;
+
+	return list == CONF_NONE ? NULL : get_list(image, list, ret_len);
+}
+
+const uint8_t *image_access(const struct image *image, size_t i)
+{
+	size_t len;
+
+	assert(i < image->n_services);
+	return image_list(image, i, &len);
+}
+
+/* What the service says of its rules is what the list begins with. */
+static bool has_its_list(
+	const struct image *image, size_t i, const struct service_conf *service)
+{
+	const uint8_t *table = image_access(image, i);
+
+	if (!table)
+		return !service_conf_has_access(service);
+	return memcmp(table, service->access_digest, ACCESS_DIGEST_LEN) == 0;
+}
+
 static size_t record_start(const struct image *image, size_t i)
 {
 	return i > 0 ? image->places[i - 1].end : image->records;
@@ -335,7 +463,8 @@ int image_get_with_files(
 	if (r < 0)
 		return r;
 	if (service->old != image->places[i].entry.old ||
-		service->news != image->places[i].entry.news)
+		service->news != image->places[i].entry.news ||
+		!has_its_list(image, i, service))
 		return -EBADMSG;
 	*ret = take_ptr(service);
 	return 0;

@@ -263,6 +263,14 @@ static void get_identity(struct wire_reader *wire, struct service_conf *service)
 	service->socket_gid = wire_get_u32(wire);
 }
 
+static void get_access(struct wire_reader *wire, struct service_conf *service)
+{
+	if (!get_bool(wire))
+		return;
+	wire_get_blob(wire, service->access_digest, sizeof service->access_digest);
+	require(wire, service_conf_has_access(service));
+}
+
 /*
  * Between fields.
  */
@@ -336,6 +344,7 @@ static void get_body(struct wire_reader *wire, struct service_conf *service)
 	require(wire, kind <= STDERR_FILE);
 	service->stderr_kind = wire->error ? STDERR_LOG : (int)kind;
 	get_identity(wire, service);
+	get_access(wire, service);
 	service->condition = wire_get_string(wire);
 }
 

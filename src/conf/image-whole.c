@@ -8,6 +8,7 @@
 #include "conf/image-internal.h"
 #include "conf/textmap.h"
 
+#include <string.h>
 #include <sys/mman.h>
 
 struct whole {
@@ -16,6 +17,7 @@ struct whole {
 	struct textmap names;            /* that have been met */
 	const struct image_draft *draft; /* NULL: all services are wanted */
 	uint32_t *twins;                 /* of services of the draft */
+	struct access_list **lists;      /* of the image, as far as they are needed; held */
 };
 
 /* The name is one that no service before it has. */
@@ -47,6 +49,35 @@ static int find_twin(struct whole *w, size_t i)
 	return r < 0 ? r : 1;
 }
 
+static struct access_list *copy_list(const uint8_t *table, size_t len)
+{
+	_cleanup_free_ uint8_t *copy = malloc(len);
+	struct access_list *list = copy ? access_list_new(copy, len, NULL) : NULL;
+
+	if (!list)
+		return NULL;
+	memcpy(take_ptr(copy), table, len);
+	return list;
+}
+
+/* Those that share one in the image share its copy. */
+static int get_access(struct whole *w, size_t i, struct service_conf *service)
+{
+	size_t len;
+	const uint8_t *table = image_list(w->image, i, &len);
+	struct access_list **list;
+
+	if (!table)
+		return 0;
+	list = &w->lists[image_entry(w->image, i).access];
+	if (!*list)
+		*list = copy_list(table, len);
+	if (!*list)
+		return -ENOMEM;
+	service->access = access_list_hold(*list);
+	return 0;
+}
+
 static int get_service(struct whole *w, size_t i)
 {
 	struct service_conf **service = &w->conf->services[i];
@@ -56,6 +87,8 @@ static int get_service(struct whole *w, size_t i)
 	if (r != 0)
 		return r < 0 ? r : 0;
 	r = image_get_with_files(w->image, i, w->conf->files, service);
+	if (r == 0)
+		r = get_access(w, i, *service);
 	return r < 0 ? r : add_name(w, (*service)->name);
 }
 
@@ -68,8 +101,15 @@ static int get_services(struct whole *w)
 	if (!w->conf->services)
 		return -ENOMEM;
 	w->conf->n_services = n;
+	/* There are no more lists than services. */
+	w->lists = calloc(n + 1, sizeof(struct access_list *));
+	if (!w->lists)
+		return -ENOMEM;
 	for (size_t i = 0; i < n && r == 0; i++)
 		r = get_service(w, i);
+	for (size_t i = 0; i < n; i++)
+		access_list_release(w->lists[i]);
+	free(w->lists);
 	return r;
 }
 

@@ -20,8 +20,12 @@ struct image_draft {
 	struct textmap files; /* name to its place in conf->files */
 	struct textmap names; /* of services that are not disabled, to their place in conf */
 	struct wire_writer globals;
-	struct wire_writer bodies; /* of all services, one after the other */
-	size_t *ends;              /* of the bodies; that of a disabled service is empty */
+	struct wire_writer bodies;  /* of all services, one after the other */
+	size_t *ends;               /* of the bodies; that of a disabled service is empty */
+	struct textmap digests;     /* of lists, to their place in `lists` */
+	struct access_list **lists; /* those that differ; borrowed */
+	uint32_t n_lists;
+	uint32_t *access; /* by service: its list */
 };
 
 static void put_rlimit(struct wire_writer *wire, const struct rlimit_conf *limit)
@@ -104,6 +108,15 @@ static void put_identity(struct wire_writer *wire, const struct service_conf *se
 	wire_put_u32(wire, service->socket_gid);
 }
 
+static void put_access(struct wire_writer *wire, const struct service_conf *service)
+{
+	bool has = service_conf_has_access(service);
+
+	wire_put_u8(wire, has);
+	if (has)
+		wire_put_blob(wire, service->access_digest, ACCESS_DIGEST_LEN);
+}
+
 static void put_body(struct wire_writer *wire, const struct service_conf *service)
 {
 	wire_put_string(wire, service->name);
@@ -117,6 +130,7 @@ static void put_body(struct wire_writer *wire, const struct service_conf *servic
 	wire_put_strv(wire, service->base_env);
 	wire_put_u32(wire, (uint32_t)service->stderr_kind);
 	put_identity(wire, service);
+	put_access(wire, service);
 	wire_put_string(wire, service->condition);
 }
 
@@ -208,6 +222,54 @@ static int put_bodies(struct image_draft *draft)
 	return draft->bodies.error;
 }
 
+#define DIGEST_TEXT_MAX (2 * ACCESS_DIGEST_LEN + 1)
+
+static const char *digest_text(const struct service_conf *service, char buf[DIGEST_TEXT_MAX])
+{
+	for (size_t i = 0; i < ACCESS_DIGEST_LEN; i++)
+		snprintf(buf + 2 * i, 3, "%02x", service->access_digest[i]);
+	return buf;
+}
+
+/* Its place among those that differ. */
+static int put_list(
+	struct image_draft *draft, const struct service_conf *service, uint32_t *ret)
+{
+	struct access_list **place = &draft->lists[draft->n_lists];
+	struct access_list *const *known;
+	char digest[DIGEST_TEXT_MAX];
+	int r;
+
+	r = textmap_add(&draft->digests, digest_text(service, digest), place);
+	if (r == -EEXIST) {
+		known = textmap_get(&draft->digests, digest);
+		*ret = (uint32_t)(known - draft->lists);
+		return 0;
+	}
+	if (r < 0)
+		return r;
+	*place = service->access;
+	*ret = draft->n_lists++;
+	return 0;
+}
+
+static int put_lists(struct image_draft *draft)
+{
+	const struct conf *conf = draft->conf;
+	int r = 0;
+
+	draft->lists = calloc(conf->n_services + 1, sizeof(struct access_list *));
+	draft->access = calloc(conf->n_services + 1, sizeof *draft->access);
+	if (!draft->lists || !draft->access)
+		return -ENOMEM;
+	for (size_t i = 0; i < conf->n_services && r == 0; i++) {
+		draft->access[i] = CONF_NONE;
+		if (!conf->services[i]->disable && conf->services[i]->access)
+			r = put_list(draft, conf->services[i], &draft->access[i]);
+	}
+	return r;
+}
+
 int image_draft_new(const struct conf *conf, struct image_draft **ret)
 {
 	_cleanup_image_draft_ struct image_draft *draft = calloc(1, sizeof *draft);
@@ -219,6 +281,8 @@ int image_draft_new(const struct conf *conf, struct image_draft **ret)
 	r = put_globals(draft);
 	if (r == 0)
 		r = put_bodies(draft);
+	if (r == 0)
+		r = put_lists(draft);
 	if (r == 0)
 		*ret = take_ptr(draft);
 	return r;
@@ -233,6 +297,9 @@ struct image_draft *image_draft_free(struct image_draft *draft)
 	wire_writer_done(&draft->globals);
 	wire_writer_done(&draft->bodies);
 	free(draft->ends);
+	textmap_done(&draft->digests);
+	free(draft->lists);
+	free(draft->access);
 	free(draft);
 	return NULL;
 }
@@ -309,7 +376,7 @@ static int flush(struct output *out)
 static int check_sizes(const struct image_draft *draft)
 {
 	const struct conf *conf = draft->conf;
-	uint64_t total = IMAGE_PROLOGUE_LEN + draft->globals.len;
+	uint64_t total = IMAGE_PROLOGUE_LEN + draft->globals.len, lists = 0;
 
 	for (size_t i = 0; i < conf->n_services; i++) {
 		if (conf->services[i]->disable)
@@ -318,6 +385,12 @@ static int check_sizes(const struct image_draft *draft)
 			return -EFBIG;
 		total += IMAGE_INDEX_LEN + record_length(draft, i);
 	}
+	for (uint32_t i = 0; i < draft->n_lists; i++) {
+		lists += draft->lists[i]->len;
+		total += IMAGE_LIST_LEN + draft->lists[i]->len;
+	}
+	if (lists > IMAGE_LISTS_MAX)
+		return -EFBIG;
 	return count_enabled(conf) > IMAGE_SERVICES_MAX || total > IMAGE_BYTES_MAX ? -EFBIG : 0;
 }
 
@@ -330,6 +403,7 @@ static void put_prologue(struct output *out)
 	wire_put_u32(&out->wire, (uint32_t)conf_options_count());
 	wire_put_u32(&out->wire, (uint32_t)draft->globals.len);
 	wire_put_u32(&out->wire, count_enabled(draft->conf));
+	wire_put_u32(&out->wire, draft->n_lists);
 	wire_put_raw(&out->wire, draft->globals.data, draft->globals.len);
 }
 
@@ -343,7 +417,10 @@ static void put_index(struct output *out)
 		wire_put_u32(&out->wire, (uint32_t)record_length(out->draft, i));
 		wire_put_u32(&out->wire, conf->services[i]->old);
 		wire_put_u32(&out->wire, conf->services[i]->news);
+		wire_put_u32(&out->wire, out->draft->access[i]);
 	}
+	for (uint32_t i = 0; i < out->draft->n_lists; i++)
+		wire_put_u32(&out->wire, (uint32_t)out->draft->lists[i]->len);
 }
 
 static int put_records(struct output *out)
@@ -366,6 +443,20 @@ static int put_records(struct output *out)
 	return r;
 }
 
+static int put_tables(struct output *out)
+{
+	int r = 0;
+
+	for (uint32_t i = 0; i < out->draft->n_lists && r == 0; i++) {
+		const struct access_list *list = out->draft->lists[i];
+
+		wire_put_raw(&out->wire, list->table, list->len);
+		if (out->wire.len >= OUTPUT_CHUNK)
+			r = flush(out);
+	}
+	return r;
+}
+
 int image_draft_write(const struct image_draft *draft, int memfd)
 {
 	struct output out = {.draft = draft, .fd = memfd};
@@ -377,6 +468,8 @@ int image_draft_write(const struct image_draft *draft, int memfd)
 	put_prologue(&out);
 	put_index(&out);
 	r = put_records(&out);
+	if (r == 0)
+		r = put_tables(&out);
 	if (r == 0)
 		r = flush(&out);
 	wire_writer_done(&out.wire);

@@ -16,7 +16,7 @@
 
 #include "conf/conf.h"
 
-#define IMAGE_VERSION 5
+#define IMAGE_VERSION 6
 
 /* Name of the memfd, by which a running master's image is found in /proc. */
 #define IMAGE_NAME "hatchd-conf"
@@ -68,8 +68,9 @@ int image_decode(const void *data, size_t len, struct conf *conf);
 
 /*
  * An open image: its descriptor, its global part, and for each service where it
- * lies, in 12 bytes.  Not mapped into memory, so that its pages do not count as
- * those of the process that reads it.
+ * lies, in 16 bytes.  Not mapped into memory, so that its pages do not count as
+ * those of the process that reads it; but for access lists, which are looked up
+ * where they are.
  */
 struct image;
 
@@ -77,6 +78,7 @@ struct image;
 struct image_entry {
 	uint32_t old;
 	uint32_t news;
+	uint32_t access; /* its list among those of the image; CONF_NONE: everybody */
 };
 
 /*
@@ -103,6 +105,12 @@ size_t image_n_services(const struct image *image);
 
 /* Of service `i`, below image_n_services(). */
 struct image_entry image_entry(const struct image *image, size_t i);
+
+/*
+ * The table of service `i` (policy/access), which was checked when the image was opened;
+ * NULL if everybody may come in.  Borrowed; no system call.
+ */
+const uint8_t *image_access(const struct image *image, size_t i);
 
 /*
  * Read and check service `i`, below image_n_services().  It belongs to the

@@ -49,7 +49,7 @@ static int build(struct load *load, const struct raw_conf *raw)
 		.thorough = load->cmdline->mode == CMDLINE_CHECK || running,
 	};
 
-	return conf_build(raw, load->sources, &context, &load->conf, &load->diags);
+	return conf_build(raw, &load->sources, &context, &load->conf, &load->diags);
 }
 
 /* An empty configuration is valid: packages install one. */

@@ -71,6 +71,33 @@ static int merge_assign(const struct raw_assign *assign, void *base, struct repo
 	return -EINVAL;
 }
 
+/* What is said of an element later is said where it stands.  `n_old` elements were
+ * there before.  0 or -ENOMEM. */
+static int merge_elements_at(
+	const struct raw_assign *assign, size_t n_old, struct service_conf *service)
+{
+	struct origin **at = service_conf_elements_at(service, assign->option), *larger;
+	size_t n = assign->append ? n_old : 0;
+
+	if (!at)
+		return 0;
+	larger = reallocarray(*at, n + assign->n_values + 1, sizeof *larger);
+	if (!larger)
+		return -ENOMEM;
+	for (size_t i = 0; i < assign->n_values; i++)
+		larger[n + i] = assign->values[i].origin;
+	*at = larger;
+	return 0;
+}
+
+static size_t count_elements(
+	const struct conf_option *option, const struct service_conf *service)
+{
+	if (option->type != OPTION_LIST)
+		return 0;
+	return strv_length(*(char **const *)conf_option_field(option, service));
+}
+
 /* Of a single value, since that is what later checks will speak of. */
 static const struct origin *assign_origin(const struct raw_assign *assign)
 {
@@ -84,10 +111,13 @@ static int merge_section(
 	for (size_t i = 0; i < section->n_assigns; i++) {
 		const struct raw_assign *assign = &section->assigns[i];
 		const struct conf_option *option = assign->option;
+		size_t n_old = count_elements(option, service);
 		int r = merge_assign(assign, service, report);
 
 		if (r == -ENOMEM)
 			return r;
+		if (r == 0 && merge_elements_at(assign, n_old, service) < 0)
+			return -ENOMEM;
 		/* What is added to a mistake leaves it one. */
 		service_conf_set_mistaken(service, option,
 			r < 0 || (assign->append && service_conf_mistaken(service, option)));
@@ -127,6 +157,24 @@ static size_t field_size(enum option_type type)
 	return 0; /* owns memory */
 }
 
+static int copy_elements_at(const struct conf_option *option, const struct service_conf *from,
+	struct service_conf *to)
+{
+	struct origin **at = service_conf_elements_at(to, option), *copy;
+	size_t n = count_elements(option, from);
+
+	if (!at || n == 0)
+		return 0;
+	copy = calloc(n, sizeof *copy);
+	if (!copy)
+		return -ENOMEM;
+	/* Nothing is asked of what is const here but where it is. */
+	memcpy(copy, *service_conf_elements_at((struct service_conf *)from, option),
+		n * sizeof *copy);
+	*at = copy;
+	return 0;
+}
+
 static int copy_option(const struct conf_option *option, const struct service_conf *from,
 	struct service_conf *to)
 {
@@ -139,8 +187,11 @@ static int copy_option(const struct conf_option *option, const struct service_co
 		memcpy(target, source, size);
 		return 0;
 	}
-	if (option->type == OPTION_LIST)
-		return strv_copy(*(char **const *)source, target);
+	if (option->type == OPTION_LIST) {
+		int r = strv_copy(*(char **const *)source, target);
+
+		return r < 0 ? r : copy_elements_at(option, from, to);
+	}
 
 	text = *(char *const *)source;
 	if (!text)

@@ -203,6 +203,14 @@ static int add_owner(
 	return strv_add(phrases, "the owner of its UNIX sockets has another number now");
 }
 
+static int add_access(
+	const struct service_conf *old, const struct service_conf *new, char ***phrases)
+{
+	(void)old;
+	(void)new;
+	return strv_add(phrases, "other rules about who may come in");
+}
+
 static int add_resolved(const struct service_conf *old, const struct service_conf *new,
 	const struct diff_service *diff, char ***phrases)
 {
@@ -219,6 +227,7 @@ static int add_resolved(const struct service_conf *old, const struct service_con
 		{DIFF_ENVIRONMENT, add_environment,
 			{"user", "group", "env", "pass_env", "env_dialect", "exec", "shell"}},
 		{DIFF_OWNER, add_owner, {"socket_user", "socket_group"}},
+		{DIFF_ACCESS, add_access, {"only_from", "no_access"}},
 	};
 	int r = 0;
 

@@ -53,6 +53,11 @@ static void refuse(struct report *report, const struct origin *origin)
 	report->n_mistakes++;
 }
 
+void report_refuse(struct report *report, const struct origin *origin)
+{
+	refuse(report, origin);
+}
+
 static bool vreport(struct report *report, enum diag_severity severity,
 	const struct origin *origin, const char *format, va_list ap) _printf_(4, 0);
 static bool vreport(struct report *report, enum diag_severity severity,

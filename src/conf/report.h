@@ -32,6 +32,9 @@ bool report_mistake(struct report *report, const struct origin *origin, const ch
 void report_warning(struct report *report, const struct origin *origin, const char *format, ...)
 	_printf_(3, 4);
 
+/* What stands there is mistaken because of something that was told elsewhere. */
+void report_refuse(struct report *report, const struct origin *origin);
+
 /* The service cannot be served as the world is now; its `condition` gets the
  * text.  `service` is NULL for what the master finds out and retries itself. */
 void report_condition(struct report *report, struct service_conf *service,

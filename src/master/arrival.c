@@ -129,6 +129,29 @@ bool arrival_refused(struct listener *listener, struct addr *ret)
 	return true;
 }
 
+bool arrival_has_sender(const struct listener *listener)
+{
+	return is_exact(listener);
+}
+
+bool arrival_sender(const struct listener *listener, struct addr *ret)
+{
+	struct arrival now;
+
+	receive(listener, MSG_PEEK, &now);
+	if (!now.known)
+		return false;
+	addr_from_sockaddr(ADDR_UDP, (const struct sockaddr *)&now.sender, now.sender_len, ret);
+	return true;
+}
+
+void arrival_drop(const struct listener *listener)
+{
+	struct arrival dropped;
+
+	receive(listener, 0, &dropped);
+}
+
 bool arrival_is_exact(const struct listener *listener)
 {
 	return is_exact(listener) && listener->arrival && listener->arrival->stamped;

@@ -52,6 +52,15 @@ bool arrival_untouched(const struct listener *listener);
  */
 bool arrival_refused(struct listener *listener, struct addr *ret);
 
+/* Can it be seen who sent what lies at the head?  Of UDP only. */
+bool arrival_has_sender(const struct listener *listener);
+
+/* Who it was.  False: nothing lies there after all. */
+bool arrival_sender(const struct listener *listener, struct addr *ret);
+
+/* Take it out of the queue unseen. */
+void arrival_drop(const struct listener *listener);
+
 /* Can one arrival be told from the next for certain? */
 bool arrival_is_exact(const struct listener *listener);
 

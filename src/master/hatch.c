@@ -147,12 +147,55 @@ static struct admit_request request_of(const struct service *service)
 	};
 }
 
+/* The rules about who may come in; NULL: there are none.  What is retired is in the
+ * image no longer, and has no clients either. */
+static const uint8_t *rules_of(const struct service *service)
+{
+	if (service->retired || !service->master->image)
+		return NULL;
+	return image_access(service->master->image, service->index);
+}
+
+/* All groups of a UNIX client, of which SO_PEERCRED has but the first. */
+static void learn_groups(
+	const struct conn *conn, uint32_t groups[ACCESS_GROUPS_MAX], struct access_peer *peer)
+{
+	socklen_t len = (ACCESS_GROUPS_MAX - 1) * sizeof *groups;
+
+	groups[0] = conn->peer_cred.gid;
+	peer->groups = groups;
+	peer->n_groups = 1;
+	if (getsockopt(conn->fd, SOL_SOCKET, SO_PEERGROUPS, groups + 1, &len) < 0)
+		peer->more_groups = true;
+	else
+		peer->n_groups += len / sizeof *groups;
+}
+
+static enum access_verdict ask_rules(const struct conn *conn)
+{
+	const uint8_t *rules = rules_of(conn->listener->service);
+	uint32_t groups[ACCESS_GROUPS_MAX];
+	struct access_peer peer = {0};
+
+	if (!rules)
+		return ACCESS_OK;
+	if (addr_family(&conn->local) != AF_UNIX) {
+		addr_source(&conn->peer, 32, 128, &peer.who);
+	} else {
+		addr_source_uid(conn->peer_cred.uid, &peer.who);
+		if (access_wants_groups(rules))
+			learn_groups(conn, groups, &peer);
+	}
+	return access_ask(rules, &peer).verdict;
+}
+
 static enum admit_verdict decide(const struct conn *conn)
 {
 	const struct service *service = conn->listener->service;
 	struct admit_request request = request_of(service);
 
 	if (conn->source.family != 0) {
+		request.access = ask_rules(conn);
 		request.per_source_limit = service->setup->conf->per_source;
 		request.from_source = sources_count(
 			service->master->sources, (uintptr_t)service, &conn->source);
@@ -502,12 +545,49 @@ static void note_arrivals(struct listener *listener)
 		arrival_note(service->listeners[i]);
 }
 
+/* Who sent the datagram that would wake the program, as far as he can be seen. */
+static enum admit_verdict decide_arrival(const struct listener *listener, struct conn *conn)
+{
+	struct admit_request request = request_of(listener->service);
+
+	request.access = ask_rules(conn);
+	return admit(&request);
+}
+
+static void refuse_datagram(struct conn *conn, enum admit_verdict verdict, uint64_t now)
+{
+	conn->number = conn->listener->service->master->next_connection++;
+	record_refused(conn, verdict, now);
+	arrival_drop(conn->listener);
+}
+
+/* False if there is none left that may start the program: a refused datagram is taken
+ * out of the queue, or it would wake us for ever. */
+static bool drop_refused(struct listener *listener, uint64_t now)
+{
+	if (!rules_of(listener->service) || !arrival_has_sender(listener))
+		return true;
+	for (int i = 0; i < ACCEPT_BATCH; i++) {
+		enum admit_verdict verdict;
+		struct conn conn;
+
+		take_socket(listener, &conn);
+		if (!arrival_sender(listener, &conn.peer))
+			return false;
+		verdict = decide_arrival(listener, &conn);
+		if (verdict != ADMIT_ONLY_FROM && verdict != ADMIT_NO_ACCESS)
+			return true;
+		refuse_datagram(&conn, verdict, now);
+	}
+	return false;
+}
+
 static void serve_socket(struct listener *listener, uint64_t now)
 {
 	struct conn conn;
 
 	take_socket(listener, &conn);
-	if (decide(&conn) != ADMIT_OK)
+	if (decide(&conn) != ADMIT_OK || !drop_refused(listener, now))
 		return;
 	note_arrivals(listener);
 	hatch(&conn, now);

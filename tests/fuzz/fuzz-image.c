@@ -3,6 +3,7 @@
 #include "conf/image.h"
 
 #include <fcntl.h>
+#include <string.h>
 #include <sys/mman.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -33,6 +34,28 @@ static int make_memfd(const uint8_t *data, size_t size)
 	return take_fd(&fd);
 }
 
+/* Whatever passed as a table can be asked about anybody. */
+static void ask(const uint8_t *table)
+{
+	static const uint8_t families[] = {1, 2, 4, 6}, fills[] = {0x00, 0x0a, 0x80, 0xff};
+	const uint32_t groups[] = {0, 10, UINT32_MAX};
+
+	for (size_t i = 0; table && i < sizeof families * sizeof fills; i++) {
+		struct access_peer peer = {
+			.groups = groups,
+			.n_groups = ARRAY_SIZE(groups),
+			.more_groups = i % 3 == 0,
+		};
+		struct access_answer answer;
+
+		peer.who.family = families[i % sizeof families];
+		memset(peer.who.bytes, fills[i / sizeof families], sizeof peer.who.bytes);
+		answer = access_ask(table, &peer);
+		if (answer.rule != ACCESS_NO_RULE && answer.rule >= ACCESS_RULES_MAX)
+			abort();
+	}
+}
+
 /* Services that can be read alone, which is more than the whole allows. */
 static size_t count_readable(const struct image *image)
 {
@@ -43,6 +66,7 @@ static size_t count_readable(const struct image *image)
 
 		if (image_get(image, i, &service) == 0)
 			n++;
+		ask(image_access(image, i));
 		if (service && (service->old != image_entry(image, i).old ||
 				       service->news != image_entry(image, i).news))
 			abort();

@@ -44,7 +44,7 @@ static inline int conf_text_load(
 	r = parse_text("test.conf", text, strlen(text), &t->raw, &t->sources, &t->diags);
 	if (r < 0)
 		return r;
-	return conf_build(&t->raw, t->sources, context, &t->conf, &t->diags);
+	return conf_build(&t->raw, &t->sources, context, &t->conf, &t->diags);
 }
 
 static inline void conf_text_done(struct conf_text *t)

@@ -815,7 +815,7 @@ static int build_adhoc_with(struct conf_text *t, uid_t uid, const char *program,
 		assign = raw_add_assign(section, conf_option_find(option), false, &origin);
 		assert_non_null(raw_add_value(assign, value, &origin));
 	}
-	return conf_build(&t->raw, NULL, &context, &t->conf, &t->diags);
+	return conf_build(&t->raw, &t->sources, &context, &t->conf, &t->diags);
 }
 
 static int build_adhoc(struct conf_text *t, uid_t uid, const char *program)

@@ -548,6 +548,9 @@ static void test_resolved(void **ctx)
 	service->change_identity ^= true;
 	resolved_is(&p, DIFF_IDENTITY);
 	service->change_identity ^= true;
+	service->access_digest[3] = 1;
+	resolved_is(&p, DIFF_ACCESS);
+	service->access_digest[3] = 0;
 
 	for (int i = 0; i < 2; i++) {
 		struct service_conf *one = i ? service : p.old.conf.services[0];

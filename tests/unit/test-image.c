@@ -37,10 +37,12 @@ enum {
 	AT_OPTIONS = 19,
 	AT_GLOBALS = 23, /* length of the global part */
 	AT_COUNT = 27,
-	PROLOGUE = 31,
-	ENTRY = 12,
+	AT_LISTS = 31, /* number of access lists */
+	PROLOGUE = 35,
+	ENTRY = 16,
 	ENTRY_OLD = 4,
 	ENTRY_NEWS = 8,
+	ENTRY_ACCESS = 12,
 };
 
 static uint32_t get32(const uint8_t *at)
@@ -204,6 +206,8 @@ static void assert_same_service(
 	assert_int_equal(a->gid, b->gid);
 	assert_int_equal(a->n_groups, b->n_groups);
 	assert_int_equal(a->socket_uid, b->socket_uid);
+	assert_memory_equal(a->access_digest, b->access_digest, sizeof a->access_digest);
+	assert_int_equal(alone || !a->access, b->access == NULL);
 	assert_same_text(a->condition, b->condition);
 	assert_int_equal(a->old, b->old);
 	assert_int_equal(a->news, b->news);
@@ -407,7 +411,8 @@ static void test_every_byte(void **ctx)
 	size_t len;
 
 	(void)ctx;
-	data = write_image("service a { listen = { 7-8, unix:/x } exec = /bin/sh }\n"
+	data = write_image("service a { listen = { 7-8, unix:/x } exec = /bin/sh "
+			   "no_access = 127.0.0.1 }\n"
 			   "service b { listen = 9 exec = /nowhere/x }\n",
 		&len);
 	for (size_t i = 0; i < len; i++) {
@@ -629,6 +634,144 @@ static void test_entries(void **ctx)
 	conf_text_done(&t);
 }
 
+/* Two that say the same, one that says nothing, and one that says something else. */
+#define ONLY "only_from = { 10.0.0.0/8, \"2001:db8::/32\" }"
+static const char listed[] = "service a { listen = 1 exec = /bin/sh " ONLY " }\n"
+			     "service b { listen = 2 exec = /bin/sh }\n"
+			     "service c { listen = 3 exec = /bin/sh " ONLY " }\n"
+			     "service d { listen = 4 exec = /bin/sh no_access = 10.0.0.0/8 }\n";
+enum { N_LISTED = 4, N_LISTS = 2 };
+
+static enum access_verdict ask(const uint8_t *table, uint8_t first)
+{
+	const struct access_peer peer = {.who = {.family = 4, .bytes = {first, 1, 1, 1}}};
+
+	return access_ask(table, &peer).verdict;
+}
+
+static void test_lists(void **ctx)
+{
+	_cleanup_free_ uint8_t *data = NULL;
+	struct image *image;
+	struct conf conf;
+	size_t len;
+
+	(void)ctx;
+	data = write_image(listed, &len);
+	assert_int_equal(get32(data + AT_LISTS), N_LISTS);
+	assert_int_equal(image_decode(data, len, &conf), 0);
+	assert_ptr_equal(conf.services[0]->access, conf.services[2]->access);
+	assert_null(conf.services[1]->access);
+	assert_int_equal(ask(conf.services[0]->access->table, 10), ACCESS_OK);
+	assert_int_equal(ask(conf.services[3]->access->table, 10), ACCESS_DENIED);
+	conf_done(&conf);
+
+	assert_int_equal(open_data(data, len, &image), 0);
+	assert_ptr_equal(image_access(image, 0), image_access(image, 2));
+	assert_null(image_access(image, 1));
+	assert_int_equal(ask(image_access(image, 0), 10), ACCESS_OK);
+	assert_int_equal(ask(image_access(image, 0), 11), ACCESS_NOT_LISTED);
+	assert_int_equal(ask(image_access(image, 3), 10), ACCESS_DENIED);
+	assert_int_equal(ask(image_access(image, 3), 11), ACCESS_OK);
+	image_free(image);
+}
+
+/* A list lies behind everything else, so it makes no difference how long that is. */
+static void test_lists_at_any_place(void **ctx)
+{
+	(void)ctx;
+	for (int i = 1; i < 9000; i += 701) {
+		_cleanup_free_ char *text = NULL;
+		_cleanup_free_ uint8_t *data = NULL;
+		struct image *image;
+		size_t len;
+
+		assert_true(asprintf(&text,
+				    "service a { listen = 1 exec = /bin/sh argv0 = '%0*d' "
+				    "only_from = 10.0.0.0/8 }\n",
+				    i, 0) > 0);
+		data = write_image(text, &len);
+		assert_int_equal(open_data(data, len, &image), 0);
+		assert_int_equal(ask(image_access(image, 0), 10), ACCESS_OK);
+		assert_int_equal(ask(image_access(image, 0), 9), ACCESS_NOT_LISTED);
+		image_free(image);
+	}
+}
+
+/* Whose list it is, is what the service says it is. */
+static void assert_other_list(uint8_t *data, size_t len, size_t i, uint32_t list)
+{
+	uint8_t *at = index_entry(data, i) + ENTRY_ACCESS;
+	struct service_conf *service;
+	uint32_t was = get32(at);
+	struct image *image;
+	struct conf conf;
+
+	set32(at, list);
+	assert_int_equal(image_decode(data, len, &conf), -EBADMSG);
+	assert_int_equal(open_data(data, len, &image), 0);
+	assert_int_equal(image_get(image, i, &service), -EBADMSG);
+	image_free(image);
+	set32(at, was);
+}
+
+static void test_lists_damaged(void **ctx)
+{
+	_cleanup_free_ uint8_t *data = NULL;
+	size_t len, tables = 0;
+	uint8_t *lengths;
+
+	(void)ctx;
+	data = write_image(listed, &len);
+	assert_other_list(data, len, 0, 1);
+	assert_other_list(data, len, 0, CONF_NONE);
+	assert_other_list(data, len, 1, 0);
+	assert_number_counts(data, len, index_entry(data, 0) + ENTRY_ACCESS, N_LISTS);
+	assert_number_counts(data, len, data + AT_LISTS, 0);
+	assert_number_counts(data, len, data + AT_LISTS, N_LISTS - 1);
+	assert_number_counts(data, len, data + AT_LISTS, N_LISTS + 1);
+	assert_number_counts(data, len, data + AT_LISTS, N_LISTED + 1);
+	assert_number_counts(data, len, data + AT_LISTS, UINT32_MAX);
+	lengths = index_entry(data, N_LISTED);
+	for (size_t i = 0; i < N_LISTS; i++) {
+		uint32_t was = get32(lengths + 4 * i);
+
+		assert_number_counts(data, len, lengths + 4 * i, was - 1);
+		assert_number_counts(data, len, lengths + 4 * i, was + 1);
+		assert_number_counts(data, len, lengths + 4 * i, 0);
+		assert_number_counts(data, len, lengths + 4 * i, UINT32_MAX);
+		tables += was;
+	}
+	for (size_t i = len - tables; i < len; i++) {
+		data[i] ^= 0x80;
+		assert_consistent(data, len);
+		data[i] ^= 0x80;
+	}
+}
+
+/* The one whose list says something else is not the same, though its words are. */
+static void test_changed_list(void **ctx)
+{
+	_cleanup_image_draft_ struct image_draft *draft = NULL;
+	int fd = memfd_create("image", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	uint32_t twins[N_LISTED];
+	struct conf_text t;
+	struct conf conf;
+
+	(void)ctx;
+	assert_int_equal(conf_text_load(&t, listed, &conf_text_user), 0);
+	assert_int_equal(image_write(&t.conf, fd), 0);
+	t.conf.services[3]->access_digest[0] ^= 1;
+	t.conf.services[3]->access->table[0] ^= 1;
+	assert_int_equal(image_draft_new(&t.conf, &draft), 0);
+	assert_int_equal(image_read_changed(fd, draft, &conf, twins), 0);
+	for (uint32_t i = 0; i < N_LISTED; i++)
+		assert_int_equal(twins[i], i == 3 ? CONF_NONE : i);
+	conf_done(&conf);
+	conf_text_done(&t);
+	close(fd);
+}
+
 static void assert_damaged(struct conf *conf)
 {
 	struct conf again;
@@ -804,6 +947,10 @@ int main(void)
 		cmocka_unit_test(test_index_wraps),
 		cmocka_unit_test(test_index_shifted),
 		cmocka_unit_test(test_index_entries),
+		cmocka_unit_test(test_lists),
+		cmocka_unit_test(test_lists_at_any_place),
+		cmocka_unit_test(test_lists_damaged),
+		cmocka_unit_test(test_changed_list),
 		cmocka_unit_test(test_entries),
 		cmocka_unit_test(test_double_name),
 		cmocka_unit_test(test_read_changed),
