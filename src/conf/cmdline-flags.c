@@ -18,6 +18,8 @@ const struct cmdline_flag cmdline_flags[] = {
 	  "print the configuration, or the command line as one" },
 	{ FLAG_PLAN, 0, "plan", NULL,
 	  "say what a reload would change, change nothing" },
+	{ FLAG_EXPLAIN, 0, "explain", "SERVICE ADDRESS",
+	  "say whether that client may come in, why, and to what" },
 	{ FLAG_PID, 0, "pid", "N", "the running hatchd that --plan is about" },
 	{ FLAG_STRICT, 0, "strict", NULL, "refuse to start with a mistake in any file" },
 	{ FLAG_ONCE, 0, "once", NULL, "serve one connection, exit with the program's status" },

@@ -99,7 +99,8 @@ static bool is_given(const struct parser *p, const char *option)
 static int set_mode(struct parser *p, enum cmdline_mode mode)
 {
 	if (p->cmdline->mode != CMDLINE_SERVE && p->cmdline->mode != mode)
-		return usage(p, "--check, --print-config and --plan exclude one another");
+		return usage(
+			p, "--check, --print-config, --plan and --explain exclude one another");
 	p->cmdline->mode = mode;
 	return 0;
 }
@@ -169,6 +170,18 @@ static int set_number(struct parser *p, const char *flag, const char *value, int
 	return 0;
 }
 
+/* It is followed by another word. */
+static int set_explain(struct parser *p, const char *service)
+{
+	if (p->cmdline->explain_service)
+		return usage(p, "--explain is given twice");
+	if (p->at >= p->argc || p->argv[p->at][0] == '-')
+		return usage(p, "--explain needs a service and the address of a client");
+	p->cmdline->explain_service = service;
+	p->cmdline->explain_address = p->argv[p->at++];
+	return set_mode(p, CMDLINE_EXPLAIN);
+}
+
 static int set_flag(struct parser *p, enum cmdline_flag_id id, const char *value)
 {
 	switch (id) {
@@ -182,6 +195,8 @@ static int set_flag(struct parser *p, enum cmdline_flag_id id, const char *value
 		return set_mode(p, CMDLINE_PRINT_CONFIG);
 	case FLAG_PLAN:
 		return set_mode(p, CMDLINE_PLAN);
+	case FLAG_EXPLAIN:
+		return set_explain(p, value);
 	case FLAG_PID:
 		return set_pid(p, value);
 	case FLAG_STRICT:
@@ -401,6 +416,20 @@ static int set_program(struct parser *p)
 	return section->title ? 0 : no_memory(p);
 }
 
+static const char *mode_flag(enum cmdline_mode mode)
+{
+	switch (mode) {
+	case CMDLINE_CHECK:
+		return "--check";
+	case CMDLINE_PLAN:
+		return "--plan";
+	case CMDLINE_EXPLAIN:
+		return "--explain";
+	default:
+		return "--print-config";
+	}
+}
+
 /* What only makes sense for hatchd -f; and the file that --daemon writes. */
 static int finish_daemon(struct parser *p, bool adhoc)
 {
@@ -410,8 +439,7 @@ static int finish_daemon(struct parser *p, bool adhoc)
 	if (!cmdline->daemon && !cmdline->pid_file)
 		return 0;
 	if (cmdline->mode != CMDLINE_SERVE)
-		return usage(p, "%s and %s exclude each other", flag,
-			cmdline->mode == CMDLINE_CHECK ? "--check" : "--print-config");
+		return usage(p, "%s and %s exclude each other", flag, mode_flag(cmdline->mode));
 	if (cmdline->once)
 		return usage(p, "%s and --once exclude each other", flag);
 	if (adhoc)

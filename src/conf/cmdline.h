@@ -32,6 +32,7 @@ enum cmdline_mode {
 	CMDLINE_CHECK,        /* --check */
 	CMDLINE_PRINT_CONFIG, /* --print-config, of a file or of an ad-hoc line */
 	CMDLINE_PLAN,         /* --plan, of a file */
+	CMDLINE_EXPLAIN,      /* --explain, of a file or of an ad-hoc line */
 	CMDLINE_VERSION,
 	CMDLINE_HELP,
 };
@@ -51,6 +52,7 @@ struct cmdline {
 	bool once;
 	bool strict;
 	pid_t pid; /* --pid: of the hatchd that --plan is about; 0: look for it */
+	const char *explain_service, *explain_address; /* of --explain */
 	bool daemon;
 	const char *pid_file; /* absolute; NULL: none */
 	enum cmdline_spawn spawn;

@@ -288,6 +288,25 @@ static int find_membership(struct identities *identities, const struct account *
 	return textmap_add(&identities->memberships, key, membership);
 }
 
+int identity_find_groups(
+	struct identities *identities, const char *text, const gid_t **ret, size_t *ret_n)
+{
+	const struct membership *membership;
+	const struct account *account;
+	int r;
+
+	*ret_n = 0;
+	r = find_user(identities, text, &account);
+	if (r < 0 || account->gid == GID_NONE)
+		return r;
+	r = find_membership(identities, account, account->gid, &membership);
+	if (r < 0)
+		return r;
+	*ret = membership->groups;
+	*ret_n = membership->n;
+	return 0;
+}
+
 /*
  * What it means for a service.
  */

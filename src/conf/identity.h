@@ -47,6 +47,11 @@ void identities_done(struct identities *identities);
 int identity_find_user(struct identities *identities, const char *text, uid_t *ret);
 int identity_find_group(const char *text, gid_t *ret);
 
+/* All groups of a user, his first one among them; none if the number is nobody's.
+ * Borrowed from `identities`.  Errors as above. */
+int identity_find_groups(
+	struct identities *identities, const char *text, const gid_t **ret, size_t *ret_n);
+
 /*
  * Root gives nothing away without being asked to: a service of a file must say
  * `user`, or it is a mistake.  True if it does, or need not.

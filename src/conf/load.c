@@ -1,6 +1,7 @@
 #include "conf/load.h"
 
 #include "conf/build.h"
+#include "conf/explain.h"
 #include "conf/image.h"
 #include "conf/parse.h"
 #include "conf/plan.h"
@@ -277,6 +278,17 @@ static int plan(struct load *load)
 		load, "plan", plan_print(&load->running->conf, &load->conf, load->out));
 }
 
+/* With a mistake in it nothing is served of a file, so its services are not there. */
+static int explain(struct load *load)
+{
+	const struct cmdline *cmdline = load->cmdline;
+	int status = explain_print(&load->conf, cmdline->explain_service,
+		cmdline->explain_address, load->out, load->err);
+	int r = finish_print(load, "answer", status < 0 ? status : 0);
+
+	return r == LOAD_OK ? status : r;
+}
+
 static int run(struct load *load)
 {
 	int status = read_and_build(load);
@@ -291,6 +303,8 @@ static int run(struct load *load)
 		return print(load);
 	case CMDLINE_PLAN:
 		return plan(load);
+	case CMDLINE_EXPLAIN:
+		return explain(load);
 	default:
 		return serve(load);
 	}

@@ -46,6 +46,7 @@ static int run(const struct cmdline *cmdline, char **argv)
 	case CMDLINE_CHECK:
 	case CMDLINE_PRINT_CONFIG:
 	case CMDLINE_PLAN:
+	case CMDLINE_EXPLAIN:
 		return become_loader(cmdline, argv);
 	default:
 		return master_run(cmdline, argv);

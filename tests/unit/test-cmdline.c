@@ -134,6 +134,11 @@ static void test_other_modes(void **ctx)
 	assert_int_equal(cmdline.pid, 12);
 	cmdline_done(&cmdline);
 
+	accepted(ARGV("--explain", "upper", "192.0.2.7", "-f", "x"));
+	assert_int_equal(cmdline.mode, CMDLINE_EXPLAIN);
+	assert_string_equal(cmdline.explain_service, "upper");
+	assert_string_equal(cmdline.explain_address, "192.0.2.7");
+	cmdline_done(&cmdline);
 	accepted(ARGV("--print-config", "-l7", "--", "cat"));
 	assert_int_equal(cmdline.mode, CMDLINE_PRINT_CONFIG);
 	assert_true(cmdline.adhoc);
@@ -215,9 +220,9 @@ static void test_combinations(void **ctx)
 	refused(ARGV("--plan", "-l7", "--", "tr"),
 		"--plan is about a file: only files are reloaded");
 	refused(ARGV("--plan", "--check"),
-		"--check, --print-config and --plan exclude one another");
+		"--check, --print-config, --plan and --explain exclude one another");
 	refused(ARGV("--check", "--print-config"),
-		"--check, --print-config and --plan exclude one another");
+		"--check, --print-config, --plan and --explain exclude one another");
 }
 
 static void test_daemon(void **ctx)
@@ -239,6 +244,17 @@ static void test_daemon(void **ctx)
 	accepted(ARGV("--daemon", "--help"));
 	cmdline_done(&cmdline);
 
+	refused(ARGV("--explain", "a", "::1", "--check"),
+		"--check, --print-config, --plan and --explain exclude one another");
+	refused(ARGV("--explain", "a"),
+		"--explain needs a service and the address of a client");
+	refused(ARGV("--explain"), "--explain needs a value");
+	refused(ARGV("--explain", "a", "-v"),
+		"--explain needs a service and the address of a client");
+	refused(ARGV("--explain", "a", "::1", "--explain", "b", "::1"),
+		"--explain is given twice");
+	refused(ARGV("--explain", "a", "::1", "--daemon"),
+		"--daemon and --explain exclude each other");
 	refused(ARGV("--daemon", "--check"), "--daemon and --check exclude each other");
 	refused(ARGV("--print-config", "--daemon"),
 		"--daemon and --print-config exclude each other");
