@@ -132,8 +132,10 @@ static void tell_mistake(struct lines *lines, const struct origin *origin, const
 {
 	lines->file->mistaken = true;
 	lines->said++;
-	/* A file of another kind would have thousands of them. */
-	if (!diag_list_full(lines->work->report->diags))
+	/* A file of another kind has thousands of them, which are but counted. */
+	if (diag_list_full(lines->work->report->diags))
+		diag_error(lines->work->report->diags, origin, "%s", text);
+	else
 		report_mistake(lines->work->report, origin, "%s", text);
 }
 

@@ -247,6 +247,14 @@ def test_other_list_counts_for_the_next(hatchd):
     assert "nothing has changed" in reload(daemon)
 
 
+def test_all_mistakes_of_a_list_count(hatchd):
+    """What does not fit into the report is in its sum."""
+    put(hatchd.folder, "no/address\n" * 1000 + "127.0.0.1\n", "friends")
+    done = hatchd.check(hello("a", 7, only_from="file:friends"))
+    assert done.returncode == 1
+    assert done.stdout.endswith("1000 mistakes in 1 file\n")
+
+
 @pytest.mark.parametrize("what", ["missing", "malformed", "writable", "FIFO"])
 def test_reload_fails_closed(hatchd, what):
     port = free_port()
