@@ -619,3 +619,36 @@ void addr_source_uid(uid_t uid, struct addr_source *ret)
 	ret->family = 1;
 	memcpy(ret->bytes, &uid, sizeof uid);
 }
+
+static void format_prefix(
+	const struct addr_source *source, int family, unsigned bits, unsigned whole, char *buf)
+{
+	char text[INET6_ADDRSTRLEN] = "";
+
+	inet_ntop(family, source->bytes, text, sizeof text);
+	if (bits >= whole)
+		snprintf(buf, ADDR_SOURCE_TEXT_MAX, "%s", text);
+	else
+		snprintf(buf, ADDR_SOURCE_TEXT_MAX, "%s/%u", text, bits);
+}
+
+const char *addr_source_format(const struct addr_source *source, unsigned prefix4,
+	unsigned prefix6, char buf[ADDR_SOURCE_TEXT_MAX])
+{
+	uint32_t number;
+
+	memcpy(&number, source->bytes, sizeof number);
+	switch (source->family) {
+	case 4:
+		format_prefix(source, AF_INET, prefix4, 32, buf);
+		break;
+	case 6:
+		format_prefix(source, AF_INET6, prefix6, 128, buf);
+		break;
+	default:
+		snprintf(buf, ADDR_SOURCE_TEXT_MAX, source->family == 2 ? "vsock:%u" : "uid %u",
+			number);
+		break;
+	}
+	return buf;
+}

@@ -235,4 +235,10 @@ bool addr_prefix_cut(struct addr_prefix *prefix);
 /* "10.0.0.0/8"; returns buf. */
 const char *addr_format_prefix(const struct addr_prefix *prefix, char buf[ADDR_PREFIX_MAX]);
 
+/* "192.0.2.1", "192.0.2.0/24", "2001:db8::/64", "uid 1000", "vsock:3"; the prefixes are those
+ * that it was made with.  Returns buf. */
+#define ADDR_SOURCE_TEXT_MAX 64
+const char *addr_source_format(const struct addr_source *source, unsigned prefix4,
+	unsigned prefix6, char buf[ADDR_SOURCE_TEXT_MAX]);
+
 #endif

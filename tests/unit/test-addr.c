@@ -761,6 +761,33 @@ static void check_source(
 	assert_int_equal(memcmp(&x, &y, sizeof x) == 0, wanted);
 }
 
+static void check_source_text(
+	const char *peer, unsigned prefix4, unsigned prefix6, const char *expected)
+{
+	char buf[ADDR_SOURCE_TEXT_MAX];
+	struct addr_source source;
+	struct addr a = addr_of(peer);
+
+	addr_source(&a, prefix4, prefix6, &source);
+	assert_string_equal(addr_source_format(&source, prefix4, prefix6, buf), expected);
+}
+
+static void test_source_text(void **ctx)
+{
+	char buf[ADDR_SOURCE_TEXT_MAX];
+	struct addr_source source;
+
+	(void)ctx;
+	check_source_text("tcp:10.1.2.3:1", 32, 64, "10.1.2.3");
+	check_source_text("tcp:10.1.2.3:1", 24, 64, "10.1.2.0/24");
+	check_source_text("tcp:[::ffff:10.1.2.3]:1", 32, 64, "10.1.2.3");
+	check_source_text("tcp:[2001:db8::1]:1", 32, 64, "2001:db8::/64");
+	check_source_text("tcp:[2001:db8::1]:1", 32, 128, "2001:db8::1");
+	check_source_text("vsock:3:1", 32, 64, "vsock:3");
+	addr_source_uid(1000, &source);
+	assert_string_equal(addr_source_format(&source, 32, 64, buf), "uid 1000");
+}
+
 static void test_source(void **ctx)
 {
 	struct addr_source a, b;
@@ -868,6 +895,7 @@ int main(void)
 		cmocka_unit_test(test_of_what_is_no_socket_of_ours),
 		cmocka_unit_test(test_source),
 		cmocka_unit_test(test_prefixes),
+		cmocka_unit_test(test_source_text),
 	};
 
 	return cmocka_run_group_tests_name("addr", tests, NULL, NULL);
