@@ -197,8 +197,8 @@ static enum admit_verdict decide(const struct conn *conn)
 	if (conn->source.family != 0) {
 		request.access = ask_rules(conn);
 		request.per_source_limit = service->setup->conf->per_source;
-		request.from_source = sources_count(
-			service->master->sources, (uintptr_t)service, &conn->source);
+		request.from_source =
+			sources_count(service->master->sources, service->number, &conn->source);
 	}
 	return admit(&request);
 }
@@ -263,7 +263,7 @@ static void count_child(struct child *child, const struct conn *conn)
 
 	service_add_child(service, child);
 	if (child->source.family != 0 &&
-		sources_add(service->master->sources, (uintptr_t)service, &child->source) < 0)
+		sources_add(service->master->sources, service->number, &child->source) < 0)
 		child->source.family = 0;
 	if (!service->wait)
 		return;

@@ -36,6 +36,8 @@
 #define SHORTAGE_AGAIN (60 * USEC_PER_SEC)
 /* More descriptors than a process can have (fs.nr_open); memory only where used. */
 #define CLOSER_MAX (1U << 20)
+/* Sources without children that are remembered, for their rate or a ban. */
+#define SOURCES_REMEMBERED_MAX 65536
 /* At the end, for closes that may sleep. */
 #define CLOSER_PATIENCE_MS 200
 
@@ -171,7 +173,7 @@ static int make_tables(struct master *master)
 		return r;
 	if (getrandom(key, sizeof key, 0) != sizeof key)
 		return -EIO;
-	master->sources = sources_new(BUDGET_CHILDREN_MAX, key);
+	master->sources = sources_new(BUDGET_CHILDREN_MAX, SOURCES_REMEMBERED_MAX, key);
 	return master->sources ? 0 : -ENOMEM;
 }
 

@@ -57,6 +57,7 @@ struct master {
 	bool slot_came_free;    /* one of these came free in this turn */
 	struct service *paused; /* linked by `next_paused`, in no order */
 	uint64_t paused_due;    /* no pause ends before; USEC_INFINITY: nobody is paused */
+	uint32_t last_service;  /* number of the service that was made last */
 
 	struct reload reload;
 	struct waiting waiting;

@@ -40,6 +40,7 @@ struct service *service_new(struct master *master, const char *name)
 		return NULL;
 	service->master = master;
 	service->log_stream = -EBADF;
+	service->number = ++master->last_service;
 	if (labelled)
 		snprintf(service->label, room, "%s: ", name);
 	return service;

@@ -52,6 +52,7 @@ struct service {
 	uint32_t n_in_flight;     /* of them still in our memory */
 	uint32_t n_closing;       /* descriptors with the closer; atomic */
 	unsigned fruitless;       /* wait children in a row that left at once what woke them */
+	uint32_t number;          /* never given twice, from 1: names it to master->sources */
 	struct child *wait_child; /* pass_as = listen_fds: who has all sockets now */
 
 	struct service *next_starved, *prev_starved;

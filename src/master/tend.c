@@ -266,13 +266,13 @@ static void judge_wait_child(struct child *child, const struct child_end *end, u
 			"the program ended without taking what woke it");
 }
 
-static void forget(struct child *child)
+static void forget(struct child *child, uint64_t now)
 {
 	struct service *service = child->service;
 	struct master *master = service->master;
 
 	if (child->source.family != 0)
-		sources_remove(master->sources, (uintptr_t)service, &child->source);
+		sources_remove(master->sources, service->number, &child->source, now);
 	service_remove_child(service, child);
 	if (child->listener)
 		service_update(child->listener->service);
@@ -281,7 +281,7 @@ static void forget(struct child *child)
 	/* It was told to end because its socket is somebody else's now, who may be
 	 * waiting for the address. */
 	if (child->unwanted)
-		waiting_hurry(master, clock_monotonic());
+		waiting_hurry(master, now);
 	child_free(master->children, child);
 	service_update(service);
 	if (service->retired && service->n_children == 0)
@@ -317,5 +317,5 @@ void tend_on_end(void *userdata, struct child *child, const struct child_end *en
 		child->service->state == SERVICE_ACTIVE)
 		judge_wait_child(child, end, now);
 
-	forget(child);
+	forget(child, now);
 }

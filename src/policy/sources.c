@@ -2,9 +2,13 @@
  * A hash table with chains.  Entries lie side by side in the order in which they
  * were first needed, so a table for many children costs memory only for those
  * that there were; what is touched at random is four bytes for each.
+ *
+ * What most entries need not know, because no rate and no ban concerns them, lies
+ * apart from them in the same order.
  */
 #include "policy/sources.h"
 
+#include "base/heap.h"
 #include "base/own.h"
 #include "policy/siphash.h"
 
@@ -14,45 +18,67 @@
 /* Index of no entry: those in use count from 1. */
 #define NONE 0
 
+/* Entries that have nothing left to remember are let go, so many with each new one: more
+ * than come in, so there is never a crowd of them. */
+#define EXPIRE_BATCH 2
+
 struct entry {
 	uint64_t service;
 	struct addr_source source;
+	bool remembers; /* its memory says something */
 	uint32_t count;
 	uint32_t next; /* in its chain, or among the free ones */
 };
 
+struct memory {
+	struct heap_node ends; /* when it has nothing to tell; in the heap without children */
+	uint64_t banned_until;
+	struct bucket bucket;
+};
+
 struct sources {
 	uint8_t key[16];
-	size_t max;     /* children that may be counted */
-	size_t counted; /* children counted */
-	size_t used;    /* entries in use, at most `counted` */
-	size_t touched; /* entries that were ever in use */
-	size_t mask;    /* chains - 1, a power of two minus one */
+	size_t max;            /* children that may be counted */
+	size_t max_remembered; /* entries without children */
+	size_t counted;        /* children counted */
+	size_t used;           /* entries in use */
+	size_t touched;        /* entries that were ever in use */
+	size_t n_everywhere;   /* entries of SOURCES_EVERYWHERE */
+	size_t mask;           /* chains - 1, a power of two minus one */
 	uint32_t *chains;
-	struct entry *entries; /* the first is nobody's */
+	struct entry *entries;   /* the first is nobody's */
+	struct memory *memories; /* of the entry with the same index */
+	struct heap idle;        /* those without children */
 	uint32_t free;
 };
 
-struct sources *sources_new(size_t max, const uint8_t key[16])
+/* One entry may be neither counted nor remembered yet. */
+static int make_tables(struct sources *sources, size_t n)
 {
-	struct sources *sources;
 	size_t size = 16;
 
-	while (size < max)
+	while (size < n)
 		size *= 2;
+	sources->mask = size - 1;
+	sources->chains = calloc(size, sizeof *sources->chains);
+	sources->entries = calloc(n + 2, sizeof *sources->entries);
+	sources->memories = calloc(n + 2, sizeof *sources->memories);
+	if (!sources->chains || !sources->entries || !sources->memories)
+		return -ENOMEM;
+	return heap_reserve(&sources->idle, sources->max_remembered);
+}
 
-	sources = calloc(1, sizeof *sources);
+struct sources *sources_new(size_t max, size_t max_remembered, const uint8_t key[16])
+{
+	struct sources *sources = calloc(1, sizeof *sources);
+
 	if (!sources)
 		return NULL;
-
-	sources->chains = calloc(size, sizeof *sources->chains);
-	sources->entries = calloc(max + 1, sizeof *sources->entries);
-	if (!sources->chains || !sources->entries)
-		return sources_free(sources);
-
 	memcpy(sources->key, key, sizeof sources->key);
 	sources->max = max;
-	sources->mask = size - 1;
+	sources->max_remembered = max_remembered;
+	if (make_tables(sources, max + max_remembered) < 0)
+		return sources_free(sources);
 	return sources;
 }
 
@@ -61,6 +87,8 @@ struct sources *sources_free(struct sources *sources)
 	if (sources) {
 		free(sources->chains);
 		free(sources->entries);
+		free(sources->memories);
+		heap_done(&sources->idle);
 	}
 	free(sources);
 	return NULL;
@@ -105,7 +133,22 @@ uint32_t sources_count(
 	return sources->entries[*find(sources, service, source)].count;
 }
 
-/* There is one: each that is in use counts a child. */
+struct source_facts sources_look(
+	const struct sources *sources, uint64_t service, const struct addr_source *source)
+{
+	uint32_t index = *find(sources, service, source);
+	const struct entry *entry = &sources->entries[index];
+	const struct memory *memory = &sources->memories[index];
+	struct source_facts facts = {.count = entry->count};
+
+	if (entry->remembers) {
+		facts.bucket = memory->bucket;
+		facts.banned_until = memory->banned_until;
+	}
+	return facts;
+}
+
+/* There is one: see make_tables(). */
 static uint32_t take_entry(struct sources *sources)
 {
 	uint32_t taken = sources->free;
@@ -117,40 +160,161 @@ static uint32_t take_entry(struct sources *sources)
 	return taken;
 }
 
-int sources_add(struct sources *sources, uint64_t service, const struct addr_source *source)
+/* Its entry, made if there is none. */
+static uint32_t need(
+	struct sources *sources, uint64_t service, const struct addr_source *source)
 {
-	uint32_t *link;
+	uint32_t *link = find(sources, service, source);
 
-	if (sources->counted >= sources->max)
-		return -ENOSPC;
-
-	link = find(sources, service, source);
 	if (*link == NONE) {
 		*link = take_entry(sources);
 		sources->entries[*link] = (struct entry){.service = service, .source = *source};
+		sources->n_everywhere += service == SOURCES_EVERYWHERE;
 	}
-	sources->entries[*link].count++;
-	sources->counted++;
-	return 0;
+	return *link;
 }
 
-void sources_remove(struct sources *sources, uint64_t service, const struct addr_source *source)
+static void drop(struct sources *sources, uint32_t index)
 {
-	uint32_t *link = find(sources, service, source), index = *link;
 	struct entry *entry = &sources->entries[index];
 
-	assert(entry->count > 0);
-
-	sources->counted--;
-	if (--entry->count > 0)
-		return;
-	*link = entry->next;
+	if (entry->remembers)
+		heap_remove(&sources->idle, &sources->memories[index].ends);
+	sources->n_everywhere -= entry->service == SOURCES_EVERYWHERE;
+	*find(sources, entry->service, &entry->source) = entry->next;
 	entry->next = sources->free;
 	sources->free = index;
 	sources->used--;
 }
 
+/* The entry of the one whose memory ends first; NONE: nobody is idle. */
+static uint32_t first_idle(const struct sources *sources)
+{
+	const struct heap_node *first = heap_first(&sources->idle);
+
+	/* The node is the first member. */
+	return first ? (uint32_t)((const struct memory *)first - sources->memories) : NONE;
+}
+
+static void expire(struct sources *sources, uint64_t now)
+{
+	for (int i = 0; i < EXPIRE_BATCH; i++) {
+		uint32_t first = first_idle(sources);
+
+		if (first == NONE || sources->memories[first].ends.key > now)
+			return;
+		drop(sources, first);
+	}
+}
+
+/* It has no children: is it worth its place? */
+static void keep_idle(struct sources *sources, uint32_t index, uint64_t now)
+{
+	struct heap_node *ends = &sources->memories[index].ends;
+
+	if (!sources->entries[index].remembers || ends->key <= now) {
+		drop(sources, index);
+		return;
+	}
+	if (!heap_has(ends) && sources->idle.n >= sources->max_remembered) {
+		uint32_t first = first_idle(sources);
+
+		if (first == NONE || sources->memories[first].ends.key >= ends->key) {
+			drop(sources, index);
+			return;
+		}
+		drop(sources, first);
+	}
+	heap_put(&sources->idle, ends, ends->key);
+}
+
+int sources_add(struct sources *sources, uint64_t service, const struct addr_source *source)
+{
+	uint32_t index;
+
+	if (sources->counted >= sources->max)
+		return -ENOSPC;
+
+	index = need(sources, service, source);
+	if (sources->entries[index].remembers)
+		heap_remove(&sources->idle, &sources->memories[index].ends);
+	sources->entries[index].count++;
+	sources->counted++;
+	return 0;
+}
+
+void sources_remove(struct sources *sources, uint64_t service, const struct addr_source *source,
+	uint64_t now)
+{
+	uint32_t index = *find(sources, service, source);
+	struct entry *entry = &sources->entries[index];
+
+	assert(entry->count > 0);
+
+	sources->counted--;
+	if (--entry->count == 0)
+		keep_idle(sources, index, now);
+}
+
+/* Its memory, empty if there was none. */
+static struct memory *remember(struct sources *sources, uint32_t index)
+{
+	struct memory *memory = &sources->memories[index];
+
+	if (!sources->entries[index].remembers)
+		*memory = (struct memory){0};
+	sources->entries[index].remembers = true;
+	return memory;
+}
+
+static void remember_until(
+	struct sources *sources, uint32_t index, uint64_t until, uint64_t now)
+{
+	struct memory *memory = &sources->memories[index];
+
+	memory->ends.key = until > memory->banned_until ? until : memory->banned_until;
+	if (sources->entries[index].count == 0)
+		keep_idle(sources, index, now);
+}
+
+void sources_charge(struct sources *sources, uint64_t service, const struct addr_source *source,
+	const struct limit *limit, uint64_t now)
+{
+	struct memory *memory;
+	uint32_t index;
+
+	expire(sources, now);
+	index = need(sources, service, source);
+	memory = remember(sources, index);
+	bucket_take(&memory->bucket, limit, now);
+	remember_until(sources, index, bucket_full_at(&memory->bucket, limit, now), now);
+}
+
+void sources_ban(struct sources *sources, uint64_t service, const struct addr_source *source,
+	uint64_t until, uint64_t now)
+{
+	struct memory *memory;
+	uint32_t index;
+
+	expire(sources, now);
+	index = need(sources, service, source);
+	memory = remember(sources, index);
+	if (memory->banned_until < until)
+		memory->banned_until = until;
+	remember_until(sources, index, memory->ends.key, now);
+}
+
+bool sources_any_everywhere(const struct sources *sources)
+{
+	return sources->n_everywhere > 0;
+}
+
 size_t sources_used(const struct sources *sources)
 {
 	return sources->used;
+}
+
+size_t sources_remembered(const struct sources *sources)
+{
+	return sources->idle.n;
 }

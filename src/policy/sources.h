@@ -1,10 +1,23 @@
 /*
- * sources: how many children each source of each service has.
+ * sources: what is known of each source of each service: how many children it has,
+ * what its rate has left, whether it is banned.
  *
- * A bounded hash table with a secret key, so that nobody can choose addresses
- * that collide.  An entry lives exactly while its count is not zero; each
- * count belongs to a living child, so a table with room for all children can
- * never be full and nothing is ever evicted.
+ * A bounded hash table with a secret key, so that nobody can choose addresses that
+ * collide.  An entry lives
+ *
+ * - while it counts children.  Each count belongs to a living child, so there is
+ *   always room for these, and such an entry is never dropped;
+ * - without children for as long as there is something to remember: until its bucket
+ *   is full again and its ban is over.
+ *
+ * Of the second sort there are at most `max_remembered`.  When one more is needed,
+ * that one goes whose memory would have ended first: the one with the least to tell.
+ * So a crowd of sources that come once drops neither a ban nor a source that has
+ * used up its rate, unless each member of the crowd has done worse; and who is dropped is
+ * treated like somebody new, never worse.
+ *
+ * Memory is used for as many entries as there have been at once.  To look takes the same
+ * time whatever the table holds; to begin and to end remembering takes some 16 steps more.
  *
  * Layer: policy.
  */
@@ -12,27 +25,56 @@
 #define HATCHD_POLICY_SOURCES_H
 
 #include "base/addr.h"
+#include "policy/limit.h"
 
 #include <stddef.h>
 
 struct sources;
 
+/* Services are told apart by any number but this, which stands for all of them. */
+#define SOURCES_EVERYWHERE 0
+
+/* What is known of one; all zero: nothing. */
+struct source_facts {
+	uint32_t count;        /* children */
+	struct bucket bucket;  /* of its rate */
+	uint64_t banned_until; /* usec; of the past: not banned */
+};
+
 /* Room for `max` counted children; `key` is 16 random bytes.  NULL without memory. */
-struct sources *sources_new(size_t max, const uint8_t key[16]);
+struct sources *sources_new(size_t max, size_t max_remembered, const uint8_t key[16]);
 struct sources *sources_free(struct sources *sources);
 
-/* Children counted for that source of that service (any number that names it). */
+/* Of that source of that service. */
+struct source_facts sources_look(
+	const struct sources *sources, uint64_t service, const struct addr_source *source);
+
+/* Its count alone. */
 uint32_t sources_count(
 	const struct sources *sources, uint64_t service, const struct addr_source *source);
 
-/* Count one more; -ENOSPC when `max` are counted already.  Constant time. */
+/* Count one more; -ENOSPC when `max` are counted already. */
 int sources_add(struct sources *sources, uint64_t service, const struct addr_source *source);
 
 /* Count one less; it must have been counted. */
-void sources_remove(
-	struct sources *sources, uint64_t service, const struct addr_source *source);
+void sources_remove(struct sources *sources, uint64_t service, const struct addr_source *source,
+	uint64_t now);
 
-/* Different sources counted now: for tests. */
+/* Take a token out of its bucket, which has one, and remember that until it is full.  If
+ * the limit changes meanwhile, a source without children is still remembered for as long
+ * as the one that it was counted with says. */
+void sources_charge(struct sources *sources, uint64_t service, const struct addr_source *source,
+	const struct limit *limit, uint64_t now);
+
+/* Remember that it is banned: until then, or longer if it was already. */
+void sources_ban(struct sources *sources, uint64_t service, const struct addr_source *source,
+	uint64_t until, uint64_t now);
+
+/* Is anybody banned from all services?  If not, nobody need look for SOURCES_EVERYWHERE. */
+bool sources_any_everywhere(const struct sources *sources);
+
+/* Different sources known now, and those of them without children: for tests. */
 size_t sources_used(const struct sources *sources);
+size_t sources_remembered(const struct sources *sources);
 
 #endif

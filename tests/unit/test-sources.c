@@ -2,6 +2,7 @@
 #include "policy/sources.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
@@ -9,6 +10,33 @@
 #include <cmocka.h>
 
 static const uint8_t key[16] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
+
+/* The linker puts these in the place of the real ones: see Makefile.am. */
+static int allocations_left = -1; /* negative: as many as there are */
+
+void *__real_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__real_reallocarray(void *old, size_t n, size_t size);
+void *__wrap_reallocarray(void *old, size_t n, size_t size);
+
+static bool may_allocate(void)
+{
+	if (allocations_left > 0)
+		allocations_left--;
+	else if (allocations_left == 0)
+		errno = ENOMEM;
+	return allocations_left != 0;
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+	return may_allocate() ? __real_calloc(n, size) : NULL;
+}
+
+void *__wrap_reallocarray(void *old, size_t n, size_t size)
+{
+	return may_allocate() ? __real_reallocarray(old, n, size) : NULL;
+}
 
 static struct addr_source source_of(unsigned number)
 {
@@ -20,7 +48,7 @@ static struct addr_source source_of(unsigned number)
 
 static void test_counts(void **ctx)
 {
-	struct sources *sources = sources_new(10, key);
+	struct sources *sources = sources_new(10, 10, key);
 	struct addr_source a = source_of(1), b = source_of(2);
 
 	(void)ctx;
@@ -32,13 +60,13 @@ static void test_counts(void **ctx)
 	assert_int_equal(sources_count(sources, 7, &b), 1);
 	assert_int_equal(sources_used(sources), 2);
 
-	sources_remove(sources, 7, &a);
+	sources_remove(sources, 7, &a, 0);
 	assert_int_equal(sources_count(sources, 7, &a), 1);
 	assert_int_equal(sources_used(sources), 2);
-	sources_remove(sources, 7, &a);
+	sources_remove(sources, 7, &a, 0);
 	assert_int_equal(sources_count(sources, 7, &a), 0);
 	assert_int_equal(sources_used(sources), 1);
-	sources_remove(sources, 7, &b);
+	sources_remove(sources, 7, &b, 0);
 	assert_int_equal(sources_used(sources), 0);
 	sources_free(sources);
 }
@@ -46,7 +74,7 @@ static void test_counts(void **ctx)
 /* The same client of two services is two sources; so are the same bytes of two families. */
 static void test_what_makes_a_source(void **ctx)
 {
-	struct sources *sources = sources_new(10, key);
+	struct sources *sources = sources_new(10, 10, key);
 	struct addr_source four = source_of(1), six = four, user;
 
 	(void)ctx;
@@ -57,13 +85,22 @@ static void test_what_makes_a_source(void **ctx)
 	assert_int_equal(sources_count(sources, 1, &six), 0);
 	assert_int_equal(sources_count(sources, 1, &user), 0);
 	assert_int_equal(sources_count(sources, 1, &four), 1);
-	sources_remove(sources, 1, &four);
+	sources_remove(sources, 1, &four, 0);
+
+	/* Among so many, some share a chain. */
+	for (unsigned i = 0; i < 300; i++) {
+		four = six = source_of(i);
+		six.family = 6;
+		assert_int_equal(sources_add(sources, 1, &four), 0);
+		assert_int_equal(sources_count(sources, 1, &six), 0);
+		sources_remove(sources, 1, &four, 0);
+	}
 	sources_free(sources);
 }
 
 static void test_bound(void **ctx)
 {
-	struct sources *sources = sources_new(3, key);
+	struct sources *sources = sources_new(3, 3, key);
 	struct addr_source a = source_of(1), b = source_of(2);
 
 	(void)ctx;
@@ -73,7 +110,7 @@ static void test_bound(void **ctx)
 	assert_int_equal(sources_add(sources, 1, &b), -ENOSPC);
 	assert_int_equal(sources_add(sources, 1, &a), -ENOSPC);
 	assert_int_equal(sources_count(sources, 1, &b), 1);
-	sources_remove(sources, 1, &a);
+	sources_remove(sources, 1, &a, 0);
 	assert_int_equal(sources_add(sources, 1, &b), 0);
 	sources_free(sources);
 	assert_null(sources_free(NULL));
@@ -83,7 +120,7 @@ static void test_bound(void **ctx)
 static void test_full_of_different_ones(void **ctx)
 {
 	enum { MAX = 5000 };
-	struct sources *sources = sources_new(MAX, key);
+	struct sources *sources = sources_new(MAX, MAX, key);
 
 	(void)ctx;
 	for (unsigned i = 0; i < MAX; i++) {
@@ -95,7 +132,7 @@ static void test_full_of_different_ones(void **ctx)
 	for (unsigned i = 0; i < MAX; i += 2) {
 		struct addr_source source = source_of(i);
 
-		sources_remove(sources, i % 3, &source);
+		sources_remove(sources, i % 3, &source, 0);
 	}
 	for (unsigned i = 0; i < MAX; i++) {
 		struct addr_source source = source_of(i);
@@ -109,7 +146,7 @@ static void test_full_of_different_ones(void **ctx)
 static void test_like_a_plain_array(void **ctx)
 {
 	enum { SOURCES = 40, MAX = 30 };
-	struct sources *sources = sources_new(MAX, key);
+	struct sources *sources = sources_new(MAX, MAX, key);
 	uint32_t counts[SOURCES] = {0};
 	uint64_t state = 88172645463325252;
 	unsigned total = 0;
@@ -132,10 +169,257 @@ static void test_like_a_plain_array(void **ctx)
 			if (r == 0)
 				counts[i]++, total++;
 		} else if (counts[i] > 0) {
-			sources_remove(sources, 1, &source);
+			sources_remove(sources, 1, &source, 0);
 			counts[i]--, total--;
 		}
 	}
+	sources_free(sources);
+}
+
+static const struct limit slow = {.count = 1, .burst = 10, .period = 1000000};
+
+#define SECOND UINT64_C(1000000)
+
+static bool knows(const struct sources *sources, unsigned number)
+{
+	struct addr_source source = source_of(number);
+	struct source_facts facts = sources_look(sources, 1, &source);
+
+	return facts.bucket.missing != 0 || facts.banned_until != 0 || facts.count != 0;
+}
+
+static void charge(struct sources *sources, unsigned number, unsigned times, uint64_t now)
+{
+	struct addr_source source = source_of(number);
+
+	while (times-- > 0)
+		sources_charge(sources, 1, &source, &slow, now);
+}
+
+/* As long as there is something to remember, and no longer. */
+static void test_remembers_until_full_again(void **ctx)
+{
+	struct sources *sources = sources_new(10, 10, key);
+	struct addr_source a = source_of(1);
+
+	(void)ctx;
+	assert_int_equal(sources_add(sources, 1, &a), 0);
+	charge(sources, 1, 3, 0);
+	assert_int_equal(sources_remembered(sources), 0);
+	sources_remove(sources, 1, &a, SECOND);
+	assert_int_equal(sources_remembered(sources), 1);
+	assert_true(sources_look(sources, 1, &a).bucket.missing == 3 * LIMIT_PARTS);
+	/* He comes again, and goes when all is forgotten. */
+	assert_int_equal(sources_add(sources, 1, &a), 0);
+	assert_int_equal(sources_remembered(sources), 0);
+	assert_int_equal(sources_used(sources), 1);
+	sources_remove(sources, 1, &a, 3 * SECOND);
+	assert_int_equal(sources_used(sources), 0);
+	assert_false(knows(sources, 1));
+
+	/* Without children at all; the next that are remembered sweep out what is over. */
+	charge(sources, 1, 1, 10 * SECOND);
+	charge(sources, 2, 2, 10 * SECOND);
+	charge(sources, 3, 3, 10 * SECOND);
+	assert_int_equal(sources_remembered(sources), 3);
+	charge(sources, 4, 4, 11 * SECOND);
+	assert_int_equal(sources_remembered(sources), 3);
+	assert_false(knows(sources, 1));
+	charge(sources, 5, 5, 13 * SECOND);
+	assert_int_equal(sources_used(sources), 2);
+	assert_true(knows(sources, 4) && knows(sources, 5));
+	/* A clock that goes back forgets nothing that it should not. */
+	charge(sources, 6, 1, 0);
+	assert_true(knows(sources, 4) && knows(sources, 5) && knows(sources, 6));
+	sources_free(sources);
+}
+
+static void test_another_limit_counts_on(void **ctx)
+{
+	const struct limit wide = {.count = 1, .burst = 20, .period = SECOND};
+	struct sources *sources = sources_new(10, 10, key);
+	struct addr_source a = source_of(1);
+
+	(void)ctx;
+	charge(sources, 1, 10, 0);
+	for (int i = 0; i < 10; i++) {
+		struct bucket bucket = sources_look(sources, 1, &a).bucket;
+
+		assert_false(bucket_has(&bucket, &slow, 0));
+		assert_true(bucket_has(&bucket, &wide, 0));
+		sources_charge(sources, 1, &a, &wide, 0);
+	}
+	assert_true(sources_look(sources, 1, &a).bucket.missing == 20 * LIMIT_PARTS);
+	sources_free(sources);
+}
+
+static void test_ban(void **ctx)
+{
+	struct sources *sources = sources_new(10, 10, key);
+	struct addr_source a = source_of(1), b = source_of(2);
+
+	(void)ctx;
+	sources_ban(sources, 1, &a, 5 * SECOND, 0);
+	assert_true(sources_look(sources, 1, &a).banned_until == 5 * SECOND);
+	assert_true(sources_look(sources, 2, &a).banned_until == 0);
+	assert_true(sources_look(sources, 1, &b).banned_until == 0);
+	/* A shorter one takes nothing away, and a bucket that is full neither. */
+	sources_ban(sources, 1, &a, 3 * SECOND, 0);
+	charge(sources, 1, 1, SECOND);
+	assert_true(sources_look(sources, 1, &a).banned_until == 5 * SECOND);
+	assert_int_equal(sources_add(sources, 1, &a), 0);
+	sources_ban(sources, 1, &a, 9 * SECOND, 3 * SECOND);
+	sources_remove(sources, 1, &a, 8 * SECOND);
+	assert_true(sources_look(sources, 1, &a).banned_until == 9 * SECOND);
+	charge(sources, 2, 1, 9 * SECOND);
+	assert_true(sources_look(sources, 1, &a).banned_until == 0);
+	/* Over before it begins. */
+	sources_ban(sources, 1, &a, 9 * SECOND, 9 * SECOND);
+	assert_false(knows(sources, 1));
+	sources_free(sources);
+}
+
+static void test_ban_everywhere(void **ctx)
+{
+	struct sources *sources = sources_new(10, 10, key);
+	struct addr_source a = source_of(1), b = source_of(2);
+
+	(void)ctx;
+	assert_false(sources_any_everywhere(sources));
+	sources_ban(sources, 1, &a, 5 * SECOND, 0);
+	assert_false(sources_any_everywhere(sources));
+	sources_ban(sources, SOURCES_EVERYWHERE, &a, 5 * SECOND, 0);
+	sources_ban(sources, SOURCES_EVERYWHERE, &a, 6 * SECOND, 0);
+	sources_ban(sources, SOURCES_EVERYWHERE, &b, 7 * SECOND, 0);
+	assert_true(sources_any_everywhere(sources));
+	assert_true(sources_look(sources, SOURCES_EVERYWHERE, &a).banned_until == 6 * SECOND);
+	charge(sources, 3, 1, 8 * SECOND);
+	charge(sources, 3, 1, 8 * SECOND);
+	assert_false(sources_any_everywhere(sources));
+	sources_free(sources);
+}
+
+/* Whose memory ends first goes, be it the one that has just come. */
+static void test_full_of_memories(void **ctx)
+{
+	struct sources *sources = sources_new(10, 3, key);
+	struct addr_source living = source_of(50), banned = source_of(60);
+
+	(void)ctx;
+	assert_int_equal(sources_add(sources, 1, &living), 0);
+	charge(sources, 50, 1, 0);
+	sources_ban(sources, 1, &banned, 100 * SECOND, 0);
+	charge(sources, 2, 5, 0);
+	charge(sources, 3, 4, 0);
+	for (unsigned i = 100; i < 1000; i++) {
+		charge(sources, i, 1, 0);
+		assert_false(knows(sources, i));
+	}
+	assert_true(knows(sources, 2) && knows(sources, 3));
+	assert_int_equal(sources_remembered(sources), 3);
+	assert_int_equal(sources_used(sources), 4);
+	/* With three children in a row he has more to tell. */
+	for (unsigned i = 0; i < 5; i++) {
+		struct addr_source four = source_of(4);
+
+		assert_int_equal(sources_add(sources, 1, &four), 0);
+		charge(sources, 4, 1, 0);
+	}
+	for (unsigned i = 0; i < 5; i++) {
+		struct addr_source four = source_of(4);
+
+		sources_remove(sources, 1, &four, 0);
+	}
+	assert_true(knows(sources, 4) && knows(sources, 2) && !knows(sources, 3));
+	assert_true(sources_look(sources, 1, &banned).banned_until == 100 * SECOND);
+	assert_int_equal(sources_count(sources, 1, &living), 1);
+	assert_true(sources_look(sources, 1, &living).bucket.missing == LIMIT_PARTS);
+	sources_remove(sources, 1, &living, 0);
+	assert_int_equal(sources_used(sources), 3);
+	sources_free(sources);
+}
+
+static void test_no_memory_for_anybody(void **ctx)
+{
+	struct sources *sources = sources_new(3, 0, key);
+	struct addr_source a = source_of(1);
+
+	(void)ctx;
+	charge(sources, 1, 1, 0);
+	assert_int_equal(sources_used(sources), 0);
+	assert_int_equal(sources_add(sources, 1, &a), 0);
+	charge(sources, 1, 1, 0);
+	sources_remove(sources, 1, &a, 0);
+	assert_int_equal(sources_used(sources), 0);
+	sources_free(sources);
+}
+
+/* A million sources, each with a connection or two: neither a count nor a ban is lost. */
+static void test_crowd_drops_nothing_that_matters(void **ctx)
+{
+	enum { CHILDREN = 1000, MEMORIES = 4096 };
+	struct sources *sources = sources_new(CHILDREN, MEMORIES, key);
+	struct addr_source victim = source_of(1), banned = source_of(2);
+
+	(void)ctx;
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(sources_add(sources, 1, &victim), 0);
+	charge(sources, 1, 4, 0);
+	sources_ban(sources, 1, &banned, 3600 * SECOND, 0);
+	for (unsigned i = 1000; i < 1001000; i++) {
+		struct addr_source source = source_of(i);
+		uint64_t now = i / 100;
+
+		assert_int_equal(sources_add(sources, 1, &source), 0);
+		charge(sources, i, 1 + i % 2, now);
+		sources_remove(sources, 1, &source, now);
+		assert_true(sources_used(sources) <= MEMORIES + 1);
+	}
+	assert_int_equal(sources_remembered(sources), MEMORIES);
+	assert_int_equal(sources_count(sources, 1, &victim), 4);
+	assert_true(sources_look(sources, 1, &victim).bucket.missing == 4 * LIMIT_PARTS);
+	assert_true(sources_look(sources, 1, &banned).banned_until == 3600 * SECOND);
+	sources_free(sources);
+}
+
+/* All of a network are one: 2^20 of its addresses make one entry. */
+static void test_network_is_one_source(void **ctx)
+{
+	struct sources *sources = sources_new(10, 10, key);
+	struct addr peer = {.kind = ADDR_TCP};
+	struct sockaddr_in6 in6 = {.sin6_family = AF_INET6};
+	uint64_t state = 88172645463325252;
+	struct addr_source source;
+
+	(void)ctx;
+	memcpy(in6.sin6_addr.s6_addr, "\x20\x01\x0d\xb8\0\0\0\x01", 8);
+	for (int i = 0; i < 1 << 20; i++) {
+		state ^= state << 13;
+		state ^= state >> 7;
+		state ^= state << 17;
+		memcpy(in6.sin6_addr.s6_addr + 8, &state, sizeof state);
+		addr_from_sockaddr(ADDR_TCP, (struct sockaddr *)&in6, sizeof in6, &peer);
+		addr_source(&peer, 32, 64, &source);
+		sources_charge(sources, 1, &source, &slow, 0);
+		assert_int_equal(sources_used(sources), 1);
+	}
+	assert_true(sources_look(sources, 1, &source).bucket.missing >= 10 * LIMIT_PARTS);
+	sources_free(sources);
+}
+
+/* Each of its allocations in turn. */
+static void test_without_memory(void **ctx)
+{
+	struct sources *sources;
+	int n = 0;
+
+	(void)ctx;
+	do {
+		allocations_left = ++n;
+		sources = sources_new(3, 3, key);
+	} while (!sources);
+	allocations_left = -1;
+	assert_int_equal(n, 6);
 	sources_free(sources);
 }
 
@@ -147,6 +431,15 @@ int main(void)
 		cmocka_unit_test(test_bound),
 		cmocka_unit_test(test_full_of_different_ones),
 		cmocka_unit_test(test_like_a_plain_array),
+		cmocka_unit_test(test_remembers_until_full_again),
+		cmocka_unit_test(test_another_limit_counts_on),
+		cmocka_unit_test(test_ban),
+		cmocka_unit_test(test_ban_everywhere),
+		cmocka_unit_test(test_full_of_memories),
+		cmocka_unit_test(test_no_memory_for_anybody),
+		cmocka_unit_test(test_crowd_drops_nothing_that_matters),
+		cmocka_unit_test(test_network_is_one_source),
+		cmocka_unit_test(test_without_memory),
 	};
 
 	return cmocka_run_group_tests_name("sources", tests, NULL, NULL);
