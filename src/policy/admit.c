@@ -18,10 +18,18 @@ enum admit_verdict admit(const struct admit_request *request)
 		return ADMIT_NO_ACCESS;
 	if (request->access == ACCESS_NOT_LISTED)
 		return ADMIT_ONLY_FROM;
+	if (request->now < request->banned_until)
+		return ADMIT_BANNED;
+	if (request->sensor)
+		return ADMIT_SENSOR;
 	if (full(request->from_source, request->per_source_limit))
 		return ADMIT_PER_SOURCE;
+	if (!bucket_has(&request->source_bucket, &request->source_rate, request->now))
+		return ADMIT_PER_SOURCE_RATE;
 	if (full(request->instances, request->instances_limit))
 		return ADMIT_INSTANCES;
+	if (!bucket_has(&request->bucket, &request->rate, request->now))
+		return ADMIT_RATE;
 	if (full(request->total, request->total_limit))
 		return ADMIT_TOTAL;
 	return ADMIT_OK;
@@ -36,6 +44,10 @@ const char *admit_reason(enum admit_verdict verdict)
 		[ADMIT_PER_SOURCE] = "per_source",
 		[ADMIT_ONLY_FROM] = "only_from",
 		[ADMIT_NO_ACCESS] = "no_access",
+		[ADMIT_RATE] = "rate",
+		[ADMIT_PER_SOURCE_RATE] = "per_source_rate",
+		[ADMIT_BANNED] = "banned",
+		[ADMIT_SENSOR] = "sensor",
 	};
 
 	return (unsigned)verdict < ARRAY_SIZE(words) ? words[verdict] : "unknown";

@@ -3,7 +3,8 @@
  *
  * One decision with one list of reasons (invariant I4): log, records and
  * status print the word that admit_reason() gives.  Pure: the caller brings
- * the counts, the verdict is the same for the same request.
+ * the counts, the buckets and the time, the verdict is the same for the same
+ * request.  Nothing is counted here: who is refused takes no token.
  *
  * Layer: policy.
  */
@@ -11,25 +12,40 @@
 #define HATCHD_POLICY_ADMIT_H
 
 #include "policy/access.h"
+#include "policy/limit.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum admit_verdict {
 	ADMIT_OK,
-	ADMIT_TOTAL,      /* total_instances children live already */
-	ADMIT_INSTANCES,  /* the service's instances */
-	ADMIT_PER_SOURCE, /* children of the same source */
-	ADMIT_ONLY_FROM,  /* not among those that may come in */
-	ADMIT_NO_ACCESS,  /* among those that may not */
+	ADMIT_TOTAL,           /* total_instances children live already */
+	ADMIT_INSTANCES,       /* the service's instances */
+	ADMIT_PER_SOURCE,      /* children of the same source */
+	ADMIT_ONLY_FROM,       /* not among those that may come in */
+	ADMIT_NO_ACCESS,       /* among those that may not */
+	ADMIT_RATE,            /* the service's rate */
+	ADMIT_PER_SOURCE_RATE, /* that of the source */
+	ADMIT_BANNED,          /* the source is banned, from this service or from all */
+	ADMIT_SENSOR,          /* nobody comes in here: who tries is banned */
 	_ADMIT_MAX,
 };
 
-/* Counts before this client; limits as configured, UINT32_MAX: none. */
+/* Counts before this client; limits as configured, UINT32_MAX: none.  What is left out
+ * limits nothing. */
 struct admit_request {
 	uint32_t total, total_limit;
 	uint32_t instances, instances_limit;
 	uint32_t from_source, per_source_limit;
 	enum access_verdict access; /* what the rules say of the address */
+
+	uint64_t now;                /* usec, monotonic; for what follows */
+	struct limit rate;           /* of the service, ... */
+	struct bucket bucket;        /* ... as it is now */
+	struct limit source_rate;    /* of the source, ... */
+	struct bucket source_bucket; /* ... as it is now */
+	uint64_t banned_until;       /* the source */
+	bool sensor;
 };
 
 enum admit_verdict admit(const struct admit_request *request);

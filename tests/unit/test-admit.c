@@ -7,6 +7,13 @@
 
 #include <cmocka.h>
 
+/* Each count with its limit; nothing else limits. */
+#define COUNTS(t, tl, i, il, s, sl)                                                   \
+	{                                                                             \
+		.total = t, .total_limit = tl, .instances = i, .instances_limit = il, \
+		.from_source = s, .per_source_limit = sl                              \
+	}
+
 static const struct admit_request unlimited = {
 	.total_limit = UINT32_MAX,
 	.instances_limit = UINT32_MAX,
@@ -30,22 +37,22 @@ static void test_each_limit(void **ctx)
 		struct admit_request request;
 		enum admit_verdict verdict;
 	} cases[] = {
-		{{0, 1, 0, 1, 0, 1, ACCESS_OK}, ADMIT_OK},
-		{{1, 1, 0, 1, 0, 1, ACCESS_OK}, ADMIT_TOTAL},
-		{{0, 1, 1, 1, 0, 1, ACCESS_OK}, ADMIT_INSTANCES},
-		{{0, 1, 0, 1, 1, 1, ACCESS_OK}, ADMIT_PER_SOURCE},
-		{{2, 1, 0, 1, 0, 1, ACCESS_OK}, ADMIT_TOTAL},
-		{{9, 10, 9, 10, 9, 10, ACCESS_OK}, ADMIT_OK},
-		{{10, 10, 9, 10, 9, 10, ACCESS_OK}, ADMIT_TOTAL},
-		{{9, 10, 10, 10, 9, 10, ACCESS_OK}, ADMIT_INSTANCES},
-		{{9, 10, 9, 10, 10, 10, ACCESS_OK}, ADMIT_PER_SOURCE},
-		{{UINT32_MAX - 2, UINT32_MAX - 1, 0, 1, 0, 1, ACCESS_OK}, ADMIT_OK},
-		{{0, 1, 0, 1, 0, 1, ACCESS_NOT_LISTED}, ADMIT_ONLY_FROM},
-		{{0, 1, 0, 1, 0, 1, ACCESS_DENIED}, ADMIT_NO_ACCESS},
-		{{UINT32_MAX - 1, UINT32_MAX - 1, 0, 1, 0, 1, ACCESS_OK}, ADMIT_TOTAL},
+		{COUNTS(0, 1, 0, 1, 0, 1), ADMIT_OK},
+		{COUNTS(1, 1, 0, 1, 0, 1), ADMIT_TOTAL},
+		{COUNTS(0, 1, 1, 1, 0, 1), ADMIT_INSTANCES},
+		{COUNTS(0, 1, 0, 1, 1, 1), ADMIT_PER_SOURCE},
+		{COUNTS(2, 1, 0, 1, 0, 1), ADMIT_TOTAL},
+		{COUNTS(9, 10, 9, 10, 9, 10), ADMIT_OK},
+		{COUNTS(10, 10, 9, 10, 9, 10), ADMIT_TOTAL},
+		{COUNTS(9, 10, 10, 10, 9, 10), ADMIT_INSTANCES},
+		{COUNTS(9, 10, 9, 10, 10, 10), ADMIT_PER_SOURCE},
+		{COUNTS(UINT32_MAX - 2, UINT32_MAX - 1, 0, 1, 0, 1), ADMIT_OK},
+		{COUNTS(UINT32_MAX - 1, UINT32_MAX - 1, 0, 1, 0, 1), ADMIT_TOTAL},
+		{{.access = ACCESS_NOT_LISTED}, ADMIT_ONLY_FROM},
+		{{.access = ACCESS_DENIED}, ADMIT_NO_ACCESS},
 		/* Nobody at all. */
-		{{0, 1, 0, 0, 0, 1, ACCESS_OK}, ADMIT_INSTANCES},
-		{{0, 1, 0, 1, 0, 0, ACCESS_OK}, ADMIT_PER_SOURCE},
+		{COUNTS(0, 1, 0, 0, 0, 1), ADMIT_INSTANCES},
+		{COUNTS(0, 1, 0, 1, 0, 0), ADMIT_PER_SOURCE},
 	};
 
 	(void)ctx;
@@ -55,21 +62,62 @@ static void test_each_limit(void **ctx)
 
 static void test_the_narrowest_limit_speaks_first(void **ctx)
 {
-	struct admit_request request = {1, 1, 1, 1, 1, 1, ACCESS_DENIED};
+	const struct limit nobody = {.count = 0, .burst = 1, .period = 1};
+	struct admit_request request = COUNTS(1, 1, 1, 1, 1, 1);
 
 	(void)ctx;
+	request.access = ACCESS_DENIED;
 	assert_int_equal(admit(&request), ADMIT_NO_ACCESS);
 	request.access = ACCESS_OK;
+	request.now = 7;
+	request.banned_until = 8;
+	request.sensor = true;
+	request.rate = request.source_rate = nobody;
+	assert_int_equal(admit(&request), ADMIT_BANNED);
+	request.banned_until = 7;
+	assert_int_equal(admit(&request), ADMIT_SENSOR);
+	request.sensor = false;
 	assert_int_equal(admit(&request), ADMIT_PER_SOURCE);
 	request.per_source_limit = UINT32_MAX;
+	assert_int_equal(admit(&request), ADMIT_PER_SOURCE_RATE);
+	request.source_rate.period = 0;
 	assert_int_equal(admit(&request), ADMIT_INSTANCES);
 	request.instances_limit = UINT32_MAX;
+	assert_int_equal(admit(&request), ADMIT_RATE);
+	request.rate.period = 0;
 	assert_int_equal(admit(&request), ADMIT_TOTAL);
+}
+
+/* Each recovers with time alone. */
+static void test_rates_and_bans_recover(void **ctx)
+{
+	const struct limit limit = {.count = 1, .burst = 1, .period = 1000};
+	struct admit_request request = unlimited;
+
+	(void)ctx;
+	request.now = 5000;
+	request.rate = limit;
+	assert_int_equal(admit(&request), ADMIT_OK);
+	bucket_take(&request.bucket, &limit, 5000);
+	assert_int_equal(admit(&request), ADMIT_RATE);
+	request.now = 6000;
+	assert_int_equal(admit(&request), ADMIT_OK);
+
+	request.source_rate = limit;
+	bucket_take(&request.source_bucket, &limit, 6000);
+	assert_int_equal(admit(&request), ADMIT_PER_SOURCE_RATE);
+	request.now = 7000;
+	assert_int_equal(admit(&request), ADMIT_OK);
+
+	request.banned_until = 8000;
+	assert_int_equal(admit(&request), ADMIT_BANNED);
+	request.now = 8000;
+	assert_int_equal(admit(&request), ADMIT_OK);
 }
 
 static void test_the_same_request_has_the_same_verdict(void **ctx)
 {
-	const struct admit_request request = {3, 4, 2, 2, 1, 2, ACCESS_OK};
+	const struct admit_request request = COUNTS(3, 4, 2, 2, 1, 2);
 
 	(void)ctx;
 	for (int i = 0; i < 3; i++)
@@ -85,6 +133,10 @@ static void test_words(void **ctx)
 	assert_string_equal(admit_reason(ADMIT_PER_SOURCE), "per_source");
 	assert_string_equal(admit_reason(ADMIT_ONLY_FROM), "only_from");
 	assert_string_equal(admit_reason(ADMIT_NO_ACCESS), "no_access");
+	assert_string_equal(admit_reason(ADMIT_RATE), "rate");
+	assert_string_equal(admit_reason(ADMIT_PER_SOURCE_RATE), "per_source_rate");
+	assert_string_equal(admit_reason(ADMIT_BANNED), "banned");
+	assert_string_equal(admit_reason(ADMIT_SENSOR), "sensor");
 	assert_string_equal(admit_reason(_ADMIT_MAX), "unknown");
 	for (int i = 0; i < _ADMIT_MAX; i++)
 		assert_string_not_equal(admit_reason((enum admit_verdict)i), "unknown");
@@ -96,6 +148,7 @@ int main(void)
 		cmocka_unit_test(test_without_limits_all_come_in),
 		cmocka_unit_test(test_each_limit),
 		cmocka_unit_test(test_the_narrowest_limit_speaks_first),
+		cmocka_unit_test(test_rates_and_bans_recover),
 		cmocka_unit_test(test_the_same_request_has_the_same_verdict),
 		cmocka_unit_test(test_words),
 	};
