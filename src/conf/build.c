@@ -135,12 +135,30 @@ static int build_services(struct build *b, const struct raw_conf *raw)
 	return 0;
 }
 
+/* A sensor has sockets, and nothing else. */
+static int look_around_sensor(struct build *b, struct service_conf *service)
+{
+	const struct account *none;
+	int r;
+
+	addresses_check_interfaces(service, &b->report);
+	r = addresses_check_directories(service, &b->memo, &b->report);
+	if (r < 0)
+		return r;
+	r = identity_resolve(&b->identities, service, b->context, &b->report, &none);
+	if (r < 0)
+		return r;
+	return addresses_check_writers(service, b->context, &b->memo, &b->report);
+}
+
 /* What only the machine can tell. */
 static int look_around(struct build *b, struct service_conf *service)
 {
 	const struct account *account;
 	int r;
 
+	if (service->sensor)
+		return look_around_sensor(b, service);
 	r = program_prepare(service);
 	if (r < 0)
 		return r;

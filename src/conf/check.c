@@ -56,8 +56,23 @@ static void missing(struct report *report, const struct service_conf *service, c
 			service->name, what, remedy);
 }
 
+/* It starts nothing. */
+static void check_sensor_program(const struct service_conf *service, struct report *report)
+{
+	const char *const programs[] = {"exec", "shell"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(programs); i++)
+		if (given(service, programs[i]))
+			warning(report, service, programs[i],
+				"has no effect with sensor = yes: nothing is started");
+}
+
 static void check_program(const struct service_conf *service, struct report *report)
 {
+	if (service->sensor) {
+		check_sensor_program(service, report);
+		return;
+	}
 	if (given(service, "exec") && given(service, "shell")) {
 		mistake(report, service, "shell",
 			"a service has either exec or shell, not both");
@@ -92,6 +107,24 @@ static void tell_datagram(const struct origin *origin, struct report *report)
 		report->adhoc ? "--wait" : "wait = yes");
 }
 
+/* What is said of a peer that nobody has heard an answer from is worth nothing. */
+static void check_sensor(const struct service_conf *service, struct report *report)
+{
+	if (!service->sensor)
+		return;
+	if (service->wait)
+		mistake(report, service, "sensor",
+			"hatchd takes the clients itself; leave out wait = yes");
+	for (size_t i = 0; i < service->n_listen; i++) {
+		if (!addr_is_datagram(&service->listen[i].addr))
+			continue;
+		report_mistake(report, &service->listen[i].origin,
+			"a sensor needs connections: who sends a datagram can say that he is "
+			"somebody else");
+		return;
+	}
+}
+
 static void check_wait(const struct service_conf *service, struct report *report)
 {
 	bool waits = service->wait || !understood(service, "wait");
@@ -102,7 +135,7 @@ static void check_wait(const struct service_conf *service, struct report *report
 		report_mistake(report, service_conf_origin(service, "pass_as"),
 			"pass_as: listen_fds passes at most %d sockets", CONF_LISTEN_FDS_MAX);
 
-	for (size_t i = 0; i < service->n_listen && !waits; i++) {
+	for (size_t i = 0; i < service->n_listen && !waits && !service->sensor; i++) {
 		if (!addr_is_datagram(&service->listen[i].addr))
 			continue;
 		tell_datagram(&service->listen[i].origin, report);
@@ -233,6 +266,76 @@ static void check_access(const struct service_conf *service,
 	check_access_wait(service, defaults, "only_from", report);
 	check_access_wait(service, defaults, "no_access", report);
 	check_only_from(service, report);
+}
+
+/* The kernel shows whose datagram comes next, and it can be thrown away. */
+static bool has_udp(const struct service_conf *service)
+{
+	for (size_t i = 0; i < service->n_listen; i++) {
+		const struct addr *addr = &service->listen[i].addr;
+
+		if (addr->kind == ADDR_FD || (addr_is_ip(addr) && addr_is_datagram(addr)))
+			return true;
+	}
+	return false;
+}
+
+/* Options that a service with wait = yes makes no use of. */
+static void check_wait_limits(const struct service_conf *service,
+	const struct service_conf *defaults, struct report *report)
+{
+	static const struct {
+		const char *option;
+		bool for_udp;
+	} options[] = {
+		{"per_source_rate", true},
+		{"source_prefix4", true},
+		{"source_prefix6", true},
+		{"overflow", true},
+		{"overflow_source", false},
+		{"ban_scope", false},
+	};
+
+	if (!service->wait || !understood(service, "listen"))
+		return;
+	for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
+		const struct conf_option *option = conf_option_find(options[i].option);
+
+		if (!given_here(service, defaults, option) ||
+			(options[i].for_udp && has_udp(service)))
+			continue;
+		warning(report, service, option->name,
+			options[i].for_udp
+				? "has no effect with wait = yes but for UDP: the program "
+				  "takes its clients itself"
+				: "has no effect with wait = yes: the program takes its "
+				  "clients itself");
+	}
+}
+
+static void check_limits(const struct service_conf *service,
+	const struct service_conf *defaults, struct report *report)
+{
+	const struct conf_option *scope = conf_option_find("ban_scope");
+	const struct conf_option *time = conf_option_find("ban_time");
+
+	if (understood(service, "rate") && limit_is_set(&service->rate) &&
+		service->rate.count == 0)
+		warning(report, service, "rate",
+			service->overflow == OVERFLOW_REFUSE
+				? "0 serves nobody"
+				: "0 serves nobody; every client waits");
+	if (understood(service, "per_source_rate") && limit_is_set(&service->per_source_rate) &&
+		service->per_source_rate.count == 0)
+		warning(report, service, "per_source_rate", "0 serves nobody");
+	if (given_here(service, defaults, scope) && service->overflow_source == 0 &&
+		understood(service, "overflow_source"))
+		warning(report, service, "ban_scope",
+			"has no effect without overflow_source = \"ban TIME\"");
+	if (given_here(service, defaults, time) && !service->sensor &&
+		understood(service, "ban_time"))
+		warning(report, service, "ban_time", "has no effect without sensor = yes");
+	check_wait_limits(service, defaults, report);
 }
 
 static void check_device(const struct service_conf *service, struct report *report)
@@ -383,5 +486,7 @@ void check_service(struct service_conf *service, const struct service_conf *defa
 	check_symlinks(service, report);
 	settle_per_source(service, defaults, report);
 	check_access(service, defaults, report);
+	check_limits(service, defaults, report);
+	check_sensor(service, report);
 	check_sorts(service, defaults, report);
 }

@@ -15,6 +15,7 @@
 #include "conf/access-list.h"
 #include "conf/diag.h"
 #include "conf/options.h"
+#include "policy/limit.h"
 
 #include <sys/types.h>
 
@@ -42,6 +43,18 @@ enum pass_as {
 enum stop_policy {
 	STOP_LEAVE,     /* children live on when hatchd stops */
 	STOP_TERMINATE, /* they get SIGTERM */
+};
+
+/* What becomes of clients when the service has all it may have. */
+enum overflow_policy {
+	OVERFLOW_WAIT, /* they stay in the kernel's queue */
+	OVERFLOW_REFUSE,
+};
+
+/* What a source that is above its limits is banned from, if it is. */
+enum ban_scope {
+	BAN_SERVICE,
+	BAN_ALL,
 };
 
 enum stderr_kind {
@@ -134,6 +147,16 @@ struct service_conf {
 	uint64_t start_timeout; /* usec */
 	char **only_from;       /* NULL: everybody */
 	char **no_access;
+
+	struct limit rate;
+	struct limit per_source_rate;
+	uint32_t source_prefix4;  /* bits */
+	uint32_t source_prefix6;  /* bits */
+	int overflow;             /* enum overflow_policy */
+	uint64_t overflow_source; /* usec of a ban; 0: refused, no more */
+	int ban_scope;            /* enum ban_scope */
+	bool sensor;
+	uint64_t ban_time; /* usec */
 
 	uint32_t backlog;
 	bool reuse_port;

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "conf/rate.h"
 
 #include <assert.h>
 #include <stdarg.h>
@@ -223,6 +224,22 @@ static int convert_duration(const struct input *in, uint64_t *ret)
 	return 0;
 }
 
+static int convert_rate(const struct input *in, struct limit *ret)
+{
+	const char *why;
+	int r = rate_parse(in->text, ret, &why);
+
+	return r < 0 ? bad(in, "%s", why) : 0;
+}
+
+static int convert_penalty(const struct input *in, uint64_t *ret)
+{
+	const char *why;
+	int r = rate_parse_penalty(in->text, ret, &why);
+
+	return r < 0 ? bad(in, "%s", why) : 0;
+}
+
 /* "one of a, b or c", and the nearest if there is one. */
 static int bad_word(const struct input *in)
 {
@@ -350,6 +367,10 @@ static int convert_scalar(const struct input *in, void *field)
 		return convert_size(in, field);
 	case OPTION_DURATION:
 		return convert_duration(in, field);
+	case OPTION_RATE:
+		return convert_rate(in, field);
+	case OPTION_PENALTY:
+		return convert_penalty(in, field);
 	case OPTION_ENUM:
 		return convert_word(in, field);
 	case OPTION_RLIMIT:

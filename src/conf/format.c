@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "conf/rate.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -62,7 +63,7 @@ static int add_count(uint32_t count, char ***values)
 
 static int add_values(const struct conf_option *option, const void *field, char ***values)
 {
-	char buf[TEXT_NUMBER_MAX];
+	char buf[TEXT_NUMBER_MAX], rate[RATE_TEXT_MAX];
 
 	switch (option->type) {
 	case OPTION_BOOL:
@@ -83,6 +84,10 @@ static int add_values(const struct conf_option *option, const void *field, char 
 		return strv_add(values, text_format_size(*(const uint64_t *)field, buf));
 	case OPTION_DURATION:
 		return strv_add(values, text_format_duration(*(const uint64_t *)field, buf));
+	case OPTION_RATE:
+		return strv_add(values, rate_format(field, rate));
+	case OPTION_PENALTY:
+		return strv_add(values, rate_format_penalty(*(const uint64_t *)field, rate));
 	case OPTION_ENUM:
 		return strv_add(values, option->words[*(const int *)field]);
 	case OPTION_SET:

@@ -460,7 +460,7 @@ bool identity_require_user(const struct service_conf *service,
 	const struct build_context *context, struct report *report)
 {
 	/* It may be one whose name was misspelt. */
-	if (context->uid != 0 || context->adhoc || service->unknown ||
+	if (context->uid != 0 || context->adhoc || service->unknown || service->sensor ||
 		service_conf_given(service, conf_option_find("user")))
 		return true;
 
@@ -498,7 +498,7 @@ int identity_resolve(struct identities *identities, struct service_conf *service
 	r = resolve_socket_owner(identities, service, report);
 	if (r < 0)
 		return r;
-	if (!identity_require_user(service, context, report))
+	if (service->sensor || !identity_require_user(service, context, report))
 		return 0;
 	r = stay_root(service, context, report);
 	if (r < 0)

@@ -7,6 +7,7 @@
  */
 #include "base/wire.h"
 #include "conf/image-internal.h"
+#include "conf/rate.h"
 
 #include <string.h>
 
@@ -124,6 +125,14 @@ static void get_rlimit(struct wire_reader *wire, struct rlimit_conf *limit)
 	require(wire, limit->soft <= limit->hard);
 }
 
+static void get_rate(struct wire_reader *wire, struct limit *limit)
+{
+	limit->count = wire_get_u32(wire);
+	limit->burst = wire_get_u32(wire);
+	limit->period = wire_get_u64(wire);
+	require(wire, rate_holds(limit));
+}
+
 static char *get_path(struct wire_reader *wire)
 {
 	char *path = wire_get_string(wire);
@@ -160,7 +169,11 @@ static void get_option(struct wire_reader *wire, const struct conf_option *optio
 		return;
 	case OPTION_SIZE:
 	case OPTION_DURATION:
+	case OPTION_PENALTY:
 		*(uint64_t *)field = get_u64(wire, option);
+		return;
+	case OPTION_RATE:
+		get_rate(wire, field);
 		return;
 	case OPTION_RLIMIT:
 		get_rlimit(wire, field);
@@ -297,6 +310,8 @@ static bool addresses_hold(const struct service_conf *service)
 		if (addr_is_datagram(&service->listen[i].addr) && !service->wait)
 			return false;
 	}
+	if (service->sensor && service->wait)
+		return false;
 	return service->pass_as != PASS_LISTEN_FDS || service->wait;
 }
 
@@ -307,6 +322,8 @@ static bool is_ready(const struct service_conf *service)
 
 	if (service->disable || service->condition)
 		return true;
+	if (service->sensor)
+		return service->directory;
 	return service->path && strv_length(service->argv) > 0 && service->base_env &&
 	       service->directory &&
 	       (!service->change_identity || (service->uid != none && service->gid != none));

@@ -37,6 +37,13 @@ static void put_rlimit(struct wire_writer *wire, const struct rlimit_conf *limit
 	wire_put_u64(wire, limit->hard);
 }
 
+static void put_rate(struct wire_writer *wire, const struct limit *limit)
+{
+	wire_put_u32(wire, limit->count);
+	wire_put_u32(wire, limit->burst);
+	wire_put_u64(wire, limit->period);
+}
+
 static void put_option(
 	struct wire_writer *wire, const struct conf_option *option, const void *field)
 {
@@ -62,7 +69,11 @@ static void put_option(
 		return;
 	case OPTION_SIZE:
 	case OPTION_DURATION:
+	case OPTION_PENALTY:
 		wire_put_u64(wire, *(const uint64_t *)field);
+		return;
+	case OPTION_RATE:
+		put_rate(wire, field);
 		return;
 	case OPTION_RLIMIT:
 		put_rlimit(wire, field);

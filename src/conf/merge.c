@@ -146,7 +146,10 @@ static size_t field_size(enum option_type type)
 		return sizeof(int);
 	case OPTION_SIZE:
 	case OPTION_DURATION:
+	case OPTION_PENALTY:
 		return sizeof(uint64_t);
+	case OPTION_RATE:
+		return sizeof(struct limit);
 	case OPTION_RLIMIT:
 		return sizeof(struct rlimit_conf);
 	case OPTION_STRING:

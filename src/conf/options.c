@@ -12,6 +12,8 @@
 #define RLIMIT(resource) offsetof(struct service_conf, rlimit[resource])
 
 static const char *const pass_as_words[] = {"stdio", "listen_fds", NULL};
+static const char *const overflow_words[] = {"wait", "refuse", NULL};
+static const char *const ban_scope_words[] = {"service", "all", NULL};
 static const char *const stop_words[] = {"leave", "terminate", NULL};
 static const char *const dialect_words[] = {"socat", "ncat", "cgi", NULL};
 
@@ -60,6 +62,40 @@ const struct conf_option conf_options[] = {
 	{ .name = "no_access", .type = OPTION_LIST,
 	  .offset = SERVICE(no_access), .metavar = "ADDRESS",
 	  .help = "who may not: the same, and the longer prefix decides" },
+	{ .name = "rate", .type = OPTION_RATE,
+	  .offset = SERVICE(rate), .fallback = "unlimited", .metavar = "RATE",
+	  .help = "most clients in a time: 20/s, '100/1min burst 30'" },
+	{ .name = "per_source_rate", .type = OPTION_RATE,
+	  .offset = SERVICE(per_source_rate), .fallback = "unlimited", .metavar = "RATE",
+	  .help = "the same for one client address" },
+	{ .name = "source_prefix4", .type = OPTION_U32,
+	  .offset = SERVICE(source_prefix4), .fallback = "32", .min = 1, .max = 32,
+	  .metavar = "BITS",
+	  .help = "bits of an IPv4 address that tell clients apart (32)" },
+	{ .name = "source_prefix6", .type = OPTION_U32,
+	  .offset = SERVICE(source_prefix6), .fallback = "64", .min = 1, .max = 128,
+	  .metavar = "BITS",
+	  .help = "bits of an IPv6 address that tell clients apart (64)" },
+	{ .name = "overflow", .type = OPTION_ENUM,
+	  .offset = SERVICE(overflow), .fallback = "wait", .words = overflow_words,
+	  .metavar = "wait|refuse",
+	  .help = "what becomes of clients above instances and rate (wait)" },
+	{ .name = "overflow_source", .type = OPTION_PENALTY,
+	  .offset = SERVICE(overflow_source), .fallback = "refuse",
+	  .max = 30 * 86400 * SECONDS, .metavar = "refuse|'ban TIME'",
+	  .help = "what becomes of an address above its limits (refuse)" },
+	{ .name = "ban_scope", .type = OPTION_ENUM,
+	  .offset = SERVICE(ban_scope), .fallback = "service", .words = ban_scope_words,
+	  .metavar = "service|all",
+	  .help = "what it is banned from (service)" },
+	{ .name = "sensor", .type = OPTION_BOOL,
+	  .flags = OPTION_NO_DEFAULTS | OPTION_NO_FLAG,
+	  .offset = SERVICE(sensor), .fallback = "no",
+	  .help = "who connects is banned from all services" },
+	{ .name = "ban_time", .type = OPTION_DURATION, .flags = OPTION_NO_FLAG,
+	  .offset = SERVICE(ban_time), .fallback = "1h",
+	  .min = SECONDS, .max = 30 * 86400 * SECONDS, .metavar = "TIME",
+	  .help = "for how long a sensor bans (1h)" },
 	{ .name = "stop", .type = OPTION_ENUM,
 	  .offset = SERVICE(stop), .fallback = "leave", .words = stop_words,
 	  .metavar = "leave|terminate",
@@ -340,6 +376,11 @@ static bool rlimit_equal(const struct rlimit_conf *a, const struct rlimit_conf *
 	return a->soft == b->soft && a->hard == b->hard;
 }
 
+static bool rate_equal(const struct limit *a, const struct limit *b)
+{
+	return a->count == b->count && a->burst == b->burst && a->period == b->period;
+}
+
 bool conf_option_equal(const struct conf_option *option, const void *a, const void *b)
 {
 	switch (option->type) {
@@ -357,8 +398,11 @@ bool conf_option_equal(const struct conf_option *option, const void *a, const vo
 		return *(const int32_t *)a == *(const int32_t *)b;
 	case OPTION_ENUM:
 		return *(const int *)a == *(const int *)b;
+	case OPTION_RATE:
+		return rate_equal(a, b);
 	case OPTION_SIZE:
 	case OPTION_DURATION:
+	case OPTION_PENALTY:
 		return *(const uint64_t *)a == *(const uint64_t *)b;
 	case OPTION_RLIMIT:
 		return rlimit_equal(a, b);

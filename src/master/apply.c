@@ -20,7 +20,10 @@ struct change {
 	bool wait, takes_all;
 	bool adjusts;
 	struct service_conf *conf; /* owned; NULL if it adjusts none of its sockets */
+	bool sensor, refuses;
 	uint32_t instances;
+	struct limit rate;
+	struct pace *pace;           /* made for it, owned */
 	struct listener **listeners; /* those that come with the switch are NULL until then */
 	uint32_t n_listeners;
 };
@@ -225,6 +228,16 @@ static int make_listeners(
 	return 0;
 }
 
+/* Whatever it had stays its own, and counts on. */
+static int make_pace(struct apply *a, struct change *change, const struct service_conf *conf)
+{
+	change->rate = conf->rate;
+	if (!limit_is_set(&conf->rate) || change->service->pace)
+		return 0;
+	change->pace = pace_new(a->master);
+	return change->pace ? 0 : -ENOMEM;
+}
+
 /* What it says is kept for sockets to be adjusted: in the second half there may be no
  * memory to read it again.  For all services it would be many megabytes. */
 static int make_change(struct apply *a, struct change *change, size_t i)
@@ -242,7 +255,11 @@ static int make_change(struct apply *a, struct change *change, size_t i)
 	change->wait = conf->wait;
 	change->takes_all = conf->wait && conf->pass_as == PASS_LISTEN_FDS;
 	change->instances = conf->instances;
-	r = make_listeners(a, change, conf);
+	change->sensor = conf->sensor;
+	change->refuses = conf->overflow == OVERFLOW_REFUSE;
+	r = make_pace(a, change, conf);
+	if (r == 0)
+		r = make_listeners(a, change, conf);
 	if (change->adjusts)
 		change->conf = take_ptr(conf);
 	return r;
@@ -302,6 +319,7 @@ static void unmake_changes(struct apply *a)
 			listener_free(change->listeners[j]);
 		free(change->listeners);
 		service_conf_free(change->conf);
+		pace_free(a->master, change->pace);
 		if (change->created)
 			abandon(change->service);
 	}
@@ -367,6 +385,9 @@ static void switch_service(struct change *change)
 	service->wait = change->wait;
 	service->takes_all = change->takes_all;
 	service->instances = change->instances;
+	service->sensor = change->sensor;
+	service->refuses = change->refuses;
+	service_set_rate(service, &change->rate, take_ptr(change->pace));
 	take_listeners(change);
 	change->created = false;
 }

@@ -56,10 +56,12 @@ static void conn_init(struct conn *conn, struct listener *listener, int fd)
 /* Whom the client counts as; a UNIX one as its user. */
 static void learn_source(struct conn *conn)
 {
+	const struct service_conf *conf = conn->listener->service->setup->conf;
 	socklen_t len = sizeof conn->peer_cred;
 
 	if (addr_family(listener_addr(conn->listener)) != AF_UNIX) {
-		addr_source(&conn->peer, 32, 64, &conn->source);
+		addr_source(
+			&conn->peer, conf->source_prefix4, conf->source_prefix6, &conn->source);
 		return;
 	}
 
@@ -134,17 +136,24 @@ static void take_socket(struct listener *listener, struct conn *conn)
 /* ----------------------------------------------------------- decision */
 
 /* What is known before anybody is accepted. */
-static struct admit_request request_of(const struct service *service)
+static struct admit_request request_of(const struct service *service, uint64_t now)
 {
 	const struct master *master = service->master;
-
-	return (struct admit_request){
+	struct admit_request request = {
 		.total = (uint32_t)child_table_used(master->children),
 		.total_limit = master->budget.total_instances,
 		.instances = service->n_children,
 		.instances_limit = service->instances,
 		.per_source_limit = UINT32_MAX,
+		.now = now,
+		.sensor = service->sensor,
 	};
+
+	if (service->pace) {
+		request.rate = service->pace->limit;
+		request.bucket = service->pace->bucket;
+	}
+	return request;
 }
 
 /* The rules about who may come in; NULL: there are none.  What is retired is in the
@@ -189,18 +198,59 @@ static enum access_verdict ask_rules(const struct conn *conn)
 	return access_ask(rules, &peer).verdict;
 }
 
-static enum admit_verdict decide(const struct conn *conn)
+/* As what it is banned from all services, however these tell sources apart. */
+static struct addr_source source_everywhere(const struct conn *conn)
+{
+	struct addr_source source = conn->source;
+
+	if (conn->source.family == 4 || conn->source.family == 6)
+		addr_source(&conn->peer, 32, 64, &source);
+	return source;
+}
+
+/* What is known of the one who asks. */
+static void add_source(const struct conn *conn, struct admit_request *request)
 {
 	const struct service *service = conn->listener->service;
-	struct admit_request request = request_of(service);
+	const struct sources *sources = service->master->sources;
+	struct source_facts facts = sources_look(sources, service->number, &conn->source);
 
-	if (conn->source.family != 0) {
-		request.access = ask_rules(conn);
-		request.per_source_limit = service->setup->conf->per_source;
-		request.from_source =
-			sources_count(service->master->sources, service->number, &conn->source);
+	request->access = ask_rules(conn);
+	request->from_source = facts.count;
+	/* The children of a service that waits are nobody's in particular. */
+	if (!service->wait)
+		request->per_source_limit = service->setup->conf->per_source;
+	request->source_rate = service->setup->conf->per_source_rate;
+	request->source_bucket = facts.bucket;
+	request->banned_until = facts.banned_until;
+	if (sources_any_everywhere(sources)) {
+		struct addr_source source = source_everywhere(conn);
+
+		facts = sources_look(sources, SOURCES_EVERYWHERE, &source);
+		if (facts.banned_until > request->banned_until)
+			request->banned_until = facts.banned_until;
 	}
+}
+
+static enum admit_verdict decide(const struct conn *conn, uint64_t now)
+{
+	struct admit_request request = request_of(conn->listener->service, now);
+
+	if (conn->source.family != 0)
+		add_source(conn, &request);
 	return admit(&request);
+}
+
+/* He has come in. */
+static void count_client(const struct conn *conn, uint64_t now)
+{
+	struct service *service = conn->listener->service;
+	const struct limit *limit = &service->setup->conf->per_source_rate;
+
+	service_count_client(service, now);
+	if (conn->source.family != 0 && limit_is_set(limit))
+		sources_charge(
+			service->master->sources, service->number, &conn->source, limit, now);
 }
 
 /* -------------------------------------------------------------- spawn */
@@ -420,12 +470,30 @@ static bool clogged(const struct service *service)
 	return service_closing(service) > CLOSING_MAX;
 }
 
-/* May one more come in, whoever it is?  If not, they wait in the kernel's queue. */
-static bool room_for_one(struct service *service, uint64_t now)
+/* Is somebody who cannot come in told so, instead of waiting?  A connection is accepted
+ * for that, a datagram thrown away; what else a program waits for is not ours to touch. */
+static bool refuses(const struct listener *listener, enum admit_verdict verdict)
 {
-	struct admit_request request = request_of(service);
+	const struct service *service = listener->service;
 
-	switch (admit(&request)) {
+	if (service->sensor)
+		return true;
+	if (!service->refuses || !service->wait)
+		return service->refuses;
+	return verdict == ADMIT_RATE && arrival_has_sender(listener);
+}
+
+/* May one more come in, or be refused, whoever it is?  If not, they wait in the
+ * kernel's queue. */
+static bool room_for_one(struct listener *listener, uint64_t now)
+{
+	struct service *service = listener->service;
+	struct admit_request request = request_of(service, now);
+	enum admit_verdict verdict = admit(&request);
+
+	if (verdict != ADMIT_OK && refuses(listener, verdict))
+		return true;
+	switch (verdict) {
 	case ADMIT_OK:
 		if (fair_share(service))
 			return true;
@@ -435,17 +503,66 @@ static bool room_for_one(struct service *service, uint64_t now)
 		service_starve(service);
 		record_full_total(service->master, now);
 		return false;
+	case ADMIT_RATE:
+		service_wait_for_token(service, now);
+		record_paced(service, now);
+		return false;
 	default:
 		record_full(service, now);
 		return false;
 	}
 }
 
+/* For how long one who was refused for that is to be refused for everything; 0: not. */
+static uint64_t ban_for(const struct conn *conn, enum admit_verdict verdict)
+{
+	const struct service_conf *conf = conn->listener->service->setup->conf;
+
+	if (conn->source.family == 0)
+		return 0;
+	if (verdict == ADMIT_SENSOR)
+		return conf->ban_time;
+	if (verdict == ADMIT_PER_SOURCE || verdict == ADMIT_PER_SOURCE_RATE)
+		return conf->overflow_source;
+	return 0;
+}
+
+/* Who is banned and comes back is not banned for longer (I6). */
+static void ban(const struct conn *conn, uint64_t duration, uint64_t now)
+{
+	const struct service *service = conn->listener->service;
+	struct addr_source source = source_everywhere(conn);
+	uint64_t until = now + duration;
+
+	if (service->sensor || service->setup->conf->ban_scope == BAN_ALL)
+		sources_ban(service->master->sources, SOURCES_EVERYWHERE, &source, until, now);
+	else
+		sources_ban(
+			service->master->sources, service->number, &conn->source, until, now);
+}
+
 static void refuse(struct conn *conn, enum admit_verdict verdict, uint64_t now)
 {
+	uint64_t duration = ban_for(conn, verdict);
+
 	conn->number = conn->listener->service->master->next_connection++;
-	record_refused(conn, verdict, now);
+	if (duration > 0)
+		ban(conn, duration, now);
+	record_refused(conn, verdict, duration, now);
 	drop_client(conn->listener, conn->fd, now);
+}
+
+/* Nobody may be banned for a datagram: who has sent it is only what it says.  False: it is
+ * gone already. */
+static bool refuse_datagram(struct conn *conn, enum admit_verdict verdict, uint64_t now)
+{
+	if (!arrival_has_sender(conn->listener) || !arrival_sender(conn->listener, &conn->peer))
+		return false;
+	conn->number = conn->listener->service->master->next_connection++;
+	learn_source(conn);
+	record_refused(conn, verdict, 0, now);
+	arrival_drop(conn->listener);
+	return true;
 }
 
 static void tell_accept(const struct conn *conn)
@@ -471,7 +588,7 @@ static void end_once(struct service *service, const struct conn *conn, int r)
 static bool serve_conn(struct conn *conn, uint64_t now)
 {
 	struct service *service = conn->listener->service;
-	enum admit_verdict verdict = decide(conn);
+	enum admit_verdict verdict = decide(conn, now);
 	int r;
 
 	if (verdict != ADMIT_OK) {
@@ -479,6 +596,8 @@ static bool serve_conn(struct conn *conn, uint64_t now)
 		return true;
 	}
 	r = hatch(conn, now);
+	if (r >= 0)
+		count_client(conn, now);
 	if (service->master->cmdline->once)
 		end_once(service, conn, r);
 	return r >= 0;
@@ -505,9 +624,9 @@ static bool serve_client(struct listener *listener, uint64_t now)
 }
 
 /* Without a word about it: he waits, and it is tried again. */
-static bool is_room(const struct service *service)
+static bool is_room(const struct service *service, uint64_t now)
 {
-	struct admit_request request = request_of(service);
+	struct admit_request request = request_of(service, now);
 
 	return admit(&request) == ADMIT_OK && fair_share(service);
 }
@@ -516,7 +635,7 @@ void hatch_held(struct service *service, uint64_t now)
 {
 	if (!service_setup(service))
 		return;
-	for (size_t i = 0; i < service->n_listeners && is_room(service); i++) {
+	for (size_t i = 0; i < service->n_listeners && is_room(service, now); i++) {
 		struct listener *listener = service->listeners[i];
 		struct conn conn;
 
@@ -545,52 +664,41 @@ static void note_arrivals(struct listener *listener)
 		arrival_note(service->listeners[i]);
 }
 
-/* Who sent the datagram that would wake the program, as far as he can be seen. */
-static enum admit_verdict decide_arrival(const struct listener *listener, struct conn *conn)
+static bool limits_sources(const struct service *service)
 {
-	struct admit_request request = request_of(listener->service);
-
-	request.access = ask_rules(conn);
-	return admit(&request);
+	return rules_of(service) || limit_is_set(&service->setup->conf->per_source_rate) ||
+	       sources_any_everywhere(service->master->sources);
 }
 
-static void refuse_datagram(struct conn *conn, enum admit_verdict verdict, uint64_t now)
+/* Whose datagram is the next, if that makes a difference.  False: there is none, such as
+ * after those that were refused. */
+static bool learn_sender(struct conn *conn)
 {
-	conn->number = conn->listener->service->master->next_connection++;
-	record_refused(conn, verdict, now);
-	arrival_drop(conn->listener);
-}
-
-/* False if there is none left that may start the program: a refused datagram is taken
- * out of the queue, or it would wake us for ever. */
-static bool drop_refused(struct listener *listener, uint64_t now)
-{
-	if (!rules_of(listener->service) || !arrival_has_sender(listener))
+	if (!arrival_has_sender(conn->listener) || !limits_sources(conn->listener->service))
 		return true;
-	for (int i = 0; i < ACCEPT_BATCH; i++) {
-		enum admit_verdict verdict;
-		struct conn conn;
-
-		take_socket(listener, &conn);
-		if (!arrival_sender(listener, &conn.peer))
-			return false;
-		verdict = decide_arrival(listener, &conn);
-		if (verdict != ADMIT_ONLY_FROM && verdict != ADMIT_NO_ACCESS)
-			return true;
-		refuse_datagram(&conn, verdict, now);
-	}
-	return false;
+	if (!arrival_sender(conn->listener, &conn->peer))
+		return false;
+	learn_source(conn);
+	return true;
 }
 
-static void serve_socket(struct listener *listener, uint64_t now)
+/* True: there may be another, this one was refused. */
+static bool serve_socket(struct listener *listener, uint64_t now)
 {
-	struct conn conn;
+	struct conn conn, client;
+	enum admit_verdict verdict;
 
 	take_socket(listener, &conn);
-	if (decide(&conn) != ADMIT_OK || !drop_refused(listener, now))
-		return;
+	client = conn;
+	if (!learn_sender(&client))
+		return false;
+	verdict = decide(&client, now);
+	if (verdict != ADMIT_OK)
+		return refuse_datagram(&client, verdict, now);
 	note_arrivals(listener);
-	hatch(&conn, now);
+	if (hatch(&conn, now) >= 0)
+		count_client(&client, now);
+	return false;
 }
 
 /* At most so many clients of one listener. */
@@ -607,12 +715,11 @@ static void serve_listener(struct listener *listener, int most, uint64_t now)
 		service_pause(service, PAUSE_SUSPECT, "its connections cannot be closed");
 		return;
 	}
-	for (int i = 0; i < most && room_for_one(service, now); i++) {
-		if (service->wait) {
-			serve_socket(listener, now);
-			break;
-		}
-		if (!serve_client(listener, now) || service->state != SERVICE_ACTIVE)
+	for (int i = 0; i < most && room_for_one(listener, now); i++) {
+		bool more = service->wait ? serve_socket(listener, now)
+		                          : serve_client(listener, now);
+
+		if (!more || service->state != SERVICE_ACTIVE)
 			break;
 	}
 	service_update(service);

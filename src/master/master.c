@@ -8,8 +8,10 @@
 #include "master/apply.h"
 #include "master/hatch.h"
 #include "master/loader.h"
+#include "master/pace.h"
 #include "master/pause.h"
 #include "master/record.h"
+#include "master/refusals.h"
 #include "master/service.h"
 #include "master/starve.h"
 #include "master/stop.h"
@@ -289,6 +291,7 @@ static uint64_t patience(const struct master *master, uint64_t now)
 {
 	uint64_t due = master->paused_due, wait;
 
+	due = earlier(due, paces_due(master));
 	due = earlier(due, master->young_due);
 	due = earlier(due, reload_due(&master->reload));
 	due = earlier(due, master->waiting.due);
@@ -333,6 +336,7 @@ static void turn(struct master *master, bool event_came)
 		services_feed(master);
 	if (now >= master->paused_due)
 		services_resume(master, now);
+	paces_resume(master, now);
 	child_table_retry(master->children, now);
 	master->young_due = tend_young(master, now);
 	master->closer_due =
@@ -537,6 +541,8 @@ static void clean_up(struct master *master)
 	sd_event_unref(master->event);
 	child_table_free(master->children);
 	sources_free(master->sources);
+	refusals_free(master->refusals);
+	heap_done(&master->pacing);
 	spawner_free(master->spawner);
 	image_free(master->image);
 	fd_close(master->null_fd);

@@ -10,6 +10,8 @@
 #ifndef HATCHD_MASTER_MASTER_H
 #define HATCHD_MASTER_MASTER_H
 
+#include "base/heap.h"
+#include "base/log-gate.h"
 #include "conf/cmdline.h"
 #include "conf/image.h"
 #include "master/budget.h"
@@ -42,11 +44,13 @@ struct master {
 	uint32_t looks;   /* at it so far */
 	struct spawner *spawner;
 	struct child_table *children;
-	struct sources *sources; /* children per source */
-	struct notify *notify;   /* to the service manager */
-	struct closer *closer;   /* closes what programs and clients have had their hands on */
-	uint32_t n_closing;      /* descriptors of no service with it; atomic */
-	int null_fd;             /* /dev/null, for children; a low number */
+	struct sources *sources;        /* children, rates and bans per source */
+	struct refusals *refusals;      /* that the log has been told of; NULL: none yet */
+	struct log_gate other_refusals; /* for which there is no place among these */
+	struct notify *notify;          /* to the service manager */
+	struct closer *closer; /* closes what programs and clients have had their hands on */
+	uint32_t n_closing;    /* descriptors of no service with it; atomic */
+	int null_fd;           /* /dev/null, for children; a low number */
 
 	struct service **services; /* in the order of the configuration in force */
 	size_t n_services;
@@ -57,6 +61,8 @@ struct master {
 	bool slot_came_free;    /* one of these came free in this turn */
 	struct service *paused; /* linked by `next_paused`, in no order */
 	uint64_t paused_due;    /* no pause ends before; USEC_INFINITY: nobody is paused */
+	struct heap pacing;     /* services that wait for the next token of their rate */
+	size_t n_paces;         /* paces that there are, waiting or not */
 	uint32_t last_service;  /* number of the service that was made last */
 
 	struct reload reload;

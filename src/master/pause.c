@@ -179,6 +179,7 @@ void service_leave_lists(struct service *service)
 	if (service->paused_until != 0)
 		delist(service);
 	service_unstarve(service);
+	service_stop_waiting(service);
 }
 
 void service_forgive(struct service *service)

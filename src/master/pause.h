@@ -70,7 +70,8 @@ void service_look_away(struct service *service, uint64_t now);
 /* Forget what there was against it, and do not look away any longer. */
 void service_forgive(struct service *service);
 
-/* It is going to be freed: take it off the lists of the paused and the starved. */
+/* It is going to be freed: take it off the lists of the paused, the starved and those that
+ * wait for a token. */
 void service_leave_lists(struct service *service);
 
 /* The time has come, master->paused_due: resume paused services. */

@@ -4,7 +4,9 @@
 #include "base/log-gate.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "conf/rate.h"
 #include "master/master.h"
+#include "master/refusals.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +17,8 @@
 #define FAILURE_MAX 160
 
 #define OLDEST_TEXT_MAX (ADDR_TEXT_MAX + TEXT_NUMBER_MAX + 32)
+
+#define BAN_TEXT_MAX (TEXT_NUMBER_MAX + 40)
 
 #define FULL_AGAIN (60 * USEC_PER_SEC)
 
@@ -121,10 +125,41 @@ static bool passes(struct log_gate *gate, uint64_t now)
 	return log_max_priority() >= LOG_DEBUG || log_gate_pass(gate, now);
 }
 
-void record_refused(const struct conn *conn, enum admit_verdict verdict, uint64_t now)
+/* Of its source, or the one for all that have none. */
+static struct log_gate *gate_of(
+	const struct conn *conn, enum admit_verdict verdict, uint64_t now)
+{
+	const struct service *service = conn->listener->service;
+	struct master *master = service->master;
+	struct log_gate *gate = NULL;
+
+	if (!master->refusals)
+		master->refusals = refusals_new();
+	if (master->refusals && conn->source.family != 0)
+		gate = refusals_gate(master->refusals, service, &conn->source, verdict, now);
+	return gate ? gate : &master->other_refusals;
+}
+
+/* ", banned for 1 h from all services", or nothing. */
+static const char *describe_ban(
+	const struct service *service, uint64_t banned, char buf[BAN_TEXT_MAX])
+{
+	bool all = service->sensor || service->setup->conf->ban_scope == BAN_ALL;
+	char text[TEXT_NUMBER_MAX];
+
+	if (banned == 0)
+		return "";
+	snprintf(buf, BAN_TEXT_MAX, ", banned for %s%s", text_format_elapsed(banned, text),
+		all ? " from all services" : "");
+	return buf;
+}
+
+void record_refused(
+	const struct conn *conn, enum admit_verdict verdict, uint64_t banned, uint64_t now)
 {
 	struct service *service = conn->listener->service;
-	char peer[ADDR_TEXT_MAX], number[TEXT_NUMBER_MAX];
+	struct log_gate *gate = gate_of(conn, verdict, now);
+	char peer[ADDR_TEXT_MAX], number[TEXT_NUMBER_MAX], ban[BAN_TEXT_MAX];
 	struct log_field fields[] = {
 		{"SERVICE", service->setup->conf->name},
 		{"CONNECTION", number},
@@ -134,15 +169,15 @@ void record_refused(const struct conn *conn, enum admit_verdict verdict, uint64_
 		{NULL, NULL},
 	};
 
-	if (!passes(&service->refusals, now)) {
-		master_gate_closed(service->master, service->refusals.window_ends);
+	if (!passes(gate, now)) {
+		master_gate_closed(service->master, gate->window_ends);
 		return;
 	}
 	snprintf(number, sizeof number, "%llu", (unsigned long long)conn->number);
 	record_peer(&conn->peer, &conn->peer_cred, peer);
-	log_fields(LOG_NOTICE, fields, "%srefused %s: %s", service->label, peer,
-		admit_reason(verdict));
-	master_gate_closed(service->master, service->refusals.window_ends);
+	log_fields(LOG_NOTICE, fields, "%srefused %s: %s%s", service->label, peer,
+		admit_reason(verdict), describe_ban(service, banned, ban));
+	master_gate_closed(service->master, gate->window_ends);
 }
 
 /* News passes the gate, unless there is a lot of it. */
@@ -238,9 +273,22 @@ void record_full(struct service *service, uint64_t now)
 	service->full_told = now;
 	if (!service->first)
 		return;
-	log_warning("%sfull with %u %s, new clients would wait%s", service->label,
+	log_warning("%sfull with %u %s, new clients would %s%s", service->label,
 		service->n_children, service->n_children == 1 ? "child" : "children",
+		service->refuses && !service->wait ? "be refused" : "wait",
 		describe_oldest(service->first, now, oldest));
+}
+
+void record_paced(struct service *service, uint64_t now)
+{
+	struct pace *pace = service->pace;
+	char rate[RATE_TEXT_MAX];
+
+	if (pace->told && now - pace->told < FULL_AGAIN)
+		return;
+	pace->told = now;
+	log_warning("%srate of %s reached, new clients wait", service->label,
+		rate_format(&pace->limit, rate));
 }
 
 void record_full_total(struct master *master, uint64_t now)
@@ -276,15 +324,14 @@ static uint64_t report_gate(
 
 uint64_t record_report_held_back(struct master *master, uint64_t now)
 {
-	uint64_t due = USEC_INFINITY;
+	uint64_t due = refusals_report(master->refusals, now);
 
+	due = earlier(due, report_gate(&master->other_refusals, now, "", "refused"));
 	for (size_t i = 0; i < master->n_services; i++) {
 		struct service *service = master->services[i];
 
 		due = earlier(due, report_gate(&service->failures, now, service->label,
 					   "failures like that"));
-		due = earlier(
-			due, report_gate(&service->refusals, now, service->label, "refused"));
 	}
 	return due;
 }

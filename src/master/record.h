@@ -21,8 +21,10 @@
 void record_end(struct child *child, const struct child_end *end, uint64_t now);
 void record_open(struct child *child, uint64_t now);
 
-/* Not let in.  A flood becomes one line with a count. */
-void record_refused(const struct conn *conn, enum admit_verdict verdict, uint64_t now);
+/* Not let in, and banned for so long (usec; 0: not banned).  A flood becomes one line
+ * for each source, and one with a count: see master/refusals. */
+void record_refused(
+	const struct conn *conn, enum admit_verdict verdict, uint64_t banned, uint64_t now);
 
 /* No child came about: "unable to start /usr/bin/tr: exec: No such file or directory". */
 void record_not_started(struct child *child, const char *step, int error, uint64_t now);
@@ -32,6 +34,9 @@ void record_dropped(const struct listener *listener, const struct addr *sender, 
 
 /* The service takes nobody in for now; at most one line a minute. */
 void record_full(struct service *service, uint64_t now);
+
+/* The service's rate is used up; at most one line a minute. */
+void record_paced(struct service *service, uint64_t now);
 
 /* Nobody takes anybody in: total_instances children live. */
 void record_full_total(struct master *master, uint64_t now);

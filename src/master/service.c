@@ -187,6 +187,7 @@ struct service *service_free(struct service *service)
 		child->setup = setup_release(child->setup);
 	fd_close(service->log_stream);
 	service_drop_setup(service);
+	pace_free(service->master, service->pace);
 	free(service->last_failure);
 	free(service);
 	return NULL;
@@ -267,12 +268,20 @@ static bool is_complete(const struct service *service)
 	return !service->takes_all || !service_lacks_address(service);
 }
 
-/* May more children be hatched now?  State only. */
+/* Then those that come meanwhile are not kept: see refuses() of master/hatch. */
+static bool is_full_and_waits(const struct service *service)
+{
+	return service_is_full(service) && !(service->refuses && !service->wait) &&
+	       !service->sensor;
+}
+
+/* May more children be hatched now, or clients be refused?  State only. */
 static bool willing(const struct service *service)
 {
 	return service->state == SERVICE_ACTIVE && !service->master->stopping &&
 	       service->paused_until == 0 && !service->starved && !service->wait_child &&
-	       !service_is_full(service) && is_complete(service);
+	       !service_is_paced(service) && !is_full_and_waits(service) &&
+	       is_complete(service);
 }
 
 /* A client that was accepted and could not be served yet: he comes before the others. */

@@ -14,6 +14,7 @@
 #include "base/log-gate.h"
 #include "master/child.h"
 #include "master/listener.h"
+#include "master/pace.h"
 #include "master/pause.h"
 #include "master/setup.h"
 
@@ -39,6 +40,8 @@ struct service {
 	bool takes_all : 1;    /* ... gets all of them */
 	bool starved : 1;      /* no slot was free; in master->starved */
 	bool retired : 1;      /* in master->retired: removed, but not forgotten */
+	bool sensor : 1;       /* whoever connects is banned */
+	bool refuses : 1;      /* overflow = refuse */
 	enum service_state state;
 	uint32_t instances; /* COUNT_UNLIMITED: no limit */
 
@@ -57,6 +60,7 @@ struct service {
 
 	struct service *next_starved, *prev_starved;
 	struct service *next_retired; /* in master->retired */
+	struct pace *pace;            /* of its rate, owned; NULL: unlimited */
 
 	uint64_t paused_until;    /* usec, monotonic; 0: not paused, else in master->paused */
 	enum pause_why pause_why; /* of this pause, or else the last */
@@ -69,7 +73,6 @@ struct service {
 	unsigned n_news;       /* failures unlike the one before, in this window */
 	char *last_failure;    /* what the gate holds back more of; owned */
 	struct log_gate failures;
-	struct log_gate refusals;
 	uint64_t full_told; /* when it was last said that the service is full; 0: never */
 	char label[];       /* "upper: " before messages; "" in ad-hoc mode */
 };

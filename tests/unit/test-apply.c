@@ -103,6 +103,8 @@ static void finish(struct world *w)
 	for (const struct service *s = master->retired; s; s = s->next_retired)
 		wait_for_closes(s);
 	services_forget_retired(master);
+	assert_int_equal(master->n_paces, 0);
+	heap_done(&master->pacing);
 	free(master->services);
 	image_free(master->image);
 	close(master->listeners_fd);
@@ -248,6 +250,31 @@ static void waits_untold(struct service_conf *a, struct service_conf *c)
 	a->wait = true;
 }
 
+/* Nobody could ever come in, and nothing would say so. */
+static void rate_without_burst(struct service_conf *a, struct service_conf *c)
+{
+	(void)c;
+	a->rate = (struct limit){.count = 1, .period = 1};
+}
+
+static void ban_for_ever(struct service_conf *a, struct service_conf *c)
+{
+	(void)c;
+	a->overflow_source = UINT64_MAX;
+}
+
+static void no_prefix(struct service_conf *a, struct service_conf *c)
+{
+	(void)c;
+	a->source_prefix6 = 129;
+}
+
+static void sensor_that_waits(struct service_conf *a, struct service_conf *c)
+{
+	(void)a;
+	c->sensor = true;
+}
+
 static void test_lies(void **ctx)
 {
 	static const lie lies[] = {
@@ -264,6 +291,10 @@ static void test_lies(void **ctx)
 		blocking_adjusted,
 		in_hand_adjusted,
 		waits_untold,
+		rate_without_burst,
+		ban_for_ever,
+		no_prefix,
+		sensor_that_waits,
 	};
 	int old[FDS_MAX], new[FDS_MAX];
 	struct world w;
@@ -322,6 +353,90 @@ static void test_socket_of_waiting(void **ctx)
 	finish(&w);
 }
 
+#define HOUR (UINT64_C(3600) * USEC_PER_SEC)
+
+static void put(struct world *w, const char *text)
+{
+	prepare(w, text);
+	assert_int_equal(put_in_force(w), 0);
+}
+
+/* What was taken stays taken, whatever else is changed. */
+static void test_rate_survives(void **ctx)
+{
+	static const char two[] = SERVICE("a", AT("unix:@test-apply/1") "rate = 2/1h");
+	uint64_t now = clock_monotonic();
+	const struct pace *pace;
+	struct service *a;
+	struct world w;
+
+	(void)ctx;
+	start(&w, two);
+	a = w.master.services[0];
+	pace = a->pace;
+	assert_non_null(pace);
+	service_count_client(a, now);
+	service_count_client(a, now);
+	assert_false(service_is_paced(a));
+	assert_true(a->listeners[0]->polled);
+
+	service_wait_for_token(a, now);
+	assert_true(service_is_paced(a));
+	assert_false(a->listeners[0]->polled);
+	assert_true(paces_due(&w.master) == now + HOUR / 2);
+	paces_resume(&w.master, now + HOUR / 2 - 1);
+	assert_true(service_is_paced(a));
+
+	/* Nothing of it is changed: it waits on. */
+	put(&w, SERVICE("a", AT("unix:@test-apply/1") "rate = 2/1h")
+			SERVICE("b", AT("unix:@test-apply/2")));
+	assert_true(service_is_paced(a));
+	assert_null(w.master.services[1]->pace);
+
+	/* Something else is: it looks again, and finds nothing. */
+	put(&w, SERVICE("a", AT("unix:@test-apply/1") "rate = 2/1h\nnice = 3"));
+	assert_ptr_equal(a->pace, pace);
+	assert_false(service_is_paced(a));
+	assert_true(paces_due(&w.master) == USEC_INFINITY);
+	assert_true(a->listeners[0]->polled);
+	assert_false(bucket_has(&pace->bucket, &pace->limit, now));
+
+	/* One more may come, and from then on the other rate holds. */
+	put(&w, SERVICE("a", AT("unix:@test-apply/1") "rate = 3/1h"));
+	assert_ptr_equal(a->pace, pace);
+	assert_true(bucket_has(&pace->bucket, &pace->limit, now));
+	service_count_client(a, now);
+	service_wait_for_token(a, now);
+	assert_true(paces_due(&w.master) == now + HOUR / 3);
+	paces_resume(&w.master, now + HOUR / 3);
+	assert_false(service_is_paced(a));
+	assert_true(a->listeners[0]->polled);
+
+	service_wait_for_token(a, now);
+	put(&w, SERVICE("a", AT("unix:@test-apply/1")));
+	assert_null(a->pace);
+	assert_true(paces_due(&w.master) == USEC_INFINITY);
+	assert_true(a->listeners[0]->polled);
+	finish(&w);
+}
+
+/* Nobody ever comes in, and nothing ever wakes us up for that. */
+static void test_rate_of_nobody(void **ctx)
+{
+	struct world w;
+
+	(void)ctx;
+	start(&w, SERVICE("a", AT("unix:@test-apply/1") "rate = 0"));
+	service_wait_for_token(w.master.services[0], clock_monotonic());
+	assert_true(service_is_paced(w.master.services[0]));
+	assert_true(paces_due(&w.master) == USEC_INFINITY);
+	paces_resume(&w.master, clock_monotonic());
+	assert_true(service_is_paced(w.master.services[0]));
+	/* It is gone while it waits. */
+	put(&w, SERVICE("b", AT("unix:@test-apply/2") "rate = 0"));
+	finish(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -329,6 +444,8 @@ int main(void)
 		cmocka_unit_test(test_exchange),
 		cmocka_unit_test(test_lies),
 		cmocka_unit_test(test_socket_of_waiting),
+		cmocka_unit_test(test_rate_survives),
+		cmocka_unit_test(test_rate_of_nobody),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

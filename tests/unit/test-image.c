@@ -23,13 +23,16 @@ static const char sample[] =
 	"\ttos = reliability\n\tmark = 0xffffffff\n\tcongestion = reno\n"
 	"\tenv = \"A=b\"\n\tstderr = null\n\tstart_timeout = 250ms\n"
 	"\trlimit { nofile = 10:20 }\n"
+	"\trate = \"100/1min burst 30\"\n\tper_source_rate = 1/d\n\tsource_prefix6 = 56\n"
+	"\toverflow = refuse\n\toverflow_source = \"ban 10min\"\n\tban_scope = all\n"
 	"}\n"
 	"service b { listen = 7 shell = 'wc -c' disable = yes }\n"
 	"service c { listen = 9 exec = /nowhere/x }\n"
-	"service d { listen = 1000-1200 exec = /bin/sh }\n";
+	"service d { listen = 1000-1200 exec = /bin/sh }\n"
+	"service e { listen = 10 sensor = yes ban_time = 30d }\n";
 
 /* Services of it that are not disabled. */
-#define N_SAMPLE 3
+#define N_SAMPLE 4
 
 /* Where the numbers of an image lie, as image-internal.h says. */
 enum {
@@ -813,7 +816,7 @@ static void test_read_changed(void **ctx)
 	_cleanup_image_draft_ struct image_draft *draft = NULL;
 	int fd = memfd_create("image", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	struct conf_text t, u;
-	uint32_t twins[4];
+	uint32_t twins[N_SAMPLE + 1];
 	struct conf conf;
 
 	(void)ctx;
@@ -842,7 +845,7 @@ static void test_changed_double_name(void **ctx)
 	_cleanup_image_draft_ struct image_draft *draft = NULL, *twice = NULL;
 	int fd = memfd_create("image", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	struct conf_text t;
-	uint32_t twins[4];
+	uint32_t twins[N_SAMPLE + 1];
 	struct conf conf;
 	char *was;
 

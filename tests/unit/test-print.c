@@ -130,6 +130,13 @@ static void draw_value(const struct conf_option *option, char *buf, size_t size)
 	case OPTION_DURATION:
 		snprintf(buf, size, "%zums", 100 + draw(3000000));
 		return;
+	case OPTION_RATE:
+		snprintf(buf, size, draw(2) ? "%zu/%zuus" : "%zu/%zuh burst 7", draw(100000),
+			1 + draw(24));
+		return;
+	case OPTION_PENALTY:
+		snprintf(buf, size, draw(2) ? "refuse" : "ban %zus", 1 + draw(1000000));
+		return;
 	case OPTION_RLIMIT:
 		n = draw(100000);
 		snprintf(buf, size, draw(2) ? "%zu:%zu" : "%zu", n, n + draw(10));

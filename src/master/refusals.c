@@ -1,0 +1,106 @@
+#include "master/refusals.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "master/service.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct refusal {
+	struct log_gate gate; /* never opened: free */
+	uint32_t service;     /* its number */
+	enum admit_verdict verdict;
+	struct addr_source source;
+	char who[ADDR_SOURCE_TEXT_MAX];
+	char label[SERVICE_NAME_MAX + sizeof ": "];
+};
+
+struct refusals {
+	struct refusal items[REFUSALS_MAX];
+};
+
+struct refusals *refusals_new(void)
+{
+	return calloc(1, sizeof(struct refusals));
+}
+
+struct refusals *refusals_free(struct refusals *refusals)
+{
+	free(refusals);
+	return NULL;
+}
+
+static bool matches(const struct refusal *refusal, uint32_t service,
+	const struct addr_source *source, enum admit_verdict verdict)
+{
+	return refusal->service == service && refusal->verdict == verdict &&
+	       memcmp(&refusal->source, source, sizeof *source) == 0;
+}
+
+static bool is_free(const struct refusal *refusal, uint64_t now)
+{
+	return refusal->gate.held_back == 0 && refusal->gate.window_ends <= now;
+}
+
+/* Its texts are made now: the service may be gone when they are told. */
+static void begin(struct refusal *refusal, const struct service *service,
+	const struct addr_source *source, enum admit_verdict verdict)
+{
+	const struct service_conf *conf = service->setup->conf;
+
+	*refusal = (struct refusal){
+		.service = service->number,
+		.verdict = verdict,
+		.source = *source,
+	};
+	addr_source_format(source, conf->source_prefix4, conf->source_prefix6, refusal->who);
+	snprintf(refusal->label, sizeof refusal->label, "%s", service->label);
+}
+
+struct log_gate *refusals_gate(struct refusals *refusals, const struct service *service,
+	const struct addr_source *source, enum admit_verdict verdict, uint64_t now)
+{
+	struct refusal *free_one = NULL;
+
+	for (size_t i = 0; i < REFUSALS_MAX; i++) {
+		struct refusal *refusal = &refusals->items[i];
+
+		if (matches(refusal, service->number, source, verdict))
+			return &refusal->gate;
+		if (!free_one && is_free(refusal, now))
+			free_one = refusal;
+	}
+	if (!free_one)
+		return NULL;
+	begin(free_one, service, source, verdict);
+	return &free_one->gate;
+}
+
+static uint64_t report(struct refusal *refusal, uint64_t now)
+{
+	uint64_t held_back;
+
+	if (refusal->gate.held_back == 0)
+		return USEC_INFINITY;
+	if (now < refusal->gate.window_ends)
+		return refusal->gate.window_ends;
+	held_back = log_gate_take(&refusal->gate, now);
+	log_notice("%s%llu more refused from %s in the last 10 s: %s", refusal->label,
+		(unsigned long long)held_back, refusal->who, admit_reason(refusal->verdict));
+	return USEC_INFINITY;
+}
+
+uint64_t refusals_report(struct refusals *refusals, uint64_t now)
+{
+	uint64_t due = USEC_INFINITY;
+
+	for (size_t i = 0; refusals && i < REFUSALS_MAX; i++) {
+		uint64_t next = report(&refusals->items[i], now);
+
+		if (next < due)
+			due = next;
+	}
+	return due;
+}
