@@ -108,6 +108,7 @@ class Hatchd(Server):
 
     name = "hatchd"
     flags = []
+    limits = ["--instances=unlimited", "--per-source=unlimited"]
     reloads = True
     told_reloaded = "reloaded: "
 
@@ -120,7 +121,7 @@ class Hatchd(Server):
         return [
             binary,
             "-l", f"tcp4:127.0.0.1:{setup.port}",
-            "--instances=unlimited", "--per-source=unlimited",
+            *self.limits,
             *self.flags, "--", setup.program,
         ]  # fmt: skip
 
@@ -142,6 +143,21 @@ class HatchdPrivate(Hatchd):
 
     name = "hatchd-private"
     flags = ["--spawn=private"]
+
+
+class HatchdLimits(Hatchd):
+    """What limits cost that nobody reaches; measured on request."""
+
+    name = "hatchd-limits"
+    limits = [
+        "--instances=100000", "--per-source=50000",
+        "--rate=1000000/s", "--per-source-rate=1000000/s",
+    ]  # fmt: skip
+
+    def command(self, binary, setup):
+        if not setup.single:
+            raise Unable("has its limits on a command line")
+        return super().command(binary, setup)
 
 
 class Xinetd(Server):
@@ -186,8 +202,8 @@ class Tcpserver(Server):
         return [binary, *limits, *no_lookups, "127.0.0.1", str(setup.port), setup.program]
 
 
-ALL = [Floor(), Hatchd(), HatchdPrivate(), Xinetd(), Inetd(), Tcpserver()]
-ON_REQUEST = {"hatchd-private"}
+ALL = [Floor(), Hatchd(), HatchdPrivate(), HatchdLimits(), Xinetd(), Inetd(), Tcpserver()]
+ON_REQUEST = {"hatchd-private", "hatchd-limits"}
 
 
 def existing(path):
