@@ -9,8 +9,9 @@ static int full(uint32_t count, uint32_t limit)
 }
 
 /*
- * Who may never come in is told so, whatever the counts are.  Then the narrowest
- * limit speaks first: who is told "per_source" knows that the others still get in.
+ * Who may never come in is told so, whatever the counts are, and who comes at the wrong
+ * time that nobody is served now.  Then the narrowest limit speaks first: who is told
+ * "per_source" knows that the others still get in.
  */
 enum admit_verdict admit(const struct admit_request *request)
 {
@@ -18,6 +19,8 @@ enum admit_verdict admit(const struct admit_request *request)
 		return ADMIT_NO_ACCESS;
 	if (request->access == ACCESS_NOT_LISTED)
 		return ADMIT_ONLY_FROM;
+	if (request->closed)
+		return ADMIT_TIMES;
 	if (request->now < request->banned_until)
 		return ADMIT_BANNED;
 	if (request->sensor)
@@ -32,6 +35,8 @@ enum admit_verdict admit(const struct admit_request *request)
 		return ADMIT_RATE;
 	if (full(request->total, request->total_limit))
 		return ADMIT_TOTAL;
+	if (request->load > request->max_load)
+		return ADMIT_LOAD;
 	return ADMIT_OK;
 }
 
@@ -48,6 +53,8 @@ const char *admit_reason(enum admit_verdict verdict)
 		[ADMIT_PER_SOURCE_RATE] = "per_source_rate",
 		[ADMIT_BANNED] = "banned",
 		[ADMIT_SENSOR] = "sensor",
+		[ADMIT_TIMES] = "access_times",
+		[ADMIT_LOAD] = "max_load",
 	};
 
 	return (unsigned)verdict < ARRAY_SIZE(words) ? words[verdict] : "unknown";

@@ -28,6 +28,8 @@ enum admit_verdict {
 	ADMIT_PER_SOURCE_RATE, /* that of the source */
 	ADMIT_BANNED,          /* the source is banned, from this service or from all */
 	ADMIT_SENSOR,          /* nobody comes in here: who tries is banned */
+	ADMIT_TIMES,           /* outside its access_times */
+	ADMIT_LOAD,            /* the load average is above max_load */
 	_ADMIT_MAX,
 };
 
@@ -38,6 +40,8 @@ struct admit_request {
 	uint32_t instances, instances_limit;
 	uint32_t from_source, per_source_limit;
 	enum access_verdict access; /* what the rules say of the address */
+	bool closed;                /* these are not its hours */
+	uint32_t load, max_load;    /* hundredths; above the limit, not at it */
 
 	uint64_t now;                /* usec, monotonic; for what follows */
 	struct limit rate;           /* of the service, ... */

@@ -18,6 +18,7 @@ static const struct admit_request unlimited = {
 	.total_limit = UINT32_MAX,
 	.instances_limit = UINT32_MAX,
 	.per_source_limit = UINT32_MAX,
+	.max_load = UINT32_MAX,
 };
 
 static void test_without_limits_all_come_in(void **ctx)
@@ -60,6 +61,34 @@ static void test_each_limit(void **ctx)
 		assert_int_equal(admit(&cases[i].request), cases[i].verdict);
 }
 
+/* At the limit is not above it. */
+static void test_load(void **ctx)
+{
+	struct admit_request request = unlimited;
+
+	(void)ctx;
+	request.load = UINT32_MAX;
+	assert_int_equal(admit(&request), ADMIT_OK);
+	request.max_load = request.load = 250;
+	assert_int_equal(admit(&request), ADMIT_OK);
+	request.load = 251;
+	assert_int_equal(admit(&request), ADMIT_LOAD);
+	request.max_load = 0;
+	request.load = 0;
+	assert_int_equal(admit(&request), ADMIT_OK);
+	request.load = 1;
+	assert_int_equal(admit(&request), ADMIT_LOAD);
+}
+
+static void test_closed(void **ctx)
+{
+	struct admit_request request = unlimited;
+
+	(void)ctx;
+	request.closed = true;
+	assert_int_equal(admit(&request), ADMIT_TIMES);
+}
+
 static void test_the_narrowest_limit_speaks_first(void **ctx)
 {
 	const struct limit nobody = {.count = 0, .burst = 1, .period = 1};
@@ -69,7 +98,11 @@ static void test_the_narrowest_limit_speaks_first(void **ctx)
 	request.access = ACCESS_DENIED;
 	assert_int_equal(admit(&request), ADMIT_NO_ACCESS);
 	request.access = ACCESS_OK;
+	request.closed = true;
+	assert_int_equal(admit(&request), ADMIT_TIMES);
+	request.closed = false;
 	request.now = 7;
+	request.load = 1;
 	request.banned_until = 8;
 	request.sensor = true;
 	request.rate = request.source_rate = nobody;
@@ -86,6 +119,8 @@ static void test_the_narrowest_limit_speaks_first(void **ctx)
 	assert_int_equal(admit(&request), ADMIT_RATE);
 	request.rate.period = 0;
 	assert_int_equal(admit(&request), ADMIT_TOTAL);
+	request.total_limit = UINT32_MAX;
+	assert_int_equal(admit(&request), ADMIT_LOAD);
 }
 
 /* Each recovers with time alone. */
@@ -117,9 +152,10 @@ static void test_rates_and_bans_recover(void **ctx)
 
 static void test_the_same_request_has_the_same_verdict(void **ctx)
 {
-	const struct admit_request request = COUNTS(3, 4, 2, 2, 1, 2);
+	struct admit_request request = unlimited;
 
 	(void)ctx;
+	request.instances = request.instances_limit = 2;
 	for (int i = 0; i < 3; i++)
 		assert_int_equal(admit(&request), ADMIT_INSTANCES);
 }
@@ -137,6 +173,8 @@ static void test_words(void **ctx)
 	assert_string_equal(admit_reason(ADMIT_PER_SOURCE_RATE), "per_source_rate");
 	assert_string_equal(admit_reason(ADMIT_BANNED), "banned");
 	assert_string_equal(admit_reason(ADMIT_SENSOR), "sensor");
+	assert_string_equal(admit_reason(ADMIT_TIMES), "access_times");
+	assert_string_equal(admit_reason(ADMIT_LOAD), "max_load");
 	assert_string_equal(admit_reason(_ADMIT_MAX), "unknown");
 	for (int i = 0; i < _ADMIT_MAX; i++)
 		assert_string_not_equal(admit_reason((enum admit_verdict)i), "unknown");
@@ -147,6 +185,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_without_limits_all_come_in),
 		cmocka_unit_test(test_each_limit),
+		cmocka_unit_test(test_load),
+		cmocka_unit_test(test_closed),
 		cmocka_unit_test(test_the_narrowest_limit_speaks_first),
 		cmocka_unit_test(test_rates_and_bans_recover),
 		cmocka_unit_test(test_the_same_request_has_the_same_verdict),
