@@ -1,5 +1,6 @@
 #include "conf/check.h"
 
+#include "conf/hours-conf.h"
 #include "conf/merge.h"
 
 #include <limits.h>
@@ -472,6 +473,24 @@ static void check_sorts(const struct service_conf *service, const struct service
 	}
 }
 
+static void check_hours(const struct service_conf *service, struct report *report)
+{
+	_cleanup_free_ struct hours *hours = NULL;
+	const char *text, *why;
+	char shown[DIAG_SHOWN_MAX];
+
+	if (!given(service, "access_times") || !understood(service, "access_times"))
+		return;
+	if (strv_length(service->access_times) == 0)
+		mistake(report, service, "access_times",
+			"the times are missing; write 0:00-24:00 for any time");
+	/* Without memory for it, the image cannot be written either. */
+	if (hours_conf_read(service->access_times, &hours, &text, &why) != -EINVAL)
+		return;
+	report_mistake(report, service_conf_origin(service, "access_times"),
+		"access_times: '%s' %s", diag_shown(text, strlen(text), shown), why);
+}
+
 void check_service(struct service_conf *service, const struct service_conf *defaults,
 	struct report *report)
 {
@@ -484,6 +503,7 @@ void check_service(struct service_conf *service, const struct service_conf *defa
 	check_keepalive(service, defaults, report);
 	check_directory_mode(service, report);
 	check_symlinks(service, report);
+	check_hours(service, report);
 	settle_per_source(service, defaults, report);
 	check_access(service, defaults, report);
 	check_limits(service, defaults, report);

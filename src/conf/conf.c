@@ -74,6 +74,7 @@ void service_conf_free(struct service_conf *service)
 	access_list_release(service->access);
 	free(service->listen);
 	free(service->path);
+	free(service->hours);
 	strv_free(service->argv);
 	strv_free(service->base_env);
 	free(service->groups_list);

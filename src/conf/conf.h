@@ -15,11 +15,12 @@
 #include "conf/access-list.h"
 #include "conf/diag.h"
 #include "conf/options.h"
+#include "policy/hours.h"
 #include "policy/limit.h"
 
 #include <sys/types.h>
 
-/* A count without a limit. */
+/* A count, or a load average, without a limit. */
 #define COUNT_UNLIMITED UINT32_MAX
 
 /* Most options that the table may have; bits of service_conf.given. */
@@ -158,6 +159,9 @@ struct service_conf {
 	bool sensor;
 	uint64_t ban_time; /* usec */
 
+	char **access_times; /* NULL: at any time */
+	uint32_t max_load;   /* hundredths; COUNT_UNLIMITED: none */
+
 	uint32_t backlog;
 	bool reuse_port;
 	char *bind_to_device;
@@ -207,8 +211,9 @@ struct service_conf {
 	size_t n_listen;
 	char *path; /* absolute path of the program */
 	char **argv;
-	char **base_env; /* NAME=VALUE: everything that does not depend on the connection */
-	int stderr_kind; /* enum stderr_kind */
+	char **base_env;     /* NAME=VALUE: everything that does not depend on the connection */
+	int stderr_kind;     /* enum stderr_kind */
+	struct hours *hours; /* access_times; NULL: at any time */
 	bool change_identity; /* become uid, gid and groups_list; false: stay who the master is
 	                       */
 	uid_t uid;
@@ -238,6 +243,7 @@ struct conf {
 	int program_error;    /* loader only: errno of a program that cannot be run; 0: none */
 	uint32_t n_addresses; /* of an image: those of all services */
 	uint32_t total_instances; /* 0: computed at start from what the machine allows */
+	struct hours_zone zone;   /* of the machine, if a service has hours; else empty */
 };
 
 void conf_init(struct conf *conf);

@@ -38,6 +38,8 @@ static void format_bound(
 {
 	if (option->type == OPTION_SIZE)
 		text_format_size((uint64_t)bound, buf);
+	else if (option->type == OPTION_LOAD)
+		snprintf(buf, TEXT_NUMBER_MAX, "%lld", (long long)bound / 100);
 	else if (option->type == OPTION_DURATION)
 		text_format_duration((uint64_t)bound, buf);
 	else if (option->type == OPTION_MODE)
@@ -240,6 +242,46 @@ static int convert_penalty(const struct input *in, uint64_t *ret)
 	return r < 0 ? bad(in, "%s", why) : 0;
 }
 
+/* "2", "2.5" or "2.25". */
+static int parse_load(const char *text, uint32_t *ret)
+{
+	size_t whole = strspn(text, "0123456789"), rest;
+	uint32_t value = 0;
+
+	if (whole == 0 || (text[whole] != '\0' && text[whole] != '.'))
+		return -EINVAL;
+	rest = text[whole] ? strspn(text + whole + 1, "0123456789") : 0;
+	if (text[whole] && (rest < 1 || rest > 2 || text[whole + 1 + rest] != '\0'))
+		return -EINVAL;
+	/* So many digits are more than any range has. */
+	if (whole > 7)
+		return -ERANGE;
+	for (size_t i = 0; i < whole; i++)
+		value = value * 10 + (uint32_t)(text[i] - '0') * 100;
+	for (size_t i = 0, unit = 10; i < rest; i++, unit = 1)
+		value += (uint32_t)(text[whole + 1 + i] - '0') * (uint32_t)unit;
+	*ret = value;
+	return 0;
+}
+
+static int convert_load(const struct input *in, uint32_t *ret)
+{
+	uint32_t value;
+	int r;
+
+	if (strcmp(in->text, "unlimited") == 0) {
+		*ret = COUNT_UNLIMITED;
+		return 0;
+	}
+	r = parse_load(in->text, &value);
+	if (r == -EINVAL)
+		return bad(in, "is neither a load such as 4 or 2.5 nor 'unlimited'");
+	if (r < 0 || !in_range(in->option, value))
+		return out_of_range(in);
+	*ret = value;
+	return 0;
+}
+
 /* "one of a, b or c", and the nearest if there is one. */
 static int bad_word(const struct input *in)
 {
@@ -371,6 +413,8 @@ static int convert_scalar(const struct input *in, void *field)
 		return convert_rate(in, field);
 	case OPTION_PENALTY:
 		return convert_penalty(in, field);
+	case OPTION_LOAD:
+		return convert_load(in, field);
 	case OPTION_ENUM:
 		return convert_word(in, field);
 	case OPTION_RLIMIT:

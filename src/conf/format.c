@@ -61,6 +61,20 @@ static int add_count(uint32_t count, char ***values)
 	return strv_addf(values, "%" PRIu32, count);
 }
 
+/* 2, 2.5 or 2.25. */
+static int add_load(uint32_t load, char ***values)
+{
+	uint32_t whole = load / 100, rest = load % 100;
+
+	if (load == COUNT_UNLIMITED)
+		return strv_add(values, "unlimited");
+	if (rest % 10)
+		return strv_addf(values, "%" PRIu32 ".%02" PRIu32, whole, rest);
+	if (rest)
+		return strv_addf(values, "%" PRIu32 ".%" PRIu32, whole, rest / 10);
+	return strv_addf(values, "%" PRIu32, whole);
+}
+
 static int add_values(const struct conf_option *option, const void *field, char ***values)
 {
 	char buf[TEXT_NUMBER_MAX], rate[RATE_TEXT_MAX];
@@ -88,6 +102,8 @@ static int add_values(const struct conf_option *option, const void *field, char 
 		return strv_add(values, rate_format(field, rate));
 	case OPTION_PENALTY:
 		return strv_add(values, rate_format_penalty(*(const uint64_t *)field, rate));
+	case OPTION_LOAD:
+		return add_load(*(const uint32_t *)field, values);
 	case OPTION_ENUM:
 		return strv_add(values, option->words[*(const int *)field]);
 	case OPTION_SET:

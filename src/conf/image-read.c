@@ -6,6 +6,7 @@
  * fields, so that the master can rely on it, in check_service().
  */
 #include "base/wire.h"
+#include "conf/hours-conf.h"
 #include "conf/image-internal.h"
 #include "conf/rate.h"
 
@@ -156,6 +157,7 @@ static void get_option(struct wire_reader *wire, const struct conf_option *optio
 		*(uint32_t *)field = get_u32(wire, option);
 		return;
 	case OPTION_COUNT:
+	case OPTION_LOAD:
 		*(uint32_t *)field = get_count(wire, option);
 		return;
 	case OPTION_SET:
@@ -345,6 +347,19 @@ static bool check_service(const struct service_conf *service)
 	return is_ready(service) && addresses_hold(service) && env_holds(service->base_env);
 }
 
+/* Reading the text anew proves that each of them is one. */
+static void get_hours(struct wire_reader *wire, struct service_conf *service)
+{
+	const char *text, *why;
+	int r;
+
+	if (wire->error)
+		return;
+	r = hours_conf_read(service->access_times, &service->hours, &text, &why);
+	if (r < 0)
+		wire->error = r == -ENOMEM ? r : -EBADMSG;
+}
+
 static void get_body(struct wire_reader *wire, struct service_conf *service)
 {
 	uint32_t kind;
@@ -352,6 +367,7 @@ static void get_body(struct wire_reader *wire, struct service_conf *service)
 	for (size_t i = 0; i < ARRAY_SIZE(service->given); i++)
 		service->given[i] = wire_get_u64(wire);
 	get_options(wire, service, false);
+	get_hours(wire, service);
 
 	get_addresses(wire, service);
 	service->path = get_path(wire);
@@ -379,6 +395,24 @@ static void get_tail(struct image_reader *r, struct service_conf *service)
 	require(wire, service->news <= _SERVICE_NEWS_ALL);
 }
 
+/* In the order of time: that is what hours_local() relies on. */
+static void get_zone(struct wire_reader *wire, struct hours_zone *zone)
+{
+	uint32_t n = wire_get_count(wire, sizeof(uint64_t) + sizeof(uint32_t));
+
+	require(wire, n <= HOURS_SHIFTS_MAX);
+	for (uint32_t i = 0; i < n && !wire->error; i++) {
+		struct hours_shift *shift = &zone->shifts[i];
+
+		shift->from = (int64_t)wire_get_u64(wire);
+		shift->offset = (int32_t)wire_get_u32(wire);
+		require(wire, i == 0 || shift->from > zone->shifts[i - 1].from);
+		require(wire,
+			shift->offset > -HOURS_OFFSET_MAX && shift->offset < HOURS_OFFSET_MAX);
+		zone->n = i + 1;
+	}
+}
+
 int image_get_globals(const void *data, size_t len, struct conf *conf)
 {
 	struct wire_reader wire;
@@ -388,6 +422,7 @@ int image_get_globals(const void *data, size_t len, struct conf *conf)
 	conf->files = wire_get_strv(&wire);
 	get_options(&wire, conf, true);
 	conf->n_addresses = wire_get_u32(&wire);
+	get_zone(&wire, &conf->zone);
 	if (wire.error)
 		return wire.error;
 	return wire_reader_complete(&wire) ? 0 : -EBADMSG;

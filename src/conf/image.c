@@ -59,6 +59,7 @@ static void put_option(
 	case OPTION_COUNT:
 	case OPTION_MODE:
 	case OPTION_SET:
+	case OPTION_LOAD:
 		wire_put_u32(wire, *(const uint32_t *)field);
 		return;
 	case OPTION_I32:
@@ -191,6 +192,15 @@ static uint32_t count_addresses(const struct conf *conf)
 	return n;
 }
 
+static void put_zone(struct wire_writer *wire, const struct hours_zone *zone)
+{
+	wire_put_u32(wire, zone->n);
+	for (uint32_t i = 0; i < zone->n; i++) {
+		wire_put_u64(wire, (uint64_t)zone->shifts[i].from);
+		wire_put_u32(wire, (uint32_t)zone->shifts[i].offset);
+	}
+}
+
 static int put_globals(struct image_draft *draft)
 {
 	const struct conf *conf = draft->conf;
@@ -206,6 +216,7 @@ static int put_globals(struct image_draft *draft)
 	wire_put_strv(wire, conf->files);
 	put_options(wire, conf, true);
 	wire_put_u32(wire, count_addresses(conf));
+	put_zone(wire, &conf->zone);
 	if (wire->error)
 		return wire->error;
 	return wire->len > IMAGE_GLOBALS_MAX ? -EFBIG : 0;

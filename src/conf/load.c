@@ -1,7 +1,9 @@
 #include "conf/load.h"
 
+#include "base/clock.h"
 #include "conf/build.h"
 #include "conf/explain.h"
+#include "conf/hours-conf.h"
 #include "conf/image.h"
 #include "conf/parse.h"
 #include "conf/plan.h"
@@ -146,6 +148,17 @@ static int once_status(const struct load *load)
 	}
 }
 
+/* The hours of services are those of this machine. */
+static void look_at_clock(struct conf *conf)
+{
+	for (size_t i = 0; i < conf->n_services; i++) {
+		if (conf->services[i]->access_times) {
+			hours_conf_zone(clock_wall().tv_sec, &conf->zone);
+			return;
+		}
+	}
+}
+
 /* What becomes of the services and sockets in force is found out here, where
  * it takes nobody's time. */
 static int write_image(struct load *load, struct conf *conf)
@@ -186,6 +199,7 @@ static int serve(struct load *load)
 	if (status != LOAD_OK || load->cmdline->image_fd < 0)
 		return status;
 
+	look_at_clock(&load->conf);
 	r = load->cmdline->conditions ? write_conditions(load) : write_image(load, &load->conf);
 	if (r < 0) {
 		fprintf(load->err,

@@ -141,6 +141,7 @@ static size_t field_size(enum option_type type)
 	case OPTION_I32:
 	case OPTION_MODE:
 	case OPTION_SET:
+	case OPTION_LOAD:
 		return sizeof(uint32_t);
 	case OPTION_ENUM:
 		return sizeof(int);

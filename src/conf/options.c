@@ -104,6 +104,13 @@ const struct conf_option conf_options[] = {
 	  .offset = SERVICE(start_timeout), .fallback = "5s",
 	  .min = 100000, .max = INT64_C(3600000000), .metavar = "TIME",
 	  .help = "longest time for a program to start (5s)" },
+	{ .name = "access_times", .type = OPTION_LIST,
+	  .offset = SERVICE(access_times), .metavar = "SPAN",
+	  .help = "when clients may come: 8:00-12:00, \"mon-fri 9:00-17:00\"" },
+	{ .name = "max_load", .type = OPTION_LOAD,
+	  .offset = SERVICE(max_load), .fallback = "unlimited", .min = 0,
+	  .max = 10000000, .metavar = "LOAD",
+	  .help = "let clients wait while the load average is above (unlimited)" },
 	{ .name = "stderr", .type = OPTION_STRING,
 	  .offset = SERVICE(stderr_to), .fallback = "log", .metavar = "log|socket|null|FILE",
 	  .help = "where error output goes (log)" },
@@ -393,6 +400,7 @@ bool conf_option_equal(const struct conf_option *option, const void *a, const vo
 	case OPTION_MODE:
 	case OPTION_SET:
 	case OPTION_BITS:
+	case OPTION_LOAD:
 		return *(const uint32_t *)a == *(const uint32_t *)b;
 	case OPTION_I32:
 		return *(const int32_t *)a == *(const int32_t *)b;

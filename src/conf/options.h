@@ -28,6 +28,8 @@ enum option_type {
 	OPTION_MODE,  /* uint32_t within min..max; octal */
 	OPTION_SIZE,  /* uint64_t within min..max; 64K 1M 2G */
 	OPTION_DURATION, /* uint64_t, usec, within min..max; 500ms 10s 5min */
+	OPTION_LOAD,     /* uint32_t, hundredths, within min..max; 4, 2.5, or `unlimited`
+	                    (COUNT_UNLIMITED) */
 	OPTION_RATE,     /* struct limit; 20/s, "100/1min burst 30", 0 or `unlimited` */
 	OPTION_PENALTY,  /* uint64_t, usec; `refuse`, which is 0, or "ban 10min" */
 	OPTION_ENUM,     /* int, index into `words`; one of `words` */

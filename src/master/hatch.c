@@ -9,6 +9,7 @@
 #include "master/pause.h"
 #include "master/record.h"
 #include "master/starve.h"
+#include "os/load_average.h"
 #include "os/sockopt.h"
 
 #include <assert.h>
@@ -135,10 +136,23 @@ static void take_socket(struct listener *listener, struct conn *conn)
 
 /* ----------------------------------------------------------- decision */
 
+/* The kernel computes it anew every five seconds. */
+static uint32_t current_load(struct master *master)
+{
+	uint64_t now = clock_monotonic();
+
+	if (master->load_at == 0 || now - master->load_at >= USEC_PER_SEC) {
+		master->load_at = now;
+		master->load = load_average();
+	}
+	return master->load;
+}
+
 /* What is known before anybody is accepted. */
 static struct admit_request request_of(const struct service *service, uint64_t now)
 {
-	const struct master *master = service->master;
+	struct master *master = service->master;
+	const struct service_conf *conf = service->setup->conf;
 	struct admit_request request = {
 		.total = (uint32_t)child_table_used(master->children),
 		.total_limit = master->budget.total_instances,
@@ -147,6 +161,8 @@ static struct admit_request request_of(const struct service *service, uint64_t n
 		.per_source_limit = UINT32_MAX,
 		.now = now,
 		.sensor = service->sensor,
+		.load = conf->max_load == COUNT_UNLIMITED ? 0 : current_load(master),
+		.max_load = conf->max_load,
 	};
 
 	if (service->pace) {
@@ -208,6 +224,15 @@ static struct addr_source source_everywhere(const struct conn *conn)
 	return source;
 }
 
+/* By the clock on the wall, which may have jumped. */
+static bool is_closed(const struct service *service)
+{
+	const struct hours *hours = service->setup->conf->hours;
+	const struct hours_zone *zone = &image_conf(service->master->image)->zone;
+
+	return hours && !hours_open(hours, hours_local(zone, clock_wall().tv_sec));
+}
+
 /* What is known of the one who asks. */
 static void add_source(const struct conn *conn, struct admit_request *request)
 {
@@ -234,8 +259,10 @@ static void add_source(const struct conn *conn, struct admit_request *request)
 
 static enum admit_verdict decide(const struct conn *conn, uint64_t now)
 {
-	struct admit_request request = request_of(conn->listener->service, now);
+	const struct service *service = conn->listener->service;
+	struct admit_request request = request_of(service, now);
 
+	request.closed = is_closed(service);
 	if (conn->source.family != 0)
 		add_source(conn, &request);
 	return admit(&request);
@@ -480,7 +507,7 @@ static bool refuses(const struct listener *listener, enum admit_verdict verdict)
 		return true;
 	if (!service->refuses || !service->wait)
 		return service->refuses;
-	return verdict == ADMIT_RATE && arrival_has_sender(listener);
+	return (verdict == ADMIT_RATE || verdict == ADMIT_LOAD) && arrival_has_sender(listener);
 }
 
 /* May one more come in, or be refused, whoever it is?  If not, they wait in the
@@ -506,6 +533,10 @@ static bool room_for_one(struct listener *listener, uint64_t now)
 	case ADMIT_RATE:
 		service_wait_for_token(service, now);
 		record_paced(service, now);
+		return false;
+	case ADMIT_LOAD:
+		record_waits(service, ADMIT_LOAD, now);
+		service_look_away_longer(service, now);
 		return false;
 	default:
 		record_full(service, now);
@@ -556,13 +587,29 @@ static void refuse(struct conn *conn, enum admit_verdict verdict, uint64_t now)
  * gone already. */
 static bool refuse_datagram(struct conn *conn, enum admit_verdict verdict, uint64_t now)
 {
-	if (!arrival_has_sender(conn->listener) || !arrival_sender(conn->listener, &conn->peer))
+	if (!arrival_sender(conn->listener, &conn->peer))
 		return false;
 	conn->number = conn->listener->service->master->next_connection++;
 	learn_source(conn);
 	record_refused(conn, verdict, 0, now);
 	arrival_drop(conn->listener);
 	return true;
+}
+
+/* The next client of a service that waits.  A datagram is thrown away, or it would wake us
+ * for ever; who has connected cannot be turned away without being taken, and waits.
+ * True: there may be another. */
+static bool refuse_arrival(struct conn *conn, enum admit_verdict verdict, uint64_t now)
+{
+	struct service *service = conn->listener->service;
+
+	if (arrival_has_sender(conn->listener))
+		return refuse_datagram(conn, verdict, now);
+	if (verdict == ADMIT_TIMES) {
+		record_waits(service, verdict, now);
+		service_look_away_longer(service, now);
+	}
+	return false;
 }
 
 static void tell_accept(const struct conn *conn)
@@ -694,7 +741,7 @@ static bool serve_socket(struct listener *listener, uint64_t now)
 		return false;
 	verdict = decide(&client, now);
 	if (verdict != ADMIT_OK)
-		return refuse_datagram(&client, verdict, now);
+		return refuse_arrival(&client, verdict, now);
 	note_arrivals(listener);
 	if (hatch(&conn, now) >= 0)
 		count_client(&client, now);

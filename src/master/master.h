@@ -75,6 +75,9 @@ struct master {
 	uint64_t closer_due;      /* when the closer wants to be looked after */
 	uint64_t gates_due;       /* earliest end of a log gate's window, or USEC_INFINITY */
 
+	uint32_t load;    /* average, in hundredths, as of `load_at` */
+	uint64_t load_at; /* usec; 0: never looked at */
+
 	uint64_t full_told;     /* when it was last said that all is full; 0: never */
 	uint64_t shortage_told; /* ... that hatchd itself lacks something */
 

@@ -89,6 +89,11 @@ void service_look_away(struct service *service, uint64_t now)
 	pause_until(service, now + PAUSE_MIN);
 }
 
+void service_look_away_longer(struct service *service, uint64_t now)
+{
+	pause_until(service, now + USEC_PER_SEC);
+}
+
 static uint64_t longest(enum pause_why why)
 {
 	switch (why) {

@@ -67,6 +67,9 @@ void service_end_pause(struct service *service, enum pause_why why);
 /* Have it looked at again in 0.1 s, without a word: for service_update(). */
 void service_look_away(struct service *service, uint64_t now);
 
+/* The same in a second, because what hinders it is not hatchd's. */
+void service_look_away_longer(struct service *service, uint64_t now);
+
 /* Forget what there was against it, and do not look away any longer. */
 void service_forgive(struct service *service);
 

@@ -291,6 +291,15 @@ void record_paced(struct service *service, uint64_t now)
 		rate_format(&pace->limit, rate));
 }
 
+void record_waits(struct service *service, enum admit_verdict verdict, uint64_t now)
+{
+	if (service->full_told && now - service->full_told < FULL_AGAIN)
+		return;
+	service->full_told = now;
+	log_notice("%snobody is taken in now (%s), new clients wait", service->label,
+		admit_reason(verdict));
+}
+
 void record_full_total(struct master *master, uint64_t now)
 {
 	if (master->full_told && now - master->full_told < FULL_AGAIN)

@@ -38,6 +38,9 @@ void record_full(struct service *service, uint64_t now);
 /* The service's rate is used up; at most one line a minute. */
 void record_paced(struct service *service, uint64_t now);
 
+/* The same for another reason that will pass. */
+void record_waits(struct service *service, enum admit_verdict verdict, uint64_t now);
+
 /* Nobody takes anybody in: total_instances children live. */
 void record_full_total(struct master *master, uint64_t now);
 

@@ -123,6 +123,34 @@ static void test_modes_sizes_and_times(void **ctx)
 	refused("start_timeout", "soon", "'soon' is not a time such as 10s, 500ms or 5min");
 }
 
+static void test_loads(void **ctx)
+{
+	static const struct {
+		const char *text;
+		uint32_t load;
+	} cases[] = {{"0", 0}, {"4", 400}, {"2.5", 250}, {"2.05", 205}, {"0.01", 1},
+		{"100000", 10000000}, {"100000.00", 10000000}, {"0000004", 400}};
+
+	(void)ctx;
+	assert_int_equal(service->max_load, COUNT_UNLIMITED);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		assert_int_equal(set("max_load", cases[i].text), 0);
+		assert_int_equal(service->max_load, cases[i].load);
+	}
+	assert_int_equal(set("max_load", "unlimited"), 0);
+	assert_int_equal(service->max_load, COUNT_UNLIMITED);
+	refused("max_load", "", "'' is neither a load such as 4 or 2.5 nor 'unlimited'");
+	refused("max_load", ".5", "'.5' is neither a load such as 4 or 2.5 nor 'unlimited'");
+	refused("max_load", "5.", "'5.' is neither a load such as 4 or 2.5 nor 'unlimited'");
+	refused("max_load", "5.123",
+		"'5.123' is neither a load such as 4 or 2.5 nor 'unlimited'");
+	refused("max_load", "5.1x",
+		"'5.1x' is neither a load such as 4 or 2.5 nor 'unlimited'");
+	refused("max_load", "-1", "'-1' is neither a load such as 4 or 2.5 nor 'unlimited'");
+	refused("max_load", "100000.01", "'100000.01' is outside the range from 0 to 100000");
+	refused("max_load", "99999999", "'99999999' is outside the range from 0 to 100000");
+}
+
 static void test_bits(void **ctx)
 {
 	(void)ctx;
@@ -283,6 +311,7 @@ int main(void)
 		TEST(test_numbers),
 		TEST(test_count),
 		TEST(test_modes_sizes_and_times),
+		TEST(test_loads),
 		TEST(test_bits),
 		TEST(test_words),
 		TEST(test_rlimits),

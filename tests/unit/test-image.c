@@ -22,6 +22,7 @@ static const char sample[] =
 	"\twait = yes\n\tpass_as = listen_fds\n\tnice = -3\n\tv6only = no\n"
 	"\ttos = reliability\n\tmark = 0xffffffff\n\tcongestion = reno\n"
 	"\tenv = \"A=b\"\n\tstderr = null\n\tstart_timeout = 250ms\n"
+	"\taccess_times = { 8:00-12:00, \"sat 22:00-6:00\" }\n\tmax_load = 2.5\n"
 	"\trlimit { nofile = 10:20 }\n"
 	"\trate = \"100/1min burst 30\"\n\tper_source_rate = 1/d\n\tsource_prefix6 = 56\n"
 	"\toverflow = refuse\n\toverflow_source = \"ban 10min\"\n\tban_scope = all\n"
@@ -881,6 +882,8 @@ static void test_ranges(void **ctx)
 		s->field = was_;                      \
 	} while (0)
 
+	DAMAGE(max_load, COUNT_UNLIMITED - 1);
+	DAMAGE(access_times, s->argv);
 	DAMAGE(pass_as, 2);
 	DAMAGE(stop, -1);
 	DAMAGE(v6only, 2);
@@ -915,6 +918,66 @@ static void test_ranges(void **ctx)
 	DAMAGE(listen[0].fate, LISTEN_KEPT);
 	DAMAGE(listen[0].old_service, 0);
 	DAMAGE(news, _SERVICE_NEWS_ALL + 1);
+	conf_text_done(&t);
+}
+
+static void test_hours(void **ctx)
+{
+	_cleanup_free_ uint8_t *data = NULL;
+	struct conf conf;
+	size_t len;
+
+	(void)ctx;
+	data = write_image(sample, &len);
+	assert_int_equal(image_decode(data, len, &conf), 0);
+	assert_non_null(conf.services[0]->hours);
+	assert_int_equal(conf.services[0]->hours->n, 2);
+	assert_int_equal(conf.services[0]->hours->spans[1].from, 22 * 60);
+	assert_null(conf.services[1]->hours);
+	conf_done(&conf);
+}
+
+static void read_zone(const struct conf_text *t, int error)
+{
+	int fd = memfd_create("image", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	struct conf conf;
+
+	assert_true(fd >= 0);
+	assert_int_equal(image_write(&t->conf, fd), 0);
+	assert_int_equal(image_read(fd, &conf), error);
+	if (error == 0) {
+		assert_int_equal(conf.zone.n, t->conf.zone.n);
+		assert_memory_equal(&conf.zone, &t->conf.zone, sizeof conf.zone);
+	}
+	conf_done(&conf);
+	close(fd);
+}
+
+/* The master looks for the present in it, and relies on its order. */
+static void test_zone(void **ctx)
+{
+	struct hours_zone *zone;
+	struct conf_text t;
+
+	(void)ctx;
+	assert_int_equal(conf_text_load(&t, sample, &conf_text_user), 0);
+	zone = &t.conf.zone;
+	read_zone(&t, 0);
+	zone->n = HOURS_SHIFTS_MAX;
+	for (uint32_t i = 0; i < zone->n; i++)
+		zone->shifts[i] = (struct hours_shift){
+			.from = (int64_t)i * 1000 - 5000,
+			.offset = i % 2 ? HOURS_OFFSET_MAX - 1 : 1 - HOURS_OFFSET_MAX,
+		};
+	read_zone(&t, 0);
+	zone->shifts[7].from = zone->shifts[6].from;
+	read_zone(&t, -EBADMSG);
+	zone->shifts[7].from++;
+	read_zone(&t, 0);
+	zone->shifts[7].offset = HOURS_OFFSET_MAX;
+	read_zone(&t, -EBADMSG);
+	zone->shifts[7].offset = -HOURS_OFFSET_MAX;
+	read_zone(&t, -EBADMSG);
 	conf_text_done(&t);
 }
 
@@ -959,6 +1022,8 @@ int main(void)
 		cmocka_unit_test(test_read_changed),
 		cmocka_unit_test(test_changed_double_name),
 		cmocka_unit_test(test_ranges),
+		cmocka_unit_test(test_hours),
+		cmocka_unit_test(test_zone),
 		cmocka_unit_test(test_many),
 	};
 

@@ -137,6 +137,12 @@ static void draw_value(const struct conf_option *option, char *buf, size_t size)
 	case OPTION_PENALTY:
 		snprintf(buf, size, draw(2) ? "refuse" : "ban %zus", 1 + draw(1000000));
 		return;
+	case OPTION_LOAD:
+		if (draw(4) == 0)
+			snprintf(buf, size, "unlimited");
+		else
+			snprintf(buf, size, "%zu.%02zu", draw(1000), draw(100));
+		return;
 	case OPTION_RLIMIT:
 		n = draw(100000);
 		snprintf(buf, size, draw(2) ? "%zu:%zu" : "%zu", n, n + draw(10));
