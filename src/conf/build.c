@@ -4,6 +4,7 @@
  */
 #include "conf/build.h"
 
+#include "base/tcp-diag.h"
 #include "conf/access.h"
 #include "conf/addresses.h"
 #include "conf/check.h"
@@ -25,6 +26,8 @@ struct build {
 	struct service_conf *defaults;
 	struct conf *conf;
 	bool *sound; /* by service: its words are right */
+	bool probed; /* whether the kernel tells about connections */
+	int probe_result;
 };
 
 static const struct raw_section *find_section(const struct raw_conf *raw, enum raw_kind kind)
@@ -151,6 +154,25 @@ static int look_around_sensor(struct build *b, struct service_conf *service)
 	return addresses_check_writers(service, b->context, &b->memo, &b->report);
 }
 
+/* What the kernel does not tell cannot be waited for. */
+static void check_watching(struct build *b, const struct service_conf *service)
+{
+	static const char *const names[] = {"first_byte_timeout", "idle_timeout"};
+
+	if (service->first_byte_timeout == DURATION_UNLIMITED &&
+		service->idle_timeout == DURATION_UNLIMITED)
+		return;
+	if (!b->probed)
+		b->probe_result = tcp_diag_probe();
+	b->probed = true;
+	for (size_t i = 0; i < ARRAY_SIZE(names) && b->probe_result < 0; i++)
+		if (service_conf_given(service, conf_option_find(names[i])))
+			report_warning(&b->report, service_conf_origin(service, names[i]),
+				"%s: has no effect, the kernel does not tell about "
+				"connections (tcp_diag): %s",
+				names[i], strerror(-b->probe_result));
+}
+
 /* What only the machine can tell. */
 static int look_around(struct build *b, struct service_conf *service)
 {
@@ -163,6 +185,7 @@ static int look_around(struct build *b, struct service_conf *service)
 	if (r < 0)
 		return r;
 	addresses_check_interfaces(service, &b->report);
+	check_watching(b, service);
 	r = addresses_check_directories(service, &b->memo, &b->report);
 	if (r < 0)
 		return r;

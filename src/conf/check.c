@@ -491,6 +491,38 @@ static void check_hours(const struct service_conf *service, struct report *repor
 		"access_times: '%s' %s", diag_shown(text, strlen(text), shown), why);
 }
 
+/* An address whose connections nobody can be asked about; NULL if there is none.  What
+ * the service manager hands over is seen when it is there. */
+static const struct listen_conf *find_unwatched(const struct service_conf *service)
+{
+	for (size_t i = 0; i < service->n_listen; i++) {
+		enum addr_kind kind = service->listen[i].addr.kind;
+
+		if (kind != ADDR_TCP && kind != ADDR_MPTCP && kind != ADDR_FD)
+			return &service->listen[i];
+	}
+	return NULL;
+}
+
+static void check_silence(const struct service_conf *service,
+	const struct service_conf *defaults, struct report *report, const char *name)
+{
+	const struct conf_option *option = conf_option_find(name);
+	const struct listen_conf *unwatched = find_unwatched(service);
+	char text[ADDR_TEXT_MAX];
+
+	if (!given_here(service, defaults, option) || !understood(service, name) ||
+		*(uint64_t *)conf_option_field(option, service) == DURATION_UNLIMITED)
+		return;
+	if (service->wait)
+		mistake(report, service, name,
+			"needs wait = no: only connections that hatchd accepts are watched");
+	else if (unwatched)
+		report_mistake(report, service_conf_origin(service, name),
+			"%s: only connections of TCP are watched, and %s has none", name,
+			addr_format(&unwatched->addr, text));
+}
+
 void check_service(struct service_conf *service, const struct service_conf *defaults,
 	struct report *report)
 {
@@ -504,6 +536,8 @@ void check_service(struct service_conf *service, const struct service_conf *defa
 	check_directory_mode(service, report);
 	check_symlinks(service, report);
 	check_hours(service, report);
+	check_silence(service, defaults, report, "first_byte_timeout");
+	check_silence(service, defaults, report, "idle_timeout");
 	settle_per_source(service, defaults, report);
 	check_access(service, defaults, report);
 	check_limits(service, defaults, report);

@@ -23,6 +23,9 @@
 /* A count, or a load average, without a limit. */
 #define COUNT_UNLIMITED UINT32_MAX
 
+/* A time without a limit. */
+#define DURATION_UNLIMITED UINT64_MAX
+
 /* Most options that the table may have; bits of service_conf.given. */
 #define CONF_OPTIONS_MAX 128
 
@@ -159,6 +162,10 @@ struct service_conf {
 	bool sensor;
 	uint64_t ban_time; /* usec */
 
+	uint64_t time_limit; /* usec, DURATION_UNLIMITED: none; here and below */
+	uint64_t first_byte_timeout;
+	uint64_t idle_timeout;
+	uint64_t kill_after;
 	char **access_times; /* NULL: at any time */
 	uint32_t max_load;   /* hundredths; COUNT_UNLIMITED: none */
 

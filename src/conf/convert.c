@@ -212,12 +212,18 @@ static int convert_size(const struct input *in, uint64_t *ret)
 
 static int convert_duration(const struct input *in, uint64_t *ret)
 {
+	bool endless = in->option->flags & OPTION_ENDLESS;
 	uint64_t value;
 	int r;
 
+	if (endless && strcmp(in->text, "unlimited") == 0) {
+		*ret = DURATION_UNLIMITED;
+		return 0;
+	}
 	r = text_parse_duration(in->text, &value);
 	if (r == -EINVAL)
-		return bad(in, "is not a time such as 10s, 500ms or 5min");
+		return bad(in, "is %s a time such as 10s, 500ms or 5min%s",
+			endless ? "neither" : "not", endless ? " nor 'unlimited'" : "");
 	if (r < 0 || !in_range(in->option, value))
 		return out_of_range(in);
 	if (in->option->flags & OPTION_SECONDS && value % USEC_PER_SEC)

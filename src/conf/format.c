@@ -75,6 +75,15 @@ static int add_load(uint32_t load, char ***values)
 	return strv_addf(values, "%" PRIu32, whole);
 }
 
+static int add_duration(uint64_t duration, char ***values)
+{
+	char buf[TEXT_NUMBER_MAX];
+
+	if (duration == DURATION_UNLIMITED)
+		return strv_add(values, "unlimited");
+	return strv_add(values, text_format_duration(duration, buf));
+}
+
 static int add_values(const struct conf_option *option, const void *field, char ***values)
 {
 	char buf[TEXT_NUMBER_MAX], rate[RATE_TEXT_MAX];
@@ -97,7 +106,7 @@ static int add_values(const struct conf_option *option, const void *field, char 
 	case OPTION_SIZE:
 		return strv_add(values, text_format_size(*(const uint64_t *)field, buf));
 	case OPTION_DURATION:
-		return strv_add(values, text_format_duration(*(const uint64_t *)field, buf));
+		return add_duration(*(const uint64_t *)field, values);
 	case OPTION_RATE:
 		return strv_add(values, rate_format(field, rate));
 	case OPTION_PENALTY:

@@ -78,8 +78,9 @@ static int32_t get_i32(struct wire_reader *wire, const struct conf_option *optio
 static uint64_t get_u64(struct wire_reader *wire, const struct conf_option *option)
 {
 	uint64_t value = wire_get_u64(wire);
+	bool endless = option->flags & OPTION_ENDLESS && value == DURATION_UNLIMITED;
 
-	require(wire, in_range(option, value));
+	require(wire, endless || in_range(option, value));
 	return value;
 }
 

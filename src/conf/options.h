@@ -58,6 +58,9 @@ enum option_flags {
 	/* OPTION_SOCKET_LIVE, but a field of 0 or NULL leaves it to the kernel,
 	 * and an open socket cannot be told that: it takes another socket. */
 	OPTION_SOCKET_STICKY = 1 << 9,
+
+	/* OPTION_DURATION that may be `unlimited` (DURATION_UNLIMITED). */
+	OPTION_ENDLESS = 1 << 10,
 };
 
 /* Which sockets an option of OPTION_SOCKET_... is said to. */

@@ -24,6 +24,10 @@
 /* A child that is readable but cannot be reaped is looked at again after so long. */
 #define RETRY_AFTER USEC_PER_SEC
 
+#ifndef PIDFD_SIGNAL_PROCESS_GROUP
+#define PIDFD_SIGNAL_PROCESS_GROUP (1U << 2)
+#endif
+
 #ifndef P_PIDFD
 #define P_PIDFD 3
 #endif
@@ -38,6 +42,7 @@ struct child_table {
 	struct child *children;
 	struct child *free;
 	struct child *first_young, *last_young;
+	struct heap due; /* of those about whom something is to be done */
 	struct child *late;
 	uint64_t retry_at; /* usec, monotonic; USEC_INFINITY: nobody is late */
 
@@ -55,7 +60,7 @@ int child_table_new(
 		return -ENOMEM;
 	table->epoll_fd = -EBADF;
 	table->children = calloc(max ? max : 1, sizeof *table->children);
-	if (!table->children) {
+	if (!table->children || heap_reserve(&table->due, max) < 0) {
 		child_table_free(table);
 		return -ENOMEM;
 	}
@@ -83,6 +88,7 @@ struct child_table *child_table_free(struct child_table *table)
 	if (table) {
 		fd_close(table->epoll_fd);
 		free(table->children);
+		heap_done(&table->due);
 	}
 	free(table);
 	return NULL;
@@ -198,6 +204,8 @@ void child_free(struct child_table *table, struct child *child)
 	young_remove(table, child);
 	low_forget(table, child);
 	late_forget(table, child);
+	heap_remove(&table->due, &child->due);
+	child->asking = 0; /* the answer is nobody's */
 	child->pidfd = fd_close(child->pidfd);
 	child->conn = fd_close(child->conn);
 	child->setup = setup_release(child->setup);
@@ -206,17 +214,51 @@ void child_free(struct child_table *table, struct child *child)
 	table->used--;
 }
 
-void child_terminate(const struct child *child)
+/* Before Linux 6.9 the group has to be named by its number. */
+static bool signal_group(const struct child *child, int signal)
 {
-	if (kill(-child->pid, SIGTERM) < 0)
-		kill(child->pid, SIGTERM);
+	if (syscall(SYS_pidfd_send_signal, child->pidfd, signal, NULL,
+		    PIDFD_SIGNAL_PROCESS_GROUP) == 0)
+		return true;
+	return errno == EINVAL && kill(-child->pid, signal) == 0;
+}
+
+/* It may not have a group of its own yet. */
+void child_signal(const struct child *child, int signal)
+{
+	if (!signal_group(child, signal))
+		syscall(SYS_pidfd_send_signal, child->pidfd, signal, NULL, 0);
 }
 
 void child_end_early(struct child *child)
 {
 	child->unwanted = true;
 	if (!child->slot)
-		child_terminate(child);
+		child_signal(child, SIGTERM);
+}
+
+void child_set_due(struct child_table *table, struct child *child, uint64_t due)
+{
+	if (due == USEC_INFINITY)
+		heap_remove(&table->due, &child->due);
+	else
+		heap_put(&table->due, &child->due, due);
+}
+
+uint64_t child_table_due(const struct child_table *table)
+{
+	const struct heap_node *first = heap_first(&table->due);
+
+	return first ? first->key : USEC_INFINITY;
+}
+
+struct child *child_table_overdue(const struct child_table *table, uint64_t now)
+{
+	struct heap_node *first = heap_first(&table->due);
+
+	if (!first || first->key > now)
+		return NULL;
+	return (struct child *)((char *)first - offsetof(struct child, due));
 }
 
 static bool arm(const struct child_table *table, int operation, struct child *child)

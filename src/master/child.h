@@ -13,7 +13,10 @@
 #define HATCHD_MASTER_CHILD_H
 
 #include "base/addr.h"
+#include "base/heap.h"
+#include "base/tcp-diag.h"
 #include "os/spawn.h"
+#include "policy/lifetime.h"
 #include "policy/outcome.h"
 
 #include <stdint.h>
@@ -43,6 +46,12 @@ struct child {
 	struct addr local;
 	struct ucred peer_cred;    /* UNIX peers; uid (uid_t)-1: unknown */
 	struct addr_source source; /* family 0: not counted per source */
+
+	/* How long it may live, see master/overdue; without a deadline: as it likes. */
+	struct heap_node due; /* in the table's heap, or not */
+	struct lifetime life;
+	struct tcp_handle tcp; /* of its connection, if that is watched */
+	uint8_t asking;        /* how it is; times we looked for the answer; 0: not */
 
 	struct child *next, *prev;             /* all children of the service, oldest first */
 	bool late;                             /* cannot be reaped yet */
@@ -77,8 +86,12 @@ struct child *child_new(struct child_table *table);
 /* Give it back; the caller has taken it off the service's list. */
 void child_free(struct child_table *table, struct child *child);
 
-/* SIGTERM for it and its session: a pipeline is more than the shell that we started. */
-void child_terminate(const struct child *child);
+/*
+ * A signal for it and its process group: a pipeline is more than the shell that we
+ * started.  Never for somebody else: it is ours until it is reaped, and nobody has
+ * its number before.
+ */
+void child_signal(const struct child *child, int signal);
 
 /* The same as soon as its program runs: before, it throws away what comes. */
 void child_end_early(struct child *child);
@@ -98,6 +111,15 @@ uint64_t child_table_retry_due(const struct child_table *table);
 
 /* Reap those that have ended, a bounded number, calling `ended` for each. */
 void child_table_reap(struct child_table *table, uint64_t now);
+
+/* Something is to be done about it at that time; USEC_INFINITY: nothing is.  O(log n). */
+void child_set_due(struct child_table *table, struct child *child, uint64_t due);
+
+/* When something is to be done about the first of them; USEC_INFINITY: never. */
+uint64_t child_table_due(const struct child_table *table);
+
+/* Who is due first, if that is not after `now`, or NULL. */
+struct child *child_table_overdue(const struct child_table *table, uint64_t now);
 
 /* The oldest child that is not announced yet, or NULL. */
 struct child *child_table_young(const struct child_table *table);

@@ -331,6 +331,7 @@ static struct child *note_child(const struct conn *conn, struct spawn_slot *slot
 	child->local = conn->local;
 	child->peer_cred = conn->peer_cred;
 	child->source = conn->source;
+	overdue_begin(child, conn->fd, now);
 	return child;
 }
 

@@ -120,6 +120,10 @@ static int add_sources(struct master *master)
 		on_closed, master);
 	if (r < 0)
 		return r;
+	r = sd_event_add_io(master->event, NULL, asker_fd(master->overdue.asker), EPOLLIN,
+		overdue_on_answers, master);
+	if (r < 0)
+		return r;
 	return sd_event_add_io(master->event, NULL, child_table_fd(master->children), EPOLLIN,
 		on_child_end, master);
 }
@@ -233,6 +237,9 @@ static int make_runtime(struct master *master, struct image *image)
 	r = closer_new(CLOSER_MAX, &master->closer);
 	if (r < 0)
 		return r;
+	r = asker_new(master->budget.low_limit, &master->overdue.asker);
+	if (r < 0)
+		return r;
 	r = sd_event_new(&master->event);
 	if (r < 0)
 		return r;
@@ -300,6 +307,8 @@ static uint64_t patience(const struct master *master, uint64_t now)
 	if (spawner_has_spare_memory(master->spawner))
 		due = earlier(due, master->spare_due);
 	due = earlier(due, child_table_retry_due(master->children));
+	due = earlier(due, child_table_due(master->children));
+	due = earlier(due, master->overdue.asker_due);
 	if (master->stopping && master->stop_due < due)
 		due = master->stop_due;
 
@@ -338,6 +347,7 @@ static void turn(struct master *master, bool event_came)
 		services_resume(master, now);
 	paces_resume(master, now);
 	child_table_retry(master->children, now);
+	overdue_turn(master, now);
 	master->young_due = tend_young(master, now);
 	master->closer_due =
 		closer_tend(master->closer, spawner_arranging(master->spawner), now);
@@ -537,6 +547,7 @@ static void clean_up(struct master *master)
 	services_forget_retired(master);
 	free(master->services);
 	closer_done(master->closer);
+	asker_done(master->overdue.asker);
 	notify_free(master->notify);
 	sd_event_unref(master->event);
 	child_table_free(master->children);
@@ -560,6 +571,7 @@ int master_run(const struct cmdline *cmdline, char **argv)
 		.argv = argv,
 		.cwd = getcwd(NULL, 0),
 		.listeners_fd = -EBADF,
+		.overdue = OVERDUE_NONE,
 		.reload = RELOAD_NONE,
 		.waiting = {.due = USEC_INFINITY},
 		.detach = DETACH_NONE,

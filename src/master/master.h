@@ -18,6 +18,7 @@
 #include "master/child.h"
 #include "master/detach.h"
 #include "master/inherited.h"
+#include "master/overdue.h"
 #include "master/reload.h"
 #include "master/setup.h"
 #include "master/waiting.h"
@@ -50,7 +51,8 @@ struct master {
 	struct notify *notify;          /* to the service manager */
 	struct closer *closer; /* closes what programs and clients have had their hands on */
 	uint32_t n_closing;    /* descriptors of no service with it; atomic */
-	int null_fd;           /* /dev/null, for children; a low number */
+	struct overdue overdue;
+	int null_fd; /* /dev/null, for children; a low number */
 
 	struct service **services; /* in the order of the configuration in force */
 	size_t n_services;

@@ -92,18 +92,21 @@ static void put_end(
 	put_number(f, "STATUS", (uint64_t)end->outcome.status);
 	put_number(f, "DURATION_USEC", now - child->born);
 	put_number(f, "CPU_USEC", end->cpu_usec);
+	put(f, "REASON", lifetime_reason(child->life.reason));
 }
 
 void record_end(struct child *child, const struct child_end *end, uint64_t now)
 {
+	const char *reason = lifetime_reason(child->life.reason);
 	char outcome[OUTCOME_TEXT_MAX], elapsed[TEXT_NUMBER_MAX];
 	struct fields f;
 
 	if (log_max_priority() < LOG_INFO)
 		return;
 	put_end(&f, child, end, now);
-	log_fields(LOG_INFO, f.items, "%schild %d ended: %s, %s%s%s", child->service->label,
-		child->pid, outcome_format(&end->outcome, outcome),
+	log_fields(LOG_INFO, f.items, "%schild %d ended: %s%s%s, %s%s%s", child->service->label,
+		child->pid, reason ? reason : "", reason ? ", " : "",
+		outcome_format(&end->outcome, outcome),
 		text_format_elapsed(now - child->born, elapsed), from(&f), f.peer);
 }
 

@@ -4,6 +4,8 @@
 #include "master/record.h"
 #include "master/service.h"
 
+#include <signal.h>
+
 static size_t terminate_those_of(const struct service *service, bool told)
 {
 	size_t n = 0;
@@ -13,7 +15,7 @@ static size_t terminate_those_of(const struct service *service, bool told)
 			continue;
 		n++;
 		if (!told)
-			child_terminate(child);
+			child_signal(child, SIGTERM);
 	}
 	return n;
 }

@@ -116,8 +116,8 @@ static void leave_slot(struct child *child, uint64_t now)
 static void leave_slot_alive(struct child *child, uint64_t now)
 {
 	leave_slot(child, now);
-	if (child->unwanted)
-		child_terminate(child);
+	if (child->unwanted || child->life.reason != LIFETIME_UNLIMITED)
+		child_signal(child, SIGTERM);
 }
 
 /* Its service's user may have stopped it, or its program lies on a dead file server. */
@@ -195,6 +195,9 @@ static void judge_life(struct child *child, const struct child_end *end, uint64_
 {
 	struct service *service = child->service;
 
+	/* We ended it. */
+	if (child->life.reason != LIFETIME_UNLIMITED)
+		return;
 	if (!died_at_once(child, end, now)) {
 		service->deaths = 0;
 		return;

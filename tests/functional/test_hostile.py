@@ -121,6 +121,31 @@ def test_lock_of_a_connection(hatchd, folder):
 
 
 @needs_root
+def test_lock_of_a_connection_that_is_watched(hatchd, folder):
+    """The kernel says nothing about it until the program lets go: that is silence."""
+    evil, good, other = free_port(), free_port(), free_port()
+    hostile = Hostile(folder)
+    daemon = hatchd.file(
+        service("evil", listen=f"tcp:{evil}", exec=hostile.command("lock-socket"),
+                user="root", idle_timeout="1s", kill_after="1s")
+        + service("other", listen=f"tcp:{other}", exec="/bin/cat", idle_timeout="1s")
+        + good_service(good)
+    )
+    with hostile, contextlib.ExitStack() as clients:
+        for _ in range(3):
+            clients.enter_context(connect(evil))
+            hostile.wait_done()
+        # While the locks are held, others are served, and asked after.
+        with connect(other) as idle:
+            while select.select([idle], [], [], 0)[0] == []:
+                assert_served(good, 1)
+            assert read_all(idle) == b""
+        daemon.wait_log(r"evil: child \d+ ended: idle_timeout, signal", count=3)
+        daemon.wait_log(r"other: child \d+ ended: idle_timeout, signal 15")
+        assert_served(good)
+
+
+@needs_root
 def test_lock_of_a_datagram_socket(hatchd, folder):
     """The program ends, and hatchd looks what it has left in the socket."""
     path, good = f"{folder}/evil.sock", free_port()

@@ -1,8 +1,11 @@
-"""Hours and load: when a service takes nobody in, or nobody now."""
+"""Hours, load, and children that live too long or whose clients are silent."""
 
+import contextlib
 import datetime
 import mmap
+import os
 import pathlib
+import signal
 import socket
 import struct
 import sys
@@ -10,10 +13,293 @@ import sys
 import pytest
 
 from harness import (
-    IS_SANITIZED, built_helper, connect, free_port, read_exactly, service, talk,
+    IS_SANITIZED, built_helper, connect, free_port, have_ipv6, proc_status, read_all,
+    read_exactly, service, talk, wait_until,
 )
 
 needs_preload = pytest.mark.skipif(IS_SANITIZED, reason="a sanitizer must be loaded first")
+
+# Long enough that nothing else but the limit can have ended it, and never waited for.
+LONG = "1h"
+
+
+def end_all(daemon):
+    for child in daemon.children():
+        os.kill(child, signal.SIGKILL)
+    daemon.wait_children(0)
+
+
+def ended(daemon, name="s"):
+    """What the record says of the first child that has ended."""
+    return daemon.wait_log(rf"{name}: child \d+ ended: (.*?)(, from .*)?$")[1]
+
+
+# -- time_limit and kill_after
+
+
+def test_time_limit(hatchd):
+    port = free_port()
+    daemon = hatchd.file(service(
+        "s", listen=f"tcp:127.0.0.1:{port}", shell="echo on; exec sleep 1000",
+        time_limit="200ms", kill_after=LONG))
+    with connect(port) as client:
+        assert read_all(client) == b"on\n"
+    assert ended(daemon).startswith("time_limit, signal 15 (TERM), ")
+    daemon.wait_children(0)
+
+
+def test_program_may_end_as_it_likes(hatchd):
+    """SIGTERM is a request: what it does then is its own affair, and in the record."""
+    port = free_port()
+    daemon = hatchd.file(service(
+        "s", listen=f"tcp:127.0.0.1:{port}", time_limit="1s", kill_after=LONG,
+        shell='trap "echo bye; exit 3" TERM; while :; do sleep 0.05; done'))
+    assert talk(port, half_close=False) == b"bye\n"
+    assert ended(daemon).startswith("time_limit, exit 3, ")
+
+
+def test_kill_after(hatchd):
+    port = free_port()
+    daemon = hatchd.file(service(
+        "s", listen=f"tcp:127.0.0.1:{port}", time_limit="1s", kill_after="100ms",
+        shell='trap "" TERM; while :; do sleep 1000; done'))
+    assert talk(port, half_close=False) == b""
+    assert ended(daemon).startswith("time_limit, signal 9 (KILL), ")
+    daemon.wait_children(0)
+
+
+def test_stopped_program_is_killed(hatchd):
+    """It does not get as far as to take SIGTERM."""
+    port = free_port()
+    daemon = hatchd.file(service("s", listen=f"tcp:127.0.0.1:{port}", shell="kill -STOP $$",
+                                 time_limit="1s", kill_after="100ms"))
+    assert talk(port, half_close=False) == b""
+    assert ended(daemon).startswith("time_limit, signal 9 (KILL), ")
+
+
+def test_pipeline_ends_as_a_whole(hatchd):
+    """Not only the shell: whoever has the connection keeps the client waiting."""
+    port = free_port()
+    hatchd.file(service("s", listen=f"tcp:127.0.0.1:{port}", time_limit="200ms",
+                        kill_after=LONG, shell="sleep 1000; sleep 1000"))
+    assert talk(port, half_close=False) == b""
+
+
+def test_no_limit_is_no_limit(hatchd):
+    """Others are ended beside it, and it stays."""
+    port, other = free_port(), free_port()
+    daemon = hatchd.file(
+        service("s", listen=f"tcp:127.0.0.1:{port}", exec="/bin/cat", time_limit="200ms")
+        + service("o", listen=f"tcp:127.0.0.1:{other}", exec="/bin/cat"))
+    with connect(other) as client:
+        for _ in range(3):
+            assert talk(port, half_close=False) == b""
+        client.sendall(b"still here")
+        assert read_exactly(client, 10) == b"still here"
+    assert ended(daemon, "o").startswith("exit 0, ")
+
+
+def test_many_at_once(hatchd):
+    """More of them are due in one turn than are looked after in one."""
+    port = free_port()
+    daemon = hatchd.file(service(
+        "s", listen=f"tcp:127.0.0.1:{port}", exec="/bin/cat", time_limit="1s",
+        instances=300, per_source=300))
+    clients = [connect(port) for _ in range(200)]
+    for client in clients:
+        assert read_all(client) == b""
+        client.close()
+    daemon.wait_children(0)
+    daemon.wait_log(r"ended: time_limit, signal 15", count=200)
+
+
+def test_short_lives_are_no_reason_to_pause(hatchd):
+    """Five that die at once are a broken program, but not if it was us."""
+    port = free_port()
+    daemon = hatchd.file(service("s", listen=f"tcp:127.0.0.1:{port}", exec="/bin/cat",
+                                 time_limit="100ms"))
+    for _ in range(8):
+        assert talk(port, half_close=False) == b""
+    daemon.wait_log(r"ended: time_limit", count=8)
+    assert "retrying" not in daemon.text()
+
+
+def test_wait_service(hatchd):
+    """The limit is the program's, and the next arrival has another one."""
+    port = free_port()
+    daemon = hatchd.file(service(
+        "s", listen=f"udp:127.0.0.1:{port}", wait=True, time_limit="300ms",
+        shell="head -c1 >/dev/null; exec sleep 1000"))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        for count in (1, 2):
+            client.sendto(b"x", ("127.0.0.1", port))
+            daemon.wait_log(r"s: child \d+ ended: time_limit", count=count)
+
+
+def test_reload_is_for_new_children(hatchd):
+    port = free_port()
+
+    def conf(limit):
+        return service("s", listen=f"tcp:127.0.0.1:{port}", exec="/bin/cat", time_limit=limit)
+
+    daemon = hatchd.file(conf("unlimited"))
+    with connect(port) as old:
+        old.sendall(b"1")
+        assert read_exactly(old, 1) == b"1"
+        daemon.write(conf("200ms"))
+        daemon.signal(signal.SIGHUP)
+        daemon.wait_log("reloaded: 0 added, 1 changed")
+        assert talk(port, half_close=False) == b""
+        old.sendall(b"2")
+        assert read_exactly(old, 1) == b"2"
+    daemon.wait_children(0)
+
+
+# -- first_byte_timeout and idle_timeout
+
+HOSTS = ["127.0.0.1", pytest.param("::1", marks=pytest.mark.skipif(
+    not have_ipv6(), reason="no IPv6"))]
+ALL = pytest.mark.parametrize("host", HOSTS)
+
+
+def dial(host, port):
+    return connect(f"tcp:[{host}]:{port}" if ":" in host else f"tcp:{host}:{port}")
+
+
+@contextlib.contextmanager
+def before_accept(daemon):
+    """What is said in here is there when the child is born, however slow the machine is."""
+    daemon.signal(signal.SIGSTOP)
+    wait_until(lambda: proc_status(daemon.pid)["State"].startswith("T"))
+    try:
+        yield
+    finally:
+        daemon.signal(signal.SIGCONT)
+
+
+@ALL
+@pytest.mark.parametrize("listen", ["tcp:{port}", "tcp:{host}:{port}"])
+def test_first_byte(hatchd, host, listen):
+    """Who says nothing goes, who has said something stays."""
+    port = free_port()
+    shown = f"[{host}]" if ":" in host else host
+    daemon = hatchd.file(service("s", listen=listen.format(host=shown, port=port),
+                                 exec="/bin/cat", first_byte_timeout="300ms"))
+    with contextlib.ExitStack() as clients:
+        with before_accept(daemon):
+            talker = clients.enter_context(dial(host, port))
+            talker.sendall(b"x")
+        assert read_exactly(talker, 1) == b"x"
+        with dial(host, port) as mute:
+            assert read_all(mute) == b""
+        assert ended(daemon).startswith("first_byte_timeout, signal 15 (TERM), ")
+        # A second silent one has the same time: by then the first was asked after.
+        with dial(host, port) as mute:
+            assert read_all(mute) == b""
+        talker.sendall(b"y")
+        assert read_exactly(talker, 1) == b"y"
+
+
+@ALL
+def test_idle(hatchd, host):
+    port = free_port()
+    daemon = hatchd.file(service("s", listen=f"tcp:{port}", exec="/bin/cat",
+                                 idle_timeout="500ms"))
+    with contextlib.ExitStack() as clients:
+        with before_accept(daemon):
+            client = clients.enter_context(dial(host, port))
+            client.sendall(b"x")
+        assert read_all(client) == b"x"
+    assert ended(daemon).startswith("idle_timeout, signal 15 (TERM), ")
+
+
+def have_mptcp():
+    try:
+        socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262).close()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("client", ["tcp", "mptcp"])
+def test_several_paths(hatchd, client):
+    """MPTCP is asked after in another way, and its clients of TCP as all of those."""
+    port = free_port()
+    daemon = hatchd.file(service("s", listen=f"mptcp:127.0.0.1:{port}", exec="/bin/cat",
+                                 first_byte_timeout="300ms", idle_timeout="1s"))
+    if client == "mptcp" and not have_mptcp():
+        pytest.skip("no MPTCP")
+    with connect(f"{client}:127.0.0.1:{port}") as mute:
+        assert read_all(mute) == b""
+        daemon.wait_log("ended: first_byte_timeout, signal 15")
+    with contextlib.ExitStack() as clients:
+        with before_accept(daemon):
+            talker = clients.enter_context(connect(f"{client}:127.0.0.1:{port}"))
+            talker.sendall(b"x")
+        assert read_all(talker) == b"x"
+        daemon.wait_log("ended: idle_timeout, signal 15")
+
+
+def test_answers_count_as_well(hatchd):
+    """A client that only listens is not idle while there is something to hear."""
+    port = free_port()
+    daemon = hatchd.file(service(
+        "s", listen=f"tcp:127.0.0.1:{port}", idle_timeout="2s",
+        shell="for i in $(seq 30); do echo $i; sleep 0.1; done; echo end"))
+    answer = talk(port, half_close=False)
+    assert answer.endswith(b"\nend\n")
+    assert ended(daemon).startswith("exit 0, ")
+
+
+def test_who_does_not_read_is_idle(hatchd):
+    """The program hangs in a write, and the client takes nothing."""
+    port = free_port()
+    daemon = hatchd.file(service("s", listen=f"tcp:127.0.0.1:{port}", idle_timeout="500ms",
+                                 exec=["/bin/cat", "/dev/zero"]))
+    with connect(port):
+        assert ended(daemon).startswith("idle_timeout, signal 15 (TERM), ")
+
+
+def test_end_of_input_is_not_hidden(hatchd):
+    """Nothing is kept of a connection that is watched: the client sees its end at once."""
+    port = free_port()
+    daemon = hatchd.file(service(
+        "s", listen=f"tcp:127.0.0.1:{port}", idle_timeout=LONG, first_byte_timeout=LONG,
+        shell="echo last words; exec >&- <&- 2>&-; exec sleep 1000"))
+    assert talk(port, half_close=False) == b"last words\n"
+    end_all(daemon)
+
+
+def test_closed_connection_is_not_idle(hatchd):
+    """A program that has hung up may work on, and is not asked after any more."""
+    port, other = free_port(), free_port()
+    daemon = hatchd.file(
+        service("s", listen=f"tcp:127.0.0.1:{port}", idle_timeout="1s",
+                shell="exec >&- <&- 2>&-; exec sleep 1000")
+        + service("o", listen=f"tcp:127.0.0.1:{other}", idle_timeout="200ms", exec="/bin/cat"))
+    assert talk(port) == b""
+    (child,) = daemon.children()
+    # Whose time comes later than that of the first.
+    for _ in range(6):
+        with connect(other) as client:
+            assert read_all(client) == b""
+    daemon.wait_children(1)
+    assert daemon.children() == [child]
+    end_all(daemon)
+
+
+def test_program_knows_nothing_of_it(hatchd):
+    """hatchd's own socket for it does not get to a child."""
+    port, other = free_port(), free_port()
+    count = "ls /proc/self/fd | wc -l; exec cat"
+    daemon = hatchd.file(
+        service("s", listen=f"tcp:127.0.0.1:{port}", idle_timeout="300ms", shell=count)
+        + service("o", listen=f"tcp:127.0.0.1:{other}", shell=count))
+    usual = talk(other)
+    # The second is born while the socket that the first was asked after with is open.
+    for _ in range(2):
+        assert talk(port, half_close=False) == usual
+    daemon.wait_log("ended: idle_timeout", count=2)
 
 
 # -- access_times and max_load

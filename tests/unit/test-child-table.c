@@ -312,6 +312,60 @@ static void test_traced_zombie_makes_no_busy_loop(void **ctx)
 	child_table_free(ends.table);
 }
 
+/* Who is due first is first, and who has ended is not due any more. */
+static void test_due(void **ctx)
+{
+	struct child *children[3];
+	struct ends ends;
+	int gate[2];
+
+	(void)ctx;
+	make_table(&ends, 4);
+	open_gate(gate);
+	assert_true(child_table_due(ends.table) == USEC_INFINITY);
+	for (size_t i = 0; i < ARRAY_SIZE(children); i++) {
+		children[i] = add(&ends, start(gate, 0, 0));
+		child_set_due(ends.table, children[i], 100 - i);
+	}
+	assert_int_equal(child_table_due(ends.table), 98);
+	assert_null(child_table_overdue(ends.table, 97));
+	assert_ptr_equal(child_table_overdue(ends.table, 98), children[2]);
+	child_set_due(ends.table, children[2], 200);
+	assert_ptr_equal(child_table_overdue(ends.table, 300), children[1]);
+	child_set_due(ends.table, children[1], USEC_INFINITY);
+	assert_ptr_equal(child_table_overdue(ends.table, 300), children[0]);
+
+	fd_close(gate[1]);
+	reap_all(&ends, 3);
+	assert_true(child_table_due(ends.table) == USEC_INFINITY);
+	fd_close(gate[0]);
+	child_table_free(ends.table);
+}
+
+/* The whole of its process group, or itself while it has none. */
+static void test_signals(void **ctx)
+{
+	struct child *child;
+	struct ends ends;
+	int gate[2];
+
+	(void)ctx;
+	for (int leads = 0; leads < 2; leads++) {
+		make_table(&ends, 1);
+		open_gate(gate);
+		child = add(&ends, start(gate, 0, 0));
+		if (leads)
+			assert_int_equal(setpgid(child->pid, child->pid), 0);
+		child_signal(child, SIGTERM);
+		reap_all(&ends, 1);
+		assert_true(ends.last.outcome.killed);
+		assert_int_equal(ends.last.outcome.status, SIGTERM);
+		fd_close(gate[1]);
+		fd_close(gate[0]);
+		child_table_free(ends.table);
+	}
+}
+
 static void test_somebody_else_took_it(void **ctx)
 {
 	struct child *child;
@@ -340,6 +394,8 @@ int main(void)
 		cmocka_unit_test(test_copies_elsewhere),
 		cmocka_unit_test(test_young_ones_in_their_order),
 		cmocka_unit_test(test_traced_zombie_makes_no_busy_loop),
+		cmocka_unit_test(test_due),
+		cmocka_unit_test(test_signals),
 		cmocka_unit_test(test_somebody_else_took_it),
 	};
 

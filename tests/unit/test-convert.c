@@ -123,6 +123,22 @@ static void test_modes_sizes_and_times(void **ctx)
 	refused("start_timeout", "soon", "'soon' is not a time such as 10s, 500ms or 5min");
 }
 
+static void test_times_without_an_end(void **ctx)
+{
+	(void)ctx;
+	assert_true(service->time_limit == DURATION_UNLIMITED);
+	assert_int_equal(service->kill_after, 10000000);
+	assert_int_equal(set("time_limit", "2h"), 0);
+	assert_int_equal(service->time_limit, UINT64_C(7200000000));
+	assert_int_equal(set("time_limit", "unlimited"), 0);
+	assert_true(service->time_limit == DURATION_UNLIMITED);
+	refused("time_limit", "0", "'0' is outside the range from 100ms to 366d");
+	refused("time_limit", "never",
+		"'never' is neither a time such as 10s, 500ms or 5min nor 'unlimited'");
+	refused("start_timeout", "unlimited",
+		"'unlimited' is not a time such as 10s, 500ms or 5min");
+}
+
 static void test_loads(void **ctx)
 {
 	static const struct {
@@ -311,6 +327,7 @@ int main(void)
 		TEST(test_numbers),
 		TEST(test_count),
 		TEST(test_modes_sizes_and_times),
+		TEST(test_times_without_an_end),
 		TEST(test_loads),
 		TEST(test_bits),
 		TEST(test_words),

@@ -23,6 +23,7 @@ static const char sample[] =
 	"\ttos = reliability\n\tmark = 0xffffffff\n\tcongestion = reno\n"
 	"\tenv = \"A=b\"\n\tstderr = null\n\tstart_timeout = 250ms\n"
 	"\taccess_times = { 8:00-12:00, \"sat 22:00-6:00\" }\n\tmax_load = 2.5\n"
+	"\ttime_limit = 2h\n\tkill_after = unlimited\n"
 	"\trlimit { nofile = 10:20 }\n"
 	"\trate = \"100/1min burst 30\"\n\tper_source_rate = 1/d\n\tsource_prefix6 = 56\n"
 	"\toverflow = refuse\n\toverflow_source = \"ban 10min\"\n\tban_scope = all\n"
@@ -882,6 +883,9 @@ static void test_ranges(void **ctx)
 		s->field = was_;                      \
 	} while (0)
 
+	DAMAGE(time_limit, 0);
+	DAMAGE(idle_timeout, 1);
+	DAMAGE(start_timeout, DURATION_UNLIMITED);
 	DAMAGE(max_load, COUNT_UNLIMITED - 1);
 	DAMAGE(access_times, s->argv);
 	DAMAGE(pass_as, 2);

@@ -128,7 +128,10 @@ static void draw_value(const struct conf_option *option, char *buf, size_t size)
 		snprintf(buf, size, "%zo", draw(01000));
 		return;
 	case OPTION_DURATION:
-		snprintf(buf, size, "%zums", 100 + draw(3000000));
+		if (option->flags & OPTION_ENDLESS && draw(4) == 0)
+			snprintf(buf, size, "unlimited");
+		else
+			snprintf(buf, size, "%zums", 100 + draw(3000000));
 		return;
 	case OPTION_RATE:
 		snprintf(buf, size, draw(2) ? "%zu/%zuus" : "%zu/%zuh burst 7", draw(100000),

@@ -1,0 +1,200 @@
+#include "master/overdue.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "master/master.h"
+#include "master/service.h"
+
+#include <signal.h>
+#include <string.h>
+#include <sys/eventfd.h>
+
+/* Of them, or of answers, in one turn. */
+#define OVERDUE_BATCH 64
+
+/* A second each for an answer that takes a microsecond; the machine may have slept. */
+#define LOOKS 3
+
+/* That nobody can be asked is said so often at most. */
+#define TELL_AGAIN (60 * USEC_PER_SEC)
+
+static struct lifetime_limits limits_of(const struct child *child)
+{
+	const struct service_conf *conf = child->setup->conf;
+
+	return (struct lifetime_limits){
+		.time_limit = conf->time_limit,
+		.first_byte_timeout = conf->first_byte_timeout,
+		.idle_timeout = conf->idle_timeout,
+		.kill_after = conf->kill_after,
+	};
+}
+
+/* Its client is known only until a program has the connection. */
+static bool may_watch(struct child *child, const struct lifetime_limits *limits, int conn_fd)
+{
+	if (limits->first_byte_timeout == DURATION_UNLIMITED &&
+		limits->idle_timeout == DURATION_UNLIMITED)
+		return false;
+	if (child->setup->conf->wait || !addr_is_ip(&child->peer) || child->peer.len == 0)
+		return false;
+	return tcp_diag_learn(conn_fd, &child->tcp) == 0;
+}
+
+void overdue_begin(struct child *child, int conn_fd, uint64_t now)
+{
+	const struct lifetime_limits limits = limits_of(child);
+	bool watched = may_watch(child, &limits, conn_fd);
+
+	lifetime_begin(&child->life, &limits, watched, now);
+	child_set_due(
+		child->service->master->children, child, lifetime_due(&child->life, &limits));
+}
+
+/* What comes before its program runs is thrown away: then master/tend tells it. */
+static void tell_to_end(const struct child *child)
+{
+	log_debug("%schild %d: %s", child->service->label, child->pid,
+		lifetime_reason(child->life.reason));
+	if (!child->slot)
+		child_signal(child, SIGTERM);
+}
+
+static void act_on(struct child *child, enum lifetime_act act)
+{
+	const struct lifetime_limits limits = limits_of(child);
+
+	if (act == LIFETIME_TERM)
+		tell_to_end(child);
+	if (act == LIFETIME_KILL)
+		child_signal(child, SIGKILL);
+	child_set_due(
+		child->service->master->children, child, lifetime_due(&child->life, &limits));
+}
+
+/* ---------------------------------------------------------------- asking */
+
+static bool put_question(struct asker *asker, const struct child *child, uint64_t now)
+{
+	const struct asker_question question = {
+		.owner = (void *)child,
+		.id = child->connection,
+		.local = child->local,
+		.peer = child->peer,
+		.handle = child->tcp,
+	};
+
+	return asker_put(asker, &question, now);
+}
+
+/*
+ * What is known until the answer comes.  Where it does not, the program holds its
+ * connection in a way that lets nothing through: that is silence.
+ */
+static struct lifetime_facts ask(struct asker *asker, struct child *child, uint64_t now)
+{
+	struct lifetime_facts facts = {.state = LIFETIME_UNKNOWN};
+
+	if (child->asking == 0) {
+		child->asking = put_question(asker, child, now);
+	} else if (child->asking < LOOKS) {
+		child->asking++;
+	} else if (asker_is_stuck(asker, child, child->connection)) {
+		facts.state = LIFETIME_OPEN;
+		facts.silent = LIFETIME_NEVER;
+	}
+	return facts;
+}
+
+static void tell_unknown(struct overdue *overdue, int r, uint64_t now)
+{
+	if (overdue->told && now - overdue->told < TELL_AGAIN)
+		return;
+	overdue->told = now;
+	log_warning(
+		"unable to ask the kernel after connections: %s, those that are silent stay",
+		strerror(-r));
+}
+
+static struct lifetime_facts facts_of(
+	struct overdue *overdue, const struct asker_answer *answer, uint64_t now)
+{
+	struct lifetime_facts facts = {.state = LIFETIME_UNKNOWN};
+
+	if (answer->result == 0)
+		facts = (struct lifetime_facts){
+			.state = LIFETIME_OPEN,
+			.heard = answer->facts.received > 0,
+			.silent = answer->facts.silent,
+		};
+	else if (answer->result == -ENOENT)
+		facts.state = LIFETIME_CLOSED;
+	else
+		tell_unknown(overdue, answer->result, now);
+	return facts;
+}
+
+/* Its record may be nobody's by now, who asks nothing, or another child's, whose
+ * connection has another number. */
+static void take_answer(
+	struct overdue *overdue, const struct asker_answer *answer, uint64_t now)
+{
+	struct child *child = answer->owner;
+	struct lifetime_limits limits;
+	struct lifetime_facts facts;
+
+	if (child->asking == 0 || child->connection != answer->id)
+		return;
+	child->asking = 0;
+	limits = limits_of(child);
+	facts = facts_of(overdue, answer, now);
+	act_on(child, lifetime_answer(&child->life, &limits, &facts, now));
+}
+
+int overdue_on_answers(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+	struct master *master = userdata;
+	uint64_t now = clock_monotonic();
+	struct asker_answer answer;
+	eventfd_t n;
+
+	(void)source;
+	(void)revents;
+	eventfd_read(fd, &n);
+	for (int i = 0; i < OVERDUE_BATCH; i++) {
+		if (!asker_take(master->overdue.asker, &answer))
+			return 0;
+		take_answer(&master->overdue, &answer, now);
+	}
+	/* There may be more. */
+	eventfd_write(fd, 1);
+	return 0;
+}
+
+/* --------------------------------------------------------------- the turn */
+
+static void look_after(struct master *master, struct child *child, uint64_t now)
+{
+	const struct lifetime_limits limits = limits_of(child);
+	enum lifetime_act act = lifetime_act(&child->life, &limits, now);
+
+	if (act == LIFETIME_ASK) {
+		struct lifetime_facts facts = ask(master->overdue.asker, child, now);
+
+		act = lifetime_answer(&child->life, &limits, &facts, now);
+	}
+	act_on(child, act);
+}
+
+void overdue_turn(struct master *master, uint64_t now)
+{
+	struct child *child;
+
+	for (int i = 0; i < OVERDUE_BATCH; i++) {
+		child = child_table_overdue(master->children, now);
+		if (!child)
+			break;
+		look_after(master, child, now);
+	}
+	master->overdue.asker_due = asker_tend(master->overdue.asker, now);
+}
