@@ -11,7 +11,8 @@
 #ifndef HATCHD_MASTER_ENVIRON_H
 #define HATCHD_MASTER_ENVIRON_H
 
-#include "master/hatch.h"
+#include "master/conn.h"
+#include "master/service.h"
 #include "os/spawn_plan.h"
 
 /*

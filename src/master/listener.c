@@ -4,7 +4,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/strv.h"
-#include "master/hatch.h"
+#include "master/conn.h"
 #include "master/master.h"
 #include "master/service.h"
 #include "master/setup.h"
@@ -367,7 +367,7 @@ void listener_close(struct listener *listener)
 	/* Out of epoll before the close: a child in flight may still hold the
 	 * socket, and a closed one would go on waking us. */
 	listener_poll(listener, false);
-	hatch_drop_held(listener, clock_monotonic());
+	conn_drop_held(listener, clock_monotonic());
 	if (listener->fd < 0)
 		return;
 	let_go(listener);

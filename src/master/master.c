@@ -6,12 +6,12 @@
 #include "conf/load.h"
 #include "master/announce.h"
 #include "master/apply.h"
-#include "master/hatch.h"
 #include "master/loader.h"
 #include "master/pace.h"
 #include "master/pause.h"
 #include "master/record.h"
 #include "master/refusals.h"
+#include "master/serve.h"
 #include "master/service.h"
 #include "master/starve.h"
 #include "master/stop.h"
@@ -113,7 +113,7 @@ static int add_sources(struct master *master)
 	if (r < 0)
 		return r;
 	r = sd_event_add_io(
-		master->event, NULL, master->listeners_fd, EPOLLIN, hatch_on_clients, master);
+		master->event, NULL, master->listeners_fd, EPOLLIN, serve_on_clients, master);
 	if (r < 0)
 		return r;
 	r = sd_event_add_io(master->event, NULL, closer_done_fd(master->closer), EPOLLIN,

@@ -4,8 +4,8 @@
 #include "base/log-gate.h"
 #include "base/log.h"
 #include "base/text.h"
-#include "master/hatch.h"
 #include "master/master.h"
+#include "master/serve.h"
 #include "master/service.h"
 #include "master/starve.h"
 
@@ -73,7 +73,7 @@ void services_resume(struct master *master, uint64_t now)
 
 		if (service->paused_until <= now) {
 			delist(service);
-			hatch_held(service, now);
+			serve_held(service, now);
 			service_update(service);
 		} else if (service->paused_until < master->paused_due) {
 			master->paused_due = service->paused_until;

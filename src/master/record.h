@@ -12,7 +12,8 @@
 #define HATCHD_MASTER_RECORD_H
 
 #include "master/child.h"
-#include "master/hatch.h"
+#include "master/conn.h"
+#include "master/service.h"
 #include "policy/admit.h"
 
 /* usec; a connection open for so long gets a record of its own. */

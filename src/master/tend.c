@@ -3,10 +3,10 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
-#include "master/hatch.h"
 #include "master/master.h"
 #include "master/pause.h"
 #include "master/record.h"
+#include "master/serve.h"
 #include "master/service.h"
 
 #include <errno.h>

@@ -1,0 +1,134 @@
+#include "master/conn.h"
+
+#include "base/fd.h"
+#include "master/service.h"
+#include "os/sockopt.h"
+
+#include <string.h>
+
+/* Errors that concern this client alone, or the network (accept(2)): next, please. */
+static bool transient(int error)
+{
+	switch (error) {
+	case EINTR:
+	case ECONNABORTED:
+	case EPROTO:
+	case ENOPROTOOPT:
+	case ENETDOWN:
+	case ENETUNREACH:
+	case EHOSTDOWN:
+	case EHOSTUNREACH:
+	case ENONET:
+	case ETIMEDOUT:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void conn_init(struct conn *conn, struct listener *listener, int fd)
+{
+	memset(conn, 0, sizeof *conn);
+	conn->listener = listener;
+	conn->fd = fd;
+	conn->peer_cred.uid = (uid_t)-1;
+}
+
+void conn_learn_source(struct conn *conn)
+{
+	const struct service_conf *conf = conn->listener->service->setup->conf;
+	socklen_t len = sizeof conn->peer_cred;
+
+	if (addr_family(listener_addr(conn->listener)) != AF_UNIX) {
+		addr_source(
+			&conn->peer, conf->source_prefix4, conf->source_prefix6, &conn->source);
+		return;
+	}
+
+	if (getsockopt(conn->fd, SOL_SOCKET, SO_PEERCRED, &conn->peer_cred, &len) < 0)
+		conn->peer_cred.uid = (uid_t)-1;
+	addr_source_uid(conn->peer_cred.uid, &conn->source);
+}
+
+/* A wildcard listener does not know which of our addresses was meant. */
+static void learn_local(struct conn *conn)
+{
+	const struct listener *listener = conn->listener;
+	struct sockaddr_storage storage;
+	socklen_t len = sizeof storage;
+
+	conn->local = *listener_addr(listener);
+	if (!addr_is_wildcard(&conn->local))
+		return;
+	if (getsockname(conn->fd, (struct sockaddr *)&storage, &len) == 0)
+		addr_from_sockaddr(
+			conn->local.kind, (struct sockaddr *)&storage, len, &conn->local);
+}
+
+static void learn_peer(struct conn *conn, const struct sockaddr *sa, socklen_t len)
+{
+	addr_from_sockaddr(listener_addr(conn->listener)->kind, sa, len, &conn->peer);
+	learn_local(conn);
+	conn_learn_source(conn);
+}
+
+int conn_accept(struct listener *listener, struct conn *conn)
+{
+	struct sockaddr_storage storage;
+	socklen_t len = sizeof storage;
+	int fd = accept4(listener->fd, (struct sockaddr *)&storage, &len, SOCK_CLOEXEC);
+
+	/* If another waits behind the one that went wrong, the next event says so. */
+	if (fd < 0)
+		return errno == EAGAIN || transient(errno) ? 0 : -errno;
+
+	conn_init(conn, listener, fd);
+	sockopt_finish(fd, listener->service->setup->conf, listener_addr(listener));
+	learn_peer(conn, (struct sockaddr *)&storage, len);
+	return 1;
+}
+
+void conn_of_socket(struct listener *listener, struct conn *conn)
+{
+	conn_init(conn, listener, listener->fd);
+	conn->local = *listener_addr(listener);
+	conn->peer.kind = conn->local.kind;
+}
+
+/* Nobody has it but us; a UNIX client can have put something into it that takes
+ * its time to be let go, and what a driver of vsock waits for is its own affair. */
+void conn_drop(struct listener *listener, int fd, uint64_t now)
+{
+	if (listener->is_ip)
+		fd_close(fd);
+	else
+		service_close_later(listener->service, fd, now);
+}
+
+void conn_hold(const struct conn *conn)
+{
+	conn->listener->held = conn->fd;
+	conn->listener->held_number = conn->number;
+}
+
+bool conn_take_held(struct listener *listener, struct conn *conn)
+{
+	struct sockaddr_storage storage;
+	socklen_t len = sizeof storage;
+
+	conn_init(conn, listener, listener->held);
+	conn->number = listener->held_number;
+	listener->held = -EBADF;
+	if (getpeername(conn->fd, (struct sockaddr *)&storage, &len) < 0)
+		return false;
+	learn_peer(conn, (struct sockaddr *)&storage, len);
+	return true;
+}
+
+void conn_drop_held(struct listener *listener, uint64_t now)
+{
+	if (listener->held < 0)
+		return;
+	conn_drop(listener, listener->held, now);
+	listener->held = -EBADF;
+}

@@ -1,0 +1,55 @@
+/*
+ * conn: a client in hand, from accept to spawn or close: who he is, and whose
+ * descriptor it is.
+ *
+ * What hatchd lacks may show only after a client was accepted: clone(2) finds no
+ * process, no memory, no descriptor.  Such a client is not dropped.  His listener holds
+ * him, at most one each, and looks at no other client until he is served: that is
+ * tried again when the pause ends that his service makes.  He goes with his listener.
+ *
+ * Layer: master.
+ */
+#ifndef HATCHD_MASTER_CONN_H
+#define HATCHD_MASTER_CONN_H
+
+#include "base/addr.h"
+#include "master/listener.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+/* Lives on the caller's stack. */
+struct conn {
+	struct listener *listener;
+	int fd; /* owned; wait = yes: the listener's own, borrowed */
+	uint64_t number;
+	struct addr peer; /* len 0 and kind of the socket where unknown */
+	struct addr local;
+	struct ucred peer_cred; /* UNIX; uid (uid_t)-1: unknown */
+	struct addr_source source;
+};
+
+/* Accept one.  1: there he is; 0: none is waiting; else a negative errno. */
+int conn_accept(struct listener *listener, struct conn *conn);
+
+/* The program will accept, or receive, for itself: the socket itself. */
+void conn_of_socket(struct listener *listener, struct conn *conn);
+
+/* Whom the client counts as, once his address is known; a UNIX one as his user. */
+void conn_learn_source(struct conn *conn);
+
+/* Close what nobody has but us. */
+void conn_drop(struct listener *listener, int fd, uint64_t now);
+
+/* Keep him for later; the connection is the listener's from now on. */
+void conn_hold(const struct conn *conn);
+
+/* Take the one that is held.  False: he has left without being served, nobody knows any
+ * more who he was, and the descriptor is the caller's to drop. */
+bool conn_take_held(struct listener *listener, struct conn *conn);
+
+/* Give him up. */
+void conn_drop_held(struct listener *listener, uint64_t now);
+
+#endif

@@ -1,0 +1,199 @@
+#include "master/gate.h"
+
+#include "base/clock.h"
+#include "master/master.h"
+#include "master/service.h"
+#include "os/load_average.h"
+
+#include <sys/socket.h>
+
+/* The kernel computes it anew every five seconds.  By the time of the request, so that
+ * gate_before() and gate_ask() agree. */
+static uint32_t current_load(struct master *master, uint64_t now)
+{
+	if (master->load_at == 0 || now - master->load_at >= USEC_PER_SEC) {
+		master->load_at = now;
+		master->load = load_average();
+	}
+	return master->load;
+}
+
+/* What is known before anybody is accepted. */
+static struct admit_request request_of(const struct service *service, uint64_t now)
+{
+	struct master *master = service->master;
+	const struct service_conf *conf = service->setup->conf;
+	struct admit_request request = {
+		.total = (uint32_t)child_table_used(master->children),
+		.total_limit = master->budget.total_instances,
+		.instances = service->n_children,
+		.instances_limit = service->instances,
+		.per_source_limit = UINT32_MAX,
+		.now = now,
+		.sensor = service->sensor,
+		.load = conf->max_load == COUNT_UNLIMITED ? 0 : current_load(master, now),
+		.max_load = conf->max_load,
+	};
+
+	if (service->pace) {
+		request.rate = service->pace->limit;
+		request.bucket = service->pace->bucket;
+	}
+	return request;
+}
+
+/* The rules about who may come in; NULL: there are none.  What is retired is in the
+ * image no longer, and has no clients either. */
+static const uint8_t *rules_of(const struct service *service)
+{
+	if (service->retired || !service->master->image)
+		return NULL;
+	return image_access(service->master->image, service->index);
+}
+
+/* All groups of a UNIX client, of which SO_PEERCRED has but the first. */
+static void learn_groups(
+	const struct conn *conn, uint32_t groups[ACCESS_GROUPS_MAX], struct access_peer *peer)
+{
+	socklen_t len = (ACCESS_GROUPS_MAX - 1) * sizeof *groups;
+
+	groups[0] = conn->peer_cred.gid;
+	peer->groups = groups;
+	peer->n_groups = 1;
+	if (getsockopt(conn->fd, SOL_SOCKET, SO_PEERGROUPS, groups + 1, &len) < 0)
+		peer->more_groups = true;
+	else
+		peer->n_groups += len / sizeof *groups;
+}
+
+static enum access_verdict ask_rules(const struct conn *conn)
+{
+	const uint8_t *rules = rules_of(conn->listener->service);
+	uint32_t groups[ACCESS_GROUPS_MAX];
+	struct access_peer peer = {0};
+
+	if (!rules)
+		return ACCESS_OK;
+	if (addr_family(&conn->local) != AF_UNIX) {
+		addr_source(&conn->peer, 32, 128, &peer.who);
+	} else {
+		addr_source_uid(conn->peer_cred.uid, &peer.who);
+		if (access_wants_groups(rules))
+			learn_groups(conn, groups, &peer);
+	}
+	return access_ask(rules, &peer).verdict;
+}
+
+/* As what it is banned from all services, however these tell sources apart. */
+static struct addr_source source_everywhere(const struct conn *conn)
+{
+	struct addr_source source = conn->source;
+
+	if (conn->source.family == 4 || conn->source.family == 6)
+		addr_source(&conn->peer, 32, 64, &source);
+	return source;
+}
+
+/* By the clock on the wall, which may have jumped. */
+static bool is_closed(const struct service *service)
+{
+	const struct hours *hours = service->setup->conf->hours;
+	const struct hours_zone *zone = &image_conf(service->master->image)->zone;
+
+	return hours && !hours_open(hours, hours_local(zone, clock_wall().tv_sec));
+}
+
+/* What is known of the one who asks. */
+static void add_source(const struct conn *conn, struct admit_request *request)
+{
+	const struct service *service = conn->listener->service;
+	const struct sources *sources = service->master->sources;
+	struct source_facts facts = sources_look(sources, service->number, &conn->source);
+
+	request->access = ask_rules(conn);
+	request->from_source = facts.count;
+	/* The children of a service that waits are nobody's in particular. */
+	if (!service->wait)
+		request->per_source_limit = service->setup->conf->per_source;
+	request->source_rate = service->setup->conf->per_source_rate;
+	request->source_bucket = facts.bucket;
+	request->banned_until = facts.banned_until;
+	if (sources_any_everywhere(sources)) {
+		struct addr_source source = source_everywhere(conn);
+
+		facts = sources_look(sources, SOURCES_EVERYWHERE, &source);
+		if (facts.banned_until > request->banned_until)
+			request->banned_until = facts.banned_until;
+	}
+}
+
+enum admit_verdict gate_before(const struct service *service, uint64_t now)
+{
+	struct admit_request request = request_of(service, now);
+
+	return admit(&request);
+}
+
+enum admit_verdict gate_ask(const struct conn *conn, uint64_t now)
+{
+	const struct service *service = conn->listener->service;
+	struct admit_request request = request_of(service, now);
+
+	request.closed = is_closed(service);
+	if (!service->wait || conn->source.family != 0)
+		add_source(conn, &request);
+	return admit(&request);
+}
+
+void gate_count(const struct conn *conn, uint64_t now)
+{
+	struct service *service = conn->listener->service;
+	const struct limit *limit = &service->setup->conf->per_source_rate;
+
+	service_count_client(service, now);
+	if (conn->source.family != 0 && limit_is_set(limit))
+		sources_charge(
+			service->master->sources, service->number, &conn->source, limit, now);
+}
+
+bool gate_minds_sources(const struct service *service)
+{
+	return rules_of(service) || limit_is_set(&service->setup->conf->per_source_rate) ||
+	       sources_any_everywhere(service->master->sources);
+}
+
+/* For how long one who was refused for that is to be refused for everything; 0: not. */
+static uint64_t ban_for(const struct conn *conn, enum admit_verdict verdict)
+{
+	const struct service_conf *conf = conn->listener->service->setup->conf;
+
+	if (conn->source.family == 0)
+		return 0;
+	if (verdict == ADMIT_SENSOR)
+		return conf->ban_time;
+	if (verdict == ADMIT_PER_SOURCE || verdict == ADMIT_PER_SOURCE_RATE)
+		return conf->overflow_source;
+	return 0;
+}
+
+static void ban(const struct conn *conn, uint64_t duration, uint64_t now)
+{
+	const struct service *service = conn->listener->service;
+	struct addr_source source = source_everywhere(conn);
+	uint64_t until = now + duration;
+
+	if (service->sensor || service->setup->conf->ban_scope == BAN_ALL)
+		sources_ban(service->master->sources, SOURCES_EVERYWHERE, &source, until, now);
+	else
+		sources_ban(
+			service->master->sources, service->number, &conn->source, until, now);
+}
+
+uint64_t gate_ban(const struct conn *conn, enum admit_verdict verdict, uint64_t now)
+{
+	uint64_t duration = ban_for(conn, verdict);
+
+	if (duration > 0)
+		ban(conn, duration, now);
+	return duration;
+}

@@ -1,0 +1,38 @@
+/*
+ * gate: gather what is known of a client, and ask policy/admit whether he may come in.
+ *
+ * Rules, counts, rates, bans, hours and load are in as many places; here they become one
+ * request (I4).  What follows from a verdict is done by master/serve.
+ *
+ * Layer: master.
+ */
+#ifndef HATCHD_MASTER_GATE_H
+#define HATCHD_MASTER_GATE_H
+
+#include "master/conn.h"
+#include "policy/admit.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* All of these want the service's setup in memory. */
+
+/* Could somebody come in now, whoever he is?  What is asked before anybody is accepted.
+ * If not, gate_ask() with the same time says of nobody that he may. */
+enum admit_verdict gate_before(const struct service *service, uint64_t now);
+
+/* May this one?  Without a source: what there is to know of the service alone. */
+enum admit_verdict gate_ask(const struct conn *conn, uint64_t now);
+
+/* Does it make a difference who he is? */
+bool gate_minds_sources(const struct service *service);
+
+/* He has come in: that takes a token of each rate. */
+void gate_count(const struct conn *conn, uint64_t now);
+
+/* He was refused for that: ban him, if it is what the configuration says.  Returns for how
+ * long, usec; 0: he is not banned.  A ban does not become longer by what is tried
+ * meanwhile (I6). */
+uint64_t gate_ban(const struct conn *conn, enum admit_verdict verdict, uint64_t now);
+
+#endif

@@ -1,0 +1,314 @@
+#include "master/serve.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "master/arrival.h"
+#include "master/conn.h"
+#include "master/gate.h"
+#include "master/hatch.h"
+#include "master/master.h"
+#include "master/pause.h"
+#include "master/record.h"
+#include "master/starve.h"
+
+#include <string.h>
+#include <sys/epoll.h>
+
+/* Clients taken in one event, and sockets among which they are shared. */
+#define ACCEPT_BATCH   16
+#define LISTENER_BATCH 16
+
+/* Descriptors of one service that may be on their way to be closed. */
+#define CLOSING_MAX 256
+
+/*
+ * A service may hold half as many slots as are free: however many of them do
+ * not give theirs back, the next one finds some.
+ */
+static bool fair_share(const struct service *service)
+{
+	unsigned free_slots = SPAWN_SLOTS - spawner_in_flight(service->master->spawner);
+
+	if (service->n_in_flight == 0)
+		return free_slots > 0;
+	return service->n_in_flight < SPAWN_SLOTS_PER_OWNER &&
+	       service->n_in_flight <= free_slots / 2;
+}
+
+/* Somebody keeps many of its connections from being closed. */
+static bool clogged(const struct service *service)
+{
+	return service_closing(service) > CLOSING_MAX;
+}
+
+/* Is somebody who cannot come in told so, instead of waiting?  A connection is accepted
+ * for that, a datagram thrown away; what else a program waits for is not ours to touch. */
+static bool refuses(const struct listener *listener, enum admit_verdict verdict)
+{
+	const struct service *service = listener->service;
+
+	if (service->sensor)
+		return true;
+	if (!service->refuses || !service->wait)
+		return service->refuses;
+	return (verdict == ADMIT_RATE || verdict == ADMIT_LOAD) && arrival_has_sender(listener);
+}
+
+/* May one more come in, or be refused, whoever it is?  If not, they wait in the
+ * kernel's queue. */
+static bool room_for_one(struct listener *listener, uint64_t now)
+{
+	struct service *service = listener->service;
+	enum admit_verdict verdict = gate_before(service, now);
+
+	if (verdict != ADMIT_OK && refuses(listener, verdict))
+		return true;
+	switch (verdict) {
+	case ADMIT_OK:
+		if (fair_share(service))
+			return true;
+		service_starve(service);
+		return false;
+	case ADMIT_TOTAL:
+		service_starve(service);
+		record_full_total(service->master, now);
+		return false;
+	case ADMIT_RATE:
+		service_wait_for_token(service, now);
+		record_paced(service, now);
+		return false;
+	case ADMIT_LOAD:
+		record_waits(service, ADMIT_LOAD, now);
+		service_look_away_longer(service, now);
+		return false;
+	default:
+		record_full(service, now);
+		return false;
+	}
+}
+
+static void refuse(struct conn *conn, enum admit_verdict verdict, uint64_t now)
+{
+	conn->number = conn->listener->service->master->next_connection++;
+	record_refused(conn, verdict, gate_ban(conn, verdict, now), now);
+	conn_drop(conn->listener, conn->fd, now);
+}
+
+/* Nobody may be banned for a datagram: who has sent it is only what it says.  False: it is
+ * gone already. */
+static bool refuse_datagram(struct conn *conn, enum admit_verdict verdict, uint64_t now)
+{
+	if (!arrival_sender(conn->listener, &conn->peer))
+		return false;
+	conn->number = conn->listener->service->master->next_connection++;
+	conn_learn_source(conn);
+	record_refused(conn, verdict, 0, now);
+	arrival_drop(conn->listener);
+	return true;
+}
+
+/* The next client of a service that waits.  A datagram is thrown away, or it would wake us
+ * for ever; who has connected cannot be turned away without being taken, and waits.
+ * True: there may be another. */
+static bool refuse_arrival(struct conn *conn, enum admit_verdict verdict, uint64_t now)
+{
+	struct service *service = conn->listener->service;
+
+	if (arrival_has_sender(conn->listener))
+		return refuse_datagram(conn, verdict, now);
+	if (verdict == ADMIT_TIMES) {
+		record_waits(service, verdict, now);
+		service_look_away_longer(service, now);
+	}
+	return false;
+}
+
+static void tell_accept(const struct conn *conn)
+{
+	char peer[ADDR_TEXT_MAX];
+
+	if (log_max_priority() >= LOG_DEBUG)
+		log_debug("%saccept from %s", conn->listener->service->label,
+			record_peer(&conn->peer, &conn->peer_cred, peer));
+}
+
+/* The one client of --once has been served, or never will be; who is held will be. */
+static void end_once(struct service *service, const struct conn *conn, int r)
+{
+	if (conn->listener->held >= 0)
+		return;
+	service_close(service);
+	if (r < 0)
+		master_exit(service->master, ONCE_FAILED);
+}
+
+/* False: no more from this socket now. */
+static bool serve_conn(struct conn *conn, uint64_t now)
+{
+	struct service *service = conn->listener->service;
+	enum admit_verdict verdict = gate_ask(conn, now);
+	int r;
+
+	if (verdict != ADMIT_OK) {
+		refuse(conn, verdict, now);
+		return true;
+	}
+	r = hatch(conn, now);
+	if (r >= 0)
+		gate_count(conn, now);
+	if (service->master->cmdline->once)
+		end_once(service, conn, r);
+	return r >= 0;
+}
+
+/* One client.  False: no more from this socket now. */
+static bool serve_client(struct listener *listener, uint64_t now)
+{
+	struct service *service = listener->service;
+	struct conn conn;
+	char reason[128];
+	int r;
+
+	r = conn_accept(listener, &conn);
+	if (r == 0)
+		return false;
+	if (r < 0) {
+		snprintf(reason, sizeof reason, "unable to accept: %s", strerror(-r));
+		service_pause(service, PAUSE_MACHINE, reason);
+		return false;
+	}
+	tell_accept(&conn);
+	return serve_conn(&conn, now);
+}
+
+/* Without a word about it: he waits, and it is tried again. */
+static bool is_room(const struct service *service, uint64_t now)
+{
+	return gate_before(service, now) == ADMIT_OK && fair_share(service);
+}
+
+void serve_held(struct service *service, uint64_t now)
+{
+	if (!service_setup(service))
+		return;
+	for (size_t i = 0; i < service->n_listeners && is_room(service, now); i++) {
+		struct listener *listener = service->listeners[i];
+		struct conn conn;
+
+		if (listener->held < 0)
+			continue;
+		/* A reload may have changed whom its clients are for. */
+		if (service->wait)
+			conn_drop_held(listener, now);
+		else if (!conn_take_held(listener, &conn))
+			conn_drop(listener, conn.fd, now);
+		else if (!serve_conn(&conn, now))
+			break;
+	}
+}
+
+/* Who gets all sockets may serve any of them. */
+static void note_arrivals(struct listener *listener)
+{
+	struct service *service = listener->service;
+
+	if (!service->takes_all) {
+		arrival_note(listener);
+		return;
+	}
+	for (size_t i = 0; i < service->n_listeners; i++)
+		arrival_note(service->listeners[i]);
+}
+
+/* Whose datagram is the next, if that makes a difference.  False: there is none, such as
+ * after those that were refused. */
+static bool learn_sender(struct conn *conn)
+{
+	if (!arrival_has_sender(conn->listener) || !gate_minds_sources(conn->listener->service))
+		return true;
+	if (!arrival_sender(conn->listener, &conn->peer))
+		return false;
+	conn_learn_source(conn);
+	return true;
+}
+
+/* True: there may be another, this one was refused. */
+static bool serve_socket(struct listener *listener, uint64_t now)
+{
+	struct conn conn, client;
+	enum admit_verdict verdict;
+
+	conn_of_socket(listener, &conn);
+	client = conn;
+	if (!learn_sender(&client))
+		return false;
+	verdict = gate_ask(&client, now);
+	if (verdict != ADMIT_OK)
+		return refuse_arrival(&client, verdict, now);
+	note_arrivals(listener);
+	if (hatch(&conn, now) >= 0)
+		gate_count(&client, now);
+	return false;
+}
+
+/* At most so many clients of one listener. */
+static void serve_listener(struct listener *listener, int most, uint64_t now)
+{
+	struct service *service = listener->service;
+
+	/* What it says is in memory from here on, until the next event. */
+	if (!service_setup(service)) {
+		service_pause(service, PAUSE_MACHINE, NULL);
+		return;
+	}
+	if (clogged(service)) {
+		service_pause(service, PAUSE_SUSPECT, "its connections cannot be closed");
+		return;
+	}
+	for (int i = 0; i < most && room_for_one(listener, now); i++) {
+		bool more = service->wait ? serve_socket(listener, now)
+		                          : serve_client(listener, now);
+
+		if (!more || service->state != SERVICE_ACTIVE)
+			break;
+	}
+	service_update(service);
+	if (service_is_full(service))
+		record_full(service, now);
+}
+
+/*
+ * Where many services have a client each, a second accept finds nobody.  Where
+ * it would have found somebody, the next look reports the socket again.
+ */
+static int how_many(struct listener *listener, int n_reported)
+{
+	struct master *master = listener->service->master;
+	bool crowded = listener->look + 1 == master->looks;
+
+	listener->look = master->looks;
+	return crowded ? ACCEPT_BATCH / n_reported : 1;
+}
+
+int serve_on_clients(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+	struct epoll_event events[LISTENER_BATCH];
+	struct master *master = userdata;
+	uint64_t now = clock_monotonic();
+	int n = epoll_wait(fd, events, LISTENER_BATCH, 0);
+
+	(void)source;
+	(void)revents;
+	master->looks++;
+	for (int i = 0; i < n && !master->done; i++) {
+		struct listener *listener = events[i].data.ptr;
+
+		/* One before it may have had its service look away. */
+		if (listener->polled)
+			serve_listener(listener, how_many(listener, n), now);
+		/* With the one client of --once all listeners go. */
+		if (master->cmdline->once)
+			break;
+	}
+	return 0;
+}

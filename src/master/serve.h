@@ -1,0 +1,30 @@
+/*
+ * serve: somebody knocks.  Who may come in is let in, who may not is turned away or
+ * left in the kernel's queue.
+ *
+ * One event serves a bounded number of clients, so that one busy service does not keep
+ * the others waiting.
+ *
+ * Layer: master.
+ */
+#ifndef HATCHD_MASTER_SERVE_H
+#define HATCHD_MASTER_SERVE_H
+
+#include "master/service.h"
+
+#include <systemd/sd-event.h>
+
+/* Exit status of --once when no child came about. */
+#define ONCE_FAILED 125
+
+/*
+ * sd_event_io_handler_t of the set of listeners, master->listeners_fd: serve some
+ * clients of some of those that have any.  One set of our own costs less memory
+ * than an event source for each, and one wake-up serves several.
+ */
+int serve_on_clients(sd_event_source *source, int fd, uint32_t revents, void *userdata);
+
+/* Try again with clients that are held: see master/conn. */
+void serve_held(struct service *service, uint64_t now);
+
+#endif
