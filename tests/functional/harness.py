@@ -125,6 +125,25 @@ def wait_until(predicate, timeout=TIMEOUT, what=None):
         select.select([], [], [], 0.01)
 
 
+@contextlib.contextmanager
+def deadline(name, seconds):
+    """What hangs in here is ended by TimeoutError, raised in the main thread.
+
+    By the one alarm of the process: within, signal.alarm() moves the deadline.
+    """
+
+    def hung(number, frame):
+        raise TimeoutError(f"{name} has not ended in {seconds} s")
+
+    previous = signal.signal(signal.SIGALRM, hung)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, previous)
+
+
 def wait_exit(pid, timeout=TIMEOUT):
     """Wait until a process, not necessarily our child, has ended."""
     try:

@@ -48,14 +48,8 @@ def pytest_runtest_makereport(item, call):
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_protocol(item, nextitem):
     """A test that hangs is ended by a signal, and its machine with it."""
-
-    def hung(number, frame):
-        raise TimeoutError(f"{item.nodeid} has not ended in {LONGEST_TEST} s")
-
-    signal.signal(signal.SIGALRM, hung)
-    signal.alarm(LONGEST_TEST)
-    yield
-    signal.alarm(0)
+    with harness.deadline(item.nodeid, LONGEST_TEST):
+        yield
 
 
 @pytest.fixture
