@@ -52,11 +52,8 @@ class Clients:
             thread.join()
 
 
-def test_reloaded_means_in_force(machine):
-    port = free_port()
-    machine.serve(number(port, 0))
-    machine.systemctl("start", "hatchd")
-    pid = machine.main_pid()
+def reload_under_load(machine, port):
+    """After each reload the new one is in force, for all; returns what clients have seen."""
     with Clients(port) as clients:
         for n in range(1, ROUNDS + 1):
             machine.serve(number(port, n))
@@ -64,7 +61,16 @@ def test_reloaded_means_in_force(machine):
             clients.reached = n
             assert talk(port) == b"%d\n" % n
     assert clients.wrong == []
-    assert len(clients.answers) > ROUNDS // 2
+    return clients.answers
+
+
+def test_reloaded_means_in_force(machine):
+    port = free_port()
+    machine.serve(number(port, 0))
+    machine.systemctl("start", "hatchd")
+    pid = machine.main_pid()
+    answers = reload_under_load(machine, port)
+    assert len(answers) > ROUNDS // 2
     assert machine.main_pid() == pid
 
 
@@ -90,13 +96,7 @@ def test_notify_reload(machine):
     machine.unit_file(f"{UNIT}.d/type.conf", text)
     machine.serve(number(port, 0))
     machine.systemctl("start", "hatchd")
-    with Clients(port) as clients:
-        for n in range(1, ROUNDS + 1):
-            machine.serve(number(port, n))
-            machine.systemctl("reload", "hatchd")
-            clients.reached = n
-            assert talk(port) == b"%d\n" % n
-    assert clients.wrong == []
+    reload_under_load(machine, port)
 
 
 def test_broken_configuration_is_told(machine):
