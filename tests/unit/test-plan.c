@@ -192,53 +192,58 @@ static void set_condition(struct conf_text *t, const char *text)
 	service->condition = text ? strdup(text) : NULL;
 }
 
-static void test_conditions(void **ctx)
+/* As goes(), with what the first service of each waits for; NULL: it does not. */
+static void goes_waiting(const char *old, const char *old_condition, const char *new,
+	const char *new_condition, const char *want)
 {
 	struct pair p;
 
+	make(&p, old, new);
+	set_condition(&p.old, old_condition);
+	set_condition(&p.new, new_condition);
+	says(&p, want);
+	done(&p);
+}
+
+static void test_conditions(void **ctx)
+{
 	(void)ctx;
-	make(&p, SERVICE("a", "1", ""), SERVICE("a", "1", ""));
-	set_condition(&p.new, "no user 'ftp'");
-	says(&p, "a: would wait: no user 'ftp'\n"
-		 "  closed   tcp:1\n"
-		 "1 closed\n");
-	set_condition(&p.old, "no user 'ftp'");
-	says(&p, "nothing would change, 1 service still waiting\n");
-	p.new.conf.total_instances = 5;
-	says(&p, "for all services: total_instances (not set) -> 5\n"
-		 "1 service unchanged, 1 still waiting\n");
-	p.new.conf.total_instances = 0;
-	set_condition(&p.new, "no group 'ftp'");
-	says(&p, "a: would wait: no group 'ftp'\n");
-	set_condition(&p.new, NULL);
-	p.new.conf.services[0]->umask = 077;
-	says(&p, "a: would no longer wait (no user 'ftp'); changed: umask 0022 -> 0077\n"
-		 "  opened   tcp:1\n"
-		 "1 opened\n");
-	done(&p);
+	goes_waiting(SERVICE("a", "1", ""), NULL, SERVICE("a", "1", ""), "no user 'ftp'",
+		"a: would wait: no user 'ftp'\n"
+		"  closed   tcp:1\n"
+		"1 closed\n");
+	goes_waiting(SERVICE("a", "1", ""), "no user 'ftp'", SERVICE("a", "1", ""),
+		"no user 'ftp'", "nothing would change, 1 service still waiting\n");
+	goes_waiting(SERVICE("a", "1", ""), "no user 'ftp'",
+		"total_instances = 5\n" SERVICE("a", "1", ""), "no user 'ftp'",
+		"for all services: total_instances (not set) -> 5\n"
+		"1 service unchanged, 1 still waiting\n");
+	goes_waiting(SERVICE("a", "1", ""), "no user 'ftp'", SERVICE("a", "1", ""),
+		"no group 'ftp'", "a: would wait: no group 'ftp'\n");
+	goes_waiting(SERVICE("a", "1", ""), "no user 'ftp'", SERVICE("a", "1", "umask = 077"),
+		NULL,
+		"a: would no longer wait (no user 'ftp'); changed: umask 0022 -> 0077\n"
+		"  opened   tcp:1\n"
+		"1 opened\n");
+	goes_waiting(SERVICE("a", "1", ""), "no user 'a'", SERVICE("b", "2", ""), "no user 'b'",
+		"b: new, would wait: no user 'b'\n"
+		"a: removed (it was waiting: no user 'a')\n");
+}
 
-	make(&p, SERVICE("a", "1", ""), SERVICE("b", "2", ""));
-	set_condition(&p.old, "no user 'a'");
-	set_condition(&p.new, "no user 'b'");
-	says(&p, "b: new, would wait: no user 'b'\n"
-		 "a: removed (it was waiting: no user 'a')\n");
-	done(&p);
-
-	/* Its addresses changed as well: said once, by what becomes of them. */
-	make(&p, SERVICE("a", "1", ""), SERVICE("a", "2", ""));
-	set_condition(&p.new, "no user 'ftp'");
-	says(&p, "a: would wait: no user 'ftp'\n"
-		 "  closed   tcp:1\n"
-		 "1 closed\n");
-	done(&p);
-	make(&p, SERVICE("a", "1", ""), SERVICE("a", "2", ""));
-	set_condition(&p.old, "no user 'ftp'");
-	says(&p, "a: would no longer wait (no user 'ftp')\n"
-		 "  opened   tcp:2\n"
-		 "1 opened\n");
-	set_condition(&p.new, "no group 'ftp'");
-	says(&p, "a: would wait: no group 'ftp'\n");
-	done(&p);
+/* The addresses changed as well: said once, by what becomes of them. */
+static void test_conditions_and_addresses(void **ctx)
+{
+	(void)ctx;
+	goes_waiting(SERVICE("a", "1", ""), NULL, SERVICE("a", "2", ""), "no user 'ftp'",
+		"a: would wait: no user 'ftp'\n"
+		"  closed   tcp:1\n"
+		"1 closed\n");
+	goes_waiting(SERVICE("a", "1", ""), "no user 'ftp'", SERVICE("a", "2", ""), NULL,
+		"a: would no longer wait (no user 'ftp')\n"
+		"  opened   tcp:2\n"
+		"1 opened\n");
+	goes_waiting(SERVICE("a", "1", ""), "no user 'ftp'", SERVICE("a", "2", ""),
+		"no group 'ftp'", "a: would wait: no group 'ftp'\n");
 }
 
 /* The same words, and another world. */
@@ -308,6 +313,7 @@ int main(void)
 		cmocka_unit_test(test_services),
 		cmocka_unit_test(test_wait),
 		cmocka_unit_test(test_conditions),
+		cmocka_unit_test(test_conditions_and_addresses),
 		cmocka_unit_test(test_resolved),
 		cmocka_unit_test(test_hostile),
 	};
