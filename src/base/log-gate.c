@@ -1,5 +1,7 @@
 #include "base/log-gate.h"
 
+#define MINUTE (UINT64_C(60) * 1000 * 1000)
+
 bool log_gate_pass(struct log_gate *gate, uint64_t now)
 {
 	if (now < gate->window_ends) {
@@ -18,4 +20,12 @@ uint64_t log_gate_take(struct log_gate *gate, uint64_t now)
 		return 0;
 	*gate = (struct log_gate){0};
 	return held_back;
+}
+
+bool log_once_a_minute(uint64_t *told, uint64_t now)
+{
+	if (*told && now < *told + MINUTE)
+		return false;
+	*told = now;
+	return true;
 }

@@ -1,10 +1,10 @@
 /*
- * log-gate: how often a line that a peer can provoke is written.
+ * log-gate: how often a line that would come again and again is written.
  *
- * The first line passes, the others of the same window are counted.  Pure; the
- * owner supplies the time, and after each line that passed sets a timer for
- * window_ends.  If that timer is late the first line of the next window passes
- * and the count goes on.
+ * A gate is for lines that a peer can provoke.  The first line passes, the others of the same
+ * window are counted.  Pure; the owner supplies the time, and after each line that passed sets
+ * a timer for window_ends.  If that timer is late the first line of the next window passes and
+ * the count goes on.
  *
  * Layer: base.
  */
@@ -30,5 +30,12 @@ bool log_gate_pass(struct log_gate *gate, uint64_t now);
  * again.  To be called when window_ends has come.
  */
 uint64_t log_gate_take(struct log_gate *gate, uint64_t now);
+
+/*
+ * True at most once a minute: say now that something is still so.  What is not said is
+ * not counted.  *told is the owner's: when it was last true, 0: never, which also
+ * starts it afresh.  `now` (usec, monotonic) is above 0.
+ */
+bool log_once_a_minute(uint64_t *told, uint64_t now);
 
 #endif

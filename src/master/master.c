@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "base/log-gate.h"
 #include "base/log.h"
 #include "conf/load.h"
 #include "master/announce.h"
@@ -34,8 +35,6 @@
 #define SLOT_DELAY_MAX (50 * USEC_PER_MSEC)
 /* A log target, or a service manager, that takes nothing is tried again. */
 #define RETRY (100 * USEC_PER_MSEC)
-/* A shortage is told of so often at most. */
-#define SHORTAGE_AGAIN (60 * USEC_PER_SEC)
 /* More descriptors than a process can have (fs.nr_open); memory only where used. */
 #define CLOSER_MAX (1U << 20)
 /* Sources without children that are remembered, for their rate or a ban. */
@@ -374,13 +373,9 @@ static int failed_status(const struct cmdline *cmdline)
  * is some. */
 static void wait_for_memory(struct master *master)
 {
-	uint64_t now = clock_monotonic();
-
-	if (!master->shortage_told || now - master->shortage_told >= SHORTAGE_AGAIN) {
-		master->shortage_told = now;
+	if (log_once_a_minute(&master->shortage_told, clock_monotonic()))
 		log_warning(
 			"unable to wait for events: %s, retrying in 100 ms", strerror(ENOMEM));
-	}
 	poll(NULL, 0, RETRY / USEC_PER_MSEC);
 }
 

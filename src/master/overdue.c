@@ -1,6 +1,7 @@
 #include "master/overdue.h"
 
 #include "base/clock.h"
+#include "base/log-gate.h"
 #include "base/log.h"
 #include "master/master.h"
 #include "master/service.h"
@@ -14,9 +15,6 @@
 
 /* A second each for an answer that takes a microsecond; the machine may have slept. */
 #define LOOKS 3
-
-/* That nobody can be asked is said so often at most. */
-#define TELL_AGAIN (60 * USEC_PER_SEC)
 
 static struct lifetime_limits limits_of(const struct child *child)
 {
@@ -108,9 +106,8 @@ static struct lifetime_facts ask(struct asker *asker, struct child *child, uint6
 
 static void tell_unknown(struct overdue *overdue, int r, uint64_t now)
 {
-	if (overdue->told && now - overdue->told < TELL_AGAIN)
+	if (!log_once_a_minute(&overdue->told, now))
 		return;
-	overdue->told = now;
 	log_warning(
 		"unable to ask the kernel after connections: %s, those that are silent stay",
 		strerror(-r));

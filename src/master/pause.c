@@ -18,7 +18,6 @@
 
 /* Pauses from this on are told of also where each failure is, once a minute. */
 #define PAUSE_LONG (1 * USEC_PER_SEC)
-#define TELL_AGAIN (60 * USEC_PER_SEC)
 
 /* Pauses end at multiples of it: thousands of them end together. */
 #define PAUSE_GRID (25 * USEC_PER_MSEC)
@@ -120,18 +119,10 @@ static uint64_t next_length(struct service *service, enum pause_why why)
 	return length < longest(why) ? length : longest(why);
 }
 
-static bool once_a_minute(uint64_t *told, uint64_t now)
-{
-	if (*told && now - *told < TELL_AGAIN)
-		return false;
-	*told = now;
-	return true;
-}
-
 static bool is_told(struct service *service, enum pause_why why, uint64_t now)
 {
 	if (why == PAUSE_MACHINE)
-		return once_a_minute(&service->master->shortage_told, now);
+		return log_once_a_minute(&service->master->shortage_told, now);
 	if (log_gate_pass(&service->failures, now))
 		return true;
 	master_gate_closed(service->master, service->failures.window_ends);
@@ -146,7 +137,7 @@ static void tell(struct service *service, enum pause_why why, const char *reason
 	if (reason && is_told(service, why, now))
 		log_warning("%s%s, retrying in %s", service->label, reason,
 			text_format_elapsed(length, text));
-	if (!reason && length >= PAUSE_LONG && once_a_minute(&service->pause_told, now))
+	if (!reason && length >= PAUSE_LONG && log_once_a_minute(&service->pause_told, now))
 		log_warning("%sno child can be started, new clients wait, retrying in %s",
 			service->label, text_format_elapsed(length, text));
 }

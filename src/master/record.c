@@ -20,8 +20,6 @@
 
 #define BAN_TEXT_MAX (TEXT_NUMBER_MAX + 40)
 
-#define FULL_AGAIN (60 * USEC_PER_SEC)
-
 /* Room for the fields of one record; numbers live in `text`. */
 struct fields {
 	struct log_field items[14];
@@ -271,10 +269,7 @@ void record_full(struct service *service, uint64_t now)
 {
 	char oldest[OLDEST_TEXT_MAX];
 
-	if (service->full_told && now - service->full_told < FULL_AGAIN)
-		return;
-	service->full_told = now;
-	if (!service->first)
+	if (!log_once_a_minute(&service->full_told, now) || !service->first)
 		return;
 	log_warning("%sfull with %u %s, new clients would %s%s", service->label,
 		service->n_children, service->n_children == 1 ? "child" : "children",
@@ -287,27 +282,24 @@ void record_paced(struct service *service, uint64_t now)
 	struct pace *pace = service->pace;
 	char rate[RATE_TEXT_MAX];
 
-	if (pace->told && now - pace->told < FULL_AGAIN)
+	if (!log_once_a_minute(&pace->told, now))
 		return;
-	pace->told = now;
 	log_warning("%srate of %s reached, new clients wait", service->label,
 		rate_format(&pace->limit, rate));
 }
 
 void record_waits(struct service *service, enum admit_verdict verdict, uint64_t now)
 {
-	if (service->full_told && now - service->full_told < FULL_AGAIN)
+	if (!log_once_a_minute(&service->full_told, now))
 		return;
-	service->full_told = now;
 	log_notice("%snobody is taken in now (%s), new clients wait", service->label,
 		admit_reason(verdict));
 }
 
 void record_full_total(struct master *master, uint64_t now)
 {
-	if (master->full_told && now - master->full_told < FULL_AGAIN)
+	if (!log_once_a_minute(&master->full_told, now))
 		return;
-	master->full_told = now;
 	log_warning(
 		"full with %zu children of all services (total_instances), new clients wait",
 		child_table_used(master->children));

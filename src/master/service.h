@@ -73,7 +73,7 @@ struct service {
 	unsigned n_news;       /* failures unlike the one before, in this window */
 	char *last_failure;    /* what the gate holds back more of; owned */
 	struct log_gate failures;
-	uint64_t full_told; /* when it was last said that the service is full; 0: never */
+	uint64_t full_told; /* when it was last said that new clients wait; 0: never */
 	char label[];       /* "upper: " before messages; "" in ad-hoc mode */
 };
 
