@@ -7,9 +7,12 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 
 /* First piece read from something whose size fstat(2) does not tell. */
 #define READ_FIRST 4096
@@ -101,6 +104,19 @@ void fd_close_range(int first, int last)
 		return;
 	if (!close_listed(first, last))
 		close_each(first, last);
+}
+
+int fd_connect_unix(int fd, const char *path)
+{
+	struct sockaddr_un un = {.sun_family = AF_UNIX};
+	size_t len = strlen(path);
+
+	if (len >= sizeof un.sun_path)
+		return -ENAMETOOLONG;
+	memcpy(un.sun_path, path, len + 1);
+	if (connect(fd, (const struct sockaddr *)&un, sizeof un) < 0)
+		return -errno;
+	return 0;
 }
 
 /* Bytes to have room for at first: the size of a regular file and one more,

@@ -39,6 +39,14 @@ int fd_fill_stdio(void);
 void fd_close_range(int first, int last);
 
 /*
+ * Connect a UNIX socket to the one that is bound to `path`, which is a name in the file
+ * system.  The socket stays the caller's, and decides by O_NONBLOCK whether this waits
+ * while the queue of a stream is full: if not, -EAGAIN.  -ENAMETOOLONG if the path has
+ * no room in an address (107 bytes), else negative errno as of connect(2).
+ */
+int fd_connect_unix(int fd, const char *path);
+
+/*
  * Read a whole file of at most `max` bytes through an open descriptor into
  * fresh memory, which the caller frees; one NUL is added that *ret_len does
  * not count.  -EFBIG when there is more.

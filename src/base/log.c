@@ -15,7 +15,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 
 #define JOURNAL_PATH "/run/systemd/journal/socket"
 #define SYSLOG_PATH  "/dev/log"
@@ -102,19 +101,6 @@ static int above_stdio(int fd)
 	return moved;
 }
 
-static int connect_to(int fd, const char *path)
-{
-	struct sockaddr_un un = {.sun_family = AF_UNIX};
-	size_t len = strlen(path);
-
-	if (len >= sizeof un.sun_path)
-		return -ENAMETOOLONG;
-	memcpy(un.sun_path, path, len + 1);
-	if (connect(fd, (struct sockaddr *)&un, sizeof un) < 0)
-		return -errno;
-	return 0;
-}
-
 static bool open_datagram(enum log_target target, const char *path, bool must_be_there)
 {
 	_cleanup_close_ int fd = -EBADF;
@@ -122,7 +108,7 @@ static bool open_datagram(enum log_target target, const char *path, bool must_be
 	fd = above_stdio(socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
 	if (fd < 0)
 		return false;
-	if (connect_to(fd, path) < 0 && must_be_there)
+	if (fd_connect_unix(fd, path) < 0 && must_be_there)
 		return false;
 	state.target = target;
 	state.manner = MANNER_SOCKET;
@@ -390,7 +376,7 @@ static bool send_datagram(size_t len)
 
 	r = send_once(len);
 	if (r < 0 && is_disconnected(-r)) {
-		r = connect_to(state.fd, state.path);
+		r = fd_connect_unix(state.fd, state.path);
 		if (r == 0)
 			r = send_once(len);
 	}

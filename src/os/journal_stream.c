@@ -4,22 +4,10 @@
 #include "base/own.h"
 
 #include <stdio.h>
-#include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 
 /* The name of a unit has up to 255 bytes: systemd.unit(5). */
 #define HEAD_MAX 512
-
-static int connect_to(int fd, const char *path)
-{
-	struct sockaddr_un to = {.sun_family = AF_UNIX};
-
-	if (strlen(path) >= sizeof to.sun_path)
-		return -ENAMETOOLONG;
-	strcpy(to.sun_path, path);
-	return connect(fd, (const struct sockaddr *)&to, sizeof to) < 0 ? -errno : 0;
-}
 
 static int send_head(int fd, const char *identifier, const char *unit, int priority)
 {
@@ -41,7 +29,7 @@ int journal_stream_open(
 
 	if (fd < 0)
 		return -errno;
-	r = connect_to(fd, path);
+	r = fd_connect_unix(fd, path);
 	if (r < 0)
 		return r;
 	r = send_head(fd, identifier, unit, priority);

@@ -8,10 +8,15 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 
 #include <cmocka.h>
+
+/* Of a UNIX socket: unix(7). */
+#define LONGEST_PATH (sizeof((struct sockaddr_un *)NULL)->sun_path - 1)
 
 static bool is_open(int fd)
 {
@@ -248,6 +253,63 @@ static void test_read_all_fails(void **ctx)
 	assert_int_equal(len, 7);
 }
 
+/* A listener whose queue takes one, at the longest path that there may be. */
+static int listener_at(char path[LONGEST_PATH + 1], char folder[32])
+{
+	struct sockaddr_un un = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	size_t len;
+
+	assert_true(fd >= 0);
+	strcpy(folder, "/tmp/hatchd-test-fd-XXXXXX");
+	assert_non_null(mkdtemp(folder));
+	len = (size_t)snprintf(path, LONGEST_PATH + 1, "%s/", folder);
+	memset(path + len, 'x', LONGEST_PATH - len);
+	path[LONGEST_PATH] = '\0';
+	memcpy(un.sun_path, path, LONGEST_PATH + 1);
+	assert_int_equal(bind(fd, (struct sockaddr *)&un, sizeof un), 0);
+	assert_int_equal(listen(fd, 0), 0);
+	return fd;
+}
+
+static void test_connect_unix(void **ctx)
+{
+	char path[LONGEST_PATH + 1], folder[32];
+	int listener = listener_at(path, folder), got;
+	int fds[2];
+
+	(void)ctx;
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+		fds[i] = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	assert_int_equal(fd_connect_unix(fds[0], path), 0);
+	assert_int_equal(fd_connect_unix(fds[1], path), -EAGAIN);
+
+	/* It stays open, for another attempt. */
+	got = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	assert_true(got >= 0);
+	assert_int_equal(fd_connect_unix(fds[1], path), 0);
+
+	fd_close(listener);
+	fd_close(got);
+	fd_close(fds[0]);
+	fd_close(fds[1]);
+	unlink(path);
+	rmdir(folder);
+}
+
+static void test_connect_unix_fails(void **ctx)
+{
+	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	char path[LONGEST_PATH + 2] = "";
+
+	(void)ctx;
+	assert_int_equal(fd_connect_unix(fd, "/nonexistent/hatchd-test"), -ENOENT);
+	assert_int_equal(fd_connect_unix(-1, "/nonexistent/hatchd-test"), -EBADF);
+	memset(path, 'x', LONGEST_PATH + 1);
+	assert_int_equal(fd_connect_unix(fd, path), -ENAMETOOLONG);
+	assert_true(is_open(fd));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -260,6 +322,8 @@ int main(void)
 		cmocka_unit_test(test_read_all_of_a_file),
 		cmocka_unit_test(test_read_all_of_a_pipe),
 		cmocka_unit_test(test_read_all_fails),
+		cmocka_unit_test(test_connect_unix),
+		cmocka_unit_test(test_connect_unix_fails),
 	};
 
 	return cmocka_run_group_tests_name("fd", tests, NULL, NULL);
