@@ -15,6 +15,7 @@
 #include "master/serve.h"
 #include "master/service.h"
 #include "master/starve.h"
+#include "master/state.h"
 #include "master/stop.h"
 #include "master/tend.h"
 
@@ -75,6 +76,15 @@ static int on_hangup(
 	return 0;
 }
 
+static int on_user_signal(
+	sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
+{
+	(void)source;
+	(void)info;
+	state_request(userdata);
+	return 0;
+}
+
 static int on_child_end(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 {
 	struct master *master = userdata;
@@ -109,6 +119,9 @@ static int add_sources(struct master *master)
 			return r;
 	}
 	r = sd_event_add_signal(master->event, NULL, SIGHUP, on_hangup, master);
+	if (r < 0)
+		return r;
+	r = sd_event_add_signal(master->event, NULL, SIGUSR1, on_user_signal, master);
 	if (r < 0)
 		return r;
 	r = sd_event_add_io(
@@ -302,6 +315,7 @@ static uint64_t patience(const struct master *master, uint64_t now)
 	due = earlier(due, reload_due(&master->reload));
 	due = earlier(due, master->waiting.due);
 	due = earlier(due, master->gates_due);
+	due = earlier(due, state_due(&master->state));
 	due = earlier(due, master->closer_due);
 	if (spawner_has_spare_memory(master->spawner))
 		due = earlier(due, master->spare_due);
@@ -352,6 +366,8 @@ static void turn(struct master *master, bool event_came)
 		closer_tend(master->closer, spawner_arranging(master->spawner), now);
 	if (now >= master->gates_due)
 		master->gates_due = record_report_held_back(master, now);
+	if (master->state.asked)
+		state_turn(master);
 	give_back_memory(master, now);
 	reload_turn(master, now);
 	waiting_turn(master, now);

@@ -21,6 +21,7 @@
 #include "master/overdue.h"
 #include "master/reload.h"
 #include "master/setup.h"
+#include "master/state.h"
 #include "master/waiting.h"
 #include "os/closer.h"
 #include "os/notify.h"
@@ -52,6 +53,7 @@ struct master {
 	struct closer *closer; /* closes what programs and clients have had their hands on */
 	uint32_t n_closing;    /* descriptors of no service with it; atomic */
 	struct overdue overdue;
+	struct state state;
 	int null_fd; /* /dev/null, for children; a low number */
 
 	struct service **services; /* in the order of the configuration in force */

@@ -170,6 +170,7 @@ void record_refused(
 		{NULL, NULL},
 	};
 
+	service_count_refusal(service, verdict);
 	if (!passes(gate, now)) {
 		master_gate_closed(service->master, gate->window_ends);
 		return;

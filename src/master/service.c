@@ -189,6 +189,7 @@ struct service *service_free(struct service *service)
 	service_drop_setup(service);
 	pace_free(service->master, service->pace);
 	free(service->last_failure);
+	free(service->refused);
 	free(service);
 	return NULL;
 }
@@ -268,7 +269,7 @@ static bool is_complete(const struct service *service)
 	return !service->takes_all || !service_lacks_address(service);
 }
 
-/* Then those that come meanwhile are not kept: see refuses() of master/hatch. */
+/* Then those that come meanwhile are not kept: see refuses() of master/serve. */
 static bool is_full_and_waits(const struct service *service)
 {
 	return service_is_full(service) && !(service->refuses && !service->wait) &&
@@ -307,6 +308,15 @@ void service_update(struct service *service)
 		if (!listener_poll(listener, wanted && !listener->child))
 			service_look_away(service, clock_monotonic());
 	}
+}
+
+/* Without memory for it, nothing is counted. */
+void service_count_refusal(struct service *service, enum admit_verdict verdict)
+{
+	if (!service->refused)
+		service->refused = calloc(_ADMIT_MAX, sizeof *service->refused);
+	if (service->refused)
+		service->refused[verdict]++;
 }
 
 void service_add_child(struct service *service, struct child *child)

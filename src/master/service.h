@@ -17,6 +17,7 @@
 #include "master/pace.h"
 #include "master/pause.h"
 #include "master/setup.h"
+#include "policy/admit.h"
 
 struct master;
 
@@ -60,7 +61,8 @@ struct service {
 
 	struct service *next_starved, *prev_starved;
 	struct service *next_retired; /* in master->retired */
-	struct pace *pace;            /* of its rate, owned; NULL: unlimited */
+	uint64_t *refused; /* clients, by enum admit_verdict; owned; NULL: none yet */
+	struct pace *pace; /* of its rate, owned; NULL: unlimited */
 
 	uint64_t paused_until;    /* usec, monotonic; 0: not paused, else in master->paused */
 	enum pause_why pause_why; /* of this pause, or else the last */
@@ -145,6 +147,9 @@ void service_close_listener_later(struct service *service, int fd, uint64_t now)
 
 /* Descriptors that are on their way to be closed. */
 uint32_t service_closing(const struct service *service);
+
+/* One who may not come in, for that reason. */
+void service_count_refusal(struct service *service, enum admit_verdict verdict);
 
 void service_add_child(struct service *service, struct child *child);
 void service_remove_child(struct service *service, struct child *child);

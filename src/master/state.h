@@ -1,0 +1,32 @@
+/*
+ * state: what hatchd is doing, as text in the log, for whoever sends SIGUSR1.
+ *
+ * A line about all, and one for each service.  A turn of the master writes a bounded
+ * number of them.
+ *
+ * Layer: master.
+ */
+#ifndef HATCHD_MASTER_STATE_H
+#define HATCHD_MASTER_STATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct master;
+
+struct state {
+	bool asked;  /* somebody wants to know, and has not been told of all */
+	size_t next; /* service in master->services */
+};
+
+/* Tell it from the beginning. */
+void state_request(struct master *master);
+
+/* When there is something to tell, usec; USEC_INFINITY: there is not. */
+uint64_t state_due(const struct state *state);
+
+/* Tell some of it. */
+void state_turn(struct master *master);
+
+#endif
