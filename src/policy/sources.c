@@ -36,6 +36,13 @@ struct memory {
 	struct bucket bucket;
 };
 
+/* Twice as many as there can be entries, so that who is not there is seldom compared with
+ * anybody. */
+struct chains {
+	uint32_t *first;
+	size_t mask; /* their number - 1, a power of two minus one */
+};
+
 struct sources {
 	uint8_t key[16];
 	size_t max;            /* children that may be counted */
@@ -44,26 +51,38 @@ struct sources {
 	size_t used;           /* entries in use */
 	size_t touched;        /* entries that were ever in use */
 	size_t n_everywhere;   /* entries of SOURCES_EVERYWHERE */
-	size_t mask;           /* chains - 1, a power of two minus one */
-	uint32_t *chains;
+	struct chains chains, everywhere;
 	struct entry *entries;   /* the first is nobody's */
 	struct memory *memories; /* of the entry with the same index */
 	struct heap idle;        /* those without children */
 	uint32_t free;
 };
 
-/* One entry may be neither counted nor remembered yet. */
-static int make_tables(struct sources *sources, size_t n)
+static int make_chains(struct chains *chains, size_t n)
 {
 	size_t size = 16;
 
-	while (size < n)
+	while (size < 2 * n)
 		size *= 2;
-	sources->mask = size - 1;
-	sources->chains = calloc(size, sizeof *sources->chains);
+	chains->mask = size - 1;
+	chains->first = calloc(size, sizeof *chains->first);
+	return chains->first ? 0 : -ENOMEM;
+}
+
+/*
+ * One entry may be neither counted nor remembered yet.
+ *
+ * While anybody is banned from all services, each client is looked for there as well, and
+ * hardly ever found: few are banned, so chains of their own are short and in the cache.
+ */
+static int make_tables(struct sources *sources, size_t n)
+{
+	if (make_chains(&sources->chains, n) < 0 ||
+		make_chains(&sources->everywhere, sources->max_remembered) < 0)
+		return -ENOMEM;
 	sources->entries = calloc(n + 2, sizeof *sources->entries);
 	sources->memories = calloc(n + 2, sizeof *sources->memories);
-	if (!sources->chains || !sources->entries || !sources->memories)
+	if (!sources->entries || !sources->memories)
 		return -ENOMEM;
 	return heap_reserve(&sources->idle, sources->max_remembered);
 }
@@ -85,7 +104,8 @@ struct sources *sources_new(size_t max, size_t max_remembered, const uint8_t key
 struct sources *sources_free(struct sources *sources)
 {
 	if (sources) {
-		free(sources->chains);
+		free(sources->chains.first);
+		free(sources->everywhere.first);
 		free(sources->entries);
 		free(sources->memories);
 		heap_done(&sources->idle);
@@ -97,6 +117,8 @@ struct sources *sources_free(struct sources *sources)
 static uint32_t *chain_of(
 	const struct sources *sources, uint64_t service, const struct addr_source *source)
 {
+	const struct chains *chains =
+		service == SOURCES_EVERYWHERE ? &sources->everywhere : &sources->chains;
 	struct {
 		uint64_t service;
 		uint8_t family;
@@ -104,8 +126,7 @@ static uint32_t *chain_of(
 	} __attribute__((packed)) subject = {.service = service, .family = source->family};
 
 	memcpy(subject.bytes, source->bytes, sizeof subject.bytes);
-	return &sources->chains[siphash(&subject, sizeof subject, sources->key) &
-				sources->mask];
+	return &chains->first[siphash(&subject, sizeof subject, sources->key) & chains->mask];
 }
 
 static bool matches(

@@ -419,7 +419,7 @@ static void test_without_memory(void **ctx)
 		sources = sources_new(3, 3, key);
 	} while (!sources);
 	allocations_left = -1;
-	assert_int_equal(n, 6);
+	assert_int_equal(n, 7);
 	sources_free(sources);
 }
 
