@@ -1,9 +1,7 @@
 #include "conf/explain.h"
 
 #include "base/text.h"
-#include "conf/access.h"
-#include "conf/explain-peer.h"
-#include "conf/format.h"
+#include "conf/explain-internal.h"
 #include "conf/print.h"
 
 #include <string.h>
@@ -11,25 +9,33 @@
 /* Width of the words at the beginning of lines. */
 #define WORD_WIDTH 13
 
-struct explain {
-	const struct conf *conf;
-	const struct service_conf *service;
-	struct explain_peer peer;
-	FILE *out;
-};
-
-static void put_word(const struct explain *e, const char *word)
+void explain_put_word(const struct explain *e, const char *word)
 {
 	fprintf(e->out, "%-*s", WORD_WIDTH, word);
 }
 
-static void put_origin(const struct explain *e, const struct origin *origin)
+void explain_put_origin(const struct explain *e, const struct origin *origin)
 {
 	if (!origin->file)
 		return;
 	fprintf(e->out, "%s", origin->file);
 	if (origin->line > 0)
 		fprintf(e->out, ":%u", origin->line);
+}
+
+void explain_put_given(const struct explain *e, const struct conf_option *option)
+{
+	if (service_conf_given(e->service, option))
+		explain_put_origin(e, service_conf_given_at(e->service, option));
+	else
+		fputs("default", e->out);
+}
+
+void explain_put_by(const struct explain *e, const struct conf_option *option)
+{
+	fprintf(e->out, ", by %s, ", option->name);
+	explain_put_given(e, option);
+	fputc('\n', e->out);
 }
 
 /* But for what a terminal obeys, as it is. */
@@ -56,7 +62,7 @@ static int put_list(const struct explain *e, const char *word, char *const *valu
 {
 	int r = 0;
 
-	put_word(e, word);
+	explain_put_word(e, word);
 	for (size_t i = 0; values && values[i] && r == 0; i++) {
 		fputs(i > 0 ? " " : "", e->out);
 		r = put_word_of_list(e, values[i]);
@@ -66,7 +72,7 @@ static int put_list(const struct explain *e, const char *word, char *const *valu
 }
 
 /*
- * Whether he comes in.
+ * Where he comes in.
  */
 
 /* Whether a client of that sort can have called that address. */
@@ -102,143 +108,21 @@ static const struct addr *find_address(const struct explain *e)
 	return NULL;
 }
 
-static void put_verdict(const struct explain *e, bool admitted, const char *reason)
+bool explain_is_seen(const struct explain *e)
 {
-	put_word(e, "client");
-	fprintf(e->out, "%s is %s%s%s\n", e->peer.shown, admitted ? "admitted" : "refused",
-		reason ? ": " : "", reason ? reason : "");
-}
-
-static void put_rule(const struct explain *e, uint32_t rule)
-{
-	const struct access_where *where = &e->service->access->where[rule];
-	struct access_element element = access_element_of(e->service, where->element);
-	char shown[DIAG_SHOWN_MAX];
-
-	put_word(e, "decided by");
-	put_origin(e, &element.origin);
-	fprintf(e->out, ": %s %s", element.option,
-		diag_shown(element.word, strlen(element.word), shown));
-	if (where->line > 0) {
-		_cleanup_free_ char *path = access_file_path(element.word, &element.origin);
-
-		fprintf(e->out, ", %s:%u", path ? path : "?", where->line);
-	}
-	fputc('\n', e->out);
-}
-
-static void put_no_rule(const struct explain *e, enum access_verdict verdict)
-{
-	const struct conf_option *only_from = conf_option_find("only_from");
-
-	put_word(e, "decided by");
-	if (verdict == ACCESS_NOT_LISTED) {
-		put_origin(e, service_conf_given_at(e->service, only_from));
-		fputs(": only_from does not have him\n", e->out);
-	} else if (verdict == ACCESS_DENIED) {
-		fputs("no_access, which has groups that he may be in\n", e->out);
-	} else {
-		fputs(e->service->access ? "no rule is about him, and there is no only_from\n"
-					 : "there are neither only_from nor no_access\n",
-			e->out);
-	}
-}
-
-static int put_access(const struct explain *e)
-{
-	static const char *const reasons[] = {
-		[ACCESS_OK] = NULL,
-		[ACCESS_NOT_LISTED] = "only_from",
-		[ACCESS_DENIED] = "no_access",
-	};
-	struct access_answer answer = {ACCESS_OK, ACCESS_NO_RULE};
-
-	if (e->service->access)
-		answer = access_ask(e->service->access->table, &e->peer.peer);
-	put_verdict(e, answer.verdict == ACCESS_OK, reasons[answer.verdict]);
-	if (answer.rule != ACCESS_NO_RULE)
-		put_rule(e, answer.rule);
-	else
-		put_no_rule(e, answer.verdict);
-	return answer.verdict == ACCESS_OK ? EXPLAIN_ADMITTED : EXPLAIN_REFUSED;
-}
-
-/* Nobody comes in there, whoever he is. */
-static int put_unserved(const struct explain *e, const char *why, const char *what)
-{
-	put_verdict(e, false, NULL);
-	put_word(e, "decided by");
-	fprintf(e->out, "%s%s\n", why, what);
-	return EXPLAIN_REFUSED;
-}
-
-static int put_decision(const struct explain *e)
-{
-	const struct addr *addr = find_address(e);
-	char text[ADDR_TEXT_MAX];
-	int status;
-
-	if (!addr)
-		return put_unserved(
-			e, "no address of the service is for clients of ", e->peer.sort);
-	if (e->service->condition)
-		return put_unserved(e, "the service waits: ", e->service->condition);
-
-	status = put_access(e);
-	put_word(e, "address");
-	fprintf(e->out, "%s\n", addr_format(addr, text));
-	if (!e->service->wait)
-		return status;
-	put_word(e, "wait = yes");
-	if (addr_is_datagram(addr) && addr_is_ip(addr))
-		fputs("checked if his datagram starts the program, which then takes all\n",
-			e->out);
-	else
-		fputs("the program takes its clients itself: nobody is checked\n", e->out);
-	return status;
+	return !e->service->wait || e->addr->kind == ADDR_FD ||
+	       (addr_is_datagram(e->addr) && addr_is_ip(e->addr));
 }
 
 /*
  * What he would find.
  */
 
-static int put_option(const struct explain *e, const struct conf_option *option)
-{
-	_cleanup_strv_ char **values = NULL;
-	bool global = option->flags & OPTION_GLOBAL;
-
-	if (global && e->conf->total_instances == 0) {
-		fprintf(e->out, " %s (as many as the machine allows)", option->name);
-		return 0;
-	}
-	if (format_option(option, global ? (const void *)e->conf : e->service, &values) < 0)
-		return -ENOMEM;
-	for (size_t i = 0; values && values[i]; i++)
-		fprintf(e->out, "%s%s %s", i > 0 ? "," : "", i > 0 ? "" : option->name,
-			values[i]);
-	return 0;
-}
-
-static int put_limits(const struct explain *e)
-{
-	static const char *const options[] = {
-		"per_source", "instances", "total_instances", "start_timeout"};
-	int r = 0;
-
-	put_word(e, "limits");
-	for (size_t i = 0; i < ARRAY_SIZE(options) && r == 0; i++) {
-		fputs(i > 0 ? ", " : "", e->out);
-		r = put_option(e, conf_option_find(options[i]));
-	}
-	fputc('\n', e->out);
-	return r;
-}
-
 static void put_user(const struct explain *e)
 {
 	const struct service_conf *service = e->service;
 
-	put_word(e, "user");
+	explain_put_word(e, "user");
 	if (!service->change_identity) {
 		fprintf(e->out, "who hatchd is\n");
 		return;
@@ -268,7 +152,7 @@ static int put_environment(const struct explain *e)
 	int r = 0;
 
 	for (char **entry = e->service->base_env; entry && *entry && r == 0; entry++) {
-		put_word(e, "environment");
+		explain_put_word(e, "environment");
 		if (is_passed(e->service, *entry))
 			fprintf(e->out, "%.*s, as hatchd has it", (int)strcspn(*entry, "="),
 				*entry);
@@ -276,7 +160,7 @@ static int put_environment(const struct explain *e)
 			r = put_text(e, *entry);
 		fputc('\n', e->out);
 	}
-	put_word(e, "environment");
+	explain_put_word(e, "environment");
 	fputs("and what there is to say of his connection, see hatchd(8)\n", e->out);
 	return r;
 }
@@ -285,15 +169,13 @@ static int put_program(const struct explain *e)
 {
 	int r;
 
-	if (e->service->condition)
-		return 0;
-	put_word(e, "program");
+	explain_put_word(e, "program");
 	fprintf(e->out, "%s\n", e->service->path ? e->service->path : "(none)");
 	r = put_list(e, "arguments", e->service->argv);
 	if (r < 0)
 		return r;
 	put_user(e);
-	put_word(e, "directory");
+	explain_put_word(e, "directory");
 	fprintf(e->out, "%s%s%s\n", e->service->directory, e->service->chroot ? " below " : "",
 		e->service->chroot ? e->service->chroot : "");
 	return put_environment(e);
@@ -303,12 +185,15 @@ static int print_all(const struct explain *e)
 {
 	int status, r;
 
-	put_word(e, "service");
+	explain_put_word(e, "service");
 	fprintf(e->out, "%s, ", e->service->name);
-	put_origin(e, &e->service->origin);
+	explain_put_origin(e, &e->service->origin);
 	fputc('\n', e->out);
-	status = put_decision(e);
-	r = put_limits(e);
+	status = explain_verdict(e);
+	/* Nothing else is of any interest where nothing is ever started. */
+	if (status < 0 || !e->addr || e->service->condition || e->service->sensor)
+		return status;
+	r = explain_limits(e);
 	if (r == 0)
 		r = put_program(e);
 	return r < 0 ? r : status;
@@ -332,10 +217,10 @@ static const struct service_conf *find_service(
 	return NULL;
 }
 
-int explain_print(
-	const struct conf *conf, const char *service, const char *address, FILE *out, FILE *err)
+int explain_print(const struct conf *conf, const char *service, const char *address,
+	int64_t now, FILE *out, FILE *err)
 {
-	struct explain e = {.conf = conf, .out = out};
+	struct explain e = {.conf = conf, .now = now, .out = out};
 	struct identities identities;
 	char shown[DIAG_SHOWN_MAX];
 	const char *why = "";
@@ -354,5 +239,6 @@ int explain_print(
 			diag_shown(address, strlen(address), shown), why);
 		return EXPLAIN_UNKNOWN;
 	}
+	e.addr = find_address(&e);
 	return print_all(&e);
 }

@@ -3,7 +3,7 @@
  *
  * Answers from the configuration as it was loaded, with the rules that the master looks
  * up, compiled by the same code.  Counts of a running hatchd are not known here, so
- * limits are told and not judged.
+ * limits are told, and not judged unless they let nobody in.
  *
  * Layer: conf.
  */
@@ -19,10 +19,11 @@
 
 /*
  * About a client at `address`: an IP address with a port or without, vsock:CID, or
- * unix:uid=USER with ",gid=GROUP" for groups that he is in besides his own.  Writes to
- * `out`, and what is wrong with the question to `err`.  A status, or -ENOMEM.
+ * unix:uid=USER with ",gid=GROUP" for groups that he is in besides his own.  `now` is
+ * in seconds since 1970 (UTC).  Writes to `out`, and what is wrong with the question to
+ * `err`.  A status, or -ENOMEM.
  */
-int explain_print(const struct conf *conf, const char *service, const char *address, FILE *out,
-	FILE *err);
+int explain_print(const struct conf *conf, const char *service, const char *address,
+	int64_t now, FILE *out, FILE *err);
 
 #endif

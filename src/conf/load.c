@@ -297,7 +297,7 @@ static int explain(struct load *load)
 {
 	const struct cmdline *cmdline = load->cmdline;
 	int status = explain_print(&load->conf, cmdline->explain_service,
-		cmdline->explain_address, load->out, load->err);
+		cmdline->explain_address, clock_wall().tv_sec, load->out, load->err);
 	int r = finish_print(load, "answer", status < 0 ? status : 0);
 
 	return r == LOAD_OK ? status : r;

@@ -264,8 +264,12 @@ int merge_service(const struct service_conf *defaults, const struct raw_section 
 int merge_globals(const struct raw_section *section, struct report *report, struct conf *conf)
 {
 	for (size_t i = 0; i < section->n_assigns; i++) {
-		if (merge_assign(&section->assigns[i], conf, report) == -ENOMEM)
+		const struct raw_assign *assign = &section->assigns[i];
+
+		if (merge_assign(assign, conf, report) == -ENOMEM)
 			return -ENOMEM;
+		if (strcmp(assign->option->name, "total_instances") == 0)
+			conf->total_instances_at = assign->origin;
 	}
 	return 0;
 }

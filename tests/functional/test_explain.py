@@ -1,13 +1,17 @@
-"""--explain: whether a client may come in, and which line says so."""
+"""--explain: whether a client may come in, which line says so, and what is limited."""
 
+import datetime
 import os
 import random
+import re
 import socket
 import struct
 
 import pytest
 
-from harness import free_port, run_hatchd, service, talk
+from harness import (
+    IS_SANITIZED, built_helper, free_port, run_hatchd, service, stanza, talk,
+)
 
 
 def hello(name, port, **options):
@@ -30,9 +34,31 @@ def comes_in(address, source=None):
         return False
 
 
-def explain(path, *args):
-    done = run_hatchd("--explain", *args, "-f", path)
+def explain(path, *args, env=None):
+    done = run_hatchd("--explain", *args, "-f", path, env=env)
     return done.returncode, done.stdout, done.stderr
+
+
+def words_of(out, path):
+    """[first word, rest] of each line, with one blank for many and without the folder."""
+    lines = [(line[:13].strip(), " ".join(line[13:].split())) for line in out.splitlines()]
+    return [(word, rest.replace(f"{path}:", ":")) for word, rest in lines]
+
+
+def line_of(path, text):
+    """":LINE" of the first that begins like that."""
+    lines = path.read_text().split("\n")
+    return f":{1 + next(i for i, line in enumerate(lines) if line.startswith(text))}"
+
+
+def at(folder, text):
+    """Environment in which it is that time, UTC, and winter or summer in the middle of
+    Europe."""
+    when = datetime.datetime.fromisoformat(text).replace(tzinfo=datetime.timezone.utc)
+    world = folder / "world"
+    world.write_bytes(struct.pack("qq", int(when.timestamp()), -1))
+    return {"LD_PRELOAD": built_helper("another-world.so"), "WORLD": str(world),
+            "TZ": "CET-1CEST,M3.5.0,M10.5.0/3"}
 
 
 def test_explain(folder):
@@ -50,7 +76,9 @@ def test_explain(folder):
     assert 'arguments    /bin/echo -n a\n' in out
     assert 'environment  A=b c\n' in out
     assert "user         nobody, " in out or os.geteuid() != 0
-    assert "instances 512" in out and "per_source 256" in out
+    assert re.search(r"instances = 512 +default\n", out)
+    assert re.search(r"per_source = 256 +half of instances\n", out)
+    assert "rate" not in out and "time_limit" not in out and "kill_after" not in out
 
     status, out, _ = explain(path, "a", "::ffff:10.1.9.9")
     assert status == 1
@@ -108,3 +136,150 @@ def test_explain_agrees_with_what_happens(hatchd):
             "!I", 127 << 24 | draw.randrange(1 << 24) & 0x0303FF | 1))
         status, out, _ = explain(daemon.config_path, "a", source)
         assert comes_in(port, source) == (status == 0), out
+
+
+def test_explain_limits(folder):
+    """Each with the line that says so, in the order in which they are asked."""
+    path = put(folder, "total_instances = 2000\n" + stanza(
+        "defaults", per_source_rate="10/min", idle_timeout="5min",
+    ) + hello(
+        "a", 7, instances=40, rate="100/1min burst 30", max_load=4.5,
+        overflow_source="ban 10min", source_prefix4=24, time_limit="30min",
+    ) + hello("b", 8, instances="unlimited", per_source_rate="unlimited"), "hatchd.conf")
+
+    def at_line(text):
+        return line_of(path, text)
+
+    status, out, _ = explain(path, "a", "10.2.3.4")
+    words = words_of(out, path)
+    first = next(i for i, (word, _) in enumerate(words) if word == "counts as")
+    last = next(i for i, (word, _) in enumerate(words) if word == "program")
+    load = next(rest for _, rest in words if rest.startswith("max_load"))
+    assert status == 0
+    assert re.fullmatch(rf"max_load = 4.5 {at_line('max_load')}, it is \d+\.\d\d now", load)
+    assert words[first:last] == [
+        ("counts as", f"10.2.3.0/24, by source_prefix4, {at_line('source_prefix4')}"),
+        ("per client", "per_source = 20 half of instances"),
+        ("", f"per_source_rate = 10/min {at_line('per_source_rate')}"),
+        ("", f'overflow_source = "ban 10min" {at_line("overflow_source")}'),
+        ("", "ban_scope = service default"),
+        ("for all", f"instances = 40 {at_line('instances')}"),
+        ("", f"total_instances = 2000 {at_line('total_instances')}"),
+        ("", f'rate = "100/min burst 30" {at_line("rate")}'),
+        ("", load),
+        ("", "overflow = wait default"),
+        ("per child", f"time_limit = 30min {at_line('time_limit')}"),
+        ("", f"idle_timeout = 5min {at_line('idle_timeout')}"),
+        ("", "kill_after = 10s default"),
+    ]
+
+    # What is unlimited is said only if somebody has written it.
+    _, out, _ = explain(path, "b", "2001:db8:1:2:3::4")
+    words = words_of(out, path)
+    assert ("counts as", "2001:db8:1:2::/64, by source_prefix6, default") in words
+    unlimited = at_line("per_source_rate = 'unlimited'")
+    assert ("per client", f"per_source_rate = unlimited {unlimited}") in words
+    assert "per_source =" not in out and "overflow_source" not in out
+
+
+def test_explain_without_total_instances(folder):
+    path = put(folder, hello("a", 7), "hatchd.conf")
+    _, out, _ = explain(path, "a", "10.2.3.4")
+    assert re.search(r"total_instances +as many as the machine allows\n", out)
+    assert "counts as" not in out
+
+
+def test_explain_sensor(folder):
+    """Banned as what he counts as for all services; and nothing is ever started."""
+    path = put(folder, service(
+        "trap", listen="tcp:23", sensor=True, no_access="10.0.0.0/8", source_prefix6=128,
+        ban_time="1d", user=None), "hatchd.conf")
+    status, out, _ = explain(path, "trap", "2001:db8::7")
+    assert status == 1
+    assert words_of(out, path)[1:] == [
+        ("client", "2001:db8::7 is refused: sensor"),
+        ("decided by", f"{line_of(path, 'sensor')}: sensor = yes"),
+        ("banned", "for 1d from all services, as 2001:db8::/64, by ban_time, "
+                   + line_of(path, "ban_time")),
+        ("address", "tcp:23"),
+    ]
+    status, out, _ = explain(path, "trap", "10.0.0.1")
+    assert status == 1
+    assert "10.0.0.1 is refused: no_access\n" in out and "banned" not in out
+
+
+@pytest.mark.skipif(IS_SANITIZED, reason="a sanitizer must be loaded first")
+@pytest.mark.parametrize("when, status, said", [
+    ("2026-01-05 06:59", 1, "closed until mon 8:00 (8:00-12:00); it is mon 7:59"),
+    ("2026-01-05 07:00", 0, "open until mon 12:00 (8:00-12:00); it is mon 8:00"),
+    # One after the other without a gap.
+    ("2026-01-03 10:00", 0, "open until sat 14:30 (8:00-12:00); it is sat 11:00"),
+    ("2026-01-03 11:00", 0, 'open until sat 14:30 ("sat 12:00-14:30"); it is sat 12:00'),
+    # The clock is set forward in the night, from 2:00 to 3:00.
+    ("2026-03-28 22:30", 0, 'open until sun 4:00 ("sat 23:00-4:00"); it is sat 23:30'),
+    ("2026-03-29 02:00", 1, "closed until sun 8:00 (8:00-12:00); it is sun 4:00"),
+])
+def test_explain_hours(folder, when, status, said):
+    path = put(folder, hello("a", 7, access_times=[
+        "8:00-12:00", "sat 12:00-14:30", "sat 23:00-4:00"]), "hatchd.conf")
+    line = line_of(path, "access_times")
+    done, out, _ = explain(path, "a", "10.0.0.1", env=at(folder, when))
+    assert done == status
+    assert ("hours", f"{line}: {said}") in words_of(out, path)
+    assert ("10.0.0.1 is refused: access_times\n" in out) == (status == 1)
+    assert (f"decided by   {path}{line}: access_times\n" in out) == (status == 1)
+
+
+def test_explain_always_open(folder):
+    path = put(folder, hello("a", 7, access_times=["0:00-12:00", "12:00-24:00"]),
+               "hatchd.conf")
+    status, out, _ = explain(path, "a", "10.0.0.1")
+    assert status == 0
+    assert re.search(r"hours +\S+: open \(\d+:00-\d+:00\); it is [a-z]{3} \d+:\d\d\n", out)
+
+
+@pytest.mark.parametrize("options, said", [
+    ({"instances": 0}, "waits: instances"),
+    ({"instances": 0, "overflow": "refuse"}, "is refused: instances"),
+    ({"rate": 0}, "waits: rate"),
+    ({"rate": 0, "overflow": "refuse"}, "is refused: rate"),
+    ({"per_source": 0}, "is refused: per_source"),
+    ({"per_source_rate": 0}, "is refused: per_source_rate"),
+])
+def test_explain_nobody(folder, options, said):
+    """A limit of none at all is one that is reached."""
+    path = put(folder, hello("a", 7, **options), "hatchd.conf")
+    option = next(iter(options))
+    status, out, _ = explain(path, "a", "10.0.0.1")
+    assert status == 1
+    assert f"client       10.0.0.1 {said}\n" in out
+    assert f"decided by   {path}{line_of(path, option)}: {option} = 0\n" in out
+
+
+def test_explain_wait(folder):
+    """What is not seen is not judged, and limits that make no difference are not told."""
+    limits = {"per_source_rate": "5/s", "overflow": "refuse", "idle_timeout": "5min",
+              "per_source": 4, "overflow_source": "ban 10min", "only_from": "10.0.0.0/8"}
+    path = put(folder, stanza("defaults", **limits) + service(
+        "stream", listen="tcp:7", exec="/bin/cat", wait=True,
+    ) + service("udp", listen="udp:7", exec="/bin/cat", wait=True), "hatchd.conf")
+    status, out, _ = explain(path, "stream", "192.0.2.1")
+    assert status == 0
+    assert "192.0.2.1 is admitted\n" in out and "nobody is checked\n" in out
+    assert not any(option in out for option in limits if option != "only_from"), out
+    assert "decided by   nobody is checked, the program takes its clients itself\n" in out
+
+    status, out, _ = explain(path, "udp", "192.0.2.1")
+    assert status == 1
+    assert "192.0.2.1 is refused: only_from\n" in out
+    told = [option for option in limits if f" {option} = " in out]
+    assert told == ["per_source_rate", "overflow"]
+
+
+def test_explain_unix_is_not_watched(folder):
+    path = put(folder, stanza("defaults", idle_timeout="5min") + service(
+        "a", listen=[f"unix:{folder}/s", "tcp:7"], exec="/bin/cat"), "hatchd.conf")
+    _, out, _ = explain(path, "a", "unix:uid=0")
+    assert "idle_timeout" not in out and "kill_after" not in out
+    _, out, _ = explain(path, "a", "::1")
+    assert "idle_timeout" in out and "kill_after" in out

@@ -1,0 +1,120 @@
+/*
+ * explain-hours: whether a service is open, by which of its spans, and until when.
+ */
+#include "conf/explain-internal.h"
+#include "conf/hours-conf.h"
+#include "conf/print.h"
+
+#include <string.h>
+
+/* Whatever opens or closes does so again after a week; one more day for a clock that is
+ * set meanwhile. */
+#define MINUTES_MAX (8 * HOURS_DAY_MINUTES)
+
+/* The hours of one service, at one moment. */
+struct clock_face {
+	struct hours *hours;
+	struct hours_zone zone;
+	int64_t now;
+};
+
+static int read_face(const struct explain *e, struct clock_face *ret)
+{
+	const char *text, *why;
+	int r = hours_conf_read(e->service->access_times, &ret->hours, &text, &why);
+
+	if (r < 0)
+		return r;
+	hours_conf_zone(e->now, &ret->zone);
+	ret->now = e->now - e->now % 60;
+	return 0;
+}
+
+static bool is_open(const struct clock_face *face, int64_t when)
+{
+	return hours_open(face->hours, hours_local(&face->zone, when));
+}
+
+/* The first minute at which that is otherwise than now; false: there is none. */
+static bool find_change(const struct clock_face *face, int64_t *ret)
+{
+	bool open = is_open(face, face->now);
+
+	for (int64_t i = 1; i <= MINUTES_MAX; i++) {
+		if (is_open(face, face->now + 60 * i) == open)
+			continue;
+		*ret = face->now + 60 * i;
+		return true;
+	}
+	return false;
+}
+
+/* The first span that holds that moment; there is one. */
+static size_t find_span(const struct clock_face *face, int64_t when)
+{
+	size_t i = 0;
+
+	for (; i + 1 < face->hours->n; i++) {
+		const struct hours one = {.n = 1, .spans = {face->hours->spans[i]}};
+
+		if (hours_open(&one, hours_local(&face->zone, when)))
+			break;
+	}
+	return i;
+}
+
+/* "mon 8:00". */
+static void put_moment(const struct explain *e, const struct clock_face *face, int64_t when)
+{
+	static const char days[][4] = {"sun", "mon", "tue", "wed", "thu", "fri", "sat"};
+	const struct hours_moment moment = hours_local(&face->zone, when);
+
+	fprintf(e->out, "%s %u:%02u", days[moment.day], moment.minute / 60, moment.minute % 60);
+}
+
+static int put_face(const struct explain *e, const struct clock_face *face)
+{
+	bool open = is_open(face, face->now);
+	int64_t change = face->now;
+	_cleanup_free_ char *span = NULL;
+
+	fputs(open ? ": open" : ": closed", e->out);
+	if (find_change(face, &change)) {
+		fputs(" until ", e->out);
+		put_moment(e, face, change);
+	}
+	span = print_quote(
+		e->service->access_times[find_span(face, open ? face->now : change)]);
+	if (!span)
+		return -ENOMEM;
+	fprintf(e->out, " (%s); it is ", span);
+	put_moment(e, face, face->now);
+	fputc('\n', e->out);
+	return 0;
+}
+
+int explain_hours(const struct explain *e, bool *ret_open)
+{
+	struct clock_face face = {0};
+	int r = read_face(e, &face);
+
+	if (r == 0)
+		*ret_open = !face.hours || is_open(&face, e->now);
+	free(face.hours);
+	return r;
+}
+
+int explain_put_hours(const struct explain *e)
+{
+	const struct conf_option *option = conf_option_find("access_times");
+	struct clock_face face = {0};
+	int r = read_face(e, &face);
+
+	if (r == 0 && face.hours) {
+		explain_put_word(e, "hours");
+		explain_put_given(e, option);
+		r = put_face(e, &face);
+	}
+	free(face.hours);
+	return r;
+}

@@ -1,0 +1,230 @@
+/*
+ * explain-verdict: whether one client comes in, and what decides that.
+ *
+ * The decision is that of policy/admit, asked as if nobody else was there: of limits
+ * only those refuse that let nobody in.
+ */
+#include "base/text.h"
+#include "conf/access.h"
+#include "conf/explain-internal.h"
+#include "conf/format.h"
+#include "policy/admit.h"
+
+#include <string.h>
+
+/* What else there is about a verdict that an option has given. */
+struct decision {
+	enum admit_verdict verdict;
+	struct access_answer access;
+};
+
+static void put_client(const struct explain *e, const char *what, const char *reason)
+{
+	explain_put_word(e, "client");
+	fprintf(e->out, "%s %s%s%s\n", e->peer.shown, what, reason ? ": " : "",
+		reason ? reason : "");
+}
+
+/*
+ * The question.
+ */
+
+static struct access_answer ask_rules(const struct explain *e)
+{
+	if (!e->service->access || !explain_is_seen(e))
+		return (struct access_answer){ACCESS_OK, ACCESS_NO_RULE};
+	return access_ask(e->service->access->table, &e->peer.peer);
+}
+
+/* What is half of 0 instances is not what keeps him out. */
+static uint32_t per_source_of(const struct service_conf *service)
+{
+	bool given = service_conf_given(service, conf_option_find("per_source"));
+
+	return service->wait || !given ? UINT32_MAX : service->per_source;
+}
+
+static int decide(const struct explain *e, struct decision *ret)
+{
+	const struct service_conf *service = e->service;
+	struct admit_request request = {
+		.total_limit = UINT32_MAX,
+		.instances_limit = service->instances,
+		.per_source_limit = per_source_of(service),
+		.rate = service->rate,
+		.max_load = COUNT_UNLIMITED,
+		.sensor = service->sensor,
+	};
+	bool open;
+	int r = explain_hours(e, &open);
+
+	if (r < 0)
+		return r;
+	ret->access = ask_rules(e);
+	request.access = ret->access.verdict;
+	request.closed = !open;
+	if (explain_is_seen(e))
+		request.source_rate = service->per_source_rate;
+	ret->verdict = admit(&request);
+	return 0;
+}
+
+/* Is he left in the kernel's queue instead of being told? */
+static bool is_left_waiting(const struct explain *e, enum admit_verdict verdict)
+{
+	bool wait = e->service->wait, refuses = e->service->overflow == OVERFLOW_REFUSE;
+
+	switch (verdict) {
+	case ADMIT_TIMES:
+		return !explain_is_seen(e);
+	case ADMIT_INSTANCES:
+		return wait || !refuses;
+	case ADMIT_RATE:
+		return !explain_is_seen(e) || !refuses;
+	default:
+		return false;
+	}
+}
+
+/*
+ * The answer.
+ */
+
+static void put_rule(const struct explain *e, uint32_t rule)
+{
+	const struct access_where *where = &e->service->access->where[rule];
+	struct access_element element = access_element_of(e->service, where->element);
+	char shown[DIAG_SHOWN_MAX];
+
+	explain_put_origin(e, &element.origin);
+	fprintf(e->out, ": %s %s", element.option,
+		diag_shown(element.word, strlen(element.word), shown));
+	if (where->line > 0) {
+		_cleanup_free_ char *path = access_file_path(element.word, &element.origin);
+
+		fprintf(e->out, ", %s:%u", path ? path : "?", where->line);
+	}
+}
+
+static void put_no_rule(const struct explain *e)
+{
+	if (e->service->access && explain_is_seen(e))
+		fputs("no rule is about him, and there is no only_from", e->out);
+	else if (service_conf_has_access(e->service))
+		fputs("nobody is checked, the program takes its clients itself", e->out);
+	else
+		fputs("there are neither only_from nor no_access", e->out);
+}
+
+/* An option that refuses whoever he is. */
+static int put_option(const struct explain *e, const char *name)
+{
+	const struct conf_option *option = conf_option_find(name);
+	_cleanup_strv_ char **values = NULL;
+
+	explain_put_given(e, option);
+	if (format_option(option, e->service, &values) < 0)
+		return -ENOMEM;
+	fprintf(e->out, ": %s = %s", name, values[0]);
+	return 0;
+}
+
+static int put_decider(const struct explain *e, const struct decision *decision)
+{
+	const char *reason = admit_reason(decision->verdict);
+
+	if (decision->verdict == ADMIT_OK || decision->access.verdict == ACCESS_DENIED) {
+		if (decision->access.rule != ACCESS_NO_RULE)
+			put_rule(e, decision->access.rule);
+		else if (decision->verdict == ADMIT_OK)
+			put_no_rule(e);
+		else
+			fputs("no_access, which has groups that he may be in", e->out);
+		return 0;
+	}
+	if (decision->verdict != ADMIT_ONLY_FROM && decision->verdict != ADMIT_TIMES)
+		return put_option(e, reason);
+	explain_put_given(e, conf_option_find(reason));
+	fprintf(e->out, ": %s%s", reason,
+		decision->verdict == ADMIT_TIMES ? "" : " does not have him");
+	return 0;
+}
+
+/* Who touches a sensor is banned as what he counts as everywhere. */
+static int put_ban(const struct explain *e)
+{
+	const struct conf_option *option = conf_option_find("ban_time");
+	char text[ADDR_SOURCE_TEXT_MAX];
+	_cleanup_strv_ char **values = NULL;
+	struct addr_source source;
+
+	if (format_option(option, e->service, &values) < 0)
+		return -ENOMEM;
+	explain_peer_source(&e->peer, 32, 64, &source);
+	explain_put_word(e, "banned");
+	fprintf(e->out, "for %s from all services, as %s", values[0],
+		addr_source_format(&source, 32, 64, text));
+	explain_put_by(e, option);
+	return 0;
+}
+
+static int put_decision(const struct explain *e, const struct decision *decision)
+{
+	bool waits = is_left_waiting(e, decision->verdict);
+
+	if (decision->verdict == ADMIT_OK)
+		put_client(e, "is admitted", NULL);
+	else
+		put_client(e, waits ? "waits" : "is refused", admit_reason(decision->verdict));
+	explain_put_word(e, "decided by");
+	if (put_decider(e, decision) < 0)
+		return -ENOMEM;
+	fputc('\n', e->out);
+	if (explain_put_hours(e) < 0)
+		return -ENOMEM;
+	return decision->verdict == ADMIT_SENSOR ? put_ban(e) : 0;
+}
+
+static void put_wait(const struct explain *e)
+{
+	if (!e->service->wait)
+		return;
+	explain_put_word(e, "wait = yes");
+	if (e->addr->kind == ADDR_FD)
+		fputs("if it is UDP, he is checked if his datagram starts the program; "
+		      "others are not\n",
+			e->out);
+	else if (explain_is_seen(e))
+		fputs("checked if his datagram starts the program, which then takes all\n",
+			e->out);
+	else
+		fputs("the program takes its clients itself: nobody is checked\n", e->out);
+}
+
+/* Nobody comes in there, whoever he is. */
+static int put_unserved(const struct explain *e, const char *why, const char *what)
+{
+	put_client(e, "is refused", NULL);
+	explain_put_word(e, "decided by");
+	fprintf(e->out, "%s%s\n", why, what);
+	return EXPLAIN_REFUSED;
+}
+
+int explain_verdict(const struct explain *e)
+{
+	struct decision decision;
+	char text[ADDR_TEXT_MAX];
+
+	if (!e->addr)
+		return put_unserved(
+			e, "no address of the service is for clients of ", e->peer.sort);
+	if (e->service->condition)
+		return put_unserved(e, "the service waits: ", e->service->condition);
+
+	if (decide(e, &decision) < 0 || put_decision(e, &decision) < 0)
+		return -ENOMEM;
+	explain_put_word(e, "address");
+	fprintf(e->out, "%s\n", addr_format(e->addr, text));
+	put_wait(e);
+	return decision.verdict == ADMIT_OK ? EXPLAIN_ADMITTED : EXPLAIN_REFUSED;
+}
