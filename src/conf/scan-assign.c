@@ -228,6 +228,7 @@ void scan_assignment(struct scanner *s, const struct token *name)
 		read_list(s, &a);
 	else
 		read_single(s, &a);
+	s->value_option = a.option;
 
 	if (!a.bad || s->error < 0)
 		return;

@@ -39,7 +39,9 @@ struct scanner {
 	struct frame frames[SCAN_DEPTH_MAX];
 	size_t depth;
 	size_t n_values;
-	uint32_t value_line;   /* where the last value stood; 0: a section came since */
+	uint32_t value_line; /* where the last value stood; 0: a section came since */
+	/* The option that it was of; NULL: mistaken, and told. */
+	const struct conf_option *value_option;
 	struct first *options; /* by table index */
 	struct first *nested;  /* by table index of the section's first option */
 	int error;             /* 0 or -ENOMEM; like a broken text, it ends the scan */

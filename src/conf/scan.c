@@ -99,6 +99,36 @@ bool scanner_repeats(
 	return true;
 }
 
+static bool is_minus(const struct scanner *s, const struct token *token)
+{
+	const struct name name = scanner_name(s, token);
+
+	return name_is(&name, "-");
+}
+
+static bool is_behind_value(const struct scanner *s, const struct token *token)
+{
+	return s->value_line == token->origin.line;
+}
+
+static void fail_behind_value(struct scanner *s, const struct token *token)
+{
+	const struct conf_option *option = s->value_option;
+	char shown[DIAG_SHOWN_MAX];
+
+	scanner_shown(s, token, shown);
+	if (option && !conf_option_is_list(option))
+		scanner_fail(s, &token->origin,
+			"'%s' after a value; '%s' takes one, and one with blanks stands in "
+			"quotes",
+			shown, option->name);
+	else
+		scanner_fail(s, &token->origin,
+			"'%s' after a value; several values stand in braces, with commas: { a, "
+			"b }; one with blanks stands in quotes",
+			shown);
+}
+
 /* A name with nothing behind it that makes sense. */
 static void fail_after_name(
 	struct scanner *s, const struct token *token, const struct token *title)
@@ -110,11 +140,11 @@ static void fail_after_name(
 	scanner_shown(s, token, shown);
 	if (scanner_stopped(s))
 		return;
-	if (s->value_line == token->origin.line && !known)
-		scanner_fail(s, &token->origin,
-			"'%s' after a value; several values stand in braces, with commas: { a, "
-			"b }",
-			shown);
+	if (is_behind_value(s, token) && !known)
+		fail_behind_value(s, token);
+	else if (s->token.kind == TOKEN_SET && title->kind == TOKEN_WORD && is_minus(s, title))
+		scanner_fail(
+			s, &title->origin, "there is no '-='; write the list anew with '='");
 	else if (name_is(&name, "service") && title->kind == TOKEN_END)
 		scanner_fail(s, &token->origin,
 			"this service has no name; write 'service NAME { ... }'");
@@ -131,9 +161,27 @@ static void fail_after_name(
 		scanner_fail(s, &token->origin, "'=' is missing after '%s'", shown);
 }
 
+/* The second value of an option that nobody knows, which has been told: "cps = 25 30". */
+static bool is_surplus(const struct scanner *s, const struct token *token)
+{
+	if (!is_behind_value(s, token) || s->value_option)
+		return false;
+	switch (s->token.kind) {
+	case TOKEN_WORD:
+	case TOKEN_CLOSE:
+	case TOKEN_END:
+		return true;
+	default:
+		return false;
+	}
+}
+
 static void after_name(struct scanner *s, const struct token *name)
 {
 	struct token title = {.kind = TOKEN_END};
+
+	if (is_surplus(s, name))
+		return;
 
 	switch (s->token.kind) {
 	case TOKEN_SET:
