@@ -2,9 +2,11 @@
 
 #include "base/text.h"
 
+#include <arpa/inet.h>
 #include <netdb.h>
 #include <stdarg.h>
 #include <string.h>
+#include <strings.h>
 
 /* Bound of what networks(5) may answer about one name. */
 #define ANSWER_MAX 65536
@@ -160,11 +162,99 @@ static bool complete(const char *word, struct addr_prefix *ret)
 	return addr_parse_prefix(text, ret) == 0 && !addr_prefix_cut(ret);
 }
 
+/* 10.0.0.0/255.0.0.0.  True with how many bits that is. */
+static bool dotted_mask(const char *mask, unsigned *ret)
+{
+	struct in_addr in;
+	uint32_t word;
+
+	if (inet_pton(AF_INET, mask, &in) != 1)
+		return false;
+	word = ntohl(in.s_addr);
+	/* All ones come first: what is behind them is one less than a power of 2. */
+	if ((~word & (~word + 1)) != 0)
+		return false;
+	*ret = (unsigned)__builtin_popcount(word);
+	return true;
+}
+
+static int tell_mask(const struct reader *in)
+{
+	size_t len = strcspn(in->word, "/");
+	unsigned bits;
+
+	if (dotted_mask(in->word + len + 1, &bits))
+		return remark(in, -EINVAL, "has its mask as an address; did you mean %.*s/%u?",
+			(int)len, in->word, bits);
+	return remark(in, -EINVAL,
+		"has a mask that does not exist; it is a number from 0 to %d",
+		strchr(in->word, ':') ? 128 : 32);
+}
+
+static bool is_everybody(const char *word)
+{
+	return strcasecmp(word, "all") == 0 || strcasecmp(word, "any") == 0 ||
+	       strcmp(word, "*") == 0;
+}
+
+/* 127.0.0.1:80 and [::1]:80. */
+static bool has_port(const char *word)
+{
+	size_t len = strspn(word, DIGITS ".");
+
+	return word[0] == '[' || (len > 0 && word[len] == ':' && !strchr(word + len + 1, ':'));
+}
+
+static bool is_range(const char *word)
+{
+	return strchr(word, '-') && word[strspn(word, DIGITS ".-")] == '\0';
+}
+
+/* Its user, as others write it. */
+static bool is_id(const char *word)
+{
+	return (strncmp(word, "uid", 3) == 0 || strncmp(word, "gid", 3) == 0) &&
+	       (word[3] == ':' || word[3] == '=');
+}
+
+/* The name of a file without the mark of one, or another mark. */
+static bool is_path(const char *word)
+{
+	return word[0] == '/' || strncmp(word, "./", 2) == 0 || strncmp(word, "../", 3) == 0 ||
+	       strncasecmp(word, "file:", 5) == 0;
+}
+
+/* What may have been meant by a word that is nothing here; NULL: nobody knows. */
+static const char *guess(const char *word)
+{
+	if (word[0] == '!')
+		return "is no address; exceptions stand in the other of only_from and "
+		       "no_access";
+	if (strpbrk(word, " ,"))
+		return "is not one address; write { a, b }, or each in a line of a file";
+	if (is_everybody(word))
+		return "is no address; all clients are 0.0.0.0/0 and ::/0";
+	if (is_path(word))
+		return "is no address; write file:PATH for what a file lists";
+	if (strchr(word, '%'))
+		return "is no address; leave out the interface, it makes no difference";
+	if (has_port(word))
+		return "is no address; write it without brackets and port";
+	if (is_range(word))
+		return "is a range; write networks, such as 10.0.0.0/29";
+	if (is_id(word))
+		return "is not known; write \"unix:uid=USER\" or \"unix:gid=GROUP\"";
+	return NULL;
+}
+
 static int tell_no_address(const struct reader *in)
 {
+	const char *meaning = guess(in->word);
 	struct addr_prefix meant;
 	char text[ADDR_PREFIX_MAX];
 
+	if (meaning)
+		return remark(in, -EINVAL, "%s", meaning);
 	if (complete(in->word, &meant))
 		return remark(in, -EINVAL, "is not complete; did you mean %s?",
 			addr_format_prefix(&meant, text));
@@ -182,8 +272,7 @@ static int read_address(const struct reader *in)
 		return read_prefix(in, &prefix);
 	if (r == -ENOENT)
 		return tell_no_address(in);
-	return remark(in, -EINVAL, "has no mask that there is: a number from 0 to %d",
-		strchr(in->word, ':') ? 128 : 32);
+	return tell_mask(in);
 }
 
 /*
@@ -260,6 +349,8 @@ static int read_network(const struct reader *in)
 	uint32_t net = 0, word;
 	int r = ask_network(in->word, &net);
 
+	if (r == -ENOENT && guess(in->word))
+		return remark(in, -EINVAL, "%s", guess(in->word));
 	if (r == -ENOENT)
 		return remark(in, -EINVAL,
 			"is no network of networks(5); names of hosts are not looked up, write "

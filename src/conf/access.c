@@ -235,6 +235,15 @@ static int read_lines(struct lines *lines)
 	const char *at = lines->source->text, *end = at + lines->source->len;
 	int r = 0;
 
+	if (lines->source->len >= 3 && memcmp(at, "\xef\xbb\xbf", 3) == 0) {
+		lines->number = 1;
+		tell_mistake(lines,
+			&(struct origin){
+				lines->source->path, .line = 1, .column = 1, .width = 1},
+			"byte order mark at the start; save the file as UTF-8 without it");
+		return 0;
+	}
+
 	while (at < end && r == 0) {
 		const char *newline = memchr(at, '\n', (size_t)(end - at));
 		const char *stop = newline ? newline : end;
@@ -336,8 +345,15 @@ static void set_condition(struct service_conf *service, const char *text)
 static int add_file(struct work *w, const struct access_element *e)
 {
 	_cleanup_free_ char *path = access_file_path(e->word, &e->origin);
-	const struct access_file *file = path ? get_file(w, path, &e->origin) : NULL;
+	const struct access_file *file;
 
+	if (e->word[strlen(FILE_MARK)] == '\0') {
+		w->mistaken = true;
+		report_mistake(w->report, &e->origin, "%s: the name of the file is missing",
+			e->option);
+		return 0;
+	}
+	file = path ? get_file(w, path, &e->origin) : NULL;
 	if (!file)
 		return -ENOMEM;
 	if (file->mistaken) {

@@ -70,8 +70,9 @@ static void check_sensor_program(const struct service_conf *service, struct repo
 
 static void check_program(const struct service_conf *service, struct report *report)
 {
-	if (service->sensor) {
-		check_sensor_program(service, report);
+	if (service->sensor || !understood(service, "sensor")) {
+		if (service->sensor)
+			check_sensor_program(service, report);
 		return;
 	}
 	if (given(service, "exec") && given(service, "shell")) {
@@ -192,6 +193,8 @@ static void settle_per_source(struct service_conf *service, const struct service
 	else if (service->wait && given_here(service, defaults, conf_option_find("per_source")))
 		warning(report, service, "per_source",
 			"has no effect with wait = yes: the program takes its clients itself");
+	else if (service->per_source == 0 && n != 0)
+		warning(report, service, "per_source", "0 serves nobody");
 	else if (!service->wait && n != 0 && n != COUNT_UNLIMITED &&
 		 service->per_source != COUNT_UNLIMITED && service->per_source > n)
 		warning(report, service, "per_source",
@@ -330,7 +333,7 @@ static void check_limits(const struct service_conf *service,
 		service->per_source_rate.count == 0)
 		warning(report, service, "per_source_rate", "0 serves nobody");
 	if (given_here(service, defaults, scope) && service->overflow_source == 0 &&
-		understood(service, "overflow_source"))
+		understood(service, "overflow_source") && understood(service, "ban_scope"))
 		warning(report, service, "ban_scope",
 			"has no effect without overflow_source = \"ban TIME\"");
 	if (given_here(service, defaults, time) && !service->sensor &&
@@ -473,6 +476,16 @@ static void check_sorts(const struct service_conf *service, const struct service
 	}
 }
 
+/* Where a span was written. */
+static const struct origin *span_origin(const struct service_conf *service, const char *text)
+{
+	for (size_t i = 0; service->access_times_at && service->access_times[i]; i++) {
+		if (service->access_times[i] == text)
+			return &service->access_times_at[i];
+	}
+	return service_conf_origin(service, "access_times");
+}
+
 static void check_hours(const struct service_conf *service, struct report *report)
 {
 	_cleanup_free_ struct hours *hours = NULL;
@@ -487,8 +500,8 @@ static void check_hours(const struct service_conf *service, struct report *repor
 	/* Without memory for it, the image cannot be written either. */
 	if (hours_conf_read(service->access_times, &hours, &text, &why) != -EINVAL)
 		return;
-	report_mistake(report, service_conf_origin(service, "access_times"),
-		"access_times: '%s' %s", diag_shown(text, strlen(text), shown), why);
+	report_mistake(report, span_origin(service, text), "access_times: '%s' %s",
+		diag_shown(text, strlen(text), shown), why);
 }
 
 /* An address whose connections nobody can be asked about; NULL if there is none.  What

@@ -71,6 +71,7 @@ void service_conf_free(struct service_conf *service)
 	free(service->origins);
 	free(service->only_from_at);
 	free(service->no_access_at);
+	free(service->access_times_at);
 	access_list_release(service->access);
 	free(service->listen);
 	free(service->path);
@@ -202,6 +203,8 @@ struct origin **service_conf_elements_at(
 		return &service->only_from_at;
 	case offsetof(struct service_conf, no_access):
 		return &service->no_access_at;
+	case offsetof(struct service_conf, access_times):
+		return &service->access_times_at;
 	default:
 		return NULL;
 	}

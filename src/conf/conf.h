@@ -210,8 +210,8 @@ struct service_conf {
 	uint64_t mistaken[CONF_OPTIONS_MAX / 64];
 	bool unknown;
 
-	/* Loader only: where each element of only_from and of no_access was given. */
-	struct origin *only_from_at, *no_access_at;
+	/* Loader only: where each element of these lists was given. */
+	struct origin *only_from_at, *no_access_at, *access_times_at;
 
 	/* What the loader made of them. */
 	struct listen_conf *listen;

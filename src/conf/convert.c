@@ -7,6 +7,7 @@
 #include <assert.h>
 #include <stdarg.h>
 #include <string.h>
+#include <strings.h>
 
 /* The text being converted and room to say what is wrong with it. */
 struct input {
@@ -146,14 +147,37 @@ static int convert_bits(const struct input *in, uint32_t *ret)
 	return 0;
 }
 
+/* What others write where there is no limit. */
+static bool means_unlimited(const char *text)
+{
+	static const char *const words[] = {
+		"unlimited", "infinity", "infinite", "forever", "never"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+		if (strcasecmp(text, words[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* 1: there is no limit; 0: there is one; -EINVAL for a word that nearly says so. */
+static int read_unlimited(const struct input *in)
+{
+	if (strcmp(in->text, "unlimited") == 0)
+		return 1;
+	if (means_unlimited(in->text))
+		return bad(in, "is not known; did you mean 'unlimited'?");
+	return 0;
+}
+
 static int convert_count(const struct input *in, uint32_t *ret)
 {
 	uint32_t value;
-	int r;
+	int r = read_unlimited(in);
 
-	if (strcmp(in->text, "unlimited") == 0) {
+	if (r != 0) {
 		*ret = COUNT_UNLIMITED;
-		return 0;
+		return r < 0 ? r : 0;
 	}
 	r = text_parse_u32(in->text, &value);
 	if (r == -EINVAL && is_negative(in->text))
@@ -210,20 +234,34 @@ static int convert_size(const struct input *in, uint64_t *ret)
 	return 0;
 }
 
+static int bad_duration(const struct input *in)
+{
+	size_t digits = strspn(in->text, "0123456789");
+	char max[TEXT_NUMBER_MAX];
+
+	if (digits > 0 && strcmp(in->text + digits, "m") == 0)
+		return bad(in, "has a unit that is not known; did you mean '%.*smin'?",
+			(int)digits, in->text);
+	if (in->option->flags & OPTION_ENDLESS)
+		return bad(in, "is neither a time such as 10s, 500ms or 5min nor 'unlimited'");
+	if (in->option->max == 0 || !means_unlimited(in->text))
+		return bad(in, "is not a time such as 10s, 500ms or 5min");
+	format_bound(in->option, in->option->max, max);
+	return bad(in, "is not a time such as 10s, 500ms or 5min; the longest is %s", max);
+}
+
 static int convert_duration(const struct input *in, uint64_t *ret)
 {
-	bool endless = in->option->flags & OPTION_ENDLESS;
 	uint64_t value;
-	int r;
+	int r = in->option->flags & OPTION_ENDLESS ? read_unlimited(in) : 0;
 
-	if (endless && strcmp(in->text, "unlimited") == 0) {
+	if (r != 0) {
 		*ret = DURATION_UNLIMITED;
-		return 0;
+		return r < 0 ? r : 0;
 	}
 	r = text_parse_duration(in->text, &value);
 	if (r == -EINVAL)
-		return bad(in, "is %s a time such as 10s, 500ms or 5min%s",
-			endless ? "neither" : "not", endless ? " nor 'unlimited'" : "");
+		return bad_duration(in);
 	if (r < 0 || !in_range(in->option, value))
 		return out_of_range(in);
 	if (in->option->flags & OPTION_SECONDS && value % USEC_PER_SEC)
@@ -235,8 +273,11 @@ static int convert_duration(const struct input *in, uint64_t *ret)
 static int convert_rate(const struct input *in, struct limit *ret)
 {
 	const char *why;
-	int r = rate_parse(in->text, ret, &why);
+	int r = read_unlimited(in);
 
+	if (r < 0)
+		return r;
+	r = rate_parse(in->text, ret, &why);
 	return r < 0 ? bad(in, "%s", why) : 0;
 }
 
@@ -273,11 +314,11 @@ static int parse_load(const char *text, uint32_t *ret)
 static int convert_load(const struct input *in, uint32_t *ret)
 {
 	uint32_t value;
-	int r;
+	int r = read_unlimited(in);
 
-	if (strcmp(in->text, "unlimited") == 0) {
+	if (r != 0) {
 		*ret = COUNT_UNLIMITED;
-		return 0;
+		return r < 0 ? r : 0;
 	}
 	r = parse_load(in->text, &value);
 	if (r == -EINVAL)
@@ -318,11 +359,11 @@ static int convert_limit(const struct input *in, uint64_t *ret)
 {
 	unsigned flags = in->option->flags;
 	uint64_t value;
-	int r;
+	int r = read_unlimited(in);
 
-	if (strcmp(in->text, "unlimited") == 0) {
+	if (r != 0) {
 		*ret = RLIMIT_CONF_INFINITY;
-		return 0;
+		return r < 0 ? r : 0;
 	}
 	if (flags & OPTION_BYTES)
 		r = convert_size(in, &value);

@@ -459,8 +459,9 @@ static int resolve_socket_owner(
 bool identity_require_user(const struct service_conf *service,
 	const struct build_context *context, struct report *report)
 {
-	/* It may be one whose name was misspelt. */
+	/* It may be one whose name was misspelt, or a sensor, which has none. */
 	if (context->uid != 0 || context->adhoc || service->unknown || service->sensor ||
+		service_conf_mistaken(service, conf_option_find("sensor")) ||
 		service_conf_given(service, conf_option_find("user")))
 		return true;
 

@@ -72,6 +72,8 @@ static int parse(const char *text, struct limit *limit, const char **ret_why)
 	size_t end = burst ? (size_t)(burst - text) : strlen(text);
 	int r;
 
+	if (text[0] && text[strspn(text, "0123456789")] == '\0')
+		return bad(ret_why, "has no time; write COUNT/s, COUNT/10s or COUNT/min");
 	if (!slash || slash >= text + end)
 		return bad(ret_why,
 			"is not a rate such as 20/s or \"100/1min burst 30\", 0 or unlimited");
@@ -146,7 +148,7 @@ int rate_parse_penalty(const char *text, uint64_t *ret, const char **ret_why)
 			ret_why, "is neither 'refuse' nor \"ban TIME\", such as \"ban 10min\"");
 	r = text_parse_duration(text + 4, &ban);
 	if (r == -EINVAL)
-		return bad(ret_why, "has no time such as 10min after 'ban'");
+		return bad(ret_why, "has no time such as 10min after 'ban', up to 30d");
 	if (r < 0 || ban < USEC_PER_SEC || ban > RATE_BAN_MAX)
 		return bad(ret_why, "bans for a time outside the range from 1s to 30d");
 	*ret = ban;

@@ -133,10 +133,12 @@ static void test_times_without_an_end(void **ctx)
 	assert_int_equal(set("time_limit", "unlimited"), 0);
 	assert_true(service->time_limit == DURATION_UNLIMITED);
 	refused("time_limit", "0", "'0' is outside the range from 100ms to 366d");
-	refused("time_limit", "never",
-		"'never' is neither a time such as 10s, 500ms or 5min nor 'unlimited'");
+	refused("time_limit", "2y",
+		"'2y' is neither a time such as 10s, 500ms or 5min nor 'unlimited'");
+	refused("time_limit", "never", "'never' is not known; did you mean 'unlimited'?");
+	refused("time_limit", "5m", "'5m' has a unit that is not known; did you mean '5min'?");
 	refused("start_timeout", "unlimited",
-		"'unlimited' is not a time such as 10s, 500ms or 5min");
+		"'unlimited' is not a time such as 10s, 500ms or 5min; the longest is 1h");
 }
 
 static void test_loads(void **ctx)

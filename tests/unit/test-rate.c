@@ -56,7 +56,7 @@ static void test_no_rates(void **ctx)
 		const char *text, *why;
 	} cases[] = {
 		{"", "is not a rate"},
-		{"20", "is not a rate"},
+		{"20", "has no time"},
 		{"Unlimited", "is not a rate"},
 		{"many burst 3/s", "is not a rate"},
 		{"/s", "has no whole number before the /"},
