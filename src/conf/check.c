@@ -37,6 +37,13 @@ static void mistake(struct report *report, const struct service_conf *service,
 		merge_label(conf_option_find(option), origin, label), text);
 }
 
+/* The option as it was written: by its name, or as a flag. */
+static const char *label_of(
+	const struct service_conf *service, const char *option, char buf[OPTION_FLAG_MAX + 2])
+{
+	return merge_label(conf_option_find(option), service_conf_origin(service, option), buf);
+}
+
 static void warning(struct report *report, const struct service_conf *service,
 	const char *option, const char *text)
 {
@@ -248,6 +255,7 @@ static const char *left_out(const struct service_conf *service, const struct add
 
 static void check_only_from(const struct service_conf *service, struct report *report)
 {
+	char label[OPTION_FLAG_MAX + 2];
 	const char *whom = NULL;
 
 	if (!given(service, "only_from") || !service->access || service->wait ||
@@ -261,7 +269,8 @@ static void check_only_from(const struct service_conf *service, struct report *r
 		whom = left_out(service, &service->listen[i].addr);
 	if (whom)
 		report_warning(report, service_conf_origin(service, "only_from"),
-			"only_from: it names no %s client, so all of them are refused", whom);
+			"%s: it names no %s client, so all of them are refused",
+			label_of(service, "only_from", label), whom);
 }
 
 static void check_access(const struct service_conf *service,
@@ -489,8 +498,8 @@ static const struct origin *span_origin(const struct service_conf *service, cons
 static void check_hours(const struct service_conf *service, struct report *report)
 {
 	_cleanup_free_ struct hours *hours = NULL;
+	char shown[DIAG_SHOWN_MAX], label[OPTION_FLAG_MAX + 2];
 	const char *text, *why;
-	char shown[DIAG_SHOWN_MAX];
 
 	if (!given(service, "access_times") || !understood(service, "access_times"))
 		return;
@@ -500,8 +509,9 @@ static void check_hours(const struct service_conf *service, struct report *repor
 	/* Without memory for it, the image cannot be written either. */
 	if (hours_conf_read(service->access_times, &hours, &text, &why) != -EINVAL)
 		return;
-	report_mistake(report, span_origin(service, text), "access_times: '%s' %s",
-		diag_shown(text, strlen(text), shown), why);
+	report_mistake(report, span_origin(service, text), "%s: '%s' %s",
+		label_of(service, "access_times", label), diag_shown(text, strlen(text), shown),
+		why);
 }
 
 /* An address whose connections nobody can be asked about; NULL if there is none.  What
@@ -522,7 +532,7 @@ static void check_silence(const struct service_conf *service,
 {
 	const struct conf_option *option = conf_option_find(name);
 	const struct listen_conf *unwatched = find_unwatched(service);
-	char text[ADDR_TEXT_MAX];
+	char text[ADDR_TEXT_MAX], label[OPTION_FLAG_MAX + 2];
 
 	if (!given_here(service, defaults, option) || !understood(service, name) ||
 		*(uint64_t *)conf_option_field(option, service) == DURATION_UNLIMITED)
@@ -532,8 +542,8 @@ static void check_silence(const struct service_conf *service,
 			"needs wait = no: only connections that hatchd accepts are watched");
 	else if (unwatched)
 		report_mistake(report, service_conf_origin(service, name),
-			"%s: only connections of TCP are watched, and %s has none", name,
-			addr_format(&unwatched->addr, text));
+			"%s: only connections of TCP are watched, and %s has none",
+			label_of(service, name, label), addr_format(&unwatched->addr, text));
 }
 
 void check_service(struct service_conf *service, const struct service_conf *defaults,

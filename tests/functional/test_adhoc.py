@@ -383,6 +383,10 @@ def test_usage_errors(args, words):
         (["-l", "7777", "--instances=many", "--", "cat"], "--instances"),
         (["-l", "7777", "--umask=999", "--", "cat"], "--umask"),
         (["-l", "udp:7777", "--", "cat"], "wait"),
+        (["-l", "7777", "--access-times=8:00-25:00", "--", "cat"], "--access-times: '8:00"),
+        (["-l", "unix:/tmp/x", "--idle-timeout=5s", "--", "cat"], "--idle-timeout: only"),
+        (["-l", "7777", "--only-from=all", "--", "cat"], "--only-from: 'all' is no address"),
+        (["-l", "7777", "--per-source=UNLIMITED", "--", "cat"], "did you mean 'unlimited'?"),
     ],
 )
 def test_values_that_are_none(args, words):
