@@ -246,6 +246,8 @@ static const char *left_out(const struct service_conf *service, const struct add
 		return scope & ACCESS_OF_UNIX ? NULL : "UNIX";
 	if (addr_family(addr) == AF_VSOCK)
 		return scope & ACCESS_OF_VSOCK ? NULL : "vsock";
+	if (v4 && v6 && !(scope & (ACCESS_OF_IPV4 | ACCESS_OF_IPV6)))
+		return "IP";
 	if (v6 && !(scope & ACCESS_OF_IPV6) && (!v4 || scope & ACCESS_ALL_IPV4))
 		return "IPv6";
 	if (v4 && !(scope & ACCESS_OF_IPV4) && (!v6 || scope & ACCESS_ALL_IPV6))
