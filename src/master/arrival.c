@@ -9,6 +9,9 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
+/* Errors taken out of a socket at once. */
+#define CLEAR_MAX 64
+
 /*
  * UNIX sockets are not looked at: receiving from one takes a lock that a
  * program may hold for as long as it likes (I2), and there is no time stamp.
@@ -150,6 +153,20 @@ void arrival_drop(const struct listener *listener)
 	struct arrival dropped;
 
 	receive(listener, 0, &dropped);
+}
+
+/* What lies in the error queue is not looked at either, and so much of it at a time. */
+bool arrival_clear(const struct listener *listener)
+{
+	int error = 0, n = 0;
+	socklen_t len = sizeof error;
+	struct arrival dropped;
+
+	getsockopt(listener->fd, SOL_SOCKET, SO_ERROR, &error, &len);
+	do
+		receive(listener, MSG_ERRQUEUE, &dropped);
+	while (dropped.known && ++n < CLEAR_MAX);
+	return error != 0 || n > 0;
 }
 
 bool arrival_is_exact(const struct listener *listener)

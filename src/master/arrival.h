@@ -61,6 +61,10 @@ bool arrival_sender(const struct listener *listener, struct addr *ret);
 /* Take it out of the queue unseen. */
 void arrival_drop(const struct listener *listener);
 
+/* Take errors that a program has left in the socket, so that they do not wake us for ever.
+ * False: there were none. */
+bool arrival_clear(const struct listener *listener);
+
 /* Can one arrival be told from the next for certain? */
 bool arrival_is_exact(const struct listener *listener);
 

@@ -94,33 +94,40 @@ static void refuse(struct conn *conn, enum admit_verdict verdict, uint64_t now)
 	conn_drop(conn->listener, conn->fd, now);
 }
 
-/* Nobody may be banned for a datagram: who has sent it is only what it says.  False: it is
- * gone already. */
-static bool refuse_datagram(struct conn *conn, enum admit_verdict verdict, uint64_t now)
+/* The socket is ready, and has nobody.  A program that had it may have left an error in it,
+ * which is cleared, or have shut it down for ever. */
+static void serve_nobody(struct listener *listener)
 {
-	if (!arrival_sender(conn->listener, &conn->peer))
-		return false;
+	if (!arrival_clear(listener))
+		service_pause(listener->service, PAUSE_SUSPECT,
+			"its socket is ready, but there is nothing to take");
+}
+
+/* Nobody may be banned for a datagram: who has sent it is only what it says. */
+static void refuse_datagram(struct conn *conn, enum admit_verdict verdict, uint64_t now)
+{
+	if (!arrival_sender(conn->listener, &conn->peer)) {
+		serve_nobody(conn->listener);
+		return;
+	}
 	conn->number = conn->listener->service->master->next_connection++;
 	conn_learn_source(conn);
 	record_refused(conn, verdict, 0, now);
 	arrival_drop(conn->listener);
-	return true;
 }
 
 /* The next client of a service that waits.  A datagram is thrown away, or it would wake us
- * for ever; who has connected cannot be turned away without being taken, and waits.
- * True: there may be another. */
-static bool refuse_arrival(struct conn *conn, enum admit_verdict verdict, uint64_t now)
+ * for ever; who has connected cannot be turned away without being taken, and waits. */
+static void refuse_arrival(struct conn *conn, enum admit_verdict verdict, uint64_t now)
 {
 	struct service *service = conn->listener->service;
 
-	if (arrival_has_sender(conn->listener))
-		return refuse_datagram(conn, verdict, now);
-	if (verdict == ADMIT_TIMES) {
+	if (arrival_has_sender(conn->listener)) {
+		refuse_datagram(conn, verdict, now);
+	} else if (verdict == ADMIT_TIMES) {
 		record_waits(service, verdict, now);
 		service_look_away_longer(service, now);
 	}
-	return false;
 }
 
 static void tell_accept(const struct conn *conn)
@@ -181,17 +188,22 @@ static bool serve_client(struct listener *listener, uint64_t now)
 	return serve_conn(&conn, now);
 }
 
-/* Without a word about it: he waits, and it is tried again. */
-static bool is_room(const struct service *service, uint64_t now)
+/* Is it his turn, to come in or to be refused?  Without a word if it is not: he waits, and it
+ * is tried again. */
+static bool may_go_on(const struct listener *listener, uint64_t now)
 {
-	return gate_before(service, now) == ADMIT_OK && fair_share(service);
+	enum admit_verdict verdict = gate_before(listener->service, now);
+
+	if (verdict != ADMIT_OK)
+		return refuses(listener, verdict);
+	return fair_share(listener->service);
 }
 
 void serve_held(struct service *service, uint64_t now)
 {
 	if (!service_setup(service))
 		return;
-	for (size_t i = 0; i < service->n_listeners && is_room(service, now); i++) {
+	for (size_t i = 0; i < service->n_listeners; i++) {
 		struct listener *listener = service->listeners[i];
 		struct conn conn;
 
@@ -200,6 +212,8 @@ void serve_held(struct service *service, uint64_t now)
 		/* A reload may have changed whom its clients are for. */
 		if (service->wait)
 			conn_drop_held(listener, now);
+		else if (!may_go_on(listener, now))
+			continue;
 		else if (!conn_take_held(listener, &conn))
 			conn_drop(listener, conn.fd, now);
 		else if (!serve_conn(&conn, now))
@@ -220,8 +234,7 @@ static void note_arrivals(struct listener *listener)
 		arrival_note(service->listeners[i]);
 }
 
-/* Whose datagram is the next, if that makes a difference.  False: there is none, such as
- * after those that were refused. */
+/* Whose datagram is the next, if that makes a difference.  False: there is none. */
 static bool learn_sender(struct conn *conn)
 {
 	if (!arrival_has_sender(conn->listener) || !gate_minds_sources(conn->listener->service))
@@ -232,26 +245,29 @@ static bool learn_sender(struct conn *conn)
 	return true;
 }
 
-/* True: there may be another, this one was refused. */
-static bool serve_socket(struct listener *listener, uint64_t now)
+static void serve_socket(struct listener *listener, uint64_t now)
 {
 	struct conn conn, client;
 	enum admit_verdict verdict;
 
 	conn_of_socket(listener, &conn);
 	client = conn;
-	if (!learn_sender(&client))
-		return false;
+	if (!learn_sender(&client)) {
+		serve_nobody(listener);
+		return;
+	}
 	verdict = gate_ask(&client, now);
-	if (verdict != ADMIT_OK)
-		return refuse_arrival(&client, verdict, now);
+	if (verdict != ADMIT_OK) {
+		refuse_arrival(&client, verdict, now);
+		return;
+	}
 	note_arrivals(listener);
 	if (hatch(&conn, now) >= 0)
 		gate_count(&client, now);
-	return false;
 }
 
-/* At most so many clients of one listener. */
+/* At most so many clients of one listener.  Of a service that waits it is one, who gets
+ * the socket; if he is refused, the next look reports the socket again. */
 static void serve_listener(struct listener *listener, int most, uint64_t now)
 {
 	struct service *service = listener->service;
@@ -266,10 +282,11 @@ static void serve_listener(struct listener *listener, int most, uint64_t now)
 		return;
 	}
 	for (int i = 0; i < most && room_for_one(listener, now); i++) {
-		bool more = service->wait ? serve_socket(listener, now)
-		                          : serve_client(listener, now);
-
-		if (!more || service->state != SERVICE_ACTIVE)
+		if (service->wait) {
+			serve_socket(listener, now);
+			break;
+		}
+		if (!serve_client(listener, now) || service->state != SERVICE_ACTIVE)
 			break;
 	}
 	service_update(service);

@@ -554,6 +554,36 @@ def test_stop_lets_go_who_could_not_be_served(hatchd, folder):
         assert daemon.wait_end() == 0
 
 
+def reload_while_one_is_held(hatchd, folder):
+    """A daemon whose service has just become a sensor; None: he was served before that."""
+    harm = Descriptors(folder)
+    daemon = hatchd.file(harm.config())
+    with harm.shortage(daemon, 1):
+        client = connect(harm.port, source="127.0.0.2")
+        daemon.wait_log("s: unable to clone a child: Too many open files")
+        daemon.write(service("s", listen=f"tcp:{harm.port}", sensor=True))
+    with client:
+        client.sendall(b"x")
+        daemon.signal(signal.SIGHUP)
+        # With what he has sent unread, the end of a refused one is a reset.
+        with contextlib.suppress(ConnectionResetError):
+            if client.recv(1) == b"x":
+                daemon.kill()
+                return None
+    return daemon, harm.port
+
+
+@needs_root
+def test_who_could_not_be_served_is_refused_when_a_reload_says_so(hatchd, folder):
+    """He is not in the way of those who come after him."""
+    attempts = (reload_while_one_is_held(hatchd, folder) for _ in range(50))
+    daemon, port = next(filter(None, attempts))
+    daemon.wait_log(r"s: refused 127.0.0.2:\d+: sensor")
+    with connect(port, source="127.0.0.3") as client:
+        assert client.recv(1) == b""
+    daemon.wait_log(r"s: refused 127.0.0.3:\d+: sensor")
+
+
 @needs_root
 @pytest.mark.parametrize("private", [False, True])
 def test_once_waits_for_better_times(hatchd, folder, private):

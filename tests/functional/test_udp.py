@@ -111,6 +111,43 @@ def test_child_that_takes_nothing_makes_no_busy_loop(hatchd, folder, stamps, kin
     client.close()
 
 
+# Takes a datagram, and leaves the socket ready although nothing lies there.
+SPOILER = """
+import contextlib, socket, sys
+sock = socket.socket(fileno=0)
+data, peer = sock.recvfrom(100)
+sock.sendto(data, peer)
+if sys.argv[1] == "shutdown":
+    with contextlib.suppress(OSError):
+        sock.shutdown(socket.SHUT_RD)
+else:
+    sock.setsockopt(socket.SOL_SOCKET, 37, 1 << 1 | 1 << 4)  # time stamps of what is sent
+    sock.sendto(data, peer)
+"""
+
+
+@pytest.mark.parametrize("how", ["shutdown", "error"])
+@pytest.mark.parametrize("option", [{"no_access": "192.0.2.0/24"},
+                                    {"per_source_rate": "1000/s"}])
+def test_socket_that_is_ready_and_empty_makes_no_busy_loop(hatchd, option, how):
+    """The sender is looked at before a child is started, and there is none."""
+    port = free_port()
+    daemon = hatchd.file(service("spoiled", listen=f"udp:127.0.0.1:{port}", wait=True,
+                                 exec=[PYTHON, "-S", "-E", "-c", SPOILER, how], **option))
+    with connect(f"udp:127.0.0.1:{port}") as client:
+        client.send(b"one")
+        assert client.recv(100) == b"one"
+        daemon.wait_log("ended: exit 0")
+        if how == "shutdown":
+            daemon.wait_log("its socket is ready, but there is nothing to take, retrying")
+        cpu = daemon.cpu()
+        select.select([], [], [], 1)  # the period observed, not a wait for something
+        assert daemon.cpu() - cpu < 0.1, "10 percent"
+        client.send(b"two")
+        while client.recv(100) != b"two":
+            pass
+
+
 @pytest.fixture
 def stamps():
     """Datagrams have time stamps from the start.
