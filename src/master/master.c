@@ -564,6 +564,7 @@ static void clean_up(struct master *master)
 	child_table_free(master->children);
 	sources_free(master->sources);
 	refusals_free(master->refusals);
+	refusals_free(master->bans);
 	heap_done(&master->pacing);
 	spawner_free(master->spawner);
 	image_free(master->image);

@@ -48,6 +48,7 @@ struct master {
 	struct child_table *children;
 	struct sources *sources;        /* children, rates and bans per source */
 	struct refusals *refusals;      /* that the log has been told of; NULL: none yet */
+	struct refusals *bans;          /* the same of those that begin a ban */
 	struct log_gate other_refusals; /* for which there is no place among these */
 	struct notify *notify;          /* to the service manager */
 	struct closer *closer; /* closes what programs and clients have had their hands on */

@@ -126,18 +126,20 @@ static bool passes(struct log_gate *gate, uint64_t now)
 	return log_max_priority() >= LOG_DEBUG || log_gate_pass(gate, now);
 }
 
-/* Of its source, or the one for all that have none. */
+/* Of its source, or the one for all that have none.  A ban is told also when there are
+ * too many of other refusals: it is what somebody will look for. */
 static struct log_gate *gate_of(
-	const struct conn *conn, enum admit_verdict verdict, uint64_t now)
+	const struct conn *conn, enum admit_verdict verdict, bool banned, uint64_t now)
 {
 	const struct service *service = conn->listener->service;
 	struct master *master = service->master;
+	struct refusals **refusals = banned ? &master->bans : &master->refusals;
 	struct log_gate *gate = NULL;
 
-	if (!master->refusals)
-		master->refusals = refusals_new();
-	if (master->refusals && conn->source.family != 0)
-		gate = refusals_gate(master->refusals, service, &conn->source, verdict, now);
+	if (!*refusals)
+		*refusals = refusals_new();
+	if (*refusals && conn->source.family != 0)
+		gate = refusals_gate(*refusals, service, &conn->source, verdict, now);
 	return gate ? gate : &master->other_refusals;
 }
 
@@ -159,7 +161,7 @@ void record_refused(
 	const struct conn *conn, enum admit_verdict verdict, uint64_t banned, uint64_t now)
 {
 	struct service *service = conn->listener->service;
-	struct log_gate *gate = gate_of(conn, verdict, now);
+	struct log_gate *gate = gate_of(conn, verdict, banned > 0, now);
 	char peer[ADDR_TEXT_MAX], number[TEXT_NUMBER_MAX], ban[BAN_TEXT_MAX];
 	struct log_field fields[] = {
 		{"SERVICE", service->setup->conf->name},
@@ -331,6 +333,7 @@ uint64_t record_report_held_back(struct master *master, uint64_t now)
 {
 	uint64_t due = refusals_report(master->refusals, now);
 
+	due = earlier(due, refusals_report(master->bans, now));
 	due = earlier(due, report_gate(&master->other_refusals, now, "", "refused"));
 	for (size_t i = 0; i < master->n_services; i++) {
 		struct service *service = master->services[i];

@@ -63,16 +63,21 @@ struct log_gate *refusals_gate(struct refusals *refusals, const struct service *
 	const struct addr_source *source, enum admit_verdict verdict, uint64_t now)
 {
 	struct refusal *free_one = NULL;
+	size_t n_free = 0, n_mine = 0;
 
 	for (size_t i = 0; i < REFUSALS_MAX; i++) {
 		struct refusal *refusal = &refusals->items[i];
 
 		if (matches(refusal, service->number, source, verdict))
 			return &refusal->gate;
-		if (!free_one && is_free(refusal, now))
+		if (is_free(refusal, now)) {
 			free_one = refusal;
+			n_free++;
+		} else if (refusal->service == service->number) {
+			n_mine++;
+		}
 	}
-	if (!free_one)
+	if (n_mine >= n_free)
 		return NULL;
 	begin(free_one, service, source, verdict);
 	return &free_one->gate;

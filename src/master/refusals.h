@@ -4,7 +4,8 @@
  * The log has one line for each of them and for each reason, and when a window of
  * LOG_GATE_WINDOW is over another one with a count.  REFUSALS_MAX may be in such a window at
  * once; all that is refused beyond that is counted together, so that an attack from many
- * addresses makes no more lines than that.
+ * addresses makes no more lines than that.  A service has no more of these places than it
+ * leaves free: what happens to one does not hide what happens to the others.
  *
  * Layer: master.
  */
@@ -24,7 +25,7 @@ struct refusals;
 struct refusals *refusals_new(void);
 struct refusals *refusals_free(struct refusals *refusals);
 
-/* The gate for one more of them; NULL: there is none left for it.  The setup of the service
+/* The gate for one more of them; NULL: there is no place for it.  The setup of the service
  * is in memory. */
 struct log_gate *refusals_gate(struct refusals *refusals, const struct service *service,
 	const struct addr_source *source, enum admit_verdict verdict, uint64_t now);

@@ -355,13 +355,31 @@ def test_line_for_each_source(hatchd):
         for client in clients:
             assert client.recv(1) == b""
     text = daemon.text()
-    assert text.count("refused 127.0.0.1:") == text.count("refused 127.0.0.64:") == 1
+    assert text.count("refused 127.0.0.1:") == text.count("refused 127.0.0.32:") == 1
     daemon.stop()
-    assert len(re.findall(r"refused 127\.0\.\d+\.\d+:", daemon.text())) == 65
+    assert len(re.findall(r"refused 127\.0\.\d+\.\d+:", daemon.text())) == 33
     assert "s: 1 more refused from 127.0.0.1 in the last 10 s: per_source_rate" in daemon.text()
-    assert "hatchd: 271 more refused in the last 10 s" in daemon.text()
+    assert "hatchd: 335 more refused in the last 10 s" in daemon.text()
     told = sum(int(n) for n in re.findall(r"(\d+) more refused", daemon.text()))
-    assert told + 65 == 400
+    assert told + 33 == 400
+
+
+def test_crowd_at_one_service_does_not_hide_another(hatchd):
+    """Who is refused elsewhere, and who is banned, still has his line."""
+    busy, quiet, trap = free_port(), free_port(), free_port()
+    daemon = hatchd.file(
+        service("busy", listen=f"tcp:{busy}", shell=HELLO, per_source_rate=0)
+        + service("quiet", listen=f"tcp:{quiet}", shell=HELLO, no_access="127.0.9.0/24")
+        + service("trap", listen=f"tcp:{trap}", sensor=True))
+    for i in range(100):
+        with connect(busy, source=f"127.0.1.{i + 1}") as client:
+            assert client.recv(1) == b""
+    for port in (quiet, trap):
+        with connect(port, source="127.0.9.9") as client:
+            assert client.recv(1) == b""
+    daemon.wait_log(r"quiet: refused 127.0.9.9:\d+: no_access$")
+    daemon.wait_log(r"trap: refused 127.0.9.9:\d+: sensor, banned for 1 h from all services$")
+    assert daemon.text().count("busy: refused ") == 33
 
 
 # -- programs that take their clients themselves
