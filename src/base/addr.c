@@ -620,6 +620,15 @@ void addr_source_uid(uid_t uid, struct addr_source *ret)
 	memcpy(ret->bytes, &uid, sizeof uid);
 }
 
+bool addr_source_is_localhost(const struct addr_source *source)
+{
+	static const uint8_t v4[4] = {127, 0, 0, 1}, v6[16] = {[15] = 1};
+
+	if (source->family == 4)
+		return memcmp(source->bytes, v4, sizeof v4) == 0;
+	return source->family == 6 && memcmp(source->bytes, v6, sizeof v6) == 0;
+}
+
 static void format_prefix(
 	const struct addr_source *source, int family, unsigned bits, unsigned whole, char *buf)
 {

@@ -209,6 +209,9 @@ void addr_source(
 	const struct addr *peer, unsigned prefix4, unsigned prefix6, struct addr_source *ret);
 void addr_source_uid(uid_t uid, struct addr_source *ret);
 
+/* Is it 127.0.0.1 or ::1?  Of a source that was made with all bits. */
+bool addr_source_is_localhost(const struct addr_source *source);
+
 /*
  * All addresses that begin with the same bits, as access rules have them.
  */

@@ -150,7 +150,7 @@ static int put_decider(const struct explain *e, const struct decision *decision)
 	return 0;
 }
 
-/* Who touches a sensor is banned as what he counts as everywhere. */
+/* Who touches a sensor is banned as what he counts as everywhere, this machine excepted. */
 static int put_ban(const struct explain *e)
 {
 	const struct conf_option *option = conf_option_find("ban_time");
@@ -158,10 +158,15 @@ static int put_ban(const struct explain *e)
 	_cleanup_strv_ char **values = NULL;
 	struct addr_source source;
 
+	explain_peer_source(&e->peer, 32, 128, &source);
+	explain_put_word(e, "banned");
+	if (addr_source_is_localhost(&source)) {
+		fputs("no, it is this machine\n", e->out);
+		return 0;
+	}
 	if (format_option(option, e->service, &values) < 0)
 		return -ENOMEM;
 	explain_peer_source(&e->peer, 32, 64, &source);
-	explain_put_word(e, "banned");
 	fprintf(e->out, "for %s from all services, as %s", values[0],
 		addr_source_format(&source, 32, 64, text));
 	explain_put_by(e, option);

@@ -5,6 +5,7 @@
 #include "master/service.h"
 #include "os/load_average.h"
 
+#include <string.h>
 #include <sys/socket.h>
 
 /* The kernel computes it anew every five seconds.  By the time of the request, so that
@@ -162,12 +163,31 @@ bool gate_minds_sources(const struct service *service)
 	       sources_any_everywhere(service->master->sources);
 }
 
+/* Any user of this machine can connect as 127.0.0.1, or from the address that he connects
+ * to, and what is relayed by it comes from there. */
+static bool is_this_machine(const struct conn *conn)
+{
+	struct addr_source peer, local;
+
+	addr_source(&conn->peer, 32, 128, &peer);
+	addr_source(&conn->local, 32, 128, &local);
+	if (addr_source_is_localhost(&peer))
+		return true;
+	return addr_is_ip(&conn->peer) && memcmp(&peer, &local, sizeof peer) == 0;
+}
+
+static bool bans_from_all(const struct service *service)
+{
+	return service->sensor || service->setup->conf->ban_scope == BAN_ALL;
+}
+
 /* For how long one who was refused for that is to be refused for everything; 0: not. */
 static uint64_t ban_for(const struct conn *conn, enum admit_verdict verdict)
 {
-	const struct service_conf *conf = conn->listener->service->setup->conf;
+	const struct service *service = conn->listener->service;
+	const struct service_conf *conf = service->setup->conf;
 
-	if (conn->source.family == 0)
+	if (conn->source.family == 0 || (bans_from_all(service) && is_this_machine(conn)))
 		return 0;
 	if (verdict == ADMIT_SENSOR)
 		return conf->ban_time;
@@ -182,7 +202,7 @@ static void ban(const struct conn *conn, uint64_t duration, uint64_t now)
 	struct addr_source source = source_everywhere(conn);
 	uint64_t until = now + duration;
 
-	if (service->sensor || service->setup->conf->ban_scope == BAN_ALL)
+	if (bans_from_all(service))
 		sources_ban(service->master->sources, SOURCES_EVERYWHERE, &source, until, now);
 	else
 		sources_ban(

@@ -206,6 +206,9 @@ def test_explain_sensor(folder):
     status, out, _ = explain(path, "trap", "10.0.0.1")
     assert status == 1
     assert "10.0.0.1 is refused: no_access\n" in out and "banned" not in out
+    status, out, _ = explain(path, "trap", "127.0.0.1")
+    assert status == 1
+    assert ("banned", "no, it is this machine") in words_of(out, path)
 
 
 @pytest.mark.skipif(IS_SANITIZED, reason="a sanitizer must be loaded first")

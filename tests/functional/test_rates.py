@@ -22,6 +22,7 @@ from harness import (
     PYTHON,
     connect,
     free_port,
+    have_ipv6,
     helper,
     proc_net,
     read_all,
@@ -494,17 +495,20 @@ def test_ban(hatchd):
     assert time.monotonic() - begin >= 3.0
 
 
+BAD = "127.0.0.3"
+
+
 def test_ban_from_all_services(hatchd):
     port, other = free_port(), free_port()
     daemon = hatchd.file(
         service("s", listen=f"tcp:{port}", shell=HELLO, per_source_rate="1/1h",
                 overflow_source="ban 1h", ban_scope="all")
         + service("other", listen=f"tcp:{other}", shell=HELLO))
-    assert is_served(port) and is_served(other)
-    assert is_turned_away(port)
+    assert is_served(port, source=BAD) and is_served(other, source=BAD)
+    assert is_turned_away(port, source=BAD)
     daemon.wait_log("per_source_rate, banned for 1 h.* from all services$")
-    assert is_turned_away(other) and is_turned_away(port)
-    daemon.wait_log(r"other: refused 127.0.0.1:\d+: banned$")
+    assert is_turned_away(other, source=BAD) and is_turned_away(port, source=BAD)
+    daemon.wait_log(rf"other: refused {BAD}:\d+: banned$")
     assert is_served(other, source="127.0.0.2")
 
 
@@ -519,26 +523,50 @@ def test_sensor(hatchd, folder):
         sensor(trap, "1h")
         + service("s", listen=f"tcp:{port}", shell=HELLO)
         + service("d", listen=f"udp4:{datagrams}", wait=True, exec=one_datagram(folder)))
-    assert is_served(port)
-    assert is_turned_away(trap)
+    assert is_served(port, source=BAD)
+    assert is_turned_away(trap, source=BAD)
     daemon.wait_log(
-        r"trap: refused 127.0.0.1:\d+: sensor, banned for 1 h.* from all services$")
-    assert is_turned_away(port)
-    daemon.wait_log(r"s: refused 127.0.0.1:\d+: banned$")
-    with connect(f"udp:127.0.0.1:{datagrams}") as client:
+        rf"trap: refused {BAD}:\d+: sensor, banned for 1 h.* from all services$")
+    assert is_turned_away(port, source=BAD)
+    daemon.wait_log(rf"s: refused {BAD}:\d+: banned$")
+    with connect(f"udp:127.0.0.1:{datagrams}", source=BAD) as client:
         client.send(b"x")
-        daemon.wait_log(r"d: refused 127.0.0.1:\d+: banned$")
+        daemon.wait_log(rf"d: refused {BAD}:\d+: banned$")
     assert is_served(port, source="127.0.0.2")
     # Who is banned and comes back is not banned anew.
-    assert is_turned_away(trap)
-    daemon.wait_log(r"trap: refused 127.0.0.1:\d+: banned$")
+    assert is_turned_away(trap, source=BAD)
+    daemon.wait_log(rf"trap: refused {BAD}:\d+: banned$")
 
 
 def test_sensor_forgives(hatchd):
     trap, port = free_port(), free_port()
     hatchd.file(sensor(trap, "1s") + service("s", listen=f"tcp:{port}", shell=HELLO))
     begin = time.monotonic()
-    assert is_turned_away(trap)
-    while not talk_or_nothing(port):
+    assert is_turned_away(trap, source=BAD)
+    while not talk_or_nothing(port, source=BAD):
         pass
     assert time.monotonic() - begin >= 1.0
+
+
+@pytest.mark.parametrize("to, source", [
+    ("127.0.0.1", "127.0.0.1"), ("127.0.0.2", "127.0.0.1"), ("127.0.0.5", "127.0.0.5"),
+    ("[::1]", "::1")])
+def test_sensor_does_not_ban_its_own_machine(hatchd, to, source):
+    """Any local user could, and what a proxy relays comes from there."""
+    if source == "::1" and not have_ipv6():
+        pytest.skip("no IPv6")
+    trap, port = free_port(), free_port()
+    daemon = hatchd.file(sensor(trap, "1h") + service("s", listen=f"tcp:{port}", shell=HELLO))
+    assert is_turned_away(f"tcp:{to}:{trap}", source=source)
+    daemon.wait_log(r"trap: refused .*: sensor$")
+    assert is_served(f"tcp:{to}:{port}", source=source)
+
+
+def test_sensor_does_not_ban_its_friends(hatchd):
+    trap, port = free_port(), free_port()
+    daemon = hatchd.file(
+        stanza("service", "trap", listen=f"tcp:{trap}", sensor=True, no_access=BAD)
+        + service("s", listen=f"tcp:{port}", shell=HELLO))
+    assert is_turned_away(trap, source=BAD)
+    daemon.wait_log(rf"trap: refused {BAD}:\d+: no_access$")
+    assert is_served(port, source=BAD)

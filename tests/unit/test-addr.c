@@ -876,6 +876,32 @@ static void test_prefixes(void **ctx)
 	}
 }
 
+static void test_localhost(void **ctx)
+{
+	static const struct {
+		const char *text;
+		bool is;
+	} cases[] = {
+		{"tcp:127.0.0.1:1", true},
+		{"tcp:[::1]:1", true},
+		{"tcp:[::ffff:127.0.0.1]:1", true},
+		{"tcp:127.0.0.2:1", false},
+		{"tcp:[::2]:1", false},
+		{"tcp:[::]:1", false},
+	};
+	struct addr_source source;
+
+	(void)ctx;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct addr addr = addr_of(cases[i].text);
+
+		addr_source(&addr, 32, 128, &source);
+		assert_int_equal(addr_source_is_localhost(&source), cases[i].is);
+	}
+	addr_source_uid(1, &source);
+	assert_false(addr_source_is_localhost(&source));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -894,6 +920,7 @@ int main(void)
 		cmocka_unit_test(test_of_socket),
 		cmocka_unit_test(test_of_what_is_no_socket_of_ours),
 		cmocka_unit_test(test_source),
+		cmocka_unit_test(test_localhost),
 		cmocka_unit_test(test_prefixes),
 		cmocka_unit_test(test_source_text),
 	};
