@@ -274,6 +274,17 @@ static void tell_unreadable(
 		diag_shown(path, strlen(path), shown), why);
 }
 
+/* As is one whose writer has only begun. */
+static void tell_empty(struct work *w, const char *path, const struct origin *origin,
+	const struct access_file *file)
+{
+	char shown[DIAG_SHOWN_MAX];
+
+	if (file->rules.n == 0 && !file->mistaken && !file->condition)
+		report_warning(w->report, origin, "'%s' lists nobody",
+			diag_shown(path, strlen(path), shown));
+}
+
 /* What the file says into `file`; `origin` is who names it. */
 static int read_file(
 	struct work *w, const char *path, const struct origin *origin, struct access_file *file)
@@ -290,6 +301,8 @@ static int read_file(
 	if (r == 0) {
 		lines.source = source;
 		r = read_lines(&lines);
+		if (r == 0)
+			tell_empty(w, path, origin, file);
 	} else if (r != -ENOMEM) {
 		tell_unreadable(w, path, origin, why);
 		file->mistaken = true;

@@ -1,6 +1,7 @@
 #include "master/announce.h"
 
 #include "base/log.h"
+#include "master/gate.h"
 #include "master/service.h"
 
 static const char *who_can_reach(const struct addr *addr)
@@ -18,14 +19,15 @@ static const char *who_can_reach(const struct addr *addr)
 
 static void announce_service(const struct service *service)
 {
+	const char *rules = gate_has_rules(service) ? ", as only_from and no_access say" : "";
 	char text[ADDR_TEXT_MAX];
 
 	for (size_t i = 0; i < service->n_listeners; i++) {
 		const struct addr *addr = listener_addr(service->listeners[i]);
 
 		if (addr)
-			log_notice("listening on %s, open to %s", addr_format(addr, text),
-				who_can_reach(addr));
+			log_notice("listening on %s, open to %s%s", addr_format(addr, text),
+				who_can_reach(addr), rules);
 	}
 }
 

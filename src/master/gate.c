@@ -157,6 +157,11 @@ void gate_count(const struct conn *conn, uint64_t now)
 			service->master->sources, service->number, &conn->source, limit, now);
 }
 
+bool gate_has_rules(const struct service *service)
+{
+	return rules_of(service) != NULL;
+}
+
 bool gate_minds_sources(const struct service *service)
 {
 	return rules_of(service) || limit_is_set(&service->setup->conf->per_source_rate) ||

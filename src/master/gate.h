@@ -24,6 +24,9 @@ enum admit_verdict gate_before(const struct service *service, uint64_t now);
 /* May this one?  Without a source: what there is to know of the service alone. */
 enum admit_verdict gate_ask(const struct conn *conn, uint64_t now);
 
+/* Are there rules about who may come in? */
+bool gate_has_rules(const struct service *service);
+
 /* Does it make a difference who he is? */
 bool gate_minds_sources(const struct service *service);
 

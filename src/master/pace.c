@@ -7,6 +7,9 @@
 #include <stddef.h>
 #include <stdlib.h>
 
+/* Services that look again in one turn. */
+#define RESUME_BATCH 64
+
 struct pace *pace_new(struct master *master)
 {
 	struct pace *pace;
@@ -83,7 +86,7 @@ uint64_t paces_due(const struct master *master)
 
 void paces_resume(struct master *master, uint64_t now)
 {
-	while (paces_due(master) <= now) {
+	for (int i = 0; i < RESUME_BATCH && paces_due(master) <= now; i++) {
 		struct heap_node *first = heap_first(&master->pacing);
 		struct pace *pace = (struct pace *)((char *)first - offsetof(struct pace, due));
 

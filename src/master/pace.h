@@ -50,7 +50,7 @@ void service_stop_waiting(struct service *service);
 bool service_is_paced(const struct service *service);
 
 /* When the first of them is due, USEC_INFINITY: nobody waits; look again at those that
- * are. */
+ * are, or at some of them, and at the others in the next turn. */
 uint64_t paces_due(const struct master *master);
 void paces_resume(struct master *master, uint64_t now);
 

@@ -84,7 +84,8 @@ int hours_parse(const char *text, struct hours_span *ret, const char **reterr_wh
 			reterr_why);
 	if (!take_time(&text, &span.from) || *text++ != '-' || !take_time(&text, &span.to) ||
 		*text)
-		return bad("is not a time such as 8:00-12:00 or 22:00-6:00", reterr_why);
+		return bad("is not a time such as 8:00-12:00 or 22:00-6:00, up to 24:00",
+			reterr_why);
 	if (span.from == HOURS_DAY_MINUTES)
 		return bad("begins at 24:00; write 0:00 of the next day", reterr_why);
 	if (span.from == span.to)

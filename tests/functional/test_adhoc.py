@@ -91,6 +91,11 @@ def test_children_are_the_caller(hatchd, folder):
     assert ("--user" in daemon.text()) == IS_ROOT, "root is warned"
 
 
+def test_who_can_reach_it_by_rules(hatchd):
+    daemon = hatchd.adhoc("--only-from", "127.0.0.1", "-l", "tcp:127.0.0.1:0", *UPPER)
+    daemon.wait_log("open to this machine only, as only_from and no_access say$")
+
+
 def test_program_of_the_current_folder(hatchd, folder):
     """PATH as a shell uses it; and a name with a slash stands for itself."""
     (folder / "greet").write_text("#!/bin/sh\necho bom dia\n")
