@@ -38,8 +38,6 @@
 #define RETRY (100 * USEC_PER_MSEC)
 /* More descriptors than a process can have (fs.nr_open); memory only where used. */
 #define CLOSER_MAX (1U << 20)
-/* Sources without children that are remembered, for their rate or a ban. */
-#define SOURCES_REMEMBERED_MAX 65536
 /* At the end, for closes that may sleep. */
 #define CLOSER_PATIENCE_MS 200
 
@@ -366,6 +364,7 @@ static void turn(struct master *master, bool event_came)
 		closer_tend(master->closer, spawner_arranging(master->spawner), now);
 	if (now >= master->gates_due)
 		master->gates_due = record_report_held_back(master, now);
+	record_forgotten(master, now);
 	if (master->state.asked)
 		state_turn(master);
 	give_back_memory(master, now);

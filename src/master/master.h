@@ -30,6 +30,9 @@
 
 #include <systemd/sd-event.h>
 
+/* Sources without children that are remembered, for their rate or a ban. */
+#define SOURCES_REMEMBERED_MAX 65536
+
 struct master {
 	const struct cmdline *cmdline; /* borrowed from main */
 	char **argv;                   /* the same, for the loader; borrowed */
@@ -85,6 +88,8 @@ struct master {
 
 	uint64_t full_told;     /* when it was last said that all is full; 0: never */
 	uint64_t shortage_told; /* ... that hatchd itself lacks something */
+	uint64_t forgot_told;   /* ... that sources were forgotten */
+	uint64_t forgot_before; /* how many by then */
 
 	bool stopping;
 	bool stop_told;    /* children that are to end have been told */

@@ -8,6 +8,7 @@
 #include "master/master.h"
 #include "master/refusals.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -306,6 +307,18 @@ void record_full_total(struct master *master, uint64_t now)
 	log_warning(
 		"full with %zu children of all services (total_instances), new clients wait",
 		child_table_used(master->children));
+}
+
+void record_forgotten(struct master *master, uint64_t now)
+{
+	uint64_t forgotten = sources_forgotten(master->sources);
+
+	if (forgotten == master->forgot_before || !log_once_a_minute(&master->forgot_told, now))
+		return;
+	log_warning("remembering at most %u clients: rates or bans of %" PRIu64
+		    " others forgotten",
+		SOURCES_REMEMBERED_MAX, forgotten - master->forgot_before);
+	master->forgot_before = forgotten;
 }
 
 static uint64_t earlier(uint64_t a, uint64_t b)

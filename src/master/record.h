@@ -45,6 +45,10 @@ void record_waits(struct service *service, enum admit_verdict verdict, uint64_t 
 /* Nobody takes anybody in: total_instances children live. */
 void record_full_total(struct master *master, uint64_t now);
 
+/* Sources that something is to be remembered of are too many, and some have been forgotten;
+ * at most one line a minute.  Costs next to nothing if none has. */
+void record_forgotten(struct master *master, uint64_t now);
+
 /* Lines that say how many messages were held back, for windows that are over.
  * Returns when the next one is due, USEC_INFINITY: none. */
 uint64_t record_report_held_back(struct master *master, uint64_t now);

@@ -8,8 +8,8 @@
  */
 #include "policy/sources.h"
 
-#include "base/heap.h"
 #include "base/own.h"
+#include "policy/neighbours.h"
 #include "policy/siphash.h"
 
 #include <assert.h>
@@ -31,7 +31,7 @@ struct entry {
 };
 
 struct memory {
-	struct heap_node ends; /* when it has nothing to tell; in the heap without children */
+	struct neighbour place; /* when it ends; without children: among those that are idle */
 	uint64_t banned_until;
 	struct bucket bucket;
 };
@@ -54,7 +54,8 @@ struct sources {
 	struct chains chains, everywhere;
 	struct entry *entries;   /* the first is nobody's */
 	struct memory *memories; /* of the entry with the same index */
-	struct heap idle;        /* those without children */
+	struct neighbours idle;  /* those without children */
+	uint64_t forgotten;      /* before they had ended */
 	uint32_t free;
 };
 
@@ -70,7 +71,8 @@ static int make_chains(struct chains *chains, size_t n)
 }
 
 /*
- * One entry may be neither counted nor remembered yet.
+ * One entry may be neither counted nor remembered yet, or be remembered until it is known
+ * who goes.
  *
  * While anybody is banned from all services, each client is looked for there as well, and
  * hardly ever found: few are banned, so chains of their own are short and in the cache.
@@ -84,7 +86,7 @@ static int make_tables(struct sources *sources, size_t n)
 	sources->memories = calloc(n + 2, sizeof *sources->memories);
 	if (!sources->entries || !sources->memories)
 		return -ENOMEM;
-	return heap_reserve(&sources->idle, sources->max_remembered);
+	return neighbours_init(&sources->idle, sources->max_remembered + 1, sources->key);
 }
 
 struct sources *sources_new(size_t max, size_t max_remembered, const uint8_t key[16])
@@ -108,7 +110,7 @@ struct sources *sources_free(struct sources *sources)
 		free(sources->everywhere.first);
 		free(sources->entries);
 		free(sources->memories);
-		heap_done(&sources->idle);
+		neighbours_done(&sources->idle);
 	}
 	free(sources);
 	return NULL;
@@ -200,7 +202,7 @@ static void drop(struct sources *sources, uint32_t index)
 	struct entry *entry = &sources->entries[index];
 
 	if (entry->remembers)
-		heap_remove(&sources->idle, &sources->memories[index].ends);
+		neighbours_remove(&sources->idle, &sources->memories[index].place);
 	sources->n_everywhere -= entry->service == SOURCES_EVERYWHERE;
 	*find(sources, entry->service, &entry->source) = entry->next;
 	entry->next = sources->free;
@@ -208,45 +210,44 @@ static void drop(struct sources *sources, uint32_t index)
 	sources->used--;
 }
 
-/* The entry of the one whose memory ends first; NONE: nobody is idle. */
-static uint32_t first_idle(const struct sources *sources)
+/* The node is the first member. */
+static uint32_t index_of(const struct sources *sources, const struct neighbour *place)
 {
-	const struct heap_node *first = heap_first(&sources->idle);
-
-	/* The node is the first member. */
-	return first ? (uint32_t)((const struct memory *)first - sources->memories) : NONE;
+	return (uint32_t)((const struct memory *)place - sources->memories);
 }
 
 static void expire(struct sources *sources, uint64_t now)
 {
 	for (int i = 0; i < EXPIRE_BATCH; i++) {
-		uint32_t first = first_idle(sources);
+		const struct neighbour *first = neighbours_first(&sources->idle);
 
-		if (first == NONE || sources->memories[first].ends.key > now)
+		if (!first || neighbour_ends(first) > now)
 			return;
-		drop(sources, first);
+		drop(sources, index_of(sources, first));
 	}
+}
+
+static void make_room(struct sources *sources, uint64_t now)
+{
+	const struct neighbour *gone = neighbours_surplus(&sources->idle);
+
+	sources->forgotten += neighbour_ends(gone) > now;
+	drop(sources, index_of(sources, gone));
 }
 
 /* It has no children: is it worth its place? */
 static void keep_idle(struct sources *sources, uint32_t index, uint64_t now)
 {
-	struct heap_node *ends = &sources->memories[index].ends;
+	const struct entry *entry = &sources->entries[index];
+	struct memory *memory = &sources->memories[index];
 
-	if (!sources->entries[index].remembers || ends->key <= now) {
+	if (!entry->remembers || neighbour_ends(&memory->place) <= now) {
 		drop(sources, index);
 		return;
 	}
-	if (!heap_has(ends) && sources->idle.n >= sources->max_remembered) {
-		uint32_t first = first_idle(sources);
-
-		if (first == NONE || sources->memories[first].ends.key >= ends->key) {
-			drop(sources, index);
-			return;
-		}
-		drop(sources, first);
-	}
-	heap_put(&sources->idle, ends, ends->key);
+	neighbours_put(&sources->idle, &memory->place, entry->service, &entry->source);
+	if (sources->idle.n > sources->max_remembered)
+		make_room(sources, now);
 }
 
 int sources_add(struct sources *sources, uint64_t service, const struct addr_source *source)
@@ -258,7 +259,7 @@ int sources_add(struct sources *sources, uint64_t service, const struct addr_sou
 
 	index = need(sources, service, source);
 	if (sources->entries[index].remembers)
-		heap_remove(&sources->idle, &sources->memories[index].ends);
+		neighbours_remove(&sources->idle, &sources->memories[index].place);
 	sources->entries[index].count++;
 	sources->counted++;
 	return 0;
@@ -293,7 +294,9 @@ static void remember_until(
 {
 	struct memory *memory = &sources->memories[index];
 
-	memory->ends.key = until > memory->banned_until ? until : memory->banned_until;
+	neighbours_remove(&sources->idle, &memory->place);
+	neighbour_set_ends(
+		&memory->place, until > memory->banned_until ? until : memory->banned_until);
 	if (sources->entries[index].count == 0)
 		keep_idle(sources, index, now);
 }
@@ -322,7 +325,7 @@ void sources_ban(struct sources *sources, uint64_t service, const struct addr_so
 	memory = remember(sources, index);
 	if (memory->banned_until < until)
 		memory->banned_until = until;
-	remember_until(sources, index, memory->ends.key, now);
+	remember_until(sources, index, neighbour_ends(&memory->place), now);
 }
 
 bool sources_any_everywhere(const struct sources *sources)
@@ -338,4 +341,9 @@ size_t sources_used(const struct sources *sources)
 size_t sources_remembered(const struct sources *sources)
 {
 	return sources->idle.n;
+}
+
+uint64_t sources_forgotten(const struct sources *sources)
+{
+	return sources->forgotten;
 }

@@ -10,14 +10,17 @@
  * - without children for as long as there is something to remember: until its bucket
  *   is full again and its ban is over.
  *
- * Of the second sort there are at most `max_remembered`.  When one more is needed,
- * that one goes whose memory would have ended first: the one with the least to tell.
- * So a crowd of sources that come once drops neither a ban nor a source that has
- * used up its rate, unless each member of the crowd has done worse; and who is dropped is
- * treated like somebody new, never worse.
+ * Of the second sort there are at most `max_remembered`.  When there is one more, the service
+ * and neighbourhood that has most of them gives one up, the one whose memory would have
+ * ended first: see policy/neighbours.  So whoever has a whole network at his disposal, and
+ * lets all of it do what is remembered for long, drops what he has done himself.  He drops
+ * neither a ban nor a used up rate of others, nor of other services, as long as these have
+ * fewer such memories than he has; he would need as many neighbourhoods as there is room
+ * for.  Who is dropped is treated like somebody new, never worse.  An entry
+ * with children is in no such group; it comes into it, or comes back, when they have gone.
  *
  * Memory is used for as many entries as there have been at once.  To look takes the same
- * time whatever the table holds; to begin and to end remembering takes some 16 steps more.
+ * time whatever the table holds; to begin and to end remembering takes some 50 steps more.
  *
  * Layer: policy.
  */
@@ -72,6 +75,9 @@ void sources_ban(struct sources *sources, uint64_t service, const struct addr_so
 
 /* Is anybody banned from all services?  If not, nobody need look for SOURCES_EVERYWHERE. */
 bool sources_any_everywhere(const struct sources *sources);
+
+/* How many have been dropped although there was something to remember, since the beginning. */
+uint64_t sources_forgotten(const struct sources *sources);
 
 /* Different sources known now, and those of them without children: for tests. */
 size_t sources_used(const struct sources *sources);

@@ -570,3 +570,41 @@ def test_sensor_does_not_ban_its_friends(hatchd):
     assert is_turned_away(trap, source=BAD)
     daemon.wait_log(rf"trap: refused {BAD}:\d+: no_access$")
     assert is_served(port, source=BAD)
+
+
+# -- what is remembered of clients that have gone
+
+
+def knock(port, source):
+    """Come and go, from one of very many addresses."""
+    with socket.socket() as sock:
+        sock.bind((source, 0))
+        with contextlib.suppress(ConnectionError):
+            sock.connect(("127.0.0.1", port))
+
+
+def test_crowd_voids_no_ban_and_no_rate(hatchd):
+    """More clients than can be remembered go into a trap, and all that is remembered of them
+    lasts longer than what is of others.  It is they who are forgotten."""
+    trap, port, other = free_port(), free_port(), free_port()
+    daemon = hatchd.file(
+        sensor(trap, "1d")
+        + service("s", listen=f"tcp:127.0.0.1:{port}", shell=HELLO, per_source_rate="2/1h",
+                  overflow_source="ban 2h")
+        + service("other", listen=f"tcp:127.0.0.1:{other}", shell=HELLO,
+                  per_source_rate="1/1h")
+    )
+    assert is_served(port, "127.0.0.9") and is_served(port, "127.0.0.9")
+    assert is_turned_away(port, "127.0.0.9")
+    daemon.wait_log("s: refused 127.0.0.9:.*: per_source_rate, banned for 2 h")
+    assert is_served(other, "127.0.0.8")
+    daemon.wait_children(0)
+    for number in range(65536 + 256):
+        knock(trap, f"127.{100 + (number >> 16)}.{number >> 8 & 255}.{number & 255}")
+    daemon.wait_log("remembering at most 65536 clients: rates or bans of [0-9]+ others")
+    assert is_turned_away(port, "127.0.0.9")
+    assert is_turned_away(other, "127.0.0.8")
+    # Those who come now are remembered as well.
+    assert is_served(other, "127.0.0.7")
+    daemon.wait_children(0)
+    assert is_turned_away(other, "127.0.0.7")

@@ -407,6 +407,180 @@ static void test_network_is_one_source(void **ctx)
 	sources_free(sources);
 }
 
+static struct addr_source ipv4_of(uint32_t address)
+{
+	struct addr_source source = {.family = 4};
+
+	address = htonl(address);
+	memcpy(source.bytes, &address, sizeof address);
+	return source;
+}
+
+/* One of the networks of 64 bits in 2001:db8:PLACE::/48. */
+static struct addr_source ipv6_of(uint16_t place, uint32_t number)
+{
+	struct addr_source source = {.family = 6, .bytes = {0x20, 0x01, 0x0d, 0xb8}};
+
+	source.bytes[4] = (uint8_t)(place >> 8);
+	source.bytes[5] = (uint8_t)place;
+	source.bytes[6] = (uint8_t)(number >> 8);
+	source.bytes[7] = (uint8_t)number;
+	return source;
+}
+
+#define SENSOR SOURCES_EVERYWHERE
+
+enum { VICTIMS_SERVICE = 1, OTHER_SERVICE = 2, PLACES = 65536 };
+
+struct victims {
+	struct addr_source banned, busy, neighbour;
+};
+
+static struct victims make_victims(struct sources *sources)
+{
+	struct victims victims = {ipv4_of(0x7f090909), ipv4_of(0xc0000207), ipv6_of(7, 1)};
+
+	sources_ban(sources, VICTIMS_SERVICE, &victims.banned, 600 * SECOND, 0);
+	sources_charge(sources, VICTIMS_SERVICE, &victims.busy, &slow, 0);
+	sources_charge(sources, OTHER_SERVICE, &victims.neighbour, &slow, 0);
+	return victims;
+}
+
+static void check_victims(const struct sources *sources, const struct victims *victims)
+{
+	struct source_facts banned, busy, neighbour;
+
+	banned = sources_look(sources, VICTIMS_SERVICE, &victims->banned);
+	busy = sources_look(sources, VICTIMS_SERVICE, &victims->busy);
+	neighbour = sources_look(sources, OTHER_SERVICE, &victims->neighbour);
+	assert_true(banned.banned_until == 600 * SECOND);
+	assert_true(busy.bucket.missing == LIMIT_PARTS);
+	assert_true(neighbour.bucket.missing == LIMIT_PARTS);
+}
+
+/* Is a rate still a limit for somebody who comes now? */
+static void check_newcomer(struct sources *sources, uint32_t address)
+{
+	struct addr_source source = ipv4_of(address);
+	struct bucket bucket;
+
+	for (unsigned i = 1; i <= 10; i++) {
+		assert_int_equal(sources_add(sources, VICTIMS_SERVICE, &source), 0);
+		sources_charge(sources, VICTIMS_SERVICE, &source, &slow, 0);
+		sources_remove(sources, VICTIMS_SERVICE, &source, 0);
+		bucket = sources_look(sources, VICTIMS_SERVICE, &source).bucket;
+		assert_true(bucket.missing == i * LIMIT_PARTS);
+	}
+	assert_false(bucket_has(&bucket, &slow, 0));
+}
+
+/*
+ * Somebody has a whole network, and all of it goes into a trap, or has a token of a rate that
+ * comes back in days: that ends later than what others have.  Neither their bans nor their
+ * rates are lost, at the service of the crowd or at others.
+ */
+static void test_crowd_of_one_neighbourhood(void **ctx)
+{
+	static const struct limit daily = {.count = 1, .burst = 1, .period = 86400 * SECOND};
+	struct sources *sources = sources_new(10, PLACES, key);
+	struct victims victims = make_victims(sources);
+
+	(void)ctx;
+	for (uint32_t i = 0; i < PLACES + 1000; i++) {
+		struct addr_source local = ipv4_of(0x7f640000 + i);
+
+		sources_ban(sources, SENSOR, &local, 3600 * SECOND, 0);
+	}
+	check_victims(sources, &victims);
+	check_newcomer(sources, 0x7f070707);
+	assert_int_equal(sources_remembered(sources), PLACES);
+	for (uint32_t i = 0; i < 65536; i++) {
+		struct addr_source other = ipv6_of(7, i), here = ipv6_of(8, i);
+
+		sources_charge(sources, 3, &other, &daily, 0);
+		sources_charge(sources, VICTIMS_SERVICE, &here, &daily, 0);
+	}
+	check_victims(sources, &victims);
+	check_newcomer(sources, 0xc0000208);
+	assert_int_equal(sources_remembered(sources), PLACES);
+	sources_free(sources);
+}
+
+/* What was dropped is told only if it would have made a difference. */
+static void test_counts_what_is_forgotten(void **ctx)
+{
+	struct sources *sources = sources_new(10, 3, key);
+
+	(void)ctx;
+	for (unsigned i = 1; i <= 3; i++)
+		charge(sources, i, i, 0);
+	assert_true(sources_forgotten(sources) == 0);
+	charge(sources, 4, 4, 0);
+	assert_false(knows(sources, 1));
+	assert_true(sources_forgotten(sources) == 1);
+	/* These have ended: they are swept out, and one that is left ends as another comes. */
+	charge(sources, 5, 5, 4 * SECOND);
+	assert_true(sources_forgotten(sources) == 1);
+	sources_free(sources);
+}
+
+/* The group gives up who ends first; who has children is in no group meanwhile. */
+static void test_order_in_a_neighbourhood(void **ctx)
+{
+	struct sources *sources = sources_new(10, 4, key);
+	struct addr_source net[4], alone = ipv4_of(0x0a000001);
+
+	(void)ctx;
+	for (unsigned i = 0; i < 4; i++) {
+		net[i] = ipv4_of(0xc0000200 + i);
+		sources_ban(sources, 1, &net[i], (10 + i) * SECOND, 0);
+	}
+	/* The first of them comes, and so has his place for sure. */
+	assert_int_equal(sources_add(sources, 1, &net[0]), 0);
+	assert_int_equal(sources_remembered(sources), 3);
+	sources_ban(sources, 1, &alone, SECOND, 0);
+	assert_int_equal(sources_remembered(sources), 4);
+	/* He goes, and is the first of the neighbourhood that has most. */
+	sources_remove(sources, 1, &net[0], 0);
+	assert_true(sources_look(sources, 1, &net[0]).banned_until == 0);
+	assert_true(sources_look(sources, 1, &alone).banned_until == SECOND);
+	/* Another one, who has meanwhile a longer ban, is not. */
+	assert_int_equal(sources_add(sources, 1, &net[1]), 0);
+	sources_ban(sources, 1, &net[1], 20 * SECOND, 0);
+	sources_ban(sources, 1, &net[0], 15 * SECOND, 0);
+	sources_remove(sources, 1, &net[1], 0);
+	assert_true(sources_look(sources, 1, &net[1]).banned_until == 20 * SECOND);
+	assert_true(sources_look(sources, 1, &net[2]).banned_until == 0);
+	/* Nor one whose ban becomes longer while he is idle. */
+	sources_ban(sources, 1, &net[3], 30 * SECOND, 0);
+	sources_ban(sources, 1, &net[2], 25 * SECOND, 0);
+	assert_true(sources_look(sources, 1, &net[0]).banned_until == 0);
+	assert_true(sources_look(sources, 1, &net[3]).banned_until == 30 * SECOND);
+	sources_free(sources);
+}
+
+/* A million sources of as many networks as there are. */
+static void test_million_of_all_networks(void **ctx)
+{
+	enum { MEMORIES = 4096 };
+	struct sources *sources = sources_new(10, MEMORIES, key);
+	struct addr_source living = ipv4_of(1), banned = ipv4_of(2);
+
+	(void)ctx;
+	assert_int_equal(sources_add(sources, 1, &living), 0);
+	sources_charge(sources, 1, &living, &slow, 0);
+	sources_ban(sources, 1, &banned, 3600 * SECOND, 0);
+	for (uint32_t i = 0; i < 1000000; i++) {
+		struct addr_source source = ipv4_of(0x0a000000 + i * 257);
+
+		sources_charge(sources, 2 + i % 3, &source, &slow, i);
+		assert_true(sources_remembered(sources) <= MEMORIES);
+	}
+	assert_int_equal(sources_count(sources, 1, &living), 1);
+	assert_true(sources_look(sources, 1, &banned).banned_until == 3600 * SECOND);
+	sources_free(sources);
+}
+
 /* Each of its allocations in turn. */
 static void test_without_memory(void **ctx)
 {
@@ -419,7 +593,7 @@ static void test_without_memory(void **ctx)
 		sources = sources_new(3, 3, key);
 	} while (!sources);
 	allocations_left = -1;
-	assert_int_equal(n, 7);
+	assert_int_equal(n, 10);
 	sources_free(sources);
 }
 
@@ -439,6 +613,10 @@ int main(void)
 		cmocka_unit_test(test_no_memory_for_anybody),
 		cmocka_unit_test(test_crowd_drops_nothing_that_matters),
 		cmocka_unit_test(test_network_is_one_source),
+		cmocka_unit_test(test_crowd_of_one_neighbourhood),
+		cmocka_unit_test(test_counts_what_is_forgotten),
+		cmocka_unit_test(test_order_in_a_neighbourhood),
+		cmocka_unit_test(test_million_of_all_networks),
 		cmocka_unit_test(test_without_memory),
 	};
 
