@@ -430,6 +430,13 @@ bool addr_equal(const struct addr *a, const struct addr *b)
  * What the kernel says.
  */
 
+/* "eth0", or the number if there is none, or none that could be written. */
+static void interface_name(uint32_t scope, char buf[IF_NAMESIZE])
+{
+	if (!if_indextoname(scope, buf) || !addr_interface_valid(buf))
+		snprintf(buf, IF_NAMESIZE, "%u", scope);
+}
+
 static void from_in6(const struct sockaddr_in6 *in6, struct addr *addr)
 {
 	uint32_t scope = in6->sin6_scope_id;
@@ -439,8 +446,7 @@ static void from_in6(const struct sockaddr_in6 *in6, struct addr *addr)
 	if (addr->sa.sa_family != AF_INET6 || !addr_takes_scope(&in6->sin6_addr) || scope == 0)
 		return;
 	addr->in6.sin6_scope_id = scope;
-	if (!if_indextoname(scope, addr->interface) || !addr_interface_valid(addr->interface))
-		snprintf(addr->interface, IF_NAMESIZE, "%u", scope);
+	interface_name(scope, addr->interface);
 }
 
 static void from_vm(const struct sockaddr_vm *vm, struct addr *addr)
@@ -590,6 +596,19 @@ static void copy_prefix(uint8_t *to, const uint8_t *from, size_t len, unsigned b
 	to[whole] = from[whole] & (uint8_t)(0xff00 >> bits % 8);
 }
 
+/* Whole if it is link-local, with its interface. */
+static void source_in6(
+	const struct sockaddr_in6 *in6, unsigned prefix6, struct addr_source *ret)
+{
+	bool whole = IN6_IS_ADDR_LINKLOCAL(&in6->sin6_addr);
+
+	ret->family = 6;
+	copy_prefix(
+		ret->bytes, in6->sin6_addr.s6_addr, sizeof ret->bytes, whole ? 128 : prefix6);
+	if (whole)
+		memcpy(ret->scope, &in6->sin6_scope_id, sizeof ret->scope);
+}
+
 void addr_source(
 	const struct addr *peer, unsigned prefix4, unsigned prefix6, struct addr_source *ret)
 {
@@ -600,8 +619,7 @@ void addr_source(
 		copy_prefix(ret->bytes, (const uint8_t *)&peer->in.sin_addr, 4, prefix4);
 		break;
 	case AF_INET6:
-		ret->family = 6;
-		copy_prefix(ret->bytes, peer->in6.sin6_addr.s6_addr, 16, prefix6);
+		source_in6(&peer->in6, prefix6, ret);
 		break;
 	case AF_VSOCK:
 		ret->family = 2;
@@ -641,6 +659,27 @@ static void format_prefix(
 		snprintf(buf, ADDR_SOURCE_TEXT_MAX, "%s/%u", text, bits);
 }
 
+bool addr_source_is_link_local(const struct addr_source *source)
+{
+	return source->family == 6 && source->bytes[0] == 0xfe &&
+	       (source->bytes[1] & 0xc0) == 0x80;
+}
+
+/* With its interface, if that is known. */
+static void format_link_local(const struct addr_source *source, char *buf)
+{
+	char name[IF_NAMESIZE];
+	uint32_t scope;
+
+	format_prefix(source, AF_INET6, 128, 128, buf);
+	memcpy(&scope, source->scope, sizeof scope);
+	if (scope == 0)
+		return;
+	interface_name(scope, name);
+	buf = stpcpy(buf + strlen(buf), "%");
+	strcpy(buf, name);
+}
+
 const char *addr_source_format(const struct addr_source *source, unsigned prefix4,
 	unsigned prefix6, char buf[ADDR_SOURCE_TEXT_MAX])
 {
@@ -652,7 +691,10 @@ const char *addr_source_format(const struct addr_source *source, unsigned prefix
 		format_prefix(source, AF_INET, prefix4, 32, buf);
 		break;
 	case 6:
-		format_prefix(source, AF_INET6, prefix6, 128, buf);
+		if (addr_source_is_link_local(source))
+			format_link_local(source, buf);
+		else
+			format_prefix(source, AF_INET6, prefix6, 128, buf);
 		break;
 	default:
 		snprintf(buf, ADDR_SOURCE_TEXT_MAX, source->family == 2 ? "vsock:%u" : "uid %u",

@@ -200,10 +200,14 @@ int addr_of_socket(int fd, struct addr *ret);
  * to that many bits; a CID of vsock, which is a whole machine; for UNIX peers
  * the caller gives the user id instead.  Comparable with memcmp; unused bytes
  * are zero.
+ *
+ * A link-local IPv6 address (RFC 4291, 2.5.6) is never cut, since its first 64 bits
+ * are those of everybody on every link, and the same one on another link is somebody else.
  */
 struct addr_source {
 	uint8_t family; /* 4, 6, 1 for UNIX, or 2 for vsock */
 	uint8_t bytes[16];
+	uint8_t scope[4]; /* number of the interface of a link-local address */
 };
 void addr_source(
 	const struct addr *peer, unsigned prefix4, unsigned prefix6, struct addr_source *ret);
@@ -238,8 +242,12 @@ bool addr_prefix_cut(struct addr_prefix *prefix);
 /* "10.0.0.0/8"; returns buf. */
 const char *addr_format_prefix(const struct addr_prefix *prefix, char buf[ADDR_PREFIX_MAX]);
 
-/* "192.0.2.1", "192.0.2.0/24", "2001:db8::/64", "uid 1000", "vsock:3"; the prefixes are those
- * that it was made with.  Returns buf. */
+/* True for IPv6 that addr_source() does not cut. */
+bool addr_source_is_link_local(const struct addr_source *source);
+
+/* "192.0.2.1", "192.0.2.0/24", "2001:db8::/64", "fe80::1%eth0", "uid 1000", "vsock:3"; the
+ * prefixes are those that it was made with.  An interface is looked up (one ioctl); its
+ * number stands for one that is gone.  Returns buf. */
 #define ADDR_SOURCE_TEXT_MAX 64
 const char *addr_source_format(const struct addr_source *source, unsigned prefix4,
 	unsigned prefix6, char buf[ADDR_SOURCE_TEXT_MAX]);

@@ -33,17 +33,35 @@ static bool split_port(const char *text, char host[ADDR_PREFIX_MAX])
 	return strchr(host, '/') == NULL;
 }
 
+/* As the log names a link-local client: "[fe80::1%eth0]:1234".  His interface is not asked
+ * for. */
+static int parse_ip(const char *text, struct addr_source *ret, struct addr_prefix *ret_prefix)
+{
+	char host[ADDR_PREFIX_MAX], *interface;
+
+	if (!split_port(text, host))
+		return -EINVAL;
+	interface = strchr(host, '%');
+	if (interface)
+		*interface = '\0';
+	if (addr_parse_prefix(host, ret_prefix) < 0)
+		return -EINVAL;
+	ret->family = ret_prefix->family;
+	memcpy(ret->bytes, ret_prefix->bytes, sizeof ret->bytes);
+	if (interface && (interface[1] == '\0' || !addr_source_is_link_local(ret)))
+		return -EINVAL;
+	return 0;
+}
+
 static int read_ip(const char *text, struct explain_peer *ret, const char **reterr)
 {
-	char host[ADDR_PREFIX_MAX], shown[ADDR_PREFIX_MAX];
+	char shown[ADDR_PREFIX_MAX];
 	struct addr_prefix prefix;
 
-	if (!split_port(text, host) || addr_parse_prefix(host, &prefix) < 0) {
+	if (parse_ip(text, &ret->peer.who, &prefix) < 0) {
 		*reterr = NO_CLIENT;
 		return -EINVAL;
 	}
-	ret->peer.who.family = prefix.family;
-	memcpy(ret->peer.who.bytes, prefix.bytes, sizeof ret->peer.who.bytes);
 	ret->sort = prefix.family == 4 ? "IPv4" : "IPv6";
 	addr_format_prefix(&prefix, shown);
 	snprintf(ret->shown, sizeof ret->shown, "%.*s", (int)strcspn(shown, "/"), shown);
@@ -140,7 +158,7 @@ void explain_peer_source(const struct explain_peer *peer, unsigned prefix4, unsi
 	};
 
 	*ret = *who;
-	if (who->family != 4 && who->family != 6)
+	if ((who->family != 4 && who->family != 6) || addr_source_is_link_local(who))
 		return;
 	memcpy(prefix.bytes, who->bytes, sizeof prefix.bytes);
 	addr_prefix_cut(&prefix);

@@ -17,8 +17,8 @@ struct explain_peer {
 };
 
 /*
- * "192.0.2.7", "192.0.2.7:1234", "2001:db8::7", "[2001:db8::7]:1234", "vsock:3",
- * "unix:uid=USER", "unix:uid=USER,gid=GROUP,...".  A user that is known is in his
+ * "192.0.2.7", "192.0.2.7:1234", "2001:db8::7", "[2001:db8::7]:1234", "fe80::7%eth0",
+ * "vsock:3", "unix:uid=USER", "unix:uid=USER,gid=GROUP,...".  A user that is known is in his
  * groups.  0, -EINVAL with *reterr, or -ENOMEM.
  */
 int explain_peer_read(const char *text, struct identities *identities, struct explain_peer *ret,

@@ -178,7 +178,9 @@ static bool is_this_machine(const struct conn *conn)
 	addr_source(&conn->local, 32, 128, &local);
 	if (addr_source_is_localhost(&peer))
 		return true;
-	return addr_is_ip(&conn->peer) && memcmp(&peer, &local, sizeof peer) == 0;
+	/* The interface of an address that was written is not known by its number. */
+	return addr_is_ip(&conn->peer) && peer.family == local.family &&
+	       memcmp(peer.bytes, local.bytes, sizeof peer.bytes) == 0;
 }
 
 static bool bans_from_all(const struct service *service)

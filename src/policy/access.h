@@ -62,7 +62,8 @@ int access_check(const uint8_t *table, size_t len);
 #define ACCESS_TABLE_MAX (UINT32_C(64) << 20)
 
 struct access_peer {
-	struct addr_source who; /* all bits of his address; for UNIX his user */
+	/* All bits of his address, whose interface makes no difference; for UNIX his user. */
+	struct addr_source who;
 	const uint32_t *groups; /* UNIX: those that he is in; borrowed */
 	size_t n_groups;
 	bool more_groups; /* there are others, which are not known */

@@ -61,6 +61,7 @@ static struct addr_source place_of(const struct addr_source *source)
 {
 	struct addr_source place = {.family = source->family};
 
+	memcpy(place.scope, source->scope, sizeof place.scope);
 	if (source->family == 6)
 		memcpy(place.bytes, source->bytes, 6);
 	else if (source->family == 4)

@@ -123,19 +123,16 @@ static uint32_t *chain_of(
 		service == SOURCES_EVERYWHERE ? &sources->everywhere : &sources->chains;
 	struct {
 		uint64_t service;
-		uint8_t family;
-		uint8_t bytes[16];
-	} __attribute__((packed)) subject = {.service = service, .family = source->family};
+		struct addr_source source;
+	} __attribute__((packed)) subject = {.service = service, .source = *source};
 
-	memcpy(subject.bytes, source->bytes, sizeof subject.bytes);
 	return &chains->first[siphash(&subject, sizeof subject, sources->key) & chains->mask];
 }
 
 static bool matches(
 	const struct entry *entry, uint64_t service, const struct addr_source *source)
 {
-	return entry->service == service && entry->source.family == source->family &&
-	       memcmp(entry->source.bytes, source->bytes, sizeof source->bytes) == 0;
+	return entry->service == service && memcmp(&entry->source, source, sizeof *source) == 0;
 }
 
 /* The link to the entry of that source; to NONE at the end of the chain if it has

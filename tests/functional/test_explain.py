@@ -182,6 +182,20 @@ def test_explain_limits(folder):
     assert "per_source =" not in out and "overflow_source" not in out
 
 
+def test_explain_link_local(folder):
+    """As the log names him; he is one by himself, and rules do not know his interface."""
+    path = put(folder, hello("a", 7, no_access="fe80::2"), "hatchd.conf")
+    for client in "fe80::1%eth0", "[fe80::1%eth0]:1234", "fe80::1":
+        status, out, _ = explain(path, "a", client)
+        assert status == 0 and "client       fe80::1 is admitted\n" in out
+        assert "counts as" not in out
+    status, out, _ = explain(path, "a", "[fe80::2%eth1]:5")
+    assert status == 1 and "fe80::2 is refused: no_access\n" in out
+    for client in "2001:db8::1%eth0", "192.0.2.1%eth0", "fe80::1%":
+        status, out, err = explain(path, "a", client)
+        assert (status, out) == (2, "") and "write a client as" in err
+
+
 def test_explain_without_total_instances(folder):
     path = put(folder, hello("a", 7), "hatchd.conf")
     _, out, _ = explain(path, "a", "10.2.3.4")

@@ -20,6 +20,7 @@ import pytest
 from harness import (
     IS_ROOT,
     PYTHON,
+    TIMEOUT,
     connect,
     free_port,
     have_ipv6,
@@ -608,3 +609,74 @@ def test_crowd_voids_no_ban_and_no_rate(hatchd):
     assert is_served(other, "127.0.0.7")
     daemon.wait_children(0)
     assert is_turned_away(other, "127.0.0.7")
+
+
+# -- who is one client
+
+
+LINKS = ("hatchd-a", "hatchd-b")
+
+
+@contextlib.contextmanager
+def two_links():
+    """Two links that are not each other's, all of whose ends are here."""
+
+    def ip(*args):
+        subprocess.run(["ip", *args], check=True)
+
+    made = []
+    try:
+        for link in LINKS:
+            ip("link", "add", link, "type", "veth", "peer", "name", f"{link}2")
+            made.append(link)
+            for end in (link, f"{link}2"):
+                ip("link", "set", end, "up")
+            for number in (1, 2, 3):
+                ip("addr", "add", f"fe80::{number}/64", "dev", link, "nodad")
+        yield
+    finally:
+        for link in made:
+            ip("link", "del", link)
+
+
+def talk_on_link(port, link, number):
+    """From a link-local address, to another one of that link."""
+    scope = socket.if_nametoindex(link)
+    with socket.socket(socket.AF_INET6) as sock:
+        sock.settimeout(TIMEOUT)
+        sock.bind((f"fe80::{number}", 0, 0, scope))
+        with contextlib.suppress(ConnectionResetError):
+            sock.connect(("fe80::1", port, 0, scope))
+            return read_all(sock)
+        return b""
+
+
+@pytest.mark.needs_root
+@pytest.mark.skipif(not have_ipv6(), reason="there is no IPv6 here")
+def test_neighbours_of_links(hatchd):
+    """All link-local addresses begin with the same bits, on all links.  Each is a client of its
+    own, for rates and bans of one service and of all; for rules the link does not matter."""
+    port, trap = free_port(), free_port()
+    with two_links():
+        daemon = hatchd.file(
+            service("s", listen=f"tcp6:{port}", shell=HELLO, per_source_rate="2/1h",
+                    no_access="fe80::3", overflow_source="ban 1h")
+            + sensor(trap, "1h")
+        )
+        here, there = LINKS
+        assert [talk_on_link(port, here, 1) for _ in range(3)] == [b"hello\n", b"hello\n", b""]
+        daemon.wait_log(r"refused \[fe80::1%hatchd-a\]:[0-9]+: per_source_rate, banned for 1 h")
+        assert talk_on_link(port, here, 2) == b"hello\n"
+        assert talk_on_link(port, there, 1) == b"hello\n"
+        for link in LINKS:
+            assert talk_on_link(port, link, 3) == b""
+        # Whoever touches the trap is banned, and nobody else.
+        assert talk_on_link(trap, here, 2) == b""
+        daemon.wait_log(r"trap: refused \[fe80::2%hatchd-a\]:[0-9]+: sensor, banned")
+        assert talk_on_link(port, here, 2) == b""
+        assert talk_on_link(port, there, 2) == b"hello\n"
+        # More of it is counted by the name that he has.
+        for _ in range(3):
+            assert talk_on_link(port, here, 1) == b""
+        daemon.stop()
+        assert "2 more refused from fe80::1%hatchd-a in the last 10 s: banned" in daemon.text()

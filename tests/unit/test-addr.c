@@ -788,6 +788,64 @@ static void test_source_text(void **ctx)
 	assert_string_equal(addr_source_format(&source, 32, 64, buf), "uid 1000");
 }
 
+/* A client of a link, as accept(2) tells him. */
+static struct addr_source link_local_source(
+	const char *ip, uint32_t interface, unsigned prefix6)
+{
+	struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_scope_id = interface};
+	struct addr_source source;
+	struct addr addr;
+
+	assert_int_equal(inet_pton(AF_INET6, ip, &in6.sin6_addr), 1);
+	addr_from_sockaddr(ADDR_TCP, (struct sockaddr *)&in6, sizeof in6, &addr);
+	memset(&source, 0xaa, sizeof source);
+	addr_source(&addr, 32, prefix6, &source);
+	return source;
+}
+
+static void check_link_local(
+	const char *a, uint32_t interface_a, const char *b, uint32_t interface_b, bool wanted)
+{
+	for (unsigned prefix6 = 1; prefix6 <= 128; prefix6++) {
+		struct addr_source x = link_local_source(a, interface_a, prefix6);
+		struct addr_source y = link_local_source(b, interface_b, prefix6);
+
+		assert_true(addr_source_is_link_local(&x));
+		assert_int_equal(memcmp(&x, &y, sizeof x) == 0, wanted);
+	}
+}
+
+/* Each is somebody else, and on each link, however many bits make a client. */
+static void test_source_of_link(void **ctx)
+{
+	char buf[ADDR_SOURCE_TEXT_MAX];
+	struct addr_source source;
+
+	(void)ctx;
+	check_link_local("fe80::1", 1, "fe80::1", 1, true);
+	check_link_local("fe80::1", 1, "fe80::1", 2, false);
+	check_link_local("fe80::1", 1, "fe80::2", 1, false);
+	check_link_local("febf:ffff::1", 1, "fe80::1", 1, false);
+	check_link_local("fe80::1", UINT32_MAX, "fe80::1", UINT32_MAX - 1, false);
+	/* There is no such number for others, which are cut. */
+	source = link_local_source("2001:db8::1", 7, 64);
+	assert_false(addr_source_is_link_local(&source));
+	assert_string_equal(addr_source_format(&source, 32, 64, buf), "2001:db8::/64");
+	assert_memory_equal(source.scope, "\0\0\0\0", 4);
+	source = link_local_source("fec0::1", 7, 64);
+	assert_false(addr_source_is_link_local(&source));
+	addr_source_uid(0x80fe, &source);
+	assert_false(addr_source_is_link_local(&source));
+
+	source = link_local_source("fe80::1", 0, 64);
+	assert_string_equal(addr_source_format(&source, 32, 64, buf), "fe80::1");
+	source = link_local_source("fe80::1", 1, 64);
+	assert_string_equal(addr_source_format(&source, 32, 64, buf), "fe80::1%lo");
+	source = link_local_source("febf:ffff:ffff:ffff:ffff:ffff:ffff:ffff", INT32_MAX, 64);
+	assert_string_equal(addr_source_format(&source, 32, 64, buf),
+		"febf:ffff:ffff:ffff:ffff:ffff:ffff:ffff%2147483647");
+}
+
 static void test_source(void **ctx)
 {
 	struct addr_source a, b;
@@ -921,6 +979,7 @@ int main(void)
 		cmocka_unit_test(test_of_what_is_no_socket_of_ours),
 		cmocka_unit_test(test_source),
 		cmocka_unit_test(test_localhost),
+		cmocka_unit_test(test_source_of_link),
 		cmocka_unit_test(test_prefixes),
 		cmocka_unit_test(test_source_text),
 	};

@@ -98,6 +98,7 @@ static void test_what_is_a_neighbourhood(void **ctx)
 	};
 	struct addr_source alice, bob, machine = {.family = 2, .bytes = {3}};
 	struct addr_source other_machine = {.family = 2, .bytes = {4}};
+	struct addr_source link, neighbour, other_link;
 
 	(void)ctx;
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -108,6 +109,12 @@ static void test_what_is_a_neighbourhood(void **ctx)
 	}
 	addr_source_uid(1000, &alice);
 	addr_source_uid(1001, &bob);
+	link = source_of("fe80::1");
+	other_link = neighbour = source_of("fe80::2");
+	link.scope[0] = neighbour.scope[0] = 1;
+	other_link.scope[0] = 2;
+	assert_true(together(link, 1, neighbour));
+	assert_false(together(link, 1, other_link));
 	assert_true(together(alice, 1, bob));
 	assert_true(together(machine, 1, other_machine));
 	assert_false(together(alice, 1, machine));

@@ -116,6 +116,22 @@ static void test_bound(void **ctx)
 	assert_null(sources_free(NULL));
 }
 
+/* The same address of two links is two sources. */
+static void test_links(void **ctx)
+{
+	struct sources *sources = sources_new(10, 10, key);
+	struct addr_source here = {.family = 6, .bytes = {0xfe, 0x80}, .scope = {1}};
+	struct addr_source there = {.family = 6, .bytes = {0xfe, 0x80}, .scope = {2}};
+
+	(void)ctx;
+	assert_int_equal(sources_add(sources, 1, &here), 0);
+	assert_int_equal(sources_count(sources, 1, &there), 0);
+	sources_ban(sources, 1, &there, 5, 0);
+	assert_true(sources_look(sources, 1, &here).banned_until == 0);
+	assert_int_equal(sources_used(sources), 2);
+	sources_free(sources);
+}
+
 /* A table that is as full as it may be, every child from a source of its own. */
 static void test_full_of_different_ones(void **ctx)
 {
@@ -602,6 +618,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_counts),
 		cmocka_unit_test(test_what_makes_a_source),
+		cmocka_unit_test(test_links),
 		cmocka_unit_test(test_bound),
 		cmocka_unit_test(test_full_of_different_ones),
 		cmocka_unit_test(test_like_a_plain_array),
