@@ -21,6 +21,7 @@ struct change {
 	bool adjusts;
 	struct service_conf *conf; /* owned; NULL if it adjusts none of its sockets */
 	bool sensor, refuses;
+	unsigned source_prefix4, source_prefix6;
 	uint32_t instances;
 	struct limit rate;
 	struct pace *pace;           /* made for it, owned */
@@ -257,6 +258,8 @@ static int make_change(struct apply *a, struct change *change, size_t i)
 	change->instances = conf->instances;
 	change->sensor = conf->sensor;
 	change->refuses = conf->overflow == OVERFLOW_REFUSE;
+	change->source_prefix4 = conf->source_prefix4;
+	change->source_prefix6 = conf->source_prefix6;
 	r = make_pace(a, change, conf);
 	if (r == 0)
 		r = make_listeners(a, change, conf);
@@ -388,6 +391,7 @@ static void switch_service(struct change *change)
 	service->sensor = change->sensor;
 	service->refuses = change->refuses;
 	service_set_rate(service, &change->rate, take_ptr(change->pace));
+	service_recount_sources(service, change->source_prefix4, change->source_prefix6);
 	take_listeners(change);
 	change->created = false;
 }

@@ -349,3 +349,28 @@ void service_remove_child(struct service *service, struct child *child)
 	if (child->listener && child->listener->child == child)
 		child->listener->child = NULL;
 }
+
+/* There is room: the one before has just gone. */
+static void recount_source(
+	struct sources *sources, struct child *child, const struct addr_source *source)
+{
+	uint32_t service = child->service->number;
+
+	sources_remove(sources, service, &child->source, clock_monotonic());
+	child->source = *source;
+	if (sources_add(sources, service, source) < 0)
+		child->source.family = 0;
+}
+
+void service_recount_sources(struct service *service, unsigned prefix4, unsigned prefix6)
+{
+	for (struct child *child = service->first; child; child = child->next) {
+		struct addr_source source;
+
+		if (child->source.family != 4 && child->source.family != 6)
+			continue;
+		addr_source(&child->peer, prefix4, prefix6, &source);
+		if (memcmp(&source, &child->source, sizeof source) != 0)
+			recount_source(service->master->sources, child, &source);
+	}
+}

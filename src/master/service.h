@@ -154,4 +154,8 @@ void service_count_refusal(struct service *service, enum admit_verdict verdict);
 void service_add_child(struct service *service, struct child *child);
 void service_remove_child(struct service *service, struct child *child);
 
+/* From now on so many bits of an address make a source: so do those of its living children,
+ * or who has as many as he may could have as many again. */
+void service_recount_sources(struct service *service, unsigned prefix4, unsigned prefix6);
+
 #endif

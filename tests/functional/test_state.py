@@ -1,5 +1,6 @@
 """SIGUSR1: what hatchd is doing, as text in the log."""
 
+import re
 import signal
 
 from harness import connect, free_port, read_all, service, talk
@@ -29,6 +30,52 @@ def test_services_and_children(hatchd):
     assert lines[0].endswith(", clients with a child: 2, others remembered: 0")
     assert lines[1:] == [
         "busy: serving, 2 children", "full: full, 1 child", "lacking: waiting, 0 children"]
+
+
+def test_children_count_as_their_networks(hatchd):
+    """A reload that tells clients apart by other bits does so for those who are there."""
+    port = free_port()
+
+    def text(prefix):
+        return service("s", listen=f"tcp:127.0.0.1:{port}", exec="/bin/cat", per_source=3,
+                       source_prefix4=prefix)
+
+    def put_in_force(prefix):
+        before = daemon.mark()
+        daemon.write(text(prefix))
+        daemon.signal(signal.SIGHUP)
+        daemon.wait_log("reloaded: 0 added, 1 changed", after=before)
+
+    def clients():
+        return int(re.search("clients with a child: ([0-9]+)", ask(daemon, "s: serving")[0])[1])
+
+    def is_served(source):
+        with connect(port, source=source) as client:
+            try:
+                client.sendall(b"x")
+                return client.recv(1) == b"x"
+            except ConnectionError:
+                return False
+
+    daemon = hatchd.file(text(32))
+    with connect(port, source="127.5.0.1"), connect(port, source="127.5.0.2"), \
+            connect(port, source="127.5.0.2"):
+        daemon.wait_children(3)
+        assert clients() == 2
+        put_in_force(24)
+        assert clients() == 1
+        assert not is_served("127.5.0.1") and not is_served("127.5.0.9")
+        assert is_served("127.5.1.1")
+        daemon.wait_children(3)
+        put_in_force(31)
+        assert clients() == 2
+        assert is_served("127.5.0.2")
+        daemon.wait_children(3)
+        put_in_force(32)
+        assert is_served("127.5.0.1")
+        daemon.wait_children(3)
+    daemon.wait_children(0)
+    assert clients() == 0
 
 
 def test_refusals_are_counted_for_each_reason(hatchd):
