@@ -1,5 +1,5 @@
 /*
- * addr-internal: what addr.c and addr-parse.c share.  For nobody else.
+ * addr-internal: what addr.c, addr-format.c and addr-parse.c share.  For nobody else.
  *
  * Layer: base.
  */
@@ -19,5 +19,15 @@ bool addr_takes_scope(const struct in6_addr *ip);
 
 /* What the kernel takes as the name of an interface, and a terminal as well. */
 bool addr_interface_valid(const char *name);
+
+/* "eth0", or the number if there is none, or none that could be written. */
+void addr_interface_name(uint32_t scope, char buf[IF_NAMESIZE]);
+
+/* "eth0", the number of an interface without a name, or "". */
+void addr_scope_text(const struct addr *addr, char buf[IF_NAMESIZE]);
+
+/* The bytes of a UNIX path or abstract name, without the NUL of either; NULL
+ * for an unnamed socket. */
+const char *addr_unix_name(const struct addr *addr, size_t *ret_len);
 
 #endif

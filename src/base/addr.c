@@ -2,10 +2,8 @@
 
 #include "base/addr-internal.h"
 #include "base/own.h"
-#include "base/text.h"
 
 #include <arpa/inet.h>
-#include <stdio.h>
 #include <string.h>
 
 #ifndef IPPROTO_MPTCP
@@ -15,9 +13,6 @@
 /* Every listener and every child has some: what only one kind needs lies over
  * what only others need. */
 _Static_assert(sizeof(struct addr) <= 128, "an address has grown");
-
-/* "[", the longest IPv6 address, "%", the interface, "]" and NUL. */
-#define HOST_TEXT_MAX (INET6_ADDRSTRLEN + IF_NAMESIZE + 3)
 
 void addr_set_ipv4(struct addr *addr, const struct in_addr *ip)
 {
@@ -111,9 +106,7 @@ bool addr_is_datagram(const struct addr *addr)
 	return addr_socktype(addr) == SOCK_DGRAM;
 }
 
-/* The bytes of a UNIX path or abstract name, without the NUL of either; NULL
- * for an unnamed socket. */
-static const char *unix_name(const struct addr *addr, size_t *ret_len)
+const char *addr_unix_name(const struct addr *addr, size_t *ret_len)
 {
 	size_t start = offsetof(struct sockaddr_un, sun_path);
 	size_t room = addr->len > start ? addr->len - start : 0;
@@ -132,7 +125,7 @@ bool addr_is_abstract(const struct addr *addr)
 {
 	size_t len;
 
-	return addr_family(addr) == AF_UNIX && unix_name(addr, &len) &&
+	return addr_family(addr) == AF_UNIX && addr_unix_name(addr, &len) &&
 	       addr->un.sun_path[0] == '\0';
 }
 
@@ -140,7 +133,7 @@ bool addr_is_path(const struct addr *addr)
 {
 	size_t len;
 
-	return addr_family(addr) == AF_UNIX && unix_name(addr, &len) &&
+	return addr_family(addr) == AF_UNIX && addr_unix_name(addr, &len) &&
 	       addr->un.sun_path[0] != '\0';
 }
 
@@ -223,166 +216,11 @@ const char *addr_port_space(const struct addr *addr)
 	return kinds[addr->kind].port_space;
 }
 
-/*
- * Texts.
- */
-
 const char *addr_protocol_name(const struct addr *addr)
 {
 	const struct kind *kind = &kinds[addr->kind];
 
 	return addr_family(addr) == AF_INET ? kind->name_ipv4 : kind->name;
-}
-
-/* "eth0", the number of an interface without a name, or "". */
-static void scope_text(const struct addr *addr, char buf[IF_NAMESIZE])
-{
-	const struct in6_addr *ip = &addr->in6.sin6_addr;
-
-	buf[0] = '\0';
-	if (addr_family(addr) != AF_INET6 || !addr_takes_scope(ip))
-		return;
-	if (addr->interface[0] != '\0')
-		memcpy(buf, addr->interface, IF_NAMESIZE);
-	else if (addr->in6.sin6_scope_id != 0)
-		snprintf(buf, IF_NAMESIZE, "%u", addr->in6.sin6_scope_id);
-}
-
-/* What inet_ntop(3) would write; it takes ten times as long. */
-static void ipv4_text(const struct in_addr *ip, char buf[INET_ADDRSTRLEN])
-{
-	uint32_t number = ntohl(ip->s_addr);
-
-	for (unsigned shift = 24; shift > 0; shift -= 8)
-		buf = stpcpy(text_put_u32(buf, number >> shift & 0xff), ".");
-	text_put_u32(buf, number & 0xff);
-}
-
-/* "127.0.0.1", "fe80::1%eth0". */
-static void ip_text(const struct addr *addr, char buf[HOST_TEXT_MAX])
-{
-	char scope[IF_NAMESIZE];
-	size_t len;
-
-	if (addr_family(addr) == AF_INET) {
-		ipv4_text(&addr->in.sin_addr, buf);
-		return;
-	}
-	if (addr_family(addr) != AF_INET6) {
-		strcpy(buf, "unknown");
-		return;
-	}
-	inet_ntop(AF_INET6, &addr->in6.sin6_addr, buf, INET6_ADDRSTRLEN);
-	scope_text(addr, scope);
-	if (scope[0] == '\0')
-		return;
-	len = strlen(buf);
-	snprintf(buf + len, HOST_TEXT_MAX - len, "%%%s", scope);
-}
-
-/* "/run/x.sock", "@name", or `unnamed`. */
-static void unix_text(const struct addr *addr, const char *unnamed, char *buf, size_t size)
-{
-	const char *name, *start = "";
-	size_t len;
-
-	name = unix_name(addr, &len);
-	if (!name) {
-		snprintf(buf, size, "%s", unnamed);
-		return;
-	}
-	if (addr_is_abstract(addr)) {
-		start = "@";
-	} else if (name[0] == '@') {
-		/* A peer's relative path must not pass for an abstract name. */
-		start = "\\x40";
-		name++;
-		len--;
-	}
-	snprintf(buf, size, "%s", start);
-	text_escape(name, len, buf + strlen(start), size - strlen(start));
-}
-
-/* "any" or the number of a machine. */
-static void cid_text(const struct addr *addr, char buf[HOST_TEXT_MAX])
-{
-	if (addr->vm.svm_cid == VMADDR_CID_ANY)
-		strcpy(buf, "any");
-	else
-		snprintf(buf, HOST_TEXT_MAX, "%u", addr->vm.svm_cid);
-}
-
-static void vsock_text(const struct addr *addr, char *buf, size_t size)
-{
-	char cid[HOST_TEXT_MAX];
-
-	cid_text(addr, cid);
-	snprintf(buf, size, "vsock:%s:%u", cid, addr_port(addr));
-}
-
-/* Of an IP address, which takes but a small part of ADDR_TEXT_MAX. */
-static void endpoint_text(const struct addr *addr, char *buf)
-{
-	bool brackets = addr_family(addr) == AF_INET6;
-
-	if (brackets)
-		*buf++ = '[';
-	ip_text(addr, buf);
-	buf = stpcpy(buf + strlen(buf), brackets ? "]:" : ":");
-	text_put_u32(buf, addr_port(addr));
-}
-
-const char *addr_format(const struct addr *addr, char buf[ADDR_TEXT_MAX])
-{
-	const char *protocol = addr_protocol_name(addr);
-	size_t len;
-
-	if (addr->kind == ADDR_FD || addr->kind == ADDR_VSOCK)
-		return addr_format_endpoint(addr, buf);
-	if (addr_is_wildcard(addr) && !addr->dual) {
-		text_put_u32(stpcpy(stpcpy(buf, protocol), ":"), addr_port(addr));
-		return buf;
-	}
-
-	/* The address tells its family, and the dual wildcard has none. */
-	len = strlen(protocol) - addr_is_ip(addr);
-	memcpy(buf, protocol, len);
-	buf[len++] = ':';
-	if (addr->dual)
-		text_put_u32(buf + len, addr_port(addr));
-	else if (addr_is_ip(addr))
-		endpoint_text(addr, buf + len);
-	else
-		unix_text(addr, "", buf + len, ADDR_TEXT_MAX - len);
-	return buf;
-}
-
-const char *addr_format_endpoint(const struct addr *addr, char buf[ADDR_TEXT_MAX])
-{
-	if (addr_is_ip(addr))
-		endpoint_text(addr, buf);
-	else if (addr->kind == ADDR_FD)
-		snprintf(buf, ADDR_TEXT_MAX, "fd:%s", addr->name);
-	else if (addr->kind == ADDR_VSOCK)
-		vsock_text(addr, buf, ADDR_TEXT_MAX);
-	else
-		unix_text(addr, "unix", buf, ADDR_TEXT_MAX);
-	return buf;
-}
-
-const char *addr_format_host(const struct addr *addr, char buf[ADDR_TEXT_MAX])
-{
-	char cid[HOST_TEXT_MAX];
-
-	if (addr_is_ip(addr)) {
-		ip_text(addr, buf);
-	} else if (addr->kind == ADDR_VSOCK) {
-		cid_text(addr, cid);
-		snprintf(buf, ADDR_TEXT_MAX, "vsock:%s", cid);
-	} else {
-		addr_format_endpoint(addr, buf);
-	}
-	return buf;
 }
 
 /*
@@ -397,8 +235,8 @@ static bool ip_equal(const struct addr *a, const struct addr *b)
 		return false;
 	if (addr_family(a) == AF_INET)
 		return a->in.sin_addr.s_addr == b->in.sin_addr.s_addr;
-	scope_text(a, scope_a);
-	scope_text(b, scope_b);
+	addr_scope_text(a, scope_a);
+	addr_scope_text(b, scope_b);
 	return IN6_ARE_ADDR_EQUAL(&a->in6.sin6_addr, &b->in6.sin6_addr) &&
 	       strcmp(scope_a, scope_b) == 0;
 }
@@ -407,7 +245,7 @@ static bool ip_equal(const struct addr *a, const struct addr *b)
 static bool unix_equal(const struct addr *a, const struct addr *b)
 {
 	size_t len_a = 0, len_b = 0;
-	const char *name_a = unix_name(a, &len_a), *name_b = unix_name(b, &len_b);
+	const char *name_a = addr_unix_name(a, &len_a), *name_b = addr_unix_name(b, &len_b);
 
 	if (!name_a || !name_b)
 		return name_a == name_b;
@@ -430,13 +268,6 @@ bool addr_equal(const struct addr *a, const struct addr *b)
  * What the kernel says.
  */
 
-/* "eth0", or the number if there is none, or none that could be written. */
-static void interface_name(uint32_t scope, char buf[IF_NAMESIZE])
-{
-	if (!if_indextoname(scope, buf) || !addr_interface_valid(buf))
-		snprintf(buf, IF_NAMESIZE, "%u", scope);
-}
-
 static void from_in6(const struct sockaddr_in6 *in6, struct addr *addr)
 {
 	uint32_t scope = in6->sin6_scope_id;
@@ -446,7 +277,7 @@ static void from_in6(const struct sockaddr_in6 *in6, struct addr *addr)
 	if (addr->sa.sa_family != AF_INET6 || !addr_takes_scope(&in6->sin6_addr) || scope == 0)
 		return;
 	addr->in6.sin6_scope_id = scope;
-	interface_name(scope, addr->interface);
+	addr_interface_name(scope, addr->interface);
 }
 
 static void from_vm(const struct sockaddr_vm *vm, struct addr *addr)
@@ -647,59 +478,8 @@ bool addr_source_is_localhost(const struct addr_source *source)
 	return source->family == 6 && memcmp(source->bytes, v6, sizeof v6) == 0;
 }
 
-static void format_prefix(
-	const struct addr_source *source, int family, unsigned bits, unsigned whole, char *buf)
-{
-	char text[INET6_ADDRSTRLEN] = "";
-
-	inet_ntop(family, source->bytes, text, sizeof text);
-	if (bits >= whole)
-		snprintf(buf, ADDR_SOURCE_TEXT_MAX, "%s", text);
-	else
-		snprintf(buf, ADDR_SOURCE_TEXT_MAX, "%s/%u", text, bits);
-}
-
 bool addr_source_is_link_local(const struct addr_source *source)
 {
 	return source->family == 6 && source->bytes[0] == 0xfe &&
 	       (source->bytes[1] & 0xc0) == 0x80;
-}
-
-/* With its interface, if that is known. */
-static void format_link_local(const struct addr_source *source, char *buf)
-{
-	char name[IF_NAMESIZE];
-	uint32_t scope;
-
-	format_prefix(source, AF_INET6, 128, 128, buf);
-	memcpy(&scope, source->scope, sizeof scope);
-	if (scope == 0)
-		return;
-	interface_name(scope, name);
-	buf = stpcpy(buf + strlen(buf), "%");
-	strcpy(buf, name);
-}
-
-const char *addr_source_format(const struct addr_source *source, unsigned prefix4,
-	unsigned prefix6, char buf[ADDR_SOURCE_TEXT_MAX])
-{
-	uint32_t number;
-
-	memcpy(&number, source->bytes, sizeof number);
-	switch (source->family) {
-	case 4:
-		format_prefix(source, AF_INET, prefix4, 32, buf);
-		break;
-	case 6:
-		if (addr_source_is_link_local(source))
-			format_link_local(source, buf);
-		else
-			format_prefix(source, AF_INET6, prefix6, 128, buf);
-		break;
-	default:
-		snprintf(buf, ADDR_SOURCE_TEXT_MAX, source->family == 2 ? "vsock:%u" : "uid %u",
-			number);
-		break;
-	}
-	return buf;
 }
