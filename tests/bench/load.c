@@ -3,10 +3,13 @@
  * that it was "hello\n", and begins again; for a time, or for a number of
  * connections.
  *
- *	load [-c CLIENTS] [-t SECONDS] [-w WARMUP] [-n CONNECTIONS] [-p PORTS] [-e TEXT] PORT
+ *	load [-c CLIENTS] [-t SECONDS] [-w WARMUP] [-n CONNECTIONS] [-p PORTS] [-e TEXT]
+ *		[-s SOURCE] [-i MSEC] PORT
  *
- * goes to 127.0.0.1, over PORTS ports from PORT on in turn, and prints one
- * line:
+ * goes to 127.0.0.1, over PORTS ports from PORT on in turn.  With -s it comes from that
+ * IPv4 address of the machine, with -i each client begins at most once in so many
+ * milliseconds.  It ends earlier at SIGTERM, after the connections that are open, and
+ * prints one line:
  *
  *	connections=N seconds=S rate=R p50_usec=U p99_usec=U max_usec=U total=N errors=E
  *
@@ -15,9 +18,11 @@
  * once its end has been read, so that neither side keeps it in TIME_WAIT and
  * ports do not run out.
  */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -38,6 +43,9 @@
 
 #define EVENTS_MAX 256
 
+/* Longest sleep. */
+#define LOOK_MSEC 1000
+
 enum failure { FAIL_CONNECT, FAIL_RESET, FAIL_WRONG, FAIL_TIMEOUT, N_FAILURES };
 
 static const char *const failure_names[N_FAILURES] = {
@@ -53,14 +61,17 @@ struct options {
 	double seconds;
 	double warmup;
 	uint64_t connections; /* 0: no limit */
+	uint64_t interval;    /* usec between two connections of a client; 0: at once */
 	const char *text;
 	size_t text_len;
+	struct in_addr source; /* 0.0.0.0: whichever the kernel chooses */
 	uint16_t port;
 };
 
 struct client {
 	int fd;           /* -1: at rest */
 	uint64_t started; /* usec */
+	uint64_t next;    /* usec: when it begins again; 0: it does not */
 	size_t got;
 	bool wrong;
 };
@@ -79,6 +90,14 @@ struct load {
 	uint64_t last_end;
 	uint64_t errors[N_FAILURES];
 };
+
+static volatile sig_atomic_t told_to_end;
+
+static void on_term(int signal)
+{
+	(void)signal;
+	told_to_end = 1;
+}
 
 static uint64_t now_usec(void)
 {
@@ -105,6 +124,16 @@ static void add_time(struct load *load, uint64_t usec)
 	load->times[load->n_times++] = usec > UINT32_MAX ? UINT32_MAX : (uint32_t)usec;
 }
 
+/* The port is chosen at connect, so that the same may go to several destinations. */
+static void bind_to_source(int fd, struct in_addr source)
+{
+	struct sockaddr_in sin = {.sin_family = AF_INET, .sin_addr = source};
+
+	setsockopt(fd, SOL_IP, IP_BIND_ADDRESS_NO_PORT, &(int){1}, sizeof(int));
+	if (bind(fd, (struct sockaddr *)&sin, sizeof sin) < 0)
+		die("bind to the source");
+}
+
 static int open_connection(const struct load *load)
 {
 	static const struct linger reset = {.l_onoff = 1, .l_linger = 0};
@@ -118,6 +147,8 @@ static int open_connection(const struct load *load)
 	if (fd < 0)
 		die("open a socket");
 	setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+	if (load->options.source.s_addr != 0)
+		bind_to_source(fd, load->options.source);
 	if (connect(fd, (struct sockaddr *)&sin, sizeof sin) < 0 && errno != EINPROGRESS) {
 		close(fd);
 		return -1;
@@ -129,7 +160,7 @@ static bool may_begin(const struct load *load, uint64_t now)
 {
 	if (load->options.connections && load->n_begun >= load->options.connections)
 		return false;
-	return now < load->counted_to;
+	return now < load->counted_to && !told_to_end;
 }
 
 /* Begin the client's next connection, if there is to be one. */
@@ -138,6 +169,7 @@ static void begin(struct load *load, struct client *client, uint64_t now)
 	struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP, .data.ptr = client};
 
 	client->fd = -1;
+	client->next = 0;
 	while (may_begin(load, now)) {
 		client->fd = open_connection(load);
 		load->n_begun++;
@@ -159,9 +191,40 @@ static void begin(struct load *load, struct client *client, uint64_t now)
 
 static void finish(struct load *load, struct client *client)
 {
+	uint64_t now = now_usec();
+
 	close(client->fd);
+	client->fd = -1;
 	load->n_busy--;
-	begin(load, client, now_usec());
+	client->next = client->started + load->options.interval;
+	if (client->next <= now)
+		begin(load, client, now);
+}
+
+/* Those whose time has come begin; returns when the next one does, UINT64_MAX: none. */
+static uint64_t begin_the_rested(struct load *load, uint64_t now)
+{
+	uint64_t next = UINT64_MAX;
+
+	for (unsigned i = 0; i < load->options.clients; i++) {
+		struct client *client = &load->clients[i];
+
+		if (client->fd >= 0 || client->next == 0)
+			continue;
+		if (client->next <= now || !may_begin(load, now))
+			begin(load, client, now);
+		else if (client->next < next)
+			next = client->next;
+	}
+	return next;
+}
+
+/* How long to wait for events, in milliseconds; rounded up, so that nobody spins. */
+static int patience(uint64_t next, uint64_t now)
+{
+	if (next >= now + LOOK_MSEC * UINT64_C(1000))
+		return LOOK_MSEC;
+	return (int)((next - now + 999) / 1000);
 }
 
 static void fail(struct load *load, struct client *client, enum failure why)
@@ -224,7 +287,7 @@ static void look_for_late_ones(struct load *load, uint64_t now)
 static void run(struct load *load)
 {
 	struct epoll_event events[EVENTS_MAX];
-	uint64_t looked = now_usec(), now;
+	uint64_t looked = now_usec(), now = looked, next = UINT64_MAX;
 	int n;
 
 	load->counted_from = looked + (uint64_t)(load->options.warmup * USEC_PER_SEC);
@@ -234,11 +297,13 @@ static void run(struct load *load)
 	for (unsigned i = 0; i < load->options.clients; i++)
 		begin(load, &load->clients[i], looked);
 
-	while (load->n_busy > 0) {
-		n = epoll_wait(load->epoll, events, EVENTS_MAX, 1000);
+	while (load->n_busy > 0 || next != UINT64_MAX) {
+		n = epoll_wait(load->epoll, events, EVENTS_MAX, patience(next, now));
 		for (int i = 0; i < n; i++)
 			handle(load, events[i].data.ptr);
 		now = now_usec();
+		if (load->options.interval > 0)
+			next = begin_the_rested(load, now);
 		if (now - looked < USEC_PER_SEC)
 			continue;
 		look_for_late_ones(load, now);
@@ -285,7 +350,7 @@ static void report(struct load *load)
 static int usage(void)
 {
 	fprintf(stderr, "Usage: load [-c CLIENTS] [-t SECONDS] [-w WARMUP] [-n CONNECTIONS] "
-			"[-p PORTS] [-e TEXT] PORT\n");
+			"[-p PORTS] [-e TEXT] [-s SOURCE] [-i MSEC] PORT\n");
 	return 2;
 }
 
@@ -293,7 +358,7 @@ static bool parse(struct options *o, int argc, char **argv)
 {
 	int option;
 
-	while ((option = getopt(argc, argv, "c:t:w:n:p:e:")) != -1) {
+	while ((option = getopt(argc, argv, "c:t:w:n:p:e:s:i:")) != -1) {
 		switch (option) {
 		case 'c':
 			o->clients = (unsigned)strtoul(optarg, NULL, 10);
@@ -312,6 +377,13 @@ static bool parse(struct options *o, int argc, char **argv)
 			break;
 		case 'e':
 			o->text = optarg;
+			break;
+		case 's':
+			if (inet_pton(AF_INET, optarg, &o->source) != 1)
+				return false;
+			break;
+		case 'i':
+			o->interval = strtoull(optarg, NULL, 10) * 1000;
 			break;
 		default:
 			return false;
@@ -332,6 +404,7 @@ int main(int argc, char **argv)
 
 	if (!parse(&load.options, argc, argv))
 		return usage();
+	signal(SIGTERM, on_term);
 	load.clients = calloc(load.options.clients, sizeof *load.clients);
 	load.epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (!load.clients || load.epoll < 0)
