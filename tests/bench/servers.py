@@ -85,6 +85,9 @@ class Server:
         new.rename(path)
         return str(path)
 
+    def begun(self, setup):
+        """Called when it answers, before it is measured."""
+
     def head(self):
         return ""
 
@@ -146,18 +149,51 @@ class HatchdPrivate(Hatchd):
 
 
 class HatchdLimits(Hatchd):
-    """What limits cost that nobody reaches; measured on request."""
+    """What limits cost that nobody reaches: all there are, and somebody else is banned.
+    Measured by `limits`, and on request."""
 
     name = "hatchd-limits"
-    limits = [
-        "--instances=100000", "--per-source=50000",
-        "--rate=1000000/s", "--per-source-rate=1000000/s",
-    ]  # fmt: skip
+    networks = 10_000  # in a list file
 
     def command(self, binary, setup):
-        if not setup.single:
-            raise Unable("has its limits on a command line")
-        return super().command(binary, setup)
+        return [binary, *self.flags, "-f", self.write_conf(setup)]
+
+    def write_conf(self, setup):
+        """The trap has the port after the services."""
+        lines = (f"10.{i // 256}.{i % 256}.0/24\n" for i in range(self.networks))
+        (setup.folder / "strangers").write_text("".join(lines))
+        path = pathlib.Path(super().write_conf(setup))
+        trap = f"tcp4:127.0.0.1:{self.trap(setup)}"
+        with open(path, "a", encoding="ascii") as conf:
+            conf.write(f"service trap {{\n\tlisten = {trap}\n\tsensor = yes\n}}\n")
+        return str(path)
+
+    def trap(self, setup):
+        return setup.last_port + 1
+
+    def head(self):
+        return (
+            f"defaults {{\n\tuser = {getpass.getuser()}\n"
+            '\tonly_from = { 127.0.0.0/8, 192.168.0.0/16, "::1" }\n'
+            "\tno_access = { 127.1.0.0/16, 192.168.7.0/24, file:strangers }\n"
+            "\taccess_times = 0:00-24:00\n\tmax_load = 100000\n"
+            "\tinstances = 100000\n\tper_source = 50000\n"
+            "\trate = 1000000/s\n\tper_source_rate = 1000000/s\n"
+            "\toverflow_source = \"ban 1h\"\n"
+            "\ttime_limit = 1h\n\tfirst_byte_timeout = 1h\n\tidle_timeout = 1h\n"
+            "\tkill_after = 1h\n}\n"
+        )
+
+    def begun(self, setup):
+        with socket.create_connection(
+            ("127.0.0.1", self.trap(setup)), PATIENCE, source_address=("127.0.0.9", 0)
+        ) as sock:
+            try:
+                sock.recv(1)
+            except ConnectionResetError:
+                pass
+        if answer(setup.port, source="127.0.0.9"):
+            raise NotReady("who touches a trap is not banned")
 
 
 class Xinetd(Server):
@@ -237,10 +273,11 @@ class Running:
             )
         try:
             self.wait_until_it_answers(began + self.setup.patience)
+            self.startup = (time.monotonic() - began) * 1_000_000
+            self.server.begun(self.setup)
         except BaseException:
             self.end()
             raise
-        self.startup = (time.monotonic() - began) * 1_000_000
         return self
 
     def __exit__(self, *_):
@@ -276,10 +313,12 @@ class Running:
         return self.process.pid
 
 
-def answer(port):
+def answer(port, source="127.0.0.1"):
     """What is served there; nothing if nothing is, or only a part of it."""
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=1) as s:
+        with socket.create_connection(
+            ("127.0.0.1", port), timeout=1, source_address=(source, 0)
+        ) as s:
             return s.recv(64)
     except OSError:
         return b""
