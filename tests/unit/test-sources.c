@@ -1,6 +1,8 @@
 /* sources: children counted per source and service, against a plain array. */
 #include "policy/sources.h"
 
+#include "policy/admit.h"
+
 #include <errno.h>
 #include <netinet/in.h>
 #include <setjmp.h>
@@ -36,6 +38,26 @@ void *__wrap_calloc(size_t n, size_t size)
 void *__wrap_reallocarray(void *old, size_t n, size_t size)
 {
 	return may_allocate() ? __real_reallocarray(old, n, size) : NULL;
+}
+
+/* What was hashed last, to what, and with which key. */
+static struct {
+	uint8_t data[64];
+	size_t len;
+	uint64_t hash;
+	uint8_t key[16];
+} hashed;
+
+uint64_t __real_siphash(const void *data, size_t len, const uint8_t with[16]);
+uint64_t __wrap_siphash(const void *data, size_t len, const uint8_t with[16]);
+
+uint64_t __wrap_siphash(const void *data, size_t len, const uint8_t with[16])
+{
+	assert_true(len <= sizeof hashed.data);
+	memcpy(hashed.data, data, len);
+	hashed.len = len;
+	memcpy(hashed.key, with, sizeof hashed.key);
+	return hashed.hash = __real_siphash(data, len, with);
 }
 
 static struct addr_source source_of(unsigned number)
@@ -597,6 +619,93 @@ static void test_million_of_all_networks(void **ctx)
 	sources_free(sources);
 }
 
+/* Everything that tells sources apart is hashed, and with the key of the table. */
+static void test_hash_has_all_of_a_source(void **ctx)
+{
+	struct sources *sources = sources_new(3, 3, key);
+	struct addr_source source = source_of(0), other;
+	uint8_t first[sizeof hashed.data];
+
+	(void)ctx;
+	sources_count(sources, 1, &source);
+	memcpy(first, hashed.data, hashed.len);
+	assert_memory_equal(hashed.key, key, sizeof key);
+	sources_count(sources, 2, &source);
+	assert_memory_not_equal(first, hashed.data, hashed.len);
+	for (size_t i = 0; i < sizeof source.bytes * 8; i++) {
+		other = source;
+		other.bytes[i / 8] ^= (uint8_t)(1 << i % 8);
+		sources_count(sources, 1, &other);
+		assert_memory_not_equal(first, hashed.data, hashed.len);
+	}
+	other = source;
+	other.family = 6;
+	sources_count(sources, 1, &other);
+	assert_memory_not_equal(first, hashed.data, hashed.len);
+	sources_free(sources);
+}
+
+/* Whoever knew the key could choose addresses that share a chain; for a table with
+ * another key they are like any others, and drop nobody who has a connection. */
+static void test_chosen_addresses(void **ctx)
+{
+	enum { CHAINS = 256, CHOSEN = 1024, LONGEST = 20, MEMORIES = 100 };
+	static const uint8_t known[16] = {42};
+	struct sources *theirs = sources_new(10, 10, known);
+	struct sources *ours = sources_new(10, MEMORIES, key);
+	struct addr_source victim = source_of(UINT32_MAX);
+	unsigned lengths[CHAINS] = {0}, chosen = 0;
+
+	(void)ctx;
+	assert_int_equal(sources_add(ours, 1, &victim), 0);
+	for (unsigned i = 0; chosen < CHOSEN; i++) {
+		struct addr_source source = source_of(i);
+
+		sources_count(theirs, 1, &source);
+		if (hashed.hash % CHAINS != 0)
+			continue;
+		chosen++;
+		charge(ours, i, 1, 0);
+		sources_count(ours, 1, &source);
+		lengths[hashed.hash % CHAINS]++;
+		assert_true(sources_used(ours) <= MEMORIES + 1);
+	}
+	for (unsigned i = 0; i < CHAINS; i++)
+		assert_true(lengths[i] < LONGEST);
+	assert_int_equal(sources_count(ours, 1, &victim), 1);
+	sources_free(theirs);
+	sources_free(ours);
+}
+
+/* However much noise one makes: it is his next token all the same, to the microsecond, and
+ * nobody else's. */
+static void test_noise_takes_nothing(void **ctx)
+{
+	struct sources *sources = sources_new(10, 10, key);
+	struct admit_request request = {
+		.total_limit = UINT32_MAX,
+		.instances_limit = UINT32_MAX,
+		.per_source_limit = UINT32_MAX,
+		.max_load = UINT32_MAX,
+		.source_rate = {.count = 1, .burst = 1, .period = SECOND},
+	};
+	struct addr_source noisy = source_of(1), quiet = source_of(2);
+
+	(void)ctx;
+	sources_charge(sources, 1, &noisy, &request.source_rate, 0);
+	for (uint64_t i = 0; i < 50000; i++) {
+		request.now = i * (SECOND - 1) / 49999;
+		request.source_bucket = sources_look(sources, 1, &noisy).bucket;
+		assert_int_equal(admit(&request), ADMIT_PER_SOURCE_RATE);
+		request.source_bucket = sources_look(sources, 1, &quiet).bucket;
+		assert_int_equal(admit(&request), ADMIT_OK);
+	}
+	request.now = SECOND;
+	request.source_bucket = sources_look(sources, 1, &noisy).bucket;
+	assert_int_equal(admit(&request), ADMIT_OK);
+	sources_free(sources);
+}
+
 /* Each of its allocations in turn. */
 static void test_without_memory(void **ctx)
 {
@@ -634,6 +743,9 @@ int main(void)
 		cmocka_unit_test(test_counts_what_is_forgotten),
 		cmocka_unit_test(test_order_in_a_neighbourhood),
 		cmocka_unit_test(test_million_of_all_networks),
+		cmocka_unit_test(test_hash_has_all_of_a_source),
+		cmocka_unit_test(test_chosen_addresses),
+		cmocka_unit_test(test_noise_takes_nothing),
 		cmocka_unit_test(test_without_memory),
 	};
 
