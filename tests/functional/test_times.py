@@ -14,7 +14,7 @@ import pytest
 
 from harness import (
     IS_SANITIZED, built_helper, connect, free_port, have_ipv6, proc_status, read_all,
-    read_exactly, service, talk, wait_until,
+    read_exactly, service, stanza, talk, wait_until,
 )
 
 needs_preload = pytest.mark.skipif(IS_SANITIZED, reason="a sanitizer must be loaded first")
@@ -308,13 +308,13 @@ ACCEPT_ONE = "import socket; socket.socket(fileno=0).accept()"
 
 
 class World:
-    """What helpers/another-world.c says of the clock and the load."""
+    """What helpers/another-world.c says of the clocks and the load."""
 
     def __init__(self, folder):
         path = pathlib.Path(folder) / "world"
-        path.write_bytes(struct.pack("qq", -1, -1))
+        path.write_bytes(struct.pack("qqq", -1, -1, -1))
         with open(path, "r+b") as file:
-            self.map = mmap.mmap(file.fileno(), 16)
+            self.map = mmap.mmap(file.fileno(), 24)
         self.env = {
             "LD_PRELOAD": built_helper("another-world.so"),
             "WORLD": str(path),
@@ -328,6 +328,10 @@ class World:
 
     def is_loaded(self, hundredths):
         struct.pack_into("q", self.map, 8, hundredths)
+
+    def is_later(self, seconds):
+        """Than it is, by the clock that nobody sets; the wall shows nothing of it."""
+        struct.pack_into("q", self.map, 16, seconds)
 
 
 @pytest.fixture
@@ -419,3 +423,62 @@ def test_load(hatchd, world):
         assert daemon.children() == []
         world.is_loaded(250)
         assert read_exactly(client, 1) == b"x"
+
+
+# -- bans and rates, by a clock that a test has in hand
+
+
+def comes_in(port, source):
+    try:
+        return talk(port, b"x", source=source) == b"x"
+    except ConnectionError:
+        return False
+
+
+@needs_preload
+def test_bans_end(hatchd, world):
+    """That of a sensor, and that of a limit: each when its time is over, and not before."""
+    trap, port, other = free_port(), free_port(), free_port()
+    toucher, noisy = "127.0.0.2", "127.0.0.3"
+    daemon = hatchd.file(
+        stanza("service", "trap", listen=f"tcp4:{trap}", sensor=True, ban_time="2h")
+        + service("s", listen=f"tcp4:{port}", exec="/bin/cat", per_source_rate="1/10min",
+                  overflow_source="ban 1h")
+        + service("o", listen=f"tcp4:{other}", exec="/bin/cat"), env=world.env)
+    assert not comes_in(trap, toucher)
+    assert comes_in(port, noisy) and not comes_in(port, noisy)
+    daemon.wait_log(r"s: refused 127\.0\.0\.3:\d+: per_source_rate, banned for 1 h")
+
+    # Some hours and some years make no difference if it is only the wall that says so.
+    for text in ("2026-06-01 12:00", "2039-06-01 12:00", "1970-01-01 00:00"):
+        world.is_at(text)
+        assert not comes_in(port, noisy) and not comes_in(other, toucher)
+    # His rate is whole again, his ban is not over.
+    world.is_later(1800)
+    assert not comes_in(port, noisy)
+    daemon.wait_log(r"s: refused 127\.0\.0\.3:\d+: banned$")
+    world.is_later(3600)
+    assert comes_in(port, noisy)
+    assert not comes_in(other, toucher) and not comes_in(port, toucher)
+    daemon.wait_log(r"o: refused 127\.0\.0\.2:\d+: banned$")
+    world.is_later(7200)
+    assert comes_in(other, toucher) and comes_in(port, toucher)
+    assert not comes_in(trap, toucher)
+    assert not comes_in(other, toucher)
+
+
+@needs_preload
+def test_rates_mind_no_wall(hatchd, world):
+    """Whatever it shows: a token comes when its time has gone by."""
+    port = free_port()
+    world.is_at("2026-06-01 12:00")
+    hatchd.file(service("s", listen=f"tcp4:{port}", exec="/bin/cat",
+                        per_source_rate="2/2h burst 1"), env=world.env)
+    assert comes_in(port, "127.0.0.2")
+    for text in ("2039-06-01 12:00", "1970-01-01 00:00", "2026-06-01 14:00"):
+        world.is_at(text)
+        assert not comes_in(port, "127.0.0.2")
+    assert comes_in(port, "127.0.0.3")
+    world.is_later(3600)
+    assert comes_in(port, "127.0.0.2") and comes_in(port, "127.0.0.3")
+    assert not comes_in(port, "127.0.0.2")
