@@ -203,23 +203,6 @@ def test_overflow_refuses(hatchd):
         assert read_line(next_one) == b"hello"
 
 
-def test_third_client_waits_for_the_first_to_leave(hatchd, folder):
-    address = f"unix:{folder}/s"
-    daemon = hatchd.file(
-        service("s", listen=address, shell=HOLD, instances=2, per_source="unlimited"))
-    with contextlib.ExitStack() as stack:
-        one, two = (stack.enter_context(connect(address)) for _ in range(2))
-        assert read_line(one) == read_line(two) == b"hello"
-        three = stack.enter_context(connect(address))
-        daemon.wait_log("s: full with 2 children, new clients would wait")
-        assert is_silent(three)
-        one.close()
-        assert read_line(three) == b"hello"
-        assert len(daemon.children()) <= 3
-        daemon.wait_children(2)
-    daemon.wait_children(0)
-
-
 # -- what one source takes
 
 
@@ -306,17 +289,6 @@ def test_users_of_unix_sockets(hatchd, folder):
     daemon.wait_children(0)
     assert is_turned_away(address)
     daemon.wait_log(f"s: refused uid {os.geteuid()} pid {os.getpid()}: per_source_rate$")
-
-
-def test_child_that_fails_gives_its_place_back(hatchd):
-    port = free_port()
-    daemon = hatchd.file(
-        service("s", listen=f"tcp:{port}", shell="exit 1", per_source=1))
-    for number in range(10):
-        assert talk(port) == b""
-        daemon.wait_log("ended: exit 1", count=number + 1)
-        daemon.wait_children(0)
-    assert "refused" not in daemon.text()
 
 
 def test_noise_beside_a_quiet_client(hatchd):
