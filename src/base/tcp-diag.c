@@ -240,36 +240,77 @@ static int receive(
 	return -EAGAIN;
 }
 
-int tcp_diag_ask(int diag_fd, const struct addr *local, const struct addr *peer,
+/* -ESTALE: there is one of the same addresses. */
+static int ask(int diag_fd, const struct addr *local, const struct addr *peer,
 	const struct tcp_handle *handle, struct tcp_facts *ret)
 {
 	static const struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
 	struct question question;
-	int r;
 
 	make_question(local, peer, handle, &question);
 	if (sendto(diag_fd, &question, question.header.nlmsg_len, MSG_DONTWAIT,
 		    (const struct sockaddr *)&kernel, sizeof kernel) < 0)
 		return -errno;
-	r = receive(diag_fd, question.header.nlmsg_seq, handle, ret);
+	return receive(diag_fd, question.header.nlmsg_seq, handle, ret);
+}
+
+int tcp_diag_ask(int diag_fd, const struct addr *local, const struct addr *peer,
+	const struct tcp_handle *handle, struct tcp_facts *ret)
+{
+	int r = ask(diag_fd, local, peer, handle, ret);
+
 	return r == -ESTALE ? -ENOENT : r;
 }
 
-/* Nobody has such a connection: port 0 at both ends. */
+/* Something that exists for certain: a socket that listens, for nobody but this machine.
+ * Its address is put into *ret. */
+static int listen_somewhere(const char *where, struct addr *ret)
+{
+	_cleanup_close_ int fd = -EBADF;
+	struct addr_spec spec;
+	const char *why;
+	socklen_t len;
+
+	if (addr_parse(where, &spec, &why) < 0)
+		return -EINVAL;
+	fd = addr_socket(&spec.addr, SOCK_CLOEXEC);
+	if (fd < 0)
+		return fd;
+	if (bind(fd, &spec.addr.sa, spec.addr.len) < 0 || listen(fd, 1) < 0)
+		return -errno;
+	len = spec.addr.len;
+	if (getsockname(fd, &spec.addr.sa, &len) < 0)
+		return -errno;
+	*ret = spec.addr;
+	return take_fd(&fd);
+}
+
+/* One without a loopback device has nothing to ask after: 0, it cannot be told. */
+static int listen_here(struct addr *local, struct addr *peer)
+{
+	int fd = listen_somewhere("tcp:127.0.0.1:0", local);
+
+	if (fd < 0)
+		fd = listen_somewhere("tcp:[::1]:0", local);
+	*peer = (struct addr){
+		.kind = ADDR_TCP, .sa.sa_family = (sa_family_t)addr_family(local)};
+	return fd;
+}
+
+/* Without a handler for TCP the kernel says of everything that it does not exist. */
 int tcp_diag_probe(void)
 {
-	const struct addr nowhere = {
-		.kind = ADDR_TCP,
-		.len = sizeof nowhere.in,
-		.in = {.sin_family = AF_INET},
-	};
-	const struct tcp_handle handle = {.cookie = 1};
-	_cleanup_close_ int fd = tcp_diag_open();
+	_cleanup_close_ int fd = tcp_diag_open(), listener = -EBADF;
+	struct tcp_handle handle;
+	struct addr local, peer;
 	struct tcp_facts facts;
 	int r;
 
 	if (fd < 0)
 		return fd;
-	r = tcp_diag_ask(fd, &nowhere, &nowhere, &handle, &facts);
-	return r == -ENOENT ? 0 : r < 0 ? r : -EBADMSG;
+	listener = listen_here(&local, &peer);
+	if (listener < 0 || tcp_diag_learn(listener, &handle) < 0)
+		return 0;
+	r = ask(fd, &local, &peer, &handle, &facts);
+	return r == -ESTALE ? 0 : r == -ENOENT ? -EPROTONOSUPPORT : r;
 }

@@ -4,8 +4,8 @@
  * A connection is learnt while its descriptor is at hand, and asked after by its
  * addresses and the number that the kernel gave it for good (SO_COOKIE), through
  * sock_diag(7): no descriptor of it is kept, which would delay its end, and no byte
- * of it is looked at.  An answer takes about a microsecond, and never waits for
- * anybody; everybody may ask, without rights.
+ * of it is looked at.  An answer takes about a microsecond, or as long as somebody holds
+ * the lock of that socket; everybody may ask, without rights.
  *
  * Layer: base.
  */
@@ -37,16 +37,19 @@ int tcp_diag_learn(int fd, struct tcp_handle *ret);
 int tcp_diag_open(void);
 
 /*
- * Ask after one.  -ENOENT: nobody holds it any more; another negative errno: it cannot
- * be told, -EAGAIN now.  Needs no memory.
+ * Ask after one.  -ENOENT: nobody holds it any more, or the kernel tells about none, see
+ * tcp_diag_probe(); another negative errno: it cannot be told, -EAGAIN now.  Needs no
+ * memory.
  */
 int tcp_diag_ask(int diag_fd, const struct addr *local, const struct addr *peer,
 	const struct tcp_handle *handle, struct tcp_facts *ret);
 
 /*
- * Whether this kernel answers at all.  0 or a negative errno.  The first to ask may
- * wait for a module of the kernel to be loaded, and so may every other one where there
- * is none: this is to be asked by somebody who can wait.
+ * Whether this kernel tells about connections: asks after a socket of our own.  0, also
+ * if that cannot be found out for want of a loopback address, or a negative errno,
+ * -EPROTONOSUPPORT: it has no tcp_diag.  The first to ask may wait for a module of the kernel
+ * to be loaded, and so may every other one where there is none: this is to be asked by somebody
+ * who can wait.
  */
 int tcp_diag_probe(void);
 

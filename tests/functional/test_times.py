@@ -302,6 +302,16 @@ def test_program_knows_nothing_of_it(hatchd):
     daemon.wait_log("ended: idle_timeout", count=2)
 
 
+@needs_preload
+def test_no_tcp_diag(hatchd):
+    """A kernel without it says of everything that it does not exist."""
+    daemon = hatchd.file(service("s", listen=f"tcp:127.0.0.1:{free_port()}", exec="/bin/cat",
+                                 idle_timeout="300ms"),
+                         env={"LD_PRELOAD": built_helper("no-tcp-diag.so")})
+    assert ("idle_timeout: has no effect, the kernel does not tell about connections "
+            "(tcp_diag): Protocol not supported") in daemon.text()
+
+
 # -- access_times and max_load
 
 ACCEPT_ONE = "import socket; socket.socket(fileno=0).accept()"
