@@ -51,7 +51,8 @@ struct child {
 	struct heap_node due; /* in the table's heap, or not */
 	struct lifetime life;
 	struct tcp_handle tcp; /* of its connection, if that is watched */
-	uint8_t asking;        /* how it is; times we looked for the answer; 0: not */
+	uint8_t asking; /* how it is; times its lock kept the answer away, and one; 0: not */
+	bool holds;     /* the lock for so long that it gets little time to end */
 
 	struct child *next, *prev;             /* all children of the service, oldest first */
 	bool late;                             /* cannot be reaped yet */

@@ -20,10 +20,10 @@
 #endif
 
 /*
- * In a build directory the loader lies beside us, installed under libexec.
+ * In a build directory our programs lie beside us, installed under libexec.
  * Whoever may write beside our own binary could replace that as well.
  */
-static int find_loader(char path[PATH_MAX])
+static int find(const char *name, char path[PATH_MAX])
 {
 	char self[PATH_MAX];
 	ssize_t len = readlink("/proc/self/exe", self, sizeof self - 1);
@@ -33,20 +33,31 @@ static int find_loader(char path[PATH_MAX])
 		self[len] = '\0';
 		slash = strrchr(self, '/');
 		if (slash &&
-			snprintf(path, PATH_MAX, "%.*s/hatchd-load", (int)(slash - self),
-				self) < PATH_MAX &&
+			snprintf(path, PATH_MAX, "%.*s/%s", (int)(slash - self), self, name) <
+				PATH_MAX &&
 			access(path, X_OK) == 0)
 			return 0;
 	}
-	if (snprintf(path, PATH_MAX, "%s/hatchd-load", LIBEXECDIR) >= PATH_MAX)
+	if (snprintf(path, PATH_MAX, "%s/%s", LIBEXECDIR, name) >= PATH_MAX)
 		return -ENAMETOOLONG;
 	return access(path, X_OK) < 0 ? -errno : 0;
+}
+
+int loader_open_other(const char *name)
+{
+	char path[PATH_MAX];
+	int r = find(name, path), fd;
+
+	if (r < 0)
+		return r;
+	fd = open(path, O_PATH | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
 }
 
 int loader_find(char **ret_path)
 {
 	char path[PATH_MAX];
-	int r = find_loader(path);
+	int r = find("hatchd-load", path);
 
 	if (r < 0)
 		return r;
@@ -57,7 +68,7 @@ int loader_find(char **ret_path)
 int loader_exec(char **argv)
 {
 	char path[PATH_MAX];
-	int r = find_loader(path);
+	int r = find("hatchd-load", path);
 
 	if (r < 0)
 		return r;

@@ -29,6 +29,10 @@ int loader_exec(char **argv);
  */
 int loader_find(char **ret_path);
 
+/* Open another program that lies where the loader does, to be run by its descriptor
+ * (O_PATH): what an upgrade puts in its place is not for us.  Negative errno on failure. */
+int loader_open_other(const char *name);
+
 struct loading {
 	pid_t pid;
 	int pidfd; /* owned; readable when the loader has ended; -EBADF: none runs */

@@ -247,7 +247,8 @@ static int make_runtime(struct master *master, struct image *image)
 	r = closer_new(CLOSER_MAX, &master->closer);
 	if (r < 0)
 		return r;
-	r = asker_new(master->budget.low_limit, &master->overdue.asker);
+	r = asker_new(loader_open_other("hatchd-ask"), master->null_fd,
+		master->budget.low_limit, &master->overdue.asker);
 	if (r < 0)
 		return r;
 	r = sd_event_new(&master->event);
@@ -547,6 +548,7 @@ static void clean_up(struct master *master)
 	for (size_t i = 0; i < master->n_services; i++)
 		service_close(master->services[i]);
 	detach_end(&master->detach, master->status);
+	asker_done(master->overdue.asker);
 	/* Without a closer, which comes after the spawner, there was no child yet. */
 	if (master->closer && (spawner_in_flight(master->spawner) > 0 || !all_closed(master))) {
 		log_close();
@@ -557,7 +559,6 @@ static void clean_up(struct master *master)
 	services_forget_retired(master);
 	free(master->services);
 	closer_done(master->closer);
-	asker_done(master->overdue.asker);
 	notify_free(master->notify);
 	sd_event_unref(master->event);
 	child_table_free(master->children);

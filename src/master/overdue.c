@@ -8,13 +8,21 @@
 
 #include <signal.h>
 #include <string.h>
-#include <sys/eventfd.h>
 
 /* Of them, or of answers, in one turn. */
 #define OVERDUE_BATCH 64
 
 /* A second each for an answer that takes a microsecond; the machine may have slept. */
-#define LOOKS 3
+#define LOOKS       3
+#define LOOKS_AGAIN USEC_PER_SEC
+
+/* Who holds the lock of a connection holds up others who are asked after. */
+#define HOLDER_KILL_AFTER USEC_PER_SEC
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
 
 static struct lifetime_limits limits_of(const struct child *child)
 {
@@ -24,7 +32,8 @@ static struct lifetime_limits limits_of(const struct child *child)
 		.time_limit = conf->time_limit,
 		.first_byte_timeout = conf->first_byte_timeout,
 		.idle_timeout = conf->idle_timeout,
-		.kill_after = conf->kill_after,
+		.kill_after = child->holds ? earlier(conf->kill_after, HOLDER_KILL_AFTER)
+	                                   : conf->kill_after,
 	};
 }
 
@@ -58,46 +67,58 @@ static void tell_to_end(const struct child *child)
 		child_signal(child, SIGTERM);
 }
 
-static void act_on(struct child *child, enum lifetime_act act)
+/* One that was told to end for another reason may be a holder as well. */
+static void set_due(struct child *child, uint64_t now)
 {
 	const struct lifetime_limits limits = limits_of(child);
+	uint64_t due = lifetime_due(&child->life, &limits);
 
+	if (child->asking > 0 && !child->life.killed)
+		due = earlier(due, now + LOOKS_AGAIN);
+	child_set_due(child->service->master->children, child, due);
+}
+
+static void act_on(struct child *child, enum lifetime_act act, uint64_t now)
+{
 	if (act == LIFETIME_TERM)
 		tell_to_end(child);
 	if (act == LIFETIME_KILL)
 		child_signal(child, SIGKILL);
-	child_set_due(
-		child->service->master->children, child, lifetime_due(&child->life, &limits));
+	set_due(child, now);
 }
 
 /* ---------------------------------------------------------------- asking */
 
-static bool put_question(struct asker *asker, const struct child *child, uint64_t now)
+static bool put_question(struct asker *asker, const struct child *child)
 {
 	const struct asker_question question = {
 		.owner = (void *)child,
 		.id = child->connection,
+		.group = child->service->number,
 		.local = child->local,
 		.peer = child->peer,
 		.handle = child->tcp,
 	};
 
-	return asker_put(asker, &question, now);
+	return asker_put(asker, &question);
 }
 
 /*
- * What is known until the answer comes.  Where it does not, the program holds its
- * connection in a way that lets nothing through: that is silence.
+ * What is known until the answer comes.  Where it does not, and for no other's sake, the
+ * program holds its connection in a way that lets nothing through: that is silence.
  */
-static struct lifetime_facts ask(struct asker *asker, struct child *child, uint64_t now)
+static struct lifetime_facts ask(struct asker *asker, struct child *child)
 {
 	struct lifetime_facts facts = {.state = LIFETIME_UNKNOWN};
 
 	if (child->asking == 0) {
-		child->asking = put_question(asker, child, now);
+		child->asking = put_question(asker, child);
+	} else if (!asker_is_held(asker, child, child->connection)) {
+		child->asking = 1;
 	} else if (child->asking < LOOKS) {
 		child->asking++;
-	} else if (asker_is_stuck(asker, child, child->connection)) {
+	} else {
+		child->holds = true;
 		facts.state = LIFETIME_OPEN;
 		facts.silent = LIFETIME_NEVER;
 	}
@@ -145,7 +166,7 @@ static void take_answer(
 	child->asking = 0;
 	limits = limits_of(child);
 	facts = facts_of(overdue, answer, now);
-	act_on(child, lifetime_answer(&child->life, &limits, &facts, now));
+	act_on(child, lifetime_answer(&child->life, &limits, &facts, now), now);
 }
 
 int overdue_on_answers(sd_event_source *source, int fd, uint32_t revents, void *userdata)
@@ -153,18 +174,15 @@ int overdue_on_answers(sd_event_source *source, int fd, uint32_t revents, void *
 	struct master *master = userdata;
 	uint64_t now = clock_monotonic();
 	struct asker_answer answer;
-	eventfd_t n;
 
 	(void)source;
+	(void)fd;
 	(void)revents;
-	eventfd_read(fd, &n);
 	for (int i = 0; i < OVERDUE_BATCH; i++) {
-		if (!asker_take(master->overdue.asker, &answer))
-			return 0;
+		if (!asker_take(master->overdue.asker, now, &answer))
+			break;
 		take_answer(&master->overdue, &answer, now);
 	}
-	/* There may be more. */
-	eventfd_write(fd, 1);
 	return 0;
 }
 
@@ -175,12 +193,28 @@ static void look_after(struct master *master, struct child *child, uint64_t now)
 	const struct lifetime_limits limits = limits_of(child);
 	enum lifetime_act act = lifetime_act(&child->life, &limits, now);
 
-	if (act == LIFETIME_ASK) {
-		struct lifetime_facts facts = ask(master->overdue.asker, child, now);
+	if (act == LIFETIME_ASK || (act == LIFETIME_REST && child->asking > 0)) {
+		struct lifetime_facts facts = ask(master->overdue.asker, child);
 
 		act = lifetime_answer(&child->life, &limits, &facts, now);
 	}
-	act_on(child, act);
+	act_on(child, act, now);
+}
+
+static void tell_trouble(struct overdue *overdue, uint64_t now)
+{
+	int trouble = asker_trouble(overdue->asker);
+	size_t obstacles;
+
+	if (trouble < 0 && log_once_a_minute(&overdue->told, now))
+		log_warning("unable to ask the kernel after connections: %s, those that are "
+			    "silent stay until it can be asked",
+			asker_explain(trouble));
+	obstacles = asker_obstacles(overdue->asker);
+	if (obstacles > 0 && log_once_a_minute(&overdue->full_told, now))
+		log_warning("unable to ask the kernel after some connections: %zu %s no answer "
+			    "while a program holds its lock, ending those that do",
+			obstacles, obstacles == 1 ? "has" : "have");
 }
 
 void overdue_turn(struct master *master, uint64_t now)
@@ -194,4 +228,5 @@ void overdue_turn(struct master *master, uint64_t now)
 		look_after(master, child, now);
 	}
 	master->overdue.asker_due = asker_tend(master->overdue.asker, now);
+	tell_trouble(&master->overdue, now);
 }

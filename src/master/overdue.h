@@ -21,6 +21,7 @@ struct overdue {
 	struct asker *asker; /* owned */
 	uint64_t asker_due;  /* when it wants to be looked after */
 	uint64_t told;       /* when it was last said that nobody can be asked; 0: never */
+	uint64_t full_told;  /* ... that some keep others from being asked after */
 };
 
 #define OVERDUE_NONE ((struct overdue){.asker_due = UINT64_MAX})

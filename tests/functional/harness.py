@@ -173,10 +173,26 @@ def proc_stat(pid):
         return file.read().rsplit(")", 1)[1].split()
 
 
-def is_log_relay(pid):
-    """The process through which a root hatchd writes to a shared pipe or file."""
+def is_ours(pid):
+    """A process of hatchd's own: that writes to a shared pipe or file, or that asks.
+
+    What is run by its descriptor has the number for a name until it gives itself one.
+    """
     with open(f"/proc/{pid}/comm", encoding="ascii", errors="replace") as file:
-        return file.read() == "hatchd-log\n"
+        name = file.read().rstrip("\n")
+    return name in ("hatchd-log", "hatchd-ask") or name.isdigit()
+
+
+def askers(pid):
+    """Pids of the processes by which a hatchd asks after connections; zombies too."""
+    found = []
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            with contextlib.suppress(OSError):
+                status = proc_status(entry)
+                if status["Name"] == "hatchd-ask" and int(status["PPid"]) == pid:
+                    found.append(int(entry))
+    return found
 
 
 def proc_children(pid):
@@ -185,7 +201,7 @@ def proc_children(pid):
     for entry in os.listdir("/proc"):
         if entry.isdigit():
             with contextlib.suppress(OSError):
-                if int(proc_stat(entry)[1]) == pid and not is_log_relay(entry):
+                if int(proc_stat(entry)[1]) == pid and not is_ours(entry):
                     found.append(int(entry))
     return sorted(found)
 
@@ -592,9 +608,10 @@ class Daemon:
         }
 
     def count_fds(self):
-        """How many they are; None where that cannot be seen."""
+        """How many they are, without that to hatchd-ask, which comes with the first question
+        and stays; None where that cannot be seen."""
         try:
-            return len(self.fds())
+            return len(self.fds()) - min(1, len(askers(self.pid)))
         except PermissionError:
             return None
 
@@ -839,6 +856,7 @@ class Loader:
         loader = os.path.join(os.path.dirname(HATCHD), "hatchd-load")
         script.write_text(_LOADER.format(folder=self.folder, loader=loader))
         script.chmod(0o755)
+        shutil.copy(os.path.join(os.path.dirname(HATCHD), "hatchd-ask"), self.folder)
         monkeypatch.setattr("harness.HATCHD", str(copy))
 
     def runs(self):

@@ -20,7 +20,10 @@ import time
 
 import pytest
 
-from harness import IS_ROOT, TIMEOUT, connect, free_port, helper, read_all, service, talk
+from harness import (
+    IS_ROOT, IS_SANITIZED, TIMEOUT, askers, built_helper, connect, free_port, helper,
+    proc_fds, proc_status, read_all, read_exactly, service, talk, wait_exit, wait_until,
+)
 
 needs_root = pytest.mark.needs_root
 
@@ -143,6 +146,165 @@ def test_lock_of_a_connection_that_is_watched(hatchd, folder):
         daemon.wait_log(r"evil: child \d+ ended: idle_timeout, signal", count=3)
         daemon.wait_log(r"other: child \d+ ended: idle_timeout, signal 15")
         assert_served(good)
+
+
+needs_preload = pytest.mark.skipif(IS_SANITIZED, reason="a sanitizer must be loaded first")
+
+
+class LateHolder(Hostile):
+    """Takes the lock of its connection when it is told to: hatchd has no copy by then."""
+
+    def service(self, name, port, **more):
+        words = " ".join(str(word) for word in self.command("lock-socket"))
+        return service(name, listen=f"tcp:127.0.0.1:{port}", user="root", per_source=100,
+                       shell=f"trap '' TERM; echo; read go; exec {words}", **more)
+
+    def hold(self, daemon, port):
+        sockets = sum("socket" in target for target in daemon.fds().values())
+        client = connect(f"tcp:127.0.0.1:{port}")
+        assert read_exactly(client, 1) == b"\n"
+        wait_until(
+            lambda: sum("socket" in t for t in daemon.fds().values()) - sockets
+            <= len(askers(daemon.pid)))
+        client.sendall(b"go\n")
+        self.wait_done()
+        return client
+
+
+def is_asleep(pid):
+    """Has a question got stuck: one of its threads sleeps and cannot be woken up."""
+    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(OSError):
+            if (task / "stat").read_text().rsplit(")", 1)[1].split()[0] == "D":
+                return True
+    return False
+
+
+@needs_root
+def test_stop_with_a_question_that_is_stuck(hatchd, folder):
+    """hatchd ends at once; what is left behind is the process that has asked."""
+    port = free_port()
+    hostile = LateHolder(folder)
+    daemon = hatchd.file(hostile.service("evil", port, idle_timeout="1s", kill_after="1h"))
+    with hostile, hostile.hold(daemon, port):
+        (asker,) = wait_until(lambda: askers(daemon.pid))
+        wait_until(lambda: is_asleep(asker))
+        daemon.stop(leave=True)
+        assert os.path.exists(f"/proc/{hostile.pids[0]}")
+    wait_exit(asker)
+
+
+@needs_root
+def test_holder_is_killed_soon(hatchd, folder):
+    """It holds up others, so its own kill_after is not waited for; nor if another limit
+    has told it to end before."""
+    ports = free_port(), free_port()
+    hostile = LateHolder(folder)
+    daemon = hatchd.file(
+        hostile.service("evil", ports[0], idle_timeout="500ms", kill_after="1h")
+        + hostile.service("worse", ports[1], idle_timeout="1s", time_limit="1500ms",
+                          kill_after="unlimited"))
+    with hostile, hostile.hold(daemon, ports[0]), hostile.hold(daemon, ports[1]):
+        daemon.wait_log(r"evil: child \d+ ended: idle_timeout, signal 9 \(KILL\)")
+        daemon.wait_log(r"worse: child \d+ ended: time_limit, signal 9 \(KILL\)")
+
+
+@needs_root
+def test_holders_do_not_use_up_the_places(hatchd, folder):
+    """Others are asked after in time however many there are."""
+    evil, good = free_port(), free_port()
+    hostile = LateHolder(folder)
+    daemon = hatchd.file(
+        hostile.service("evil", evil, idle_timeout="1s", kill_after="1h", instances=100)
+        + service("good", listen=f"tcp:127.0.0.1:{good}", exec="/bin/cat", user=OTHER,
+                  idle_timeout="500ms"))
+    with hostile, contextlib.ExitStack() as clients:
+        for _ in range(20):
+            clients.enter_context(hostile.hold(daemon, evil))
+        wait_until(lambda: any(is_asleep(pid) for pid in askers(daemon.pid)))
+        for _ in range(3):
+            with connect(good) as idle:
+                began = time.monotonic()
+                assert read_all(idle) == b""
+                # In its time, and not when the evil ones are gone.
+                assert time.monotonic() - began < BOUND
+        daemon.wait_log(r"good: child \d+ ended: idle_timeout, signal 15", count=3)
+        daemon.wait_log(r"unable to ask the kernel after some connections: \d+ have no answer")
+
+
+@needs_root
+@needs_preload
+def test_nobody_is_judged_for_another(hatchd, folder):
+    """Before Linux 6.9 the kernel answers one question at a time: whoever is asked after
+    behind a holder is not answered either, and is not silent for that."""
+    evil, good = free_port(), free_port()
+    hostile = LateHolder(folder)
+    daemon = hatchd.file(
+        hostile.service("evil", evil, idle_timeout="2s")
+        + service("good", listen=f"tcp:127.0.0.1:{good}", exec="/bin/cat", user=OTHER,
+                  per_source=100, idle_timeout="3s"),
+        env={"LD_PRELOAD": built_helper("one-question.so")})
+    with hostile, contextlib.ExitStack() as clients:
+        clients.enter_context(hostile.hold(daemon, evil))
+        talkers = [clients.enter_context(connect(good)) for _ in range(10)]
+        ended = False
+        while not ended:
+            for client in talkers:
+                client.sendall(b"x")
+                assert read_exactly(client, 1) == b"x"
+            ended = "evil: child" in daemon.text()
+        assert "good: child" not in daemon.text()
+        # And then they are asked after again.
+        for client in talkers:
+            assert read_all(client) == b""
+    daemon.wait_log(r"good: child \d+ ended: idle_timeout, signal 15", count=10)
+
+
+@needs_root
+def test_asker_has_no_rights(hatchd):
+    """What is left of them when it has been started; and it is never a zombie."""
+    port = free_port()
+    daemon = hatchd.file(service("s", listen=f"tcp:127.0.0.1:{port}", exec="/bin/cat",
+                                 idle_timeout="300ms"),
+                         env={"SECRET": "told to nobody"})
+    assert askers(daemon.pid) == []
+    before = None
+    for _ in range(3):
+        with connect(port) as idle:
+            assert read_all(idle) == b""
+        (asker,) = askers(daemon.pid)
+        assert asker != before
+        status = proc_status(asker)
+        assert status["Uid"].split() == ["65533"] * 4
+        assert status["Gid"].split() == ["65533"] * 4
+        assert status["Groups"].split() == []
+        for kind in ("CapInh", "CapPrm", "CapEff", "CapAmb"):
+            assert int(status[kind], 16) == 0
+        assert status["NoNewPrivs"] == "1"
+        fds = proc_fds(asker)
+        assert set(fds) == {0, 1, 2}
+        assert fds[0].startswith("socket:") and fds[1] == fds[2] == "/dev/null"
+        assert b"SECRET" not in pathlib.Path(f"/proc/{asker}/environ").read_bytes()
+        # Whoever ends it finds another one.
+        os.kill(asker, signal.SIGKILL)
+        wait_until(lambda: not askers(daemon.pid))
+        before = asker
+    daemon.wait_log(r"unable to ask the kernel after connections: hatchd-ask has ended")
+
+
+@needs_root
+@needs_preload
+def test_kernel_that_tells_nothing(hatchd, folder):
+    """Without tcp_diag it says of every connection that there is none; that is no reason
+    to take it for closed without a word."""
+    port = free_port()
+    daemon = hatchd.file(service("s", listen=f"tcp:127.0.0.1:{port}", exec="/bin/cat",
+                                 idle_timeout="300ms"),
+                         env={"LD_PRELOAD": built_helper("no-tcp-diag.so")})
+    with connect(port) as client:
+        daemon.wait_log(r"unable to ask the kernel after connections: Protocol not supported")
+        client.sendall(b"x")
+        assert read_exactly(client, 1) == b"x"
 
 
 @needs_root

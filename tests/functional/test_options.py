@@ -165,7 +165,7 @@ def test_other_users_take_root(hatchd, folder):
 
 def copied_programs(folder):
     """hatchd where every user may run it."""
-    for name in ("hatchd", "hatchd-load"):
+    for name in ("hatchd", "hatchd-ask", "hatchd-load"):
         source = pathlib.Path(harness.HATCHD).parent / name
         target = folder / name
         target.write_bytes(source.read_bytes())

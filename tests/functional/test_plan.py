@@ -247,7 +247,7 @@ def test_children_do_not_have_it(hatchd, folder):
 
 def test_not_permitted(hatchd, folder):
     daemon = hatchd.file(cat("a", free_port()))
-    for name in ("hatchd", "hatchd-load"):
+    for name in ("hatchd", "hatchd-ask", "hatchd-load"):
         shutil.copy(os.path.join(os.path.dirname(HATCHD), name), folder / name)
         (folder / name).chmod(0o755)
     nobody = pwd.getpwnam("nobody")
