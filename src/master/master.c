@@ -525,7 +525,7 @@ static size_t count_closing(const struct master *master)
 }
 
 /* Give the closer a moment: usually it takes none. */
-static bool all_closed(struct master *master)
+static bool wait_for_closer(struct master *master)
 {
 	for (int patience = CLOSER_PATIENCE_MS; patience > 0; patience--) {
 		closer_tend(master->closer, UINT64_MAX, clock_monotonic());
@@ -534,6 +534,15 @@ static bool all_closed(struct master *master)
 		poll(NULL, 0, 1);
 	}
 	return false;
+}
+
+/* A thread of ours that sleeps in a close would keep us from ending. */
+static bool all_closed(struct master *master)
+{
+	if (wait_for_closer(master))
+		return true;
+	stop_kill_holders(master);
+	return wait_for_closer(master);
 }
 
 /*

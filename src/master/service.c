@@ -61,12 +61,14 @@ const char *service_name(struct service *service)
 	return setup ? setup->conf->name : "";
 }
 
-void service_close_later(struct service *service, int fd, uint64_t now)
+int service_close_later(struct service *service, int fd, uint64_t now)
 {
 	struct master *master = service->master;
 
-	closer_close(master->closer, master_move_up(master, fd),
-		spawner_started(master->spawner), &service->n_closing, now);
+	fd = master_move_up(master, fd);
+	closer_close(
+		master->closer, fd, spawner_started(master->spawner), &service->n_closing, now);
+	return fd;
 }
 
 void service_close_listener_later(struct service *service, int fd, uint64_t now)

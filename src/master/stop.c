@@ -36,6 +36,42 @@ static size_t terminate_children(struct master *master)
 	return n;
 }
 
+/* A number is given again: of those who had it, the last one can be meant. */
+static const struct child *later(
+	const struct service *service, int given, const struct child *than)
+{
+	for (const struct child *child = service->first; child; child = child->next)
+		if (child->given == given && (!than || child->connection > than->connection))
+			than = child;
+	return than;
+}
+
+static void kill_holder(const struct master *master, int given)
+{
+	const struct child *holder = NULL;
+
+	for (size_t i = 0; i < master->n_services; i++)
+		holder = later(master->services[i], given, holder);
+	for (const struct service *s = master->retired; s; s = s->next_retired)
+		holder = later(s, given, holder);
+	/* What is left in a UNIX socket may take its time as well, and that is a client's
+	 * doing. */
+	if (!holder || !addr_is_tcp(&holder->peer))
+		return;
+	log_warning("%schild %d holds the lock of its connection, killing it to be able to end",
+		holder->service->label, holder->pid);
+	child_signal(holder, SIGKILL);
+}
+
+void stop_kill_holders(struct master *master)
+{
+	int fds[CLOSER_THREADS_MAX];
+	size_t n = closer_begun(master->closer, fds);
+
+	for (size_t i = 0; i < n; i++)
+		kill_holder(master, fds[i]);
+}
+
 static void finish(struct master *master)
 {
 	size_t n = child_table_used(master->children);

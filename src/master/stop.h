@@ -21,4 +21,8 @@ void stop_begin(struct master *master, int signal, uint64_t now);
 /* To be called on every turn while stopping. */
 void stop_turn(struct master *master, uint64_t now);
 
+/* Kill those whose connection cannot be closed because they hold its lock: a thread that
+ * sleeps there would keep hatchd from ending, whatever anybody does. */
+void stop_kill_holders(struct master *master);
+
 #endif

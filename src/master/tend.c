@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/own.h"
 #include "master/master.h"
 #include "master/pause.h"
 #include "master/record.h"
@@ -37,8 +38,7 @@ static void close_connection(struct child *child, uint64_t now)
 {
 	if (child->conn < 0)
 		return;
-	service_close_later(child->service, child->conn, now);
-	child->conn = -EBADF;
+	child->given = service_close_later(child->service, take_fd(&child->conn), now);
 }
 
 static bool executed(const struct child *child)

@@ -24,6 +24,7 @@ struct job {
 	uint64_t ticket;
 	uint64_t since; /* usec, monotonic */
 	bool told;      /* somebody waits for it to be closed */
+	struct job *next_begun;
 };
 
 struct closer {
@@ -34,7 +35,8 @@ struct closer {
 	unsigned first, n_jobs;
 	unsigned n_threads;
 	unsigned n_idle;
-	uint64_t passed; /* jobs with a ticket below may be done */
+	struct job *begun; /* on the stacks of the threads that are at them */
+	uint64_t passed;   /* jobs with a ticket below may be done */
 	bool ending;
 	int done_fd; /* counts those that were to be told; owned */
 };
@@ -112,6 +114,15 @@ static void leave(struct closer *closer)
 	free(closer);
 }
 
+static void forget_begun(struct closer *closer, const struct job *job)
+{
+	struct job **link = &closer->begun;
+
+	while (*link != job)
+		link = &(*link)->next_begun;
+	*link = job->next_begun;
+}
+
 static void *run(void *arg)
 {
 	struct closer *closer = arg;
@@ -119,9 +130,12 @@ static void *run(void *arg)
 
 	pthread_mutex_lock(&closer->lock);
 	while (next_job(closer, &job)) {
+		job.next_begun = closer->begun;
+		closer->begun = &job;
 		pthread_mutex_unlock(&closer->lock);
 		finish(closer, &job);
 		pthread_mutex_lock(&closer->lock);
+		forget_begun(closer, &job);
 	}
 	leave(closer);
 	return NULL;
@@ -176,6 +190,17 @@ void closer_close_and_tell(
 				.ticket = ticket,
 				.since = now,
 				.told = true});
+}
+
+size_t closer_begun(struct closer *closer, int ret_fds[CLOSER_THREADS_MAX])
+{
+	size_t n = 0;
+
+	pthread_mutex_lock(&closer->lock);
+	for (const struct job *job = closer->begun; job; job = job->next_begun)
+		ret_fds[n++] = job->fd;
+	pthread_mutex_unlock(&closer->lock);
+	return n;
 }
 
 int closer_done_fd(const struct closer *closer)

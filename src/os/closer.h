@@ -18,6 +18,7 @@
 #ifndef HATCHD_OS_CLOSER_H
 #define HATCHD_OS_CLOSER_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 /* Threads at most; the first starts with the first descriptor, each further one
@@ -48,6 +49,10 @@ void closer_close(
 void closer_close_and_tell(
 	struct closer *closer, int fd, uint64_t ticket, uint32_t *pending, uint64_t now);
 int closer_done_fd(const struct closer *closer);
+
+/* Descriptors whose close has begun and not ended; returns how many.  A thread that sleeps
+ * in there cannot be ended, and keeps the process from ending. */
+size_t closer_begun(struct closer *closer, int ret_fds[CLOSER_THREADS_MAX]);
 
 /*
  * To be called at the end of every turn: gets the threads to work on descriptors

@@ -190,8 +190,33 @@ def test_stop_with_a_question_that_is_stuck(hatchd, folder):
         (asker,) = wait_until(lambda: askers(daemon.pid))
         wait_until(lambda: is_asleep(asker))
         daemon.stop(leave=True)
-        assert os.path.exists(f"/proc/{hostile.pids[0]}")
+        assert is_asleep(asker)
     wait_exit(asker)
+
+
+@needs_root
+def test_stop_with_a_close_that_is_stuck(hatchd, folder):
+    """The lock is taken before hatchd has given its copy up, so its close sleeps: hatchd
+    can only end when that program has."""
+    evil, good = free_port(), free_port()
+    hostile = Hostile(folder)
+    daemon = hatchd.file(
+        service("evil", listen=f"tcp:{evil}", exec=hostile.command("lock-socket"), user="root",
+                per_source=100)
+        + good_service(good))
+    with hostile, connect(good) as client, contextlib.ExitStack() as clients:
+        assert_served(good, 1)
+        # Which comes first is a matter of chance.
+        for _ in range(16):
+            clients.enter_context(connect(evil))
+            hostile.wait_done()
+        began = time.monotonic()
+        daemon.stop(leave=True)
+        # Long before the programs let go by themselves.
+        assert time.monotonic() - began < 10
+        # Who does not hold anything lives on.
+        client.sendall(b"still here")
+        assert read_exactly(client, 10) == b"still here"
 
 
 @needs_root
