@@ -574,6 +574,7 @@ static void clean_up(struct master *master)
 	sources_free(master->sources);
 	refusals_free(master->refusals);
 	refusals_free(master->bans);
+	free(master->told.last_failure);
 	heap_done(&master->pacing);
 	spawner_free(master->spawner);
 	image_free(master->image);

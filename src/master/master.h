@@ -22,6 +22,7 @@
 #include "master/reload.h"
 #include "master/setup.h"
 #include "master/state.h"
+#include "master/told.h"
 #include "master/waiting.h"
 #include "os/closer.h"
 #include "os/notify.h"
@@ -58,7 +59,8 @@ struct master {
 	uint32_t n_closing;    /* descriptors of no service with it; atomic */
 	struct overdue overdue;
 	struct state state;
-	int null_fd; /* /dev/null, for children; a low number */
+	struct told told; /* of services that have no memory for theirs */
+	int null_fd;      /* /dev/null, for children; a low number */
 
 	struct service **services; /* in the order of the configuration in force */
 	size_t n_services;

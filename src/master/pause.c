@@ -121,11 +121,14 @@ static uint64_t next_length(struct service *service, enum pause_why why)
 
 static bool is_told(struct service *service, enum pause_why why, uint64_t now)
 {
+	struct log_gate *gate;
+
 	if (why == PAUSE_MACHINE)
 		return log_once_a_minute(&service->master->shortage_told, now);
-	if (log_gate_pass(&service->failures, now))
+	gate = &service_told(service)->failures;
+	if (log_gate_pass(gate, now))
 		return true;
-	master_gate_closed(service->master, service->failures.window_ends);
+	master_gate_closed(service->master, gate->window_ends);
 	return false;
 }
 
@@ -137,7 +140,8 @@ static void tell(struct service *service, enum pause_why why, const char *reason
 	if (reason && is_told(service, why, now))
 		log_warning("%s%s, retrying in %s", service->label, reason,
 			text_format_elapsed(length, text));
-	if (!reason && length >= PAUSE_LONG && log_once_a_minute(&service->pause_told, now))
+	if (!reason && length >= PAUSE_LONG &&
+		log_once_a_minute(&service_told(service)->pause, now))
 		log_warning("%sno child can be started, new clients wait, retrying in %s",
 			service->label, text_format_elapsed(length, text));
 }
@@ -182,7 +186,9 @@ void service_forgive(struct service *service)
 {
 	service_recovered(service);
 	service_leave_lists(service);
-	service->full_told = 0;
-	free(service->last_failure);
-	service->last_failure = NULL;
+	if (!service->told)
+		return;
+	service->told->full = 0;
+	free(service->told->last_failure);
+	service->told->last_failure = NULL;
 }

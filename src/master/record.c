@@ -173,7 +173,7 @@ void record_refused(
 		{NULL, NULL},
 	};
 
-	service_count_refusal(service, verdict);
+	service_told(service)->refused[verdict]++;
 	if (!passes(gate, now)) {
 		master_gate_closed(service->master, gate->window_ends);
 		return;
@@ -186,27 +186,28 @@ void record_refused(
 }
 
 /* News passes the gate, unless there is a lot of it. */
-static bool is_news(struct service *service, const char *failure, uint64_t now)
+static bool is_news(struct told *told, const char *failure, uint64_t now)
 {
-	if (now >= service->failures.window_ends)
-		service->n_news = 0;
-	if ((service->last_failure && strcmp(failure, service->last_failure) == 0) ||
-		service->n_news >= NEWS_MAX)
+	if (now >= told->failures.window_ends)
+		told->n_news = 0;
+	if ((told->last_failure && strcmp(failure, told->last_failure) == 0) ||
+		told->n_news >= NEWS_MAX)
 		return false;
-	free(service->last_failure);
-	service->last_failure = strdup(failure);
-	service->n_news++;
+	free(told->last_failure);
+	told->last_failure = strdup(failure);
+	told->n_news++;
 	return true;
 }
 
 /* News is told at once, and not counted as held back. */
 static bool failure_passes(struct service *service, const char *failure, uint64_t now)
 {
-	bool news = is_news(service, failure, now);
-	bool open = passes(&service->failures, now);
+	struct told *told = service_told(service);
+	bool news = is_news(told, failure, now);
+	bool open = passes(&told->failures, now);
 
 	if (news && !open)
-		service->failures.held_back--;
+		told->failures.held_back--;
 	return news || open;
 }
 
@@ -227,7 +228,7 @@ void record_not_started(struct child *child, const char *step, int error, uint64
 		log_fields(LOG_ERR, f.items, "%sunable to start %s%s%s", service->label,
 			failure, from(&f), f.peer);
 	}
-	master_gate_closed(service->master, service->failures.window_ends);
+	master_gate_closed(service->master, service_told(service)->failures.window_ends);
 }
 
 void record_dropped(const struct listener *listener, const struct addr *sender, uint64_t now)
@@ -249,7 +250,7 @@ void record_dropped(const struct listener *listener, const struct addr *sender, 
 		ARRIVAL_REFUSED_MAX);
 	if (failure_passes(service, failure, now))
 		log_fields(LOG_WARNING, fields, "%s%s", service->label, failure);
-	master_gate_closed(service->master, service->failures.window_ends);
+	master_gate_closed(service->master, service_told(service)->failures.window_ends);
 }
 
 /* "; the oldest is from 192.0.2.1:1234 for 3 min", as far as there is something to tell. */
@@ -273,7 +274,7 @@ void record_full(struct service *service, uint64_t now)
 {
 	char oldest[OLDEST_TEXT_MAX];
 
-	if (!log_once_a_minute(&service->full_told, now) || !service->first)
+	if (!log_once_a_minute(&service_told(service)->full, now) || !service->first)
 		return;
 	log_warning("%sfull with %u %s, new clients would %s%s", service->label,
 		service->n_children, service->n_children == 1 ? "child" : "children",
@@ -294,7 +295,7 @@ void record_paced(struct service *service, uint64_t now)
 
 void record_waits(struct service *service, enum admit_verdict verdict, uint64_t now)
 {
-	if (!log_once_a_minute(&service->full_told, now))
+	if (!log_once_a_minute(&service_told(service)->full, now))
 		return;
 	log_notice("%snobody is taken in now (%s), new clients wait", service->label,
 		admit_reason(verdict));
@@ -348,11 +349,13 @@ uint64_t record_report_held_back(struct master *master, uint64_t now)
 
 	due = earlier(due, refusals_report(master->bans, now));
 	due = earlier(due, report_gate(&master->other_refusals, now, "", "refused"));
+	due = earlier(due, report_gate(&master->told.failures, now, "", "failures"));
 	for (size_t i = 0; i < master->n_services; i++) {
 		struct service *service = master->services[i];
 
-		due = earlier(due, report_gate(&service->failures, now, service->label,
-					   "failures like that"));
+		if (service->told)
+			due = earlier(due, report_gate(&service->told->failures, now,
+						   service->label, "failures like that"));
 	}
 	return due;
 }

@@ -190,8 +190,9 @@ struct service *service_free(struct service *service)
 	fd_close(service->log_stream);
 	service_drop_setup(service);
 	pace_free(service->master, service->pace);
-	free(service->last_failure);
-	free(service->refused);
+	if (service->told)
+		free(service->told->last_failure);
+	free(service->told);
 	free(service);
 	return NULL;
 }
@@ -312,13 +313,11 @@ void service_update(struct service *service)
 	}
 }
 
-/* Without memory for it, nothing is counted. */
-void service_count_refusal(struct service *service, enum admit_verdict verdict)
+struct told *service_told(struct service *service)
 {
-	if (!service->refused)
-		service->refused = calloc(_ADMIT_MAX, sizeof *service->refused);
-	if (service->refused)
-		service->refused[verdict]++;
+	if (!service->told)
+		service->told = calloc(1, sizeof *service->told);
+	return service->told ? service->told : &service->master->told;
 }
 
 void service_add_child(struct service *service, struct child *child)

@@ -17,7 +17,7 @@
 #include "master/pace.h"
 #include "master/pause.h"
 #include "master/setup.h"
-#include "policy/admit.h"
+#include "master/told.h"
 
 struct master;
 
@@ -57,26 +57,21 @@ struct service {
 	uint32_t n_closing;       /* descriptors with the closer; atomic */
 	unsigned fruitless;       /* wait children in a row that left at once what woke them */
 	uint32_t number;          /* never given twice, from 1: names it to master->sources */
+	unsigned deaths;          /* children in a row that died at once */
 	struct child *wait_child; /* pass_as = listen_fds: who has all sockets now */
 
 	struct service *next_starved, *prev_starved;
 	struct service *next_retired; /* in master->retired */
-	uint64_t *refused; /* clients, by enum admit_verdict; owned; NULL: none yet */
-	struct pace *pace; /* of its rate, owned; NULL: unlimited */
+	struct told *told;            /* owned; NULL: nothing yet, see service_told() */
+	struct pace *pace;            /* of its rate, owned; NULL: unlimited */
 
 	uint64_t paused_until;    /* usec, monotonic; 0: not paused, else in master->paused */
 	enum pause_why pause_why; /* of this pause, or else the last */
 	unsigned pauses;          /* in a row for that reason: they grow */
-	uint64_t pause_told;      /* when it was last said that they are long; 0: never */
 	struct service *next_paused, *prev_paused;
 
-	uint64_t deaths_since; /* when the first of these was born: */
-	unsigned deaths;       /* children in a row that died at once */
-	unsigned n_news;       /* failures unlike the one before, in this window */
-	char *last_failure;    /* what the gate holds back more of; owned */
-	struct log_gate failures;
-	uint64_t full_told; /* when it was last said that new clients wait; 0: never */
-	char label[];       /* "upper: " before messages; "" in ad-hoc mode */
+	uint64_t deaths_since; /* when the first of `deaths` was born */
+	char label[];          /* "upper: " before messages; "" in ad-hoc mode */
 };
 
 /* A new service of that name, without setup and listeners; NULL without memory. */
@@ -147,9 +142,6 @@ void service_close_listener_later(struct service *service, int fd, uint64_t now)
 
 /* Descriptors that are on their way to be closed. */
 uint32_t service_closing(const struct service *service);
-
-/* One who may not come in, for that reason. */
-void service_count_refusal(struct service *service, enum admit_verdict verdict);
 
 void service_add_child(struct service *service, struct child *child);
 void service_remove_child(struct service *service, struct child *child);

@@ -88,12 +88,13 @@ static int read_setup(struct service *service, struct setup **ret)
 /* It is tried again with every client who waits, and by each turn of the clock. */
 static void tell_unreadable(struct service *service, int r)
 {
+	struct log_gate *gate = &service_told(service)->failures;
 	uint64_t now = clock_monotonic();
 
-	if (log_gate_pass(&service->failures, now))
+	if (log_gate_pass(gate, now))
 		log_error(
 			"%sunable to read its configuration: %s", service->label, strerror(-r));
-	master_gate_closed(service->master, service->failures.window_ends);
+	master_gate_closed(service->master, gate->window_ends);
 }
 
 struct setup *service_setup(struct service *service)

@@ -57,8 +57,9 @@ static const char *describe(const struct service *service)
 }
 
 /* ", refused 7: per_source 5, rate 2", or nothing; returns buf. */
-static const char *describe_refused(const uint64_t *refused, char buf[REFUSED_TEXT_MAX])
+static const char *describe_refused(const struct told *told, char buf[REFUSED_TEXT_MAX])
 {
+	const uint64_t *refused = told ? told->refused : NULL;
 	uint64_t all = 0;
 	size_t len;
 
@@ -82,7 +83,7 @@ static void tell(const struct service *service)
 
 	log_notice("%s%s, %u %s%s", service->label, describe(service), service->n_children,
 		service->n_children == 1 ? "child" : "children",
-		describe_refused(service->refused, refused));
+		describe_refused(service->told, refused));
 }
 
 void state_request(struct master *master)
