@@ -122,7 +122,6 @@ struct child *child_new(struct child_table *table)
 	memset(child, 0, sizeof *child);
 	child->pidfd = -EBADF;
 	child->conn = -EBADF;
-	child->given = -EBADF;
 	return child;
 }
 

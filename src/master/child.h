@@ -35,7 +35,6 @@ struct child {
 	pid_t pid;
 	int pidfd; /* owned */
 	int conn;  /* our copy of the connection, owned; -EBADF: closed, or none (wait) */
-	int given; /* its number when it was given away to be closed; -EBADF: it was not */
 	struct spawn_slot *slot;    /* while it uses our memory; then NULL */
 	struct spawn_report report; /* how its start went; valid once slot is NULL */
 	uint64_t born;              /* usec, monotonic */

@@ -102,7 +102,7 @@ void conn_drop(struct listener *listener, int fd, uint64_t now)
 	if (listener->is_ip)
 		fd_close(fd);
 	else
-		service_close_later(listener->service, fd, now);
+		service_close_later(listener->service, fd, 0, now);
 }
 
 void conn_hold(const struct conn *conn)

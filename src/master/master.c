@@ -18,6 +18,7 @@
 #include "master/state.h"
 #include "master/stop.h"
 #include "master/tend.h"
+#include "master/unwanted.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -38,8 +39,6 @@
 #define RETRY (100 * USEC_PER_MSEC)
 /* More descriptors than a process can have (fs.nr_open); memory only where used. */
 #define CLOSER_MAX (1U << 20)
-/* At the end, for closes that may sleep. */
-#define CLOSER_PATIENCE_MS 200
 
 void master_exit(struct master *master, int status)
 {
@@ -257,23 +256,6 @@ static int make_runtime(struct master *master, struct image *image)
 	return add_sources(master);
 }
 
-/* A service that waits may want it later; until then it is not closed (I3). */
-static bool is_wanted(struct master *master, const char *name)
-{
-	for (size_t i = 0; i < master->n_services; i++) {
-		struct service *service = master->services[i];
-		const struct setup *setup =
-			service->state == SERVICE_WAITING ? service_setup(service) : NULL;
-		const struct service_conf *conf = setup ? setup->conf : NULL;
-
-		for (size_t j = 0; conf && j < conf->n_listen; j++)
-			if (conf->listen[j].addr.kind == ADDR_FD &&
-				strcmp(conf->listen[j].addr.name, name) == 0)
-				return true;
-	}
-	return false;
-}
-
 /* At a command line somebody sits who wants to know at once. */
 static int require_all(const struct master *master)
 {
@@ -281,22 +263,6 @@ static int require_all(const struct master *master)
 		if (service_lacks_address(master->services[i]))
 			return -EADDRNOTAVAIL;
 	return 0;
-}
-
-void master_close_unwanted(struct master *master)
-{
-	const struct inherited *inherited = &master->inherited;
-
-	for (int i = 0; i < inherited->n_sockets; i++) {
-		const char *name = inherited->socket_names[i];
-
-		if (inherited->sockets[i] < 0 || is_wanted(master, name))
-			continue;
-		log_warning("no service wants the handed-over socket fd:%s, closing it", name);
-		closer_close(master->closer, take_fd(&inherited->sockets[i]),
-			spawner_started(master->spawner), &master->n_closing,
-			clock_monotonic());
-	}
 }
 
 static uint64_t earlier(uint64_t a, uint64_t b)
@@ -460,7 +426,7 @@ static int serve(struct master *master, struct image *image)
 	}
 	if (require_all(master) < 0)
 		return failed_status(master->cmdline);
-	master_close_unwanted(master);
+	close_unwanted(master);
 	waiting_begin(master, clock_monotonic());
 	say_started(master);
 	if (detach_ready(&master->detach, master->null_fd) < 0)
@@ -513,38 +479,6 @@ static int load(struct master *master, struct image **ret)
 	return failed_status(master->cmdline);
 }
 
-static size_t count_closing(const struct master *master)
-{
-	size_t n = __atomic_load_n(&master->n_closing, __ATOMIC_ACQUIRE);
-
-	for (size_t i = 0; i < master->n_services; i++)
-		n += service_closing(master->services[i]);
-	for (const struct service *s = master->retired; s; s = s->next_retired)
-		n += service_closing(s);
-	return n;
-}
-
-/* Give the closer a moment: usually it takes none. */
-static bool wait_for_closer(struct master *master)
-{
-	for (int patience = CLOSER_PATIENCE_MS; patience > 0; patience--) {
-		closer_tend(master->closer, UINT64_MAX, clock_monotonic());
-		if (count_closing(master) == 0)
-			return true;
-		poll(NULL, 0, 1);
-	}
-	return false;
-}
-
-/* A thread of ours that sleeps in a close would keep us from ending. */
-static bool all_closed(struct master *master)
-{
-	if (wait_for_closer(master))
-		return true;
-	stop_kill_holders(master);
-	return wait_for_closer(master);
-}
-
 /*
  * Nothing of ours may go away under a child that still runs in our memory, or
  * under a thread that is stuck in a close: then the process ends with everything
@@ -559,7 +493,8 @@ static void clean_up(struct master *master)
 	detach_end(&master->detach, master->status);
 	asker_done(master->overdue.asker);
 	/* Without a closer, which comes after the spawner, there was no child yet. */
-	if (master->closer && (spawner_in_flight(master->spawner) > 0 || !all_closed(master))) {
+	if (master->closer &&
+		(spawner_in_flight(master->spawner) > 0 || !stop_wait_for_closer(master))) {
 		log_close();
 		_exit(master->status);
 	}

@@ -120,9 +120,6 @@ void master_set_budget(struct master *master, const struct budget *budget);
  * it stays where it is.  Its number from now on. */
 int master_move_up(const struct master *master, int fd);
 
-/* Close the sockets that were handed over and that no service has a use for. */
-void master_close_unwanted(struct master *master);
-
 /* A log gate of ours has closed: its count is due at that time. */
 void master_gate_closed(struct master *master, uint64_t due);
 

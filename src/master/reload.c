@@ -8,6 +8,7 @@
 #include "master/apply.h"
 #include "master/master.h"
 #include "master/service.h"
+#include "master/unwanted.h"
 
 #include <sys/wait.h>
 
@@ -101,7 +102,7 @@ static void finish_full(struct master *master, int result, struct image *image)
 		return;
 	}
 	master->reload.hindered = false;
-	master_close_unwanted(master);
+	close_unwanted(master);
 	waiting_begin(master, clock_monotonic());
 	say_applied(master, &applied);
 }

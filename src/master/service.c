@@ -61,22 +61,29 @@ const char *service_name(struct service *service)
 	return setup ? setup->conf->name : "";
 }
 
-int service_close_later(struct service *service, int fd, uint64_t now)
+static void close_later(
+	struct service *service, int fd, bool tell, uint64_t owner, uint64_t now)
 {
 	struct master *master = service->master;
+	const struct closer_job job = {
+		.fd = fd,
+		.tell = tell,
+		.ticket = spawner_started(master->spawner),
+		.pending = &service->n_closing,
+		.owner = owner,
+	};
 
-	fd = master_move_up(master, fd);
-	closer_close(
-		master->closer, fd, spawner_started(master->spawner), &service->n_closing, now);
-	return fd;
+	closer_close(master->closer, &job, now);
+}
+
+void service_close_later(struct service *service, int fd, uint64_t connection, uint64_t now)
+{
+	close_later(service, master_move_up(service->master, fd), false, connection, now);
 }
 
 void service_close_listener_later(struct service *service, int fd, uint64_t now)
 {
-	struct master *master = service->master;
-
-	closer_close_and_tell(
-		master->closer, fd, spawner_started(master->spawner), &service->n_closing, now);
+	close_later(service, fd, true, 0, now);
 }
 
 uint32_t service_closing(const struct service *service)

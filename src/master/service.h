@@ -133,9 +133,9 @@ bool service_is_full(const struct service *service);
 /* Poll its sockets or do not. */
 void service_update(struct service *service);
 
-/* Have the descriptor closed by somebody who may wait (os/closer), from `now` on (usec,
- * monotonic): after a while he gets help.  Returns the number that it has until then. */
-int service_close_later(struct service *service, int fd, uint64_t now);
+/* Have the descriptor of that connection (0: it has no child) closed by somebody who may
+ * wait (os/closer), from `now` on (usec, monotonic): after a while he gets help. */
+void service_close_later(struct service *service, int fd, uint64_t connection, uint64_t now);
 
 /* The same for a socket, whose address somebody else may wait for. */
 void service_close_listener_later(struct service *service, int fd, uint64_t now);

@@ -1,10 +1,15 @@
 #include "master/stop.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "master/record.h"
 #include "master/service.h"
 
+#include <poll.h>
 #include <signal.h>
+
+/* At the end, for closes that may sleep. */
+#define CLOSER_PATIENCE_MS 200
 
 static size_t terminate_those_of(const struct service *service, bool told)
 {
@@ -36,26 +41,29 @@ static size_t terminate_children(struct master *master)
 	return n;
 }
 
-/* A number is given again: of those who had it, the last one can be meant. */
-static const struct child *later(
-	const struct service *service, int given, const struct child *than)
+static const struct child *find(const struct service *service, uint64_t connection)
 {
-	for (const struct child *child = service->first; child; child = child->next)
-		if (child->given == given && (!than || child->connection > than->connection))
-			than = child;
-	return than;
+	const struct child *child = service->first;
+
+	while (child && child->connection != connection)
+		child = child->next;
+	return child;
 }
 
-static void kill_holder(const struct master *master, int given)
+static const struct child *find_child(const struct master *master, uint64_t connection)
 {
-	const struct child *holder = NULL;
+	const struct child *child = NULL;
 
-	for (size_t i = 0; i < master->n_services; i++)
-		holder = later(master->services[i], given, holder);
-	for (const struct service *s = master->retired; s; s = s->next_retired)
-		holder = later(s, given, holder);
-	/* What is left in a UNIX socket may take its time as well, and that is a client's
-	 * doing. */
+	for (size_t i = 0; i < master->n_services && !child; i++)
+		child = find(master->services[i], connection);
+	for (const struct service *s = master->retired; s && !child; s = s->next_retired)
+		child = find(s, connection);
+	return child;
+}
+
+/* What is left in a UNIX socket may take its time as well, and that is a client's doing. */
+static void kill_holder(const struct child *holder)
+{
 	if (!holder || !addr_is_tcp(&holder->peer))
 		return;
 	log_warning("%schild %d holds the lock of its connection, killing it to be able to end",
@@ -63,13 +71,44 @@ static void kill_holder(const struct master *master, int given)
 	child_signal(holder, SIGKILL);
 }
 
-void stop_kill_holders(struct master *master)
+static void kill_holders(const struct master *master)
 {
-	int fds[CLOSER_THREADS_MAX];
-	size_t n = closer_begun(master->closer, fds);
+	uint64_t connections[CLOSER_THREADS_MAX];
+	size_t n = closer_begun(master->closer, connections);
 
 	for (size_t i = 0; i < n; i++)
-		kill_holder(master, fds[i]);
+		kill_holder(find_child(master, connections[i]));
+}
+
+static size_t count_closing(const struct master *master)
+{
+	size_t n = __atomic_load_n(&master->n_closing, __ATOMIC_ACQUIRE);
+
+	for (size_t i = 0; i < master->n_services; i++)
+		n += service_closing(master->services[i]);
+	for (const struct service *s = master->retired; s; s = s->next_retired)
+		n += service_closing(s);
+	return n;
+}
+
+/* Usually it takes no time at all. */
+static bool wait_for_closer(struct master *master)
+{
+	for (int patience = CLOSER_PATIENCE_MS; patience > 0; patience--) {
+		closer_tend(master->closer, UINT64_MAX, clock_monotonic());
+		if (count_closing(master) == 0)
+			return true;
+		poll(NULL, 0, 1);
+	}
+	return false;
+}
+
+bool stop_wait_for_closer(struct master *master)
+{
+	if (wait_for_closer(master))
+		return true;
+	kill_holders(master);
+	return wait_for_closer(master);
 }
 
 static void finish(struct master *master)

@@ -12,6 +12,8 @@
 
 #include "master/master.h"
 
+#include <stdbool.h>
+
 /* usec; stopping waits no longer than this for children that were told to end. */
 #define STOP_PATIENCE (UINT64_C(5) * 1000 * 1000)
 
@@ -21,8 +23,11 @@ void stop_begin(struct master *master, int signal, uint64_t now);
 /* To be called on every turn while stopping. */
 void stop_turn(struct master *master, uint64_t now);
 
-/* Kill those whose connection cannot be closed because they hold its lock: a thread that
- * sleeps there would keep hatchd from ending, whatever anybody does. */
-void stop_kill_holders(struct master *master);
+/*
+ * Give the closer a moment, and kill those children whose connection cannot be closed
+ * because they hold its lock: a thread that sleeps there would keep hatchd from ending,
+ * whatever anybody does.  False: there is something left all the same.
+ */
+bool stop_wait_for_closer(struct master *master);
 
 #endif

@@ -38,7 +38,7 @@ static void close_connection(struct child *child, uint64_t now)
 {
 	if (child->conn < 0)
 		return;
-	child->given = service_close_later(child->service, take_fd(&child->conn), now);
+	service_close_later(child->service, take_fd(&child->conn), child->connection, now);
 }
 
 static bool executed(const struct child *child)

@@ -19,11 +19,8 @@
 #define THREADS_MORE 8
 
 struct job {
-	int fd;
-	uint32_t *pending; /* borrowed */
-	uint64_t ticket;
+	struct closer_job what;
 	uint64_t since; /* usec, monotonic */
-	bool told;      /* somebody waits for it to be closed */
 	struct job *next_begun;
 };
 
@@ -71,17 +68,17 @@ static void finish(const struct closer *closer, const struct job *job)
 {
 	static const struct linger none;
 
-	setsockopt(job->fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
-	close(job->fd);
-	if (job->told)
+	setsockopt(job->what.fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
+	close(job->what.fd);
+	if (job->what.tell)
 		eventfd_write(closer->done_fd, 1);
-	__atomic_sub_fetch(job->pending, 1, __ATOMIC_RELEASE);
+	__atomic_sub_fetch(job->what.pending, 1, __ATOMIC_RELEASE);
 }
 
 /* Tickets only grow, so the first job has the lowest. */
 static bool has_ready_job(const struct closer *closer)
 {
-	return closer->n_jobs > 0 && closer->jobs[closer->first].ticket < closer->passed;
+	return closer->n_jobs > 0 && closer->jobs[closer->first].what.ticket < closer->passed;
 }
 
 /* The next job, or false at the end; called and left with the lock held. */
@@ -166,39 +163,23 @@ static void add_threads(struct closer *closer, unsigned n)
 		closer->n_threads++;
 }
 
-static void add_job(struct closer *closer, const struct job *job)
+void closer_close(struct closer *closer, const struct closer_job *job, uint64_t now)
 {
 	__atomic_add_fetch(job->pending, 1, __ATOMIC_RELAXED);
 
 	pthread_mutex_lock(&closer->lock);
-	closer->jobs[(closer->first + closer->n_jobs++) % closer->max] = *job;
+	closer->jobs[(closer->first + closer->n_jobs++) % closer->max] =
+		(struct job){.what = *job, .since = now};
 	pthread_mutex_unlock(&closer->lock);
 }
 
-void closer_close(
-	struct closer *closer, int fd, uint64_t ticket, uint32_t *pending, uint64_t now)
-{
-	add_job(closer,
-		&(struct job){.fd = fd, .pending = pending, .ticket = ticket, .since = now});
-}
-
-void closer_close_and_tell(
-	struct closer *closer, int fd, uint64_t ticket, uint32_t *pending, uint64_t now)
-{
-	add_job(closer, &(struct job){.fd = fd,
-				.pending = pending,
-				.ticket = ticket,
-				.since = now,
-				.told = true});
-}
-
-size_t closer_begun(struct closer *closer, int ret_fds[CLOSER_THREADS_MAX])
+size_t closer_begun(struct closer *closer, uint64_t ret_owners[CLOSER_THREADS_MAX])
 {
 	size_t n = 0;
 
 	pthread_mutex_lock(&closer->lock);
 	for (const struct job *job = closer->begun; job; job = job->next_begun)
-		ret_fds[n++] = job->fd;
+		ret_owners[n++] = job->what.owner;
 	pthread_mutex_unlock(&closer->lock);
 	return n;
 }

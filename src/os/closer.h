@@ -18,6 +18,7 @@
 #ifndef HATCHD_OS_CLOSER_H
 #define HATCHD_OS_CLOSER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -34,25 +35,26 @@ int closer_new(unsigned max, struct closer **ret);
 /* Threads that sleep in a close stay behind, and with them the memory. */
 void closer_done(struct closer *closer);
 
-/*
- * Take over the descriptor; it is closed after the next closer_tend(), so that
- * a turn of many wakes a thread once.  *pending is counted up now and
- * down when it is closed, with atomic operations; it must live as long.
- */
-void closer_close(
-	struct closer *closer, int fd, uint64_t ticket, uint32_t *pending, uint64_t now);
+/* A descriptor to be closed. */
+struct closer_job {
+	int fd;            /* taken over */
+	bool tell;         /* an address that it is bound to is waited for */
+	uint64_t ticket;   /* children with a lower one may have a copy: spawner_started() */
+	uint32_t *pending; /* counted up now and down when it is closed, with atomic
+	                      operations; must live as long */
+	uint64_t owner;    /* whose it was, for closer_begun(); 0: nobody's in particular */
+};
 
-/*
- * The same, and when it is closed closer_done_fd() becomes readable: an address
- * that it was bound to may be had then.  That is an eventfd(2), the closer's.
- */
-void closer_close_and_tell(
-	struct closer *closer, int fd, uint64_t ticket, uint32_t *pending, uint64_t now);
+/* It is closed after the next closer_tend(), so that a turn of many wakes a thread once.
+ * `now` in usec, monotonic. */
+void closer_close(struct closer *closer, const struct closer_job *job, uint64_t now);
+
+/* Readable when one that was to be told of is closed: an eventfd(2), the closer's. */
 int closer_done_fd(const struct closer *closer);
 
-/* Descriptors whose close has begun and not ended; returns how many.  A thread that sleeps
- * in there cannot be ended, and keeps the process from ending. */
-size_t closer_begun(struct closer *closer, int ret_fds[CLOSER_THREADS_MAX]);
+/* Whose descriptors are those whose close has begun and not ended?  Returns how many.  A
+ * thread that sleeps in there cannot be ended, and keeps the process from ending. */
+size_t closer_begun(struct closer *closer, uint64_t ret_owners[CLOSER_THREADS_MAX]);
 
 /*
  * To be called at the end of every turn: gets the threads to work on descriptors

@@ -42,6 +42,19 @@ static void wait_for_none(const uint32_t *pending)
 	}
 }
 
+static void close_by(
+	struct closer *closer, int fd, uint64_t ticket, bool tell, uint32_t *pending)
+{
+	const struct closer_job job = {
+		.fd = fd,
+		.tell = tell,
+		.ticket = ticket,
+		.pending = pending,
+	};
+
+	closer_close(closer, &job, clock_monotonic());
+}
+
 static void test_closes_many(void **state)
 {
 	int pairs[PAIRS][2];
@@ -52,7 +65,7 @@ static void test_closes_many(void **state)
 	assert_int_equal(closer_new(PAIRS, &closer), 0);
 	for (int i = 0; i < PAIRS; i++) {
 		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pairs[i]), 0);
-		closer_close(closer, pairs[i][0], TICKET, &pending, clock_monotonic());
+		close_by(closer, pairs[i][0], TICKET, false, &pending);
 	}
 	assert_int_equal(pending, PAIRS);
 	assert_true(closer_tend(closer, TICKET + 1, clock_monotonic()) != USEC_INFINITY);
@@ -116,7 +129,7 @@ static void test_does_not_linger(void **state)
 
 	(void)state;
 	assert_int_equal(closer_new(4, &closer), 0);
-	closer_close(closer, make_lingering(&peer), TICKET, &pending, clock_monotonic());
+	close_by(closer, make_lingering(&peer), TICKET, false, &pending);
 	closer_tend(closer, TICKET + 1, clock_monotonic());
 	wait_for_none(&pending);
 	close(peer);
@@ -135,8 +148,8 @@ static void test_waits_for_the_ticket(void **state)
 	assert_int_equal(pipe(ends), 0);
 	assert_int_equal(pipe(others), 0);
 	assert_int_equal(closer_new(4, &closer), 0);
-	closer_close(closer, others[1], TICKET - 1, &pending, clock_monotonic());
-	closer_close(closer, ends[1], TICKET, &pending, clock_monotonic());
+	close_by(closer, others[1], TICKET - 1, false, &pending);
+	close_by(closer, ends[1], TICKET, false, &pending);
 	closer_tend(closer, TICKET, clock_monotonic());
 	wait_for_end(others[0]);
 
@@ -164,12 +177,12 @@ static void test_tells(void **state)
 	assert_int_equal(pipe(others), 0);
 	assert_int_equal(closer_new(4, &closer), 0);
 	p.fd = closer_done_fd(closer);
-	closer_close(closer, others[1], TICKET, &pending, clock_monotonic());
+	close_by(closer, others[1], TICKET, false, &pending);
 	closer_tend(closer, TICKET + 1, clock_monotonic());
 	wait_for_none(&pending);
 	assert_int_equal(poll(&p, 1, 0), 0);
 
-	closer_close_and_tell(closer, ends[1], TICKET, &pending, clock_monotonic());
+	close_by(closer, ends[1], TICKET, true, &pending);
 	closer_tend(closer, TICKET + 1, clock_monotonic());
 	assert_int_equal(poll(&p, 1, -1), 1);
 	wait_for_end(ends[0]);
@@ -189,7 +202,7 @@ static void test_ends_with_work_left(void **state)
 	(void)state;
 	assert_int_equal(pipe(ends), 0);
 	assert_int_equal(closer_new(4, &closer), 0);
-	closer_close(closer, ends[1], TICKET, &pending, clock_monotonic());
+	close_by(closer, ends[1], TICKET, false, &pending);
 	closer_tend(closer, TICKET + 1, clock_monotonic());
 	closer_done(closer);
 	wait_for_end(ends[0]);
