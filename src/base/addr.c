@@ -151,6 +151,15 @@ bool addr_is_wildcard(const struct addr *addr)
 	}
 }
 
+bool addr_takes_ipv4(const struct addr *addr, int v6only)
+{
+	if (addr_family(addr) == AF_INET)
+		return true;
+	if (addr_family(addr) != AF_INET6 || !addr_is_wildcard(addr))
+		return false;
+	return v6only < 0 ? addr->dual : !v6only;
+}
+
 bool addr_is_loopback(const struct addr *addr)
 {
 	switch (addr_family(addr)) {

@@ -158,6 +158,10 @@ bool addr_is_wildcard(const struct addr *addr); /* 0.0.0.0, [::] or vsock:any */
 /* 127.0.0.0/8, ::1, vsock:local, and every UNIX address. */
 bool addr_is_loopback(const struct addr *addr);
 
+/* Does a socket that is bound there take clients of IPv4?  The IPv6 wildcard does, unless
+ * `v6only` says otherwise: 0, 1, or -1 for what the text of the address says. */
+bool addr_takes_ipv4(const struct addr *addr, int v6only);
+
 /* Port in host order; 0 for any free one, and for UNIX addresses, to which
  * setting one does nothing. */
 uint32_t addr_port(const struct addr *addr);

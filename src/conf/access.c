@@ -349,10 +349,11 @@ struct access_element access_element_of(const struct service_conf *service, uint
 		service->no_access_at[element - n]};
 }
 
-static void set_condition(struct service_conf *service, const char *text)
+static int set_condition(struct service_conf *service, const char *text)
 {
 	if (!service->condition)
 		service->condition = strdup(text);
+	return service->condition ? 0 : -ENOMEM;
 }
 
 static int add_file(struct work *w, const struct access_element *e)
@@ -373,8 +374,8 @@ static int add_file(struct work *w, const struct access_element *e)
 		w->mistaken = true;
 		report_refuse(w->report, &e->origin);
 	}
-	if (file->condition)
-		set_condition(w->service, file->condition);
+	if (file->condition && set_condition(w->service, file->condition) < 0)
+		return -ENOMEM;
 	for (size_t i = 0; i < file->rules.n && w->rules.n <= ACCESS_RULES_MAX; i++) {
 		const struct access_where *where = &file->rules.where[i];
 
@@ -573,9 +574,7 @@ static int prepare(struct work *w)
 	if (!made)
 		return make_list(w, key);
 	give(w->service, access_list_hold(made->list));
-	if (made->condition)
-		set_condition(w->service, made->condition);
-	return 0;
+	return made->condition ? set_condition(w->service, made->condition) : 0;
 }
 
 /* Words that could not even be kept have been told. */

@@ -252,11 +252,7 @@ static bool serves(const struct claim *claim, int version)
 
 	if (!addr_is_ip(addr) || version == 0)
 		return !addr_is_ip(addr) && version == 0;
-	if (addr_family(addr) == AF_INET)
-		return version == 4;
-	if (version == 6)
-		return true;
-	return addr_is_wildcard(addr) && (v6only < 0 ? addr->dual : !v6only);
+	return version == 4 ? addr_takes_ipv4(addr, v6only) : addr_family(addr) == AF_INET6;
 }
 
 static int claim_port(struct overlaps *o, const struct claim *claim, int version)

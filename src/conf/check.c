@@ -240,7 +240,7 @@ static const char *left_out(const struct service_conf *service, const struct add
 {
 	unsigned scope = service->access->scope;
 	bool v6 = addr_family(addr) == AF_INET6;
-	bool v4 = addr_family(addr) == AF_INET || (v6 && addr_is_wildcard(addr) && addr->dual);
+	bool v4 = addr_takes_ipv4(addr, service->v6only);
 
 	if (addr_family(addr) == AF_UNIX)
 		return scope & ACCESS_OF_UNIX ? NULL : "UNIX";

@@ -176,14 +176,6 @@ static int compare_resolved(
  * Two sockets at one address.
  */
 
-/* Whether it takes no clients of IPv4, in whichever way that is said. */
-static bool only_ipv6(const struct service_conf *service, const struct addr *addr)
-{
-	if (!addr_is_wildcard(addr))
-		return true;
-	return service->v6only < 0 ? !addr->dual : service->v6only;
-}
-
 /* Whether an option that differs says something else to this socket. */
 static bool matters(const struct conf_option *option, const struct service_conf *a,
 	const struct service_conf *b, const struct addr *addr)
@@ -193,7 +185,7 @@ static bool matters(const struct conf_option *option, const struct service_conf 
 	if (addr->kind == ADDR_FD && !(option->flags & OPTION_SOCKET_PASSED))
 		return false;
 	if (option->offset == offsetof(struct service_conf, v6only))
-		return only_ipv6(a, addr) != only_ipv6(b, addr);
+		return addr_takes_ipv4(addr, a->v6only) != addr_takes_ipv4(addr, b->v6only);
 	return !same_value(option, a, b);
 }
 

@@ -79,15 +79,12 @@ static int put_list(const struct explain *e, const char *word, char *const *valu
 static bool can_call(const struct access_peer *peer, const struct service_conf *service,
 	const struct addr *addr)
 {
-	bool dual =
-		addr_is_wildcard(addr) && (service->v6only < 0 ? addr->dual : !service->v6only);
-
 	/* What the service manager hands over may be anything. */
 	if (addr->kind == ADDR_FD)
 		return true;
 	switch (peer->who.family) {
 	case 4:
-		return addr_family(addr) == AF_INET || (addr_family(addr) == AF_INET6 && dual);
+		return addr_takes_ipv4(addr, service->v6only);
 	case 6:
 		return addr_family(addr) == AF_INET6;
 	case 2:

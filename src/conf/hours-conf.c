@@ -21,6 +21,7 @@ int hours_conf_read(char *const *texts, struct hours **ret, const char **reterr_
 		return -ENOMEM;
 	for (; *texts; texts++) {
 		*reterr_text = *texts;
+		_Static_assert(HOURS_SPANS_MAX == 64, "it is told");
 		*reterr_why = "is one too many, there may be 64";
 		if (hours->n == HOURS_SPANS_MAX ||
 			hours_parse(*texts, &hours->spans[hours->n], reterr_why) < 0)

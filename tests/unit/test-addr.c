@@ -960,6 +960,32 @@ static void test_localhost(void **ctx)
 	assert_false(addr_source_is_localhost(&source));
 }
 
+static void test_takes_ipv4(void **ctx)
+{
+	static const struct {
+		const char *text;
+		int v6only;
+		bool takes;
+	} cases[] = {
+		{"tcp4:80", 1, true},
+		{"tcp:127.0.0.1:80", -1, true},
+		{"tcp:80", -1, true},
+		{"tcp:80", 0, true},
+		{"tcp:80", 1, false},
+		{"tcp6:80", -1, false},
+		{"tcp6:80", 0, true},
+		{"tcp:[::1]:80", 0, false},
+		{"unix:/run/x", 0, false},
+	};
+
+	(void)ctx;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct addr addr = addr_of(cases[i].text);
+
+		assert_int_equal(addr_takes_ipv4(&addr, cases[i].v6only), cases[i].takes);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -978,6 +1004,7 @@ int main(void)
 		cmocka_unit_test(test_of_socket),
 		cmocka_unit_test(test_of_what_is_no_socket_of_ours),
 		cmocka_unit_test(test_source),
+		cmocka_unit_test(test_takes_ipv4),
 		cmocka_unit_test(test_localhost),
 		cmocka_unit_test(test_source_of_link),
 		cmocka_unit_test(test_prefixes),
