@@ -3,21 +3,12 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/own.h"
+#include "os/ask_process.h"
 
-#include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
-
-#ifndef SO_PASSRIGHTS
-#define SO_PASSRIGHTS 83
-#endif
 
 #define NAME "hatchd-ask"
 
@@ -28,16 +19,9 @@
 /* It says something about each question within a tenth of a second. */
 #define SILENCE_MAX (10 * USEC_PER_SEC)
 
-/* Processes that were killed and have not ended; they are looked for so often. */
-#define CORPSES_MAX 4
-#define REAP_AGAIN  USEC_PER_SEC
-
 /* Later ones that are answered show that one waits for nobody.  One could slip through
  * where a lock changes hands, the next one would not. */
 #define OVERTAKEN 8
-
-/* Exit status of one that could not be run. */
-#define CHILD_FAILED 120
 
 struct job {
 	struct asker_question question;
@@ -62,16 +46,10 @@ struct asker {
 	struct job proof; /* a question after nobody: that others are answered */
 	bool proving;     /* it is put */
 
-	int program, null, lowest;
-	int epoll_fd; /* of `socket` alone, which comes and goes; owned */
-	int socket;   /* owned; -EBADF: it does not run */
-	pid_t pid;
+	struct ask_process process;
 	uint64_t quiet_since; /* the last message, or the question that ended the rest */
 	uint64_t start_at, pause;
 	int trouble;
-	pid_t corpses[CORPSES_MAX];
-	size_t n_corpses;
-	uint64_t reap_at;
 };
 
 static void append(struct jobs *jobs, struct job *job)
@@ -101,13 +79,6 @@ static bool is_overtaken(const struct job *job)
 	return job->overtaken >= OVERTAKEN;
 }
 
-static int move_up(const struct asker *asker, int fd)
-{
-	int high = fd_move_up(fd, asker->lowest);
-
-	return high < 0 ? fd : high;
-}
-
 int asker_new(int program, int null, int lowest, struct asker **ret)
 {
 	struct asker *asker = calloc(1, sizeof *asker);
@@ -117,33 +88,24 @@ int asker_new(int program, int null, int lowest, struct asker **ret)
 		fd_close(program);
 		return -ENOMEM;
 	}
-	asker->lowest = lowest;
-	asker->null = null;
-	asker->socket = -EBADF;
-	asker->pid = -1;
-	asker->pause = PAUSE_MIN;
-	asker->reap_at = USEC_INFINITY;
-	asker->program = program < 0 ? program : move_up(asker, program);
-	asker->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	if (asker->epoll_fd < 0) {
-		r = -errno;
-		fd_close(asker->program);
+	r = ask_process_init(&asker->process, program, null, lowest);
+	if (r < 0) {
 		free(asker);
 		return r;
 	}
-	asker->epoll_fd = move_up(asker, asker->epoll_fd);
+	asker->pause = PAUSE_MIN;
 	*ret = asker;
 	return 0;
 }
 
 int asker_fd(const struct asker *asker)
 {
-	return asker->epoll_fd;
+	return asker->process.epoll_fd;
 }
 
 pid_t asker_pid(const struct asker *asker)
 {
-	return asker->pid;
+	return asker->process.pid;
 }
 
 int asker_trouble(struct asker *asker)
@@ -172,15 +134,7 @@ const char *asker_explain(int trouble)
 	}
 }
 
-/* ------------------------------------------------------------ the end of the process */
-
-static void reap(struct asker *asker, uint64_t now)
-{
-	for (size_t i = asker->n_corpses; i-- > 0;)
-		if (waitpid(asker->corpses[i], NULL, WNOHANG) != 0)
-			asker->corpses[i] = asker->corpses[--asker->n_corpses];
-	asker->reap_at = asker->n_corpses > 0 ? now + REAP_AGAIN : USEC_INFINITY;
-}
+/* ------------------------------------------------------------------- the process */
 
 static void put_anew(struct asker *asker)
 {
@@ -201,18 +155,6 @@ static void put_anew(struct asker *asker)
 	asker->waiting.last = waiting.last;
 }
 
-/* A thread of it that is stuck keeps it from ending; it is nobody's any more. */
-static void let_go(struct asker *asker)
-{
-	if (asker->socket < 0)
-		return;
-	epoll_ctl(asker->epoll_fd, EPOLL_CTL_DEL, asker->socket, NULL);
-	asker->socket = fd_close(asker->socket);
-	kill(asker->pid, SIGKILL);
-	asker->corpses[asker->n_corpses++] = asker->pid;
-	asker->pid = -1;
-}
-
 static void pause_before_start(struct asker *asker, int trouble, uint64_t now)
 {
 	asker->trouble = trouble;
@@ -222,122 +164,26 @@ static void pause_before_start(struct asker *asker, int trouble, uint64_t now)
 
 static void give_up(struct asker *asker, int trouble, uint64_t now)
 {
-	let_go(asker);
+	ask_process_end(&asker->process, now);
 	put_anew(asker);
 	pause_before_start(asker, trouble, now);
-	reap(asker, now);
-	/* It is on its way. */
-	if (asker->n_corpses > 0)
-		asker->reap_at = now + PAUSE_MIN;
 }
 
 void asker_done(struct asker *asker)
 {
 	if (!asker)
 		return;
-	let_go(asker);
-	reap(asker, 0);
-	fd_close(asker->program);
-	fd_close(asker->epoll_fd);
+	ask_process_done(&asker->process);
 	free(asker);
-}
-
-/* ------------------------------------------------------ the beginning of the process */
-
-/* What concerns how any program is linked and checked; whatever else there is in our
- * environment is not for a process of another user. */
-static void choose_environment(char *chosen[])
-{
-	static const char *const names[] = {
-		"ASAN_OPTIONS=",
-		"LD_LIBRARY_PATH=",
-		"LD_PRELOAD=",
-		"UBSAN_OPTIONS=",
-	};
-	size_t n = 0;
-
-	for (char **e = environ; e && *e; e++)
-		for (size_t i = 0; i < ARRAY_SIZE(names) && n < ARRAY_SIZE(names); i++)
-			if (strncmp(*e, names[i], strlen(names[i])) == 0)
-				chosen[n++] = *e;
-	chosen[n] = NULL;
-}
-
-/* Between fork and exec of a process with threads: system calls only.  First of all every
- * descriptor of ours goes: an exec may hang. */
-static _Noreturn void run_child(const struct asker *asker, int socket, char *envp[])
-{
-	static char name[] = NAME;
-	char *argv[] = {name, NULL};
-
-	if (dup2(socket, ASK_SOCKET_FD) < 0 || dup2(asker->null, STDOUT_FILENO) < 0 ||
-		dup2(asker->null, STDERR_FILENO) < 0)
-		_exit(CHILD_FAILED);
-	syscall(SYS_close_range, STDERR_FILENO + 1, asker->program - 1, 0);
-	syscall(SYS_close_range, asker->program + 1, ~0U, 0);
-	fexecve(asker->program, argv, envp);
-	_exit(CHILD_FAILED);
-}
-
-/* It is never seen under another name: lists of processes are read by people. */
-static pid_t fork_named(const struct asker *asker, int socket)
-{
-	char ours[16] = "", *envp[8];
-	pid_t pid;
-
-	choose_environment(envp);
-	prctl(PR_GET_NAME, ours);
-	prctl(PR_SET_NAME, NAME);
-	pid = fork();
-	if (pid == 0)
-		run_child(asker, socket, envp);
-	prctl(PR_SET_NAME, ours);
-	return pid < 0 ? -errno : pid;
-}
-
-/* No descriptor comes back: closing a stranger's could make us wait.  Older kernels than
- * 6.16 do not refuse them, but the process has none that are worth it. */
-static int watch(struct asker *asker)
-{
-	static const int off = 0;
-	struct epoll_event event = {.events = EPOLLIN};
-
-	(void)!setsockopt(asker->socket, SOL_SOCKET, SO_PASSRIGHTS, &off, sizeof off);
-	return epoll_ctl(asker->epoll_fd, EPOLL_CTL_ADD, asker->socket, &event) < 0 ? -errno
-	                                                                            : 0;
-}
-
-static int launch(struct asker *asker)
-{
-	_cleanup_close_ int theirs = -EBADF;
-	int ends[2], r;
-
-	if (asker->program < 0)
-		return asker->program;
-	if (asker->n_corpses >= CORPSES_MAX)
-		return -EBUSY;
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
-		return -errno;
-	theirs = ends[1];
-	asker->socket = move_up(asker, ends[0]);
-	r = watch(asker);
-	if (r == 0)
-		r = fork_named(asker, theirs);
-	if (r < 0) {
-		asker->socket = fd_close(asker->socket);
-		return r;
-	}
-	asker->pid = r;
-	return 0;
 }
 
 static void start(struct asker *asker, uint64_t now)
 {
 	int r;
 
-	if (asker->socket >= 0 || now < asker->start_at)
+	if (asker->process.socket >= 0 || now < asker->start_at)
 		return;
-	r = launch(asker);
+	r = ask_process_start(&asker->process);
 	if (r < 0)
 		pause_before_start(asker, r, now);
 	asker->quiet_since = now;
@@ -407,7 +253,8 @@ static bool send_question(struct asker *asker, struct job *job, uint64_t now)
 	question.local = job->question.local;
 	question.peer = job->question.peer;
 	question.handle = job->question.handle;
-	if (send(asker->socket, &question, sizeof question, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+	if (send(asker->process.socket, &question, sizeof question,
+		    MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
 		return false;
 	if (!is_expected(asker))
 		asker->quiet_since = now;
@@ -534,7 +381,7 @@ static int hear(struct asker *asker, const struct ask_answer *said, struct asker
 static int read_one(struct asker *asker, struct asker_answer *ret)
 {
 	struct ask_answer said;
-	ssize_t n = recv(asker->socket, &said, sizeof said, MSG_DONTWAIT | MSG_TRUNC);
+	ssize_t n = recv(asker->process.socket, &said, sizeof said, MSG_DONTWAIT | MSG_TRUNC);
 
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR ? -EAGAIN : -ECHILD;
@@ -545,7 +392,7 @@ static int read_one(struct asker *asker, struct asker_answer *ret)
 
 bool asker_take(struct asker *asker, uint64_t now, struct asker_answer *ret)
 {
-	while (asker->socket >= 0) {
+	while (asker->process.socket >= 0) {
 		int r = read_one(asker, ret);
 
 		if (r == -EAGAIN)
@@ -563,7 +410,7 @@ bool asker_take(struct asker *asker, uint64_t now, struct asker_answer *ret)
 /* Nobody may be judged by what was only not read yet. */
 static bool is_unread(const struct asker *asker)
 {
-	struct pollfd p = {.fd = asker->socket, .events = POLLIN};
+	struct pollfd p = {.fd = asker->process.socket, .events = POLLIN};
 
 	return poll(&p, 1, 0) != 0;
 }
@@ -596,27 +443,27 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 
 static uint64_t due(const struct asker *asker)
 {
-	uint64_t due = asker->reap_at;
+	uint64_t due = asker->process.reap_at;
 
-	if (asker->waiting.first && asker->socket < 0)
+	if (asker->waiting.first && asker->process.socket < 0)
 		due = earlier(due, asker->start_at);
-	if (asker->socket >= 0 && is_expected(asker))
+	if (asker->process.socket >= 0 && is_expected(asker))
 		due = earlier(due, asker->quiet_since + SILENCE_MAX);
 	return due;
 }
 
 uint64_t asker_tend(struct asker *asker, uint64_t now)
 {
-	if (now >= asker->reap_at)
-		reap(asker, now);
-	if (asker->socket >= 0 && is_expected(asker) && !is_unread(asker) &&
+	if (now >= asker->process.reap_at)
+		ask_process_reap(&asker->process, now);
+	if (asker->process.socket >= 0 && is_expected(asker) && !is_unread(asker) &&
 		now >= asker->quiet_since + SILENCE_MAX)
 		give_up(asker, -ETIME, now);
 	if (asker->waiting.first)
 		start(asker, now);
-	if (asker->waiting.first && asker->socket >= 0)
+	if (asker->waiting.first && asker->process.socket >= 0)
 		send_questions(asker, now);
-	if (asker->socket >= 0)
+	if (asker->process.socket >= 0)
 		prove(asker, now);
 	return due(asker);
 }
