@@ -4,11 +4,12 @@
  * connections.
  *
  *	load [-c CLIENTS] [-t SECONDS] [-w WARMUP] [-n CONNECTIONS] [-p PORTS] [-e TEXT]
- *		[-s SOURCE] [-i MSEC] PORT
+ *		[-s SOURCE] [-i MSEC] [-y] PORT
  *
  * goes to 127.0.0.1, over PORTS ports from PORT on in turn.  With -s it comes from that
  * IPv4 address of the machine, with -i each client begins at most once in so many
- * milliseconds.  It ends earlier at SIGTERM, after the connections that are open, and
+ * milliseconds, with -y everybody else who waits for its processor has it after each step
+ * of a connection.  It ends earlier at SIGTERM, after the connections that are open, and
  * prints one line:
  *
  *	connections=N seconds=S rate=R p50_usec=U p99_usec=U max_usec=U total=N errors=E
@@ -22,6 +23,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -65,6 +67,7 @@ struct options {
 	const char *text;
 	size_t text_len;
 	struct in_addr source; /* 0.0.0.0: whichever the kernel chooses */
+	bool yields;
 	uint16_t port;
 };
 
@@ -299,8 +302,11 @@ static void run(struct load *load)
 
 	while (load->n_busy > 0 || next != UINT64_MAX) {
 		n = epoll_wait(load->epoll, events, EVENTS_MAX, patience(next, now));
-		for (int i = 0; i < n; i++)
+		for (int i = 0; i < n; i++) {
 			handle(load, events[i].data.ptr);
+			if (load->options.yields)
+				sched_yield();
+		}
 		now = now_usec();
 		if (load->options.interval > 0)
 			next = begin_the_rested(load, now);
@@ -350,7 +356,7 @@ static void report(struct load *load)
 static int usage(void)
 {
 	fprintf(stderr, "Usage: load [-c CLIENTS] [-t SECONDS] [-w WARMUP] [-n CONNECTIONS] "
-			"[-p PORTS] [-e TEXT] [-s SOURCE] [-i MSEC] PORT\n");
+			"[-p PORTS] [-e TEXT] [-s SOURCE] [-i MSEC] [-y] PORT\n");
 	return 2;
 }
 
@@ -358,7 +364,7 @@ static bool parse(struct options *o, int argc, char **argv)
 {
 	int option;
 
-	while ((option = getopt(argc, argv, "c:t:w:n:p:e:s:i:")) != -1) {
+	while ((option = getopt(argc, argv, "c:t:w:n:p:e:s:i:y")) != -1) {
 		switch (option) {
 		case 'c':
 			o->clients = (unsigned)strtoul(optarg, NULL, 10);
@@ -384,6 +390,9 @@ static bool parse(struct options *o, int argc, char **argv)
 			break;
 		case 'i':
 			o->interval = strtoull(optarg, NULL, 10) * 1000;
+			break;
+		case 'y':
+			o->yields = true;
 			break;
 		default:
 			return false;
