@@ -242,7 +242,7 @@ static int find_user(
 	return keep_account(identities, text, account);
 }
 
-static int find_group(const char *text, gid_t *ret)
+int identity_find_group(const char *text, gid_t *ret)
 {
 	return looks_numeric(text) ? parse_id(text, ret) : ask_group(text, ret);
 }
@@ -258,11 +258,6 @@ int identity_find_user(struct identities *identities, const char *text, uid_t *r
 	if (r == 0)
 		*ret = account->uid;
 	return r;
-}
-
-int identity_find_group(const char *text, gid_t *ret)
-{
-	return find_group(text, ret);
 }
 
 static int find_membership(struct identities *identities, const struct account *account,
@@ -388,7 +383,7 @@ static bool resolve_group(struct service_conf *service, const struct account *ac
 	*reterr = 0;
 	service->gid = context->uid == 0 ? account->gid : context->gid;
 	if (service->group) {
-		r = find_group(service->group, &service->gid);
+		r = identity_find_group(service->group, &service->gid);
 		if (r < 0) {
 			*reterr = report_lookup(
 				report, service, "group", "group", service->group, r);
@@ -448,7 +443,7 @@ static int resolve_socket_owner(
 		service->socket_uid = account->uid;
 	}
 	if (service->socket_group) {
-		r = find_group(service->socket_group, &service->socket_gid);
+		r = identity_find_group(service->socket_group, &service->socket_gid);
 		if (r < 0)
 			return report_lookup(report, service, "socket_group", "group",
 				service->socket_group, r);

@@ -42,7 +42,7 @@ static bool say(struct report *report, enum diag_severity severity, const struct
 
 /* The map does not own what it points at; whoever filled it owns it and lets
  * it be marked. */
-static void refuse(struct report *report, const struct origin *origin)
+void report_refuse(struct report *report, const struct origin *origin)
 {
 	struct source *source = NULL;
 
@@ -51,11 +51,6 @@ static void refuse(struct report *report, const struct origin *origin)
 	if (source)
 		source->refused = true;
 	report->n_mistakes++;
-}
-
-void report_refuse(struct report *report, const struct origin *origin)
-{
-	refuse(report, origin);
 }
 
 static bool vreport(struct report *report, enum diag_severity severity,
@@ -78,7 +73,7 @@ bool report_mistake(struct report *report, const struct origin *origin, const ch
 	va_start(ap, format);
 	said = vreport(report, DIAG_ERROR, origin, format, ap);
 	va_end(ap);
-	refuse(report, origin);
+	report_refuse(report, origin);
 	return said;
 }
 
