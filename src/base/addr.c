@@ -101,6 +101,11 @@ bool addr_is_tcp(const struct addr *addr)
 	return addr->kind == ADDR_TCP || addr->kind == ADDR_MPTCP;
 }
 
+bool addr_is_udp(const struct addr *addr)
+{
+	return addr_is_ip(addr) && addr_is_datagram(addr);
+}
+
 bool addr_is_datagram(const struct addr *addr)
 {
 	return addr_socktype(addr) == SOCK_DGRAM;
@@ -158,6 +163,16 @@ bool addr_takes_ipv4(const struct addr *addr, int v6only)
 	if (addr_family(addr) != AF_INET6 || !addr_is_wildcard(addr))
 		return false;
 	return v6only < 0 ? addr->dual : !v6only;
+}
+
+bool addr_shows_sender(const struct addr *addr)
+{
+	return addr->kind == ADDR_FD || addr_is_udp(addr);
+}
+
+bool addr_shows_silence(const struct addr *addr)
+{
+	return addr->kind == ADDR_FD || addr_is_tcp(addr);
 }
 
 bool addr_is_loopback(const struct addr *addr)

@@ -151,6 +151,7 @@ int addr_protocol(const struct addr *addr); /* IPPROTO_...; 0 where there is no 
 
 bool addr_is_ip(const struct addr *addr);
 bool addr_is_tcp(const struct addr *addr); /* over one path or several */
+bool addr_is_udp(const struct addr *addr); /* UDP-Lite as well */
 bool addr_is_datagram(const struct addr *addr);
 bool addr_is_abstract(const struct addr *addr);
 bool addr_is_path(const struct addr *addr);     /* a UNIX address in the file system */
@@ -161,6 +162,15 @@ bool addr_is_loopback(const struct addr *addr);
 /* Does a socket that is bound there take clients of IPv4?  The IPv6 wildcard does, unless
  * `v6only` says otherwise: 0, 1, or -1 for what the text of the address says. */
 bool addr_takes_ipv4(const struct addr *addr, int v6only);
+
+/* Can it be seen there who has sent what waits, before anybody takes it?  The kernel shows
+ * whose datagram of UDP comes next.  What the service manager hands over (fd:NAME) may be
+ * anything, so the answer is yes: whether it is so is found out when the socket is there. */
+bool addr_shows_sender(const struct addr *addr);
+
+/* Can the kernel be asked how long a connection of that address has been silent?  It knows
+ * of those of TCP.  Yes for fd:NAME, as above. */
+bool addr_shows_silence(const struct addr *addr);
 
 /* Port in host order; 0 for any free one, and for UNIX addresses, to which
  * setting one does nothing. */

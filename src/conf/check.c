@@ -219,10 +219,10 @@ static void check_access_wait(const struct service_conf *service,
 	if (!given(service, option) || !service->wait || !understood(service, "wait"))
 		return;
 	for (size_t i = 0; i < service->n_listen; i++) {
-		const struct addr *addr = &service->listen[i].addr;
+		bool is_udp = addr_is_udp(&service->listen[i].addr);
 
-		udp = udp || (addr_is_datagram(addr) && addr_is_ip(addr));
-		others = others || !addr_is_datagram(addr) || !addr_is_ip(addr);
+		udp = udp || is_udp;
+		others = others || !is_udp;
 	}
 	if (others && here)
 		mistake(report, service, option,
@@ -283,13 +283,11 @@ static void check_access(const struct service_conf *service,
 	check_only_from(service, report);
 }
 
-/* The kernel shows whose datagram comes next, and it can be thrown away. */
-static bool has_udp(const struct service_conf *service)
+/* Who is seen can be refused: his datagram is thrown away. */
+static bool sees_senders(const struct service_conf *service)
 {
 	for (size_t i = 0; i < service->n_listen; i++) {
-		const struct addr *addr = &service->listen[i].addr;
-
-		if (addr->kind == ADDR_FD || (addr_is_ip(addr) && addr_is_datagram(addr)))
+		if (addr_shows_sender(&service->listen[i].addr))
 			return true;
 	}
 	return false;
@@ -317,7 +315,7 @@ static void check_wait_limits(const struct service_conf *service,
 		const struct conf_option *option = conf_option_find(options[i].option);
 
 		if (!given_here(service, defaults, option) ||
-			(options[i].for_udp && has_udp(service)))
+			(options[i].for_udp && sees_senders(service)))
 			continue;
 		warning(report, service, option->name,
 			options[i].for_udp
@@ -516,14 +514,11 @@ static void check_hours(const struct service_conf *service, struct report *repor
 		why);
 }
 
-/* An address whose connections nobody can be asked about; NULL if there is none.  What
- * the service manager hands over is seen when it is there. */
+/* An address whose connections nobody can be asked about; NULL if there is none. */
 static const struct listen_conf *find_unwatched(const struct service_conf *service)
 {
 	for (size_t i = 0; i < service->n_listen; i++) {
-		enum addr_kind kind = service->listen[i].addr.kind;
-
-		if (kind != ADDR_TCP && kind != ADDR_MPTCP && kind != ADDR_FD)
+		if (!addr_shows_silence(&service->listen[i].addr))
 			return &service->listen[i];
 	}
 	return NULL;

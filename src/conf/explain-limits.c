@@ -52,9 +52,7 @@ static bool is_endless(uint64_t duration)
 /* Can it be asked how long he is silent? */
 static bool is_watched(const struct explain *e)
 {
-	enum addr_kind kind = e->addr->kind;
-
-	return !e->service->wait && (kind == ADDR_TCP || kind == ADDR_MPTCP || kind == ADDR_FD);
+	return !e->service->wait && addr_shows_silence(e->addr);
 }
 
 /* Does anything end its children? */

@@ -107,8 +107,7 @@ static const struct addr *find_address(const struct explain *e)
 
 bool explain_is_seen(const struct explain *e)
 {
-	return !e->service->wait || e->addr->kind == ADDR_FD ||
-	       (addr_is_datagram(e->addr) && addr_is_ip(e->addr));
+	return !e->service->wait || addr_shows_sender(e->addr);
 }
 
 /*

@@ -378,7 +378,7 @@ bool conf_option_concerns(const struct conf_option *option, const struct addr *a
 	case SORT_TCP:
 		return addr_is_tcp(addr);
 	case SORT_UDP:
-		return addr_is_ip(addr) && addr_is_datagram(addr);
+		return addr_is_udp(addr);
 	case SORT_IP:
 		return addr_is_ip(addr);
 	case SORT_IPV6:

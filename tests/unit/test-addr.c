@@ -986,6 +986,35 @@ static void test_takes_ipv4(void **ctx)
 	}
 }
 
+/* What is seen of clients before a program takes them. */
+static void test_shows(void **ctx)
+{
+	static const struct {
+		const char *text;
+		bool udp, sender, silence;
+	} cases[] = {
+		{"tcp:80", false, false, true},
+		{"tcp6:80", false, false, true},
+		{"mptcp4:80", false, false, true},
+		{"udp:80", true, true, false},
+		{"udplite6:80", true, true, false},
+		{"unix:/run/x", false, false, false},
+		{"unix-dgram:@x", false, false, false},
+		{"unix-seqpacket:/run/x", false, false, false},
+		{"vsock:80", false, false, false},
+		{"fd:web", false, true, true},
+	};
+
+	(void)ctx;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct addr addr = addr_of(cases[i].text);
+
+		assert_int_equal(addr_is_udp(&addr), cases[i].udp);
+		assert_int_equal(addr_shows_sender(&addr), cases[i].sender);
+		assert_int_equal(addr_shows_silence(&addr), cases[i].silence);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1005,6 +1034,7 @@ int main(void)
 		cmocka_unit_test(test_of_what_is_no_socket_of_ours),
 		cmocka_unit_test(test_source),
 		cmocka_unit_test(test_takes_ipv4),
+		cmocka_unit_test(test_shows),
 		cmocka_unit_test(test_localhost),
 		cmocka_unit_test(test_source_of_link),
 		cmocka_unit_test(test_prefixes),
