@@ -201,18 +201,18 @@ const char *addr_source_format(const struct addr_source *source, unsigned prefix
 
 	memcpy(&number, source->bytes, sizeof number);
 	switch (source->family) {
-	case 4:
+	case ADDR_SOURCE_IPV4:
 		format_prefix(source, AF_INET, prefix4, 32, buf);
 		break;
-	case 6:
+	case ADDR_SOURCE_IPV6:
 		if (addr_source_is_link_local(source))
 			format_link_local(source, buf);
 		else
 			format_prefix(source, AF_INET6, prefix6, 128, buf);
 		break;
 	default:
-		snprintf(buf, ADDR_SOURCE_TEXT_MAX, source->family == 2 ? "vsock:%u" : "uid %u",
-			number);
+		snprintf(buf, ADDR_SOURCE_TEXT_MAX,
+			source->family == ADDR_SOURCE_VSOCK ? "vsock:%u" : "uid %u", number);
 		break;
 	}
 	return buf;

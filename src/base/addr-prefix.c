@@ -12,7 +12,7 @@
 
 static unsigned width_of(const struct addr_prefix *prefix)
 {
-	return prefix->family == 4 ? 32 : 128;
+	return prefix->family == ADDR_SOURCE_IPV4 ? 32 : 128;
 }
 
 /* The address alone, as long as its family. */
@@ -20,9 +20,9 @@ static int parse_host(const char *text, struct addr_prefix *ret)
 {
 	memset(ret, 0, sizeof *ret);
 	if (inet_pton(AF_INET, text, ret->bytes) == 1)
-		ret->family = 4;
+		ret->family = ADDR_SOURCE_IPV4;
 	else if (inet_pton(AF_INET6, text, ret->bytes) == 1)
-		ret->family = 6;
+		ret->family = ADDR_SOURCE_IPV6;
 	else
 		return -ENOENT;
 	ret->bits = (uint8_t)width_of(ret);
@@ -34,14 +34,15 @@ static bool is_mapped(const struct addr_prefix *prefix)
 	struct in6_addr ip;
 
 	memcpy(&ip, prefix->bytes, sizeof ip);
-	return prefix->family == 6 && prefix->bits >= 96 && IN6_IS_ADDR_V4MAPPED(&ip);
+	return prefix->family == ADDR_SOURCE_IPV6 && prefix->bits >= 96 &&
+	       IN6_IS_ADDR_V4MAPPED(&ip);
 }
 
 static void unmap(struct addr_prefix *prefix)
 {
 	memmove(prefix->bytes, prefix->bytes + 12, 4);
 	memset(prefix->bytes + 4, 0, 12);
-	prefix->family = 4;
+	prefix->family = ADDR_SOURCE_IPV4;
 	prefix->bits = (uint8_t)(prefix->bits - 96);
 }
 
@@ -89,7 +90,8 @@ const char *addr_format_prefix(const struct addr_prefix *prefix, char buf[ADDR_P
 {
 	char host[INET6_ADDRSTRLEN];
 
-	inet_ntop(prefix->family == 4 ? AF_INET : AF_INET6, prefix->bytes, host, sizeof host);
+	inet_ntop(prefix->family == ADDR_SOURCE_IPV4 ? AF_INET : AF_INET6, prefix->bytes, host,
+		sizeof host);
 	snprintf(buf, ADDR_PREFIX_MAX, "%s/%u", host, prefix->bits);
 	return buf;
 }

@@ -457,7 +457,7 @@ static void source_in6(
 {
 	bool whole = IN6_IS_ADDR_LINKLOCAL(&in6->sin6_addr);
 
-	ret->family = 6;
+	ret->family = ADDR_SOURCE_IPV6;
 	copy_prefix(
 		ret->bytes, in6->sin6_addr.s6_addr, sizeof ret->bytes, whole ? 128 : prefix6);
 	if (whole)
@@ -470,18 +470,18 @@ void addr_source(
 	memset(ret, 0, sizeof *ret);
 	switch (addr_family(peer)) {
 	case AF_INET:
-		ret->family = 4;
+		ret->family = ADDR_SOURCE_IPV4;
 		copy_prefix(ret->bytes, (const uint8_t *)&peer->in.sin_addr, 4, prefix4);
 		break;
 	case AF_INET6:
 		source_in6(&peer->in6, prefix6, ret);
 		break;
 	case AF_VSOCK:
-		ret->family = 2;
+		ret->family = ADDR_SOURCE_VSOCK;
 		memcpy(ret->bytes, &peer->vm.svm_cid, sizeof peer->vm.svm_cid);
 		break;
 	default:
-		ret->family = 1;
+		ret->family = ADDR_SOURCE_UNIX;
 		break;
 	}
 }
@@ -489,21 +489,26 @@ void addr_source(
 void addr_source_uid(uid_t uid, struct addr_source *ret)
 {
 	memset(ret, 0, sizeof *ret);
-	ret->family = 1;
+	ret->family = ADDR_SOURCE_UNIX;
 	memcpy(ret->bytes, &uid, sizeof uid);
+}
+
+bool addr_source_is_ip(const struct addr_source *source)
+{
+	return source->family == ADDR_SOURCE_IPV4 || source->family == ADDR_SOURCE_IPV6;
 }
 
 bool addr_source_is_localhost(const struct addr_source *source)
 {
 	static const uint8_t v4[4] = {127, 0, 0, 1}, v6[16] = {[15] = 1};
 
-	if (source->family == 4)
+	if (source->family == ADDR_SOURCE_IPV4)
 		return memcmp(source->bytes, v4, sizeof v4) == 0;
-	return source->family == 6 && memcmp(source->bytes, v6, sizeof v6) == 0;
+	return source->family == ADDR_SOURCE_IPV6 && memcmp(source->bytes, v6, sizeof v6) == 0;
 }
 
 bool addr_source_is_link_local(const struct addr_source *source)
 {
-	return source->family == 6 && source->bytes[0] == 0xfe &&
+	return source->family == ADDR_SOURCE_IPV6 && source->bytes[0] == 0xfe &&
 	       (source->bytes[1] & 0xc0) == 0x80;
 }

@@ -209,6 +209,15 @@ void addr_from_sockaddr(
  * a foreign kind. */
 int addr_of_socket(int fd, struct addr *ret);
 
+/* What the bytes of a source or a prefix are. */
+enum addr_source_family {
+	ADDR_SOURCE_NONE,     /* he is not told from others, or not known */
+	ADDR_SOURCE_UNIX,     /* a user id */
+	ADDR_SOURCE_VSOCK,    /* a CID */
+	ADDR_SOURCE_IPV4 = 4, /* an address, its first byte first, here and below */
+	ADDR_SOURCE_IPV6 = 6,
+};
+
 /*
  * Who counts as one and the same source: an IPv4 address or IPv6 prefix, cut
  * to that many bits; a CID of vsock, which is a whole machine; for UNIX peers
@@ -219,13 +228,16 @@ int addr_of_socket(int fd, struct addr *ret);
  * are those of everybody on every link, and the same one on another link is somebody else.
  */
 struct addr_source {
-	uint8_t family; /* 4, 6, 1 for UNIX, or 2 for vsock */
+	uint8_t family; /* enum addr_source_family */
 	uint8_t bytes[16];
 	uint8_t scope[4]; /* number of the interface of a link-local address */
 };
 void addr_source(
 	const struct addr *peer, unsigned prefix4, unsigned prefix6, struct addr_source *ret);
 void addr_source_uid(uid_t uid, struct addr_source *ret);
+
+/* Is it an address of IPv4 or IPv6, so that there can be others with the same prefix? */
+bool addr_source_is_ip(const struct addr_source *source);
 
 /* Is it 127.0.0.1 or ::1?  Of a source that was made with all bits. */
 bool addr_source_is_localhost(const struct addr_source *source);
@@ -234,7 +246,7 @@ bool addr_source_is_localhost(const struct addr_source *source);
  * All addresses that begin with the same bits, as access rules have them.
  */
 struct addr_prefix {
-	uint8_t family; /* 4 or 6 */
+	uint8_t family; /* ADDR_SOURCE_IPV4 or ADDR_SOURCE_IPV6 */
 	uint8_t bits;   /* at most 32 or 128 */
 	uint8_t bytes[16];
 };

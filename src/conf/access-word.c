@@ -106,7 +106,7 @@ static int read_plain(const struct reader *in, struct addr_prefix *prefix)
 	char network[ADDR_PREFIX_MAX], one[ADDR_PREFIX_MAX];
 	struct addr_prefix whole = *prefix;
 
-	if (prefix->family == 4)
+	if (prefix->family == ADDR_SOURCE_IPV4)
 		whole.bits = bits_of_network(prefix);
 	if (whole.bits == prefix->bits)
 		return add_prefix(in, prefix);
@@ -297,7 +297,7 @@ static int read_factors(const struct reader *in)
 {
 	const char *why = "is not of the form 10.1.{2,3}: up to four numbers from 0 to 255, "
 			  "the last one in braces";
-	struct addr_prefix prefix = {.family = 4};
+	struct addr_prefix prefix = {.family = ADDR_SOURCE_IPV4};
 	const char *at = in->word;
 	unsigned n = 0;
 	int r;
@@ -345,7 +345,7 @@ static int ask_network(const char *name, uint32_t *ret)
 
 static int read_network(const struct reader *in)
 {
-	struct addr_prefix prefix = {.family = 4};
+	struct addr_prefix prefix = {.family = ADDR_SOURCE_IPV4};
 	uint32_t net = 0, word;
 	int r = ask_network(in->word, &net);
 

@@ -496,7 +496,7 @@ static unsigned scope_of(const struct access_rule *rule)
 {
 	switch (rule->kind) {
 	case ACCESS_IP:
-		if (rule->prefix.family == 4)
+		if (rule->prefix.family == ADDR_SOURCE_IPV4)
 			return ACCESS_OF_IPV4 | (rule->prefix.bits == 0 ? ACCESS_ALL_IPV4 : 0);
 		return ACCESS_OF_IPV6 | (rule->prefix.bits == 0 ? ACCESS_ALL_IPV6 : 0);
 	case ACCESS_VSOCK:

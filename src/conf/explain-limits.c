@@ -165,7 +165,8 @@ static void put_source_of(const struct explain *e)
 	explain_put_word(e, "counts as");
 	fputs(text, e->out);
 	explain_put_by(
-		e, conf_option_find(source.family == 4 ? "source_prefix4" : "source_prefix6"));
+		e, conf_option_find(source.family == ADDR_SOURCE_IPV4 ? "source_prefix4"
+								      : "source_prefix6"));
 }
 
 int explain_limits(const struct explain *e)

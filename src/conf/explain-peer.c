@@ -62,7 +62,7 @@ static int read_ip(const char *text, struct explain_peer *ret, const char **rete
 		*reterr = NO_CLIENT;
 		return -EINVAL;
 	}
-	ret->sort = prefix.family == 4 ? "IPv4" : "IPv6";
+	ret->sort = prefix.family == ADDR_SOURCE_IPV4 ? "IPv4" : "IPv6";
 	addr_format_prefix(&prefix, shown);
 	snprintf(ret->shown, sizeof ret->shown, "%.*s", (int)strcspn(shown, "/"), shown);
 	return 0;
@@ -79,7 +79,7 @@ static int read_vsock(const char *text, struct explain_peer *ret, const char **r
 		*reterr = NO_CLIENT;
 		return -EINVAL;
 	}
-	ret->peer.who.family = 2;
+	ret->peer.who.family = ADDR_SOURCE_VSOCK;
 	memcpy(ret->peer.who.bytes, &cid, sizeof cid);
 	ret->sort = "vsock";
 	snprintf(ret->shown, sizeof ret->shown, "vsock:%u", cid);
@@ -154,11 +154,11 @@ void explain_peer_source(const struct explain_peer *peer, unsigned prefix4, unsi
 	const struct addr_source *who = &peer->peer.who;
 	struct addr_prefix prefix = {
 		.family = who->family,
-		.bits = (uint8_t)(who->family == 4 ? prefix4 : prefix6),
+		.bits = (uint8_t)(who->family == ADDR_SOURCE_IPV4 ? prefix4 : prefix6),
 	};
 
 	*ret = *who;
-	if ((who->family != 4 && who->family != 6) || addr_source_is_link_local(who))
+	if (!addr_source_is_ip(who) || addr_source_is_link_local(who))
 		return;
 	memcpy(prefix.bytes, who->bytes, sizeof prefix.bytes);
 	addr_prefix_cut(&prefix);

@@ -83,11 +83,11 @@ static bool can_call(const struct access_peer *peer, const struct service_conf *
 	if (addr->kind == ADDR_FD)
 		return true;
 	switch (peer->who.family) {
-	case 4:
+	case ADDR_SOURCE_IPV4:
 		return addr_takes_ipv4(addr, service->v6only);
-	case 6:
+	case ADDR_SOURCE_IPV6:
 		return addr_family(addr) == AF_INET6;
-	case 2:
+	case ADDR_SOURCE_VSOCK:
 		return addr_family(addr) == AF_VSOCK;
 	default:
 		return addr_family(addr) == AF_UNIX;

@@ -45,7 +45,7 @@ struct child {
 	struct addr peer; /* kind is that of the socket; len 0: unknown or unnamed */
 	struct addr local;
 	struct ucred peer_cred;    /* UNIX peers; uid (uid_t)-1: unknown */
-	struct addr_source source; /* family 0: not counted per source */
+	struct addr_source source; /* ADDR_SOURCE_NONE: not counted per source */
 
 	/* How long it may live, see master/overdue; without a deadline: as it likes. */
 	struct heap_node due; /* in the table's heap, or not */

@@ -90,7 +90,7 @@ static struct addr_source source_everywhere(const struct conn *conn)
 {
 	struct addr_source source = conn->source;
 
-	if (conn->source.family == 4 || conn->source.family == 6)
+	if (addr_source_is_ip(&conn->source))
 		addr_source(&conn->peer, 32, 64, &source);
 	return source;
 }
@@ -141,7 +141,7 @@ enum admit_verdict gate_ask(const struct conn *conn, uint64_t now)
 	struct admit_request request = request_of(service, now);
 
 	request.closed = is_closed(service);
-	if (!service->wait || conn->source.family != 0)
+	if (!service->wait || conn->source.family != ADDR_SOURCE_NONE)
 		add_source(conn, &request);
 	return admit(&request);
 }
@@ -152,7 +152,7 @@ void gate_count(const struct conn *conn, uint64_t now)
 	const struct limit *limit = &service->setup->conf->per_source_rate;
 
 	service_count_client(service, now);
-	if (conn->source.family != 0 && limit_is_set(limit))
+	if (conn->source.family != ADDR_SOURCE_NONE && limit_is_set(limit))
 		sources_charge(
 			service->master->sources, service->number, &conn->source, limit, now);
 }
@@ -194,7 +194,8 @@ static uint64_t ban_for(const struct conn *conn, enum admit_verdict verdict)
 	const struct service *service = conn->listener->service;
 	const struct service_conf *conf = service->setup->conf;
 
-	if (conn->source.family == 0 || (bans_from_all(service) && is_this_machine(conn)))
+	if (conn->source.family == ADDR_SOURCE_NONE ||
+		(bans_from_all(service) && is_this_machine(conn)))
 		return 0;
 	if (verdict == ADMIT_SENSOR)
 		return conf->ban_time;

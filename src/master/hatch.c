@@ -69,9 +69,9 @@ static void count_child(struct child *child, const struct conn *conn)
 	struct service *service = child->service;
 
 	service_add_child(service, child);
-	if (child->source.family != 0 &&
+	if (child->source.family != ADDR_SOURCE_NONE &&
 		sources_add(service->master->sources, service->number, &child->source) < 0)
-		child->source.family = 0;
+		child->source.family = ADDR_SOURCE_NONE;
 	if (!service->wait)
 		return;
 	child->listener = conn->listener;

@@ -139,7 +139,7 @@ static struct log_gate *gate_of(
 
 	if (!*refusals)
 		*refusals = refusals_new();
-	if (*refusals && conn->source.family != 0)
+	if (*refusals && conn->source.family != ADDR_SOURCE_NONE)
 		gate = refusals_gate(*refusals, service, &conn->source, verdict, now);
 	return gate ? gate : &master->other_refusals;
 }

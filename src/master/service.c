@@ -367,7 +367,7 @@ static void recount_source(
 	sources_remove(sources, service, &child->source, clock_monotonic());
 	child->source = *source;
 	if (sources_add(sources, service, source) < 0)
-		child->source.family = 0;
+		child->source.family = ADDR_SOURCE_NONE;
 }
 
 void service_recount_sources(struct service *service, unsigned prefix4, unsigned prefix6)
@@ -375,7 +375,7 @@ void service_recount_sources(struct service *service, unsigned prefix4, unsigned
 	for (struct child *child = service->first; child; child = child->next) {
 		struct addr_source source;
 
-		if (child->source.family != 4 && child->source.family != 6)
+		if (!addr_source_is_ip(&child->source))
 			continue;
 		addr_source(&child->peer, prefix4, prefix6, &source);
 		if (memcmp(&source, &child->source, sizeof source) != 0)

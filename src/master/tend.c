@@ -274,7 +274,7 @@ static void forget(struct child *child, uint64_t now)
 	struct service *service = child->service;
 	struct master *master = service->master;
 
-	if (child->source.family != 0)
+	if (child->source.family != ADDR_SOURCE_NONE)
 		sources_remove(master->sources, service->number, &child->source, now);
 	service_remove_child(service, child);
 	if (child->listener)

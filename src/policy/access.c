@@ -79,7 +79,7 @@ static struct key key_of(uint8_t family, const uint8_t *bytes)
 	uint64_t half[2];
 	uint32_t word;
 
-	if (family == 4) {
+	if (family == ADDR_SOURCE_IPV4) {
 		memcpy(&word, bytes, sizeof word);
 		return (struct key){0, be32toh(word)};
 	}
@@ -233,14 +233,15 @@ bool access_wants_groups(const uint8_t *table)
 
 struct access_answer access_ask(const uint8_t *table, const struct access_peer *peer)
 {
+	const struct addr_source *who = &peer->who;
 	struct view v = view_of(table);
 
-	switch (peer->who.family) {
-	case 4:
-		return answer(&v, find4(&v, (uint32_t)key_of(4, peer->who.bytes).lo));
-	case 6:
-		return answer(&v, find6(&v, key_of(6, peer->who.bytes)));
-	case 2:
+	switch (who->family) {
+	case ADDR_SOURCE_IPV4:
+		return answer(&v, find4(&v, (uint32_t)key_of(who->family, who->bytes).lo));
+	case ADDR_SOURCE_IPV6:
+		return answer(&v, find6(&v, key_of(who->family, who->bytes)));
+	case ADDR_SOURCE_VSOCK:
 		return ask_vsock(&v, peer);
 	default:
 		return ask_unix(&v, peer);
@@ -358,7 +359,7 @@ static struct span span_of(const struct access_rule *rules, size_t i)
 		return (struct span){first, first, 0, mark_of(rules, i)};
 	}
 	first = key_of(prefix->family, prefix->bytes);
-	rest = rest_of(prefix->bits, prefix->family == 4 ? 32 : 128);
+	rest = rest_of(prefix->bits, prefix->family == ADDR_SOURCE_IPV4 ? 32 : 128);
 	return (struct span){first, {first.hi | rest.hi, first.lo | rest.lo}, prefix->bits,
 		mark_of(rules, i)};
 }
@@ -480,7 +481,7 @@ static struct part *part_for(struct work *w, const struct access_rule *rule)
 {
 	if (rule->kind != ACCESS_IP)
 		return &w->ids;
-	return rule->prefix.family == 4 ? &w->v4 : &w->v6;
+	return rule->prefix.family == ADDR_SOURCE_IPV4 ? &w->v4 : &w->v6;
 }
 
 static int make_part(struct part *part)

@@ -62,9 +62,9 @@ static struct addr_source place_of(const struct addr_source *source)
 	struct addr_source place = {.family = source->family};
 
 	memcpy(place.scope, source->scope, sizeof place.scope);
-	if (source->family == 6)
+	if (source->family == ADDR_SOURCE_IPV6)
 		memcpy(place.bytes, source->bytes, 6);
-	else if (source->family == 4)
+	else if (source->family == ADDR_SOURCE_IPV4)
 		memcpy(place.bytes, source->bytes, source->bytes[0] == 127 ? 1 : 3);
 	return place;
 }

@@ -37,7 +37,9 @@ static int make_memfd(const uint8_t *data, size_t size)
 /* Whatever passed as a table can be asked about anybody. */
 static void ask(const uint8_t *table)
 {
-	static const uint8_t families[] = {1, 2, 4, 6}, fills[] = {0x00, 0x0a, 0x80, 0xff};
+	static const uint8_t families[] = {
+		ADDR_SOURCE_UNIX, ADDR_SOURCE_VSOCK, ADDR_SOURCE_IPV4, ADDR_SOURCE_IPV6};
+	static const uint8_t fills[] = {0x00, 0x0a, 0x80, 0xff};
 	const uint32_t groups[] = {0, 10, UINT32_MAX};
 
 	for (size_t i = 0; table && i < sizeof families * sizeof fills; i++) {
