@@ -1,5 +1,5 @@
 /*
- * addr-internal: what addr.c, addr-format.c and addr-parse.c share.  For nobody else.
+ * addr-internal: what the files of base/addr share.  For nobody else.
  *
  * Layer: base.
  */
@@ -25,6 +25,9 @@ void addr_interface_name(uint32_t scope, char buf[IF_NAMESIZE]);
 
 /* "eth0", the number of an interface without a name, or "". */
 void addr_scope_text(const struct addr *addr, char buf[IF_NAMESIZE]);
+
+/* Clear what is behind the first `bits` bits. */
+void addr_clear_behind(uint8_t bytes[16], unsigned bits);
 
 /* The bytes of a UNIX path or abstract name, without the NUL of either; NULL
  * for an unnamed socket. */

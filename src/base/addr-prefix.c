@@ -1,8 +1,7 @@
 /*
  * addr-prefix: IP addresses that begin with the same bits.
  */
-#include "base/addr.h"
-
+#include "base/addr-internal.h"
 #include "base/own.h"
 #include "base/text.h"
 
@@ -73,16 +72,22 @@ int addr_parse_prefix(const char *text, struct addr_prefix *ret)
 	return 0;
 }
 
+void addr_clear_behind(uint8_t bytes[16], unsigned bits)
+{
+	unsigned whole = bits / 8, rest = bits % 8;
+
+	if (whole >= 16)
+		return;
+	if (rest > 0)
+		bytes[whole++] &= (uint8_t)(0xff << (8 - rest));
+	memset(bytes + whole, 0, 16 - whole);
+}
+
 bool addr_prefix_cut(struct addr_prefix *prefix)
 {
-	unsigned whole = prefix->bits / 8, rest = prefix->bits % 8;
 	struct addr_prefix was = *prefix;
 
-	if (rest > 0) {
-		prefix->bytes[whole] &= (uint8_t)(0xff << (8 - rest));
-		whole++;
-	}
-	memset(prefix->bytes + whole, 0, sizeof prefix->bytes - whole);
+	addr_clear_behind(prefix->bytes, prefix->bits);
 	return memcmp(was.bytes, prefix->bytes, sizeof was.bytes) != 0;
 }
 

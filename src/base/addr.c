@@ -438,29 +438,19 @@ int addr_of_socket(int fd, struct addr *ret)
 	return 0;
 }
 
-/* The first `bits` bits of `from`; the rest of `to` stays zero. */
-static void copy_prefix(uint8_t *to, const uint8_t *from, size_t len, unsigned bits)
+void addr_source_cut(struct addr_source *source, unsigned prefix4, unsigned prefix6)
 {
-	size_t whole = bits / 8;
-
-	if (whole >= len) {
-		memcpy(to, from, len);
+	if (!addr_source_is_ip(source) || addr_source_is_link_local(source))
 		return;
-	}
-	memcpy(to, from, whole);
-	to[whole] = from[whole] & (uint8_t)(0xff00 >> bits % 8);
+	addr_clear_behind(
+		source->bytes, source->family == ADDR_SOURCE_IPV4 ? prefix4 : prefix6);
 }
 
-/* Whole if it is link-local, with its interface. */
-static void source_in6(
-	const struct sockaddr_in6 *in6, unsigned prefix6, struct addr_source *ret)
+static void source_in6(const struct sockaddr_in6 *in6, struct addr_source *ret)
 {
-	bool whole = IN6_IS_ADDR_LINKLOCAL(&in6->sin6_addr);
-
 	ret->family = ADDR_SOURCE_IPV6;
-	copy_prefix(
-		ret->bytes, in6->sin6_addr.s6_addr, sizeof ret->bytes, whole ? 128 : prefix6);
-	if (whole)
+	memcpy(ret->bytes, &in6->sin6_addr, sizeof ret->bytes);
+	if (addr_source_is_link_local(ret))
 		memcpy(ret->scope, &in6->sin6_scope_id, sizeof ret->scope);
 }
 
@@ -471,10 +461,10 @@ void addr_source(
 	switch (addr_family(peer)) {
 	case AF_INET:
 		ret->family = ADDR_SOURCE_IPV4;
-		copy_prefix(ret->bytes, (const uint8_t *)&peer->in.sin_addr, 4, prefix4);
+		memcpy(ret->bytes, &peer->in.sin_addr, sizeof peer->in.sin_addr);
 		break;
 	case AF_INET6:
-		source_in6(&peer->in6, prefix6, ret);
+		source_in6(&peer->in6, ret);
 		break;
 	case AF_VSOCK:
 		ret->family = ADDR_SOURCE_VSOCK;
@@ -484,6 +474,7 @@ void addr_source(
 		ret->family = ADDR_SOURCE_UNIX;
 		break;
 	}
+	addr_source_cut(ret, prefix4, prefix6);
 }
 
 void addr_source_uid(uid_t uid, struct addr_source *ret)

@@ -236,6 +236,9 @@ void addr_source(
 	const struct addr *peer, unsigned prefix4, unsigned prefix6, struct addr_source *ret);
 void addr_source_uid(uid_t uid, struct addr_source *ret);
 
+/* Leave of a whole address so many bits, as addr_source() does; others stay. */
+void addr_source_cut(struct addr_source *source, unsigned prefix4, unsigned prefix6);
+
 /* Is it an address of IPv4 or IPv6, so that there can be others with the same prefix? */
 bool addr_source_is_ip(const struct addr_source *source);
 
@@ -268,7 +271,7 @@ bool addr_prefix_cut(struct addr_prefix *prefix);
 /* "10.0.0.0/8"; returns buf. */
 const char *addr_format_prefix(const struct addr_prefix *prefix, char buf[ADDR_PREFIX_MAX]);
 
-/* True for IPv6 that addr_source() does not cut. */
+/* True for IPv6 that is not cut. */
 bool addr_source_is_link_local(const struct addr_source *source);
 
 /* "192.0.2.1", "192.0.2.0/24", "2001:db8::/64", "fe80::1%eth0", "uid 1000", "vsock:3"; the

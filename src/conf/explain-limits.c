@@ -153,12 +153,11 @@ static void put_source_of(const struct explain *e)
 {
 	const struct service_conf *service = e->service;
 	char text[ADDR_SOURCE_TEXT_MAX];
-	struct addr_source source;
+	struct addr_source source = e->peer.peer.who;
 
 	if (!explain_is_seen(e))
 		return;
-	explain_peer_source(
-		&e->peer, service->source_prefix4, service->source_prefix6, &source);
+	addr_source_cut(&source, service->source_prefix4, service->source_prefix6);
 	addr_source_format(&source, service->source_prefix4, service->source_prefix6, text);
 	if (strcmp(text, e->peer.shown) == 0)
 		return;

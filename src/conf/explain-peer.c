@@ -147,20 +147,3 @@ int explain_peer_read(const char *text, struct identities *identities, struct ex
 	copy = strdup(text + strlen(unix_mark));
 	return copy ? read_unix(copy, identities, ret, reterr) : -ENOMEM;
 }
-
-void explain_peer_source(const struct explain_peer *peer, unsigned prefix4, unsigned prefix6,
-	struct addr_source *ret)
-{
-	const struct addr_source *who = &peer->peer.who;
-	struct addr_prefix prefix = {
-		.family = who->family,
-		.bits = (uint8_t)(who->family == ADDR_SOURCE_IPV4 ? prefix4 : prefix6),
-	};
-
-	*ret = *who;
-	if (!addr_source_is_ip(who) || addr_source_is_link_local(who))
-		return;
-	memcpy(prefix.bytes, who->bytes, sizeof prefix.bytes);
-	addr_prefix_cut(&prefix);
-	memcpy(ret->bytes, prefix.bytes, sizeof ret->bytes);
-}

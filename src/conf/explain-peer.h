@@ -24,8 +24,4 @@ struct explain_peer {
 int explain_peer_read(const char *text, struct identities *identities, struct explain_peer *ret,
 	const char **reterr);
 
-/* Whom he counts as, where these many bits of an address tell clients apart. */
-void explain_peer_source(const struct explain_peer *peer, unsigned prefix4, unsigned prefix6,
-	struct addr_source *ret);
-
 #endif

@@ -154,11 +154,10 @@ static int put_decider(const struct explain *e, const struct decision *decision)
 static int put_ban(const struct explain *e)
 {
 	const struct conf_option *option = conf_option_find("ban_time");
+	struct addr_source source = e->peer.peer.who;
 	char text[ADDR_SOURCE_TEXT_MAX];
 	_cleanup_strv_ char **values = NULL;
-	struct addr_source source;
 
-	explain_peer_source(&e->peer, 32, 128, &source);
 	explain_put_word(e, "banned");
 	if (addr_source_is_localhost(&source)) {
 		fputs("no, it is this machine\n", e->out);
@@ -166,7 +165,7 @@ static int put_ban(const struct explain *e)
 	}
 	if (format_option(option, e->service, &values) < 0)
 		return -ENOMEM;
-	explain_peer_source(&e->peer, 32, 64, &source);
+	addr_source_cut(&source, 32, 64);
 	fprintf(e->out, "for %s from all services, as %s", values[0],
 		addr_source_format(&source, 32, 64, text));
 	explain_put_by(e, option);

@@ -759,6 +759,10 @@ static void check_source(
 	addr_source(&a, prefix4, prefix6, &x);
 	addr_source(&b, prefix4, prefix6, &y);
 	assert_int_equal(memcmp(&x, &y, sizeof x) == 0, wanted);
+
+	addr_source(&a, 32, 128, &y);
+	addr_source_cut(&y, prefix4, prefix6);
+	assert_memory_equal(&x, &y, sizeof x);
 }
 
 static void check_source_text(
@@ -812,6 +816,9 @@ static void check_link_local(
 
 		assert_true(addr_source_is_link_local(&x));
 		assert_int_equal(memcmp(&x, &y, sizeof x) == 0, wanted);
+		y = x;
+		addr_source_cut(&y, 0, 0);
+		assert_memory_equal(&x, &y, sizeof x);
 	}
 }
 
