@@ -218,6 +218,12 @@ enum addr_source_family {
 	ADDR_SOURCE_IPV6 = 6,
 };
 
+/* How many bits tell clients apart where nobody says otherwise: those of one IPv4 address,
+ * and those of the network that a host has for itself (RFC 4291, 2.5.4), in which it takes
+ * another address whenever it likes (RFC 8981). */
+#define ADDR_SOURCE_PREFIX4 32
+#define ADDR_SOURCE_PREFIX6 64
+
 /*
  * Who counts as one and the same source: an IPv4 address or IPv6 prefix, cut
  * to that many bits; a CID of vsock, which is a whole machine; for UNIX peers

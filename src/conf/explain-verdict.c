@@ -165,9 +165,9 @@ static int put_ban(const struct explain *e)
 	}
 	if (format_option(option, e->service, &values) < 0)
 		return -ENOMEM;
-	addr_source_cut(&source, 32, 64);
+	addr_source_cut(&source, ADDR_SOURCE_PREFIX4, ADDR_SOURCE_PREFIX6);
 	fprintf(e->out, "for %s from all services, as %s", values[0],
-		addr_source_format(&source, 32, 64, text));
+		addr_source_format(&source, ADDR_SOURCE_PREFIX4, ADDR_SOURCE_PREFIX6, text));
 	explain_put_by(e, option);
 	return 0;
 }

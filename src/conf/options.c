@@ -11,6 +11,10 @@
 #define SECONDS          INT64_C(1000000)
 #define RLIMIT(resource) offsetof(struct service_conf, rlimit[resource])
 
+/* A number that has a name elsewhere, as text. */
+#define TEXT_OF(number)      TEXT_OF_TOKEN(number)
+#define TEXT_OF_TOKEN(token) #token
+
 static const char *const pass_as_words[] = {"stdio", "listen_fds", NULL};
 static const char *const overflow_words[] = {"wait", "refuse", NULL};
 static const char *const ban_scope_words[] = {"service", "all", NULL};
@@ -69,13 +73,15 @@ const struct conf_option conf_options[] = {
 	  .offset = SERVICE(per_source_rate), .fallback = "unlimited", .metavar = "RATE",
 	  .help = "the same for one client address" },
 	{ .name = "source_prefix4", .type = OPTION_U32,
-	  .offset = SERVICE(source_prefix4), .fallback = "32", .min = 1, .max = 32,
-	  .metavar = "BITS",
-	  .help = "bits of an IPv4 address that tell clients apart (32)" },
+	  .offset = SERVICE(source_prefix4), .fallback = TEXT_OF(ADDR_SOURCE_PREFIX4),
+	  .min = 1, .max = 32, .metavar = "BITS",
+	  .help = "bits of an IPv4 address that tell clients apart ("
+		  TEXT_OF(ADDR_SOURCE_PREFIX4) ")" },
 	{ .name = "source_prefix6", .type = OPTION_U32,
-	  .offset = SERVICE(source_prefix6), .fallback = "64", .min = 1, .max = 128,
-	  .metavar = "BITS",
-	  .help = "bits of an IPv6 address that tell clients apart (64)" },
+	  .offset = SERVICE(source_prefix6), .fallback = TEXT_OF(ADDR_SOURCE_PREFIX6),
+	  .min = 1, .max = 128, .metavar = "BITS",
+	  .help = "bits of an IPv6 address that tell clients apart ("
+		  TEXT_OF(ADDR_SOURCE_PREFIX6) ")" },
 	{ .name = "overflow", .type = OPTION_ENUM,
 	  .offset = SERVICE(overflow), .fallback = "wait", .words = overflow_words,
 	  .metavar = "wait|refuse",

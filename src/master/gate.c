@@ -91,7 +91,7 @@ static struct addr_source source_everywhere(const struct conn *conn)
 	struct addr_source source = conn->source;
 
 	if (addr_source_is_ip(&conn->source))
-		addr_source(&conn->peer, 32, 64, &source);
+		addr_source(&conn->peer, ADDR_SOURCE_PREFIX4, ADDR_SOURCE_PREFIX6, &source);
 	return source;
 }
 
