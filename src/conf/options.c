@@ -1,6 +1,7 @@
 #include "conf/options.h"
 
 #include "conf/conf.h"
+#include "conf/rate.h"
 
 #include <netinet/ip.h>
 #include <string.h>
@@ -88,7 +89,7 @@ const struct conf_option conf_options[] = {
 	  .help = "what becomes of clients above instances and rate (wait)" },
 	{ .name = "overflow_source", .type = OPTION_PENALTY,
 	  .offset = SERVICE(overflow_source), .fallback = "refuse",
-	  .max = 30 * 86400 * SECONDS, .metavar = "refuse|'ban TIME'",
+	  .max = RATE_BAN_MAX, .metavar = "refuse|'ban TIME'",
 	  .help = "what becomes of an address above its limits (refuse)" },
 	{ .name = "ban_scope", .type = OPTION_ENUM,
 	  .offset = SERVICE(ban_scope), .fallback = "service", .words = ban_scope_words,
@@ -100,7 +101,7 @@ const struct conf_option conf_options[] = {
 	  .help = "who connects is banned from all services" },
 	{ .name = "ban_time", .type = OPTION_DURATION, .flags = OPTION_NO_FLAG,
 	  .offset = SERVICE(ban_time), .fallback = "1h",
-	  .min = SECONDS, .max = 30 * 86400 * SECONDS, .metavar = "TIME",
+	  .min = RATE_BAN_MIN, .max = RATE_BAN_MAX, .metavar = "TIME",
 	  .help = "for how long a sensor bans (1h)" },
 	{ .name = "stop", .type = OPTION_ENUM,
 	  .offset = SERVICE(stop), .fallback = "leave", .words = stop_words,

@@ -139,6 +139,9 @@ int rate_parse_penalty(const char *text, uint64_t *ret, const char **ret_why)
 	uint64_t ban;
 	int r;
 
+	_Static_assert(
+		RATE_BAN_MIN == USEC_PER_SEC && RATE_BAN_MAX == 30 * 86400 * USEC_PER_SEC,
+		"it is told");
 	if (strcmp(text, "refuse") == 0) {
 		*ret = 0;
 		return 0;
@@ -149,7 +152,7 @@ int rate_parse_penalty(const char *text, uint64_t *ret, const char **ret_why)
 	r = text_parse_duration(text + 4, &ban);
 	if (r == -EINVAL)
 		return bad(ret_why, "has no time such as 10min after 'ban', up to 30d");
-	if (r < 0 || ban < USEC_PER_SEC || ban > RATE_BAN_MAX)
+	if (r < 0 || ban < RATE_BAN_MIN || ban > RATE_BAN_MAX)
 		return bad(ret_why, "bans for a time outside the range from 1s to 30d");
 	*ret = ban;
 	return 0;

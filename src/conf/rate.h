@@ -11,7 +11,8 @@
 
 #include <stddef.h>
 
-/* Longest time for which somebody may be banned, usec. */
+/* Shortest and longest time for which somebody may be banned, usec. */
+#define RATE_BAN_MIN UINT64_C(1000000)
 #define RATE_BAN_MAX (UINT64_C(30) * 86400 * 1000000)
 
 /* Room for what rate_format() and rate_format_penalty() write, NUL included. */
