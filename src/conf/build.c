@@ -109,7 +109,9 @@ static int build_words(struct build *b, const struct raw_section *section,
 	r = access_prepare(&b->accesses, &b->identities, service, &b->report);
 	if (r < 0)
 		return r;
-	check_service(service, b->defaults, &b->report);
+	r = check_service(service, b->defaults, &b->report);
+	if (r < 0)
+		return r;
 	*ret_sound = b->report.n_mistakes == before && !has_mistaken(section) &&
 	             texts_understood(service);
 	*ret = take_ptr(service);

@@ -495,23 +495,25 @@ static const struct origin *span_origin(const struct service_conf *service, cons
 	return service_conf_origin(service, "access_times");
 }
 
-static void check_hours(const struct service_conf *service, struct report *report)
+/* 0 or -ENOMEM. */
+static int read_hours(struct service_conf *service, struct report *report)
 {
-	_cleanup_free_ struct hours *hours = NULL;
 	char shown[DIAG_SHOWN_MAX], label[OPTION_FLAG_MAX + 2];
 	const char *text, *why;
+	int r;
 
 	if (!given(service, "access_times") || !understood(service, "access_times"))
-		return;
+		return 0;
 	if (strv_length(service->access_times) == 0)
 		mistake(report, service, "access_times",
 			"the times are missing; write 0:00-24:00 for any time");
-	/* Without memory for it, the image cannot be written either. */
-	if (hours_conf_read(service->access_times, &hours, &text, &why) != -EINVAL)
-		return;
+	r = hours_conf_read(service->access_times, &service->hours, &text, &why);
+	if (r != -EINVAL)
+		return r;
 	report_mistake(report, span_origin(service, text), "%s: '%s' %s",
 		label_of(service, "access_times", label), diag_shown(text, strlen(text), shown),
 		why);
+	return 0;
 }
 
 /* An address whose connections nobody can be asked about; NULL if there is none. */
@@ -543,9 +545,11 @@ static void check_silence(const struct service_conf *service,
 			label_of(service, name, label), addr_format(&unwatched->addr, text));
 }
 
-void check_service(struct service_conf *service, const struct service_conf *defaults,
+int check_service(struct service_conf *service, const struct service_conf *defaults,
 	struct report *report)
 {
+	int r;
+
 	check_listen(service, report);
 	check_program(service, report);
 	check_wait(service, report);
@@ -555,7 +559,9 @@ void check_service(struct service_conf *service, const struct service_conf *defa
 	check_keepalive(service, defaults, report);
 	check_directory_mode(service, report);
 	check_symlinks(service, report);
-	check_hours(service, report);
+	r = read_hours(service, report);
+	if (r < 0)
+		return r;
 	check_silence(service, defaults, report, "first_byte_timeout");
 	check_silence(service, defaults, report, "idle_timeout");
 	settle_per_source(service, defaults, report);
@@ -563,4 +569,5 @@ void check_service(struct service_conf *service, const struct service_conf *defa
 	check_limits(service, defaults, report);
 	check_sensor(service, report);
 	check_sorts(service, defaults, report);
+	return 0;
 }

@@ -14,10 +14,10 @@
 /*
  * Mistakes and warnings go to the report.  An option that is mistaken by itself
  * is left out of account, all others are judged.  Also settles what follows from
- * other options: stderr_kind, and per_source when it is not given.  `defaults`
- * tells what the service has from there.
+ * them: stderr_kind, hours, and per_source when it is not given.  `defaults`
+ * tells what the service has from there.  0 or -ENOMEM.
  */
-void check_service(struct service_conf *service, const struct service_conf *defaults,
+int check_service(struct service_conf *service, const struct service_conf *defaults,
 	struct report *report);
 
 #endif

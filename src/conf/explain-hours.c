@@ -13,21 +13,16 @@
 
 /* The hours of one service, at one moment. */
 struct clock_face {
-	struct hours *hours;
+	const struct hours *hours;
 	struct hours_zone zone;
 	int64_t now;
 };
 
-static int read_face(const struct explain *e, struct clock_face *ret)
+static void read_face(const struct explain *e, struct clock_face *ret)
 {
-	const char *text, *why;
-	int r = hours_conf_read(e->service->access_times, &ret->hours, &text, &why);
-
-	if (r < 0)
-		return r;
+	ret->hours = e->service->hours;
 	hours_conf_zone(e->now, &ret->zone);
 	ret->now = e->now - e->now % 60;
-	return 0;
 }
 
 static bool is_open(const struct clock_face *face, int64_t when)
@@ -93,28 +88,24 @@ static int put_face(const struct explain *e, const struct clock_face *face)
 	return 0;
 }
 
-int explain_hours(const struct explain *e, bool *ret_open)
+bool explain_is_open(const struct explain *e)
 {
-	struct clock_face face = {0};
-	int r = read_face(e, &face);
+	struct clock_face face;
 
-	if (r == 0)
-		*ret_open = !face.hours || is_open(&face, e->now);
-	free(face.hours);
-	return r;
+	if (!e->service->hours)
+		return true;
+	read_face(e, &face);
+	return is_open(&face, e->now);
 }
 
 int explain_put_hours(const struct explain *e)
 {
-	const struct conf_option *option = conf_option_find("access_times");
-	struct clock_face face = {0};
-	int r = read_face(e, &face);
+	struct clock_face face;
 
-	if (r == 0 && face.hours) {
-		explain_put_word(e, "hours");
-		explain_put_given(e, option);
-		r = put_face(e, &face);
-	}
-	free(face.hours);
-	return r;
+	if (!e->service->hours)
+		return 0;
+	read_face(e, &face);
+	explain_put_word(e, "hours");
+	explain_put_given(e, conf_option_find("access_times"));
+	return put_face(e, &face);
 }

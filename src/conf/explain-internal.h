@@ -36,8 +36,8 @@ bool explain_is_seen(const struct explain *e);
 /* The lines about whether he comes in.  A status, or -ENOMEM. */
 int explain_verdict(const struct explain *e);
 
-/* Whether the service is open now.  0 or -ENOMEM. */
-int explain_hours(const struct explain *e, bool *ret_open);
+/* Whether the service is open now. */
+bool explain_is_open(const struct explain *e);
 
 /* The line about that, if it is not always open.  0 or -ENOMEM. */
 int explain_put_hours(const struct explain *e);

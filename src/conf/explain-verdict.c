@@ -44,9 +44,10 @@ static uint32_t per_source_of(const struct service_conf *service)
 	return service->wait || !given ? UINT32_MAX : service->per_source;
 }
 
-static int decide(const struct explain *e, struct decision *ret)
+static struct decision decide(const struct explain *e)
 {
 	const struct service_conf *service = e->service;
+	struct decision decision = {.access = ask_rules(e)};
 	struct admit_request request = {
 		.total_limit = UINT32_MAX,
 		.instances_limit = service->instances,
@@ -54,19 +55,14 @@ static int decide(const struct explain *e, struct decision *ret)
 		.rate = service->rate,
 		.max_load = COUNT_UNLIMITED,
 		.sensor = service->sensor,
+		.access = decision.access.verdict,
+		.closed = !explain_is_open(e),
 	};
-	bool open;
-	int r = explain_hours(e, &open);
 
-	if (r < 0)
-		return r;
-	ret->access = ask_rules(e);
-	request.access = ret->access.verdict;
-	request.closed = !open;
 	if (explain_is_seen(e))
 		request.source_rate = service->per_source_rate;
-	ret->verdict = admit(&request);
-	return 0;
+	decision.verdict = admit(&request);
+	return decision;
 }
 
 /* Is he left in the kernel's queue instead of being told? */
@@ -225,7 +221,8 @@ int explain_verdict(const struct explain *e)
 	if (e->service->condition)
 		return put_unserved(e, "the service waits: ", e->service->condition);
 
-	if (decide(e, &decision) < 0 || put_decision(e, &decision) < 0)
+	decision = decide(e);
+	if (put_decision(e, &decision) < 0)
 		return -ENOMEM;
 	explain_put_word(e, "address");
 	fprintf(e->out, "%s\n", addr_format(e->addr, text));
