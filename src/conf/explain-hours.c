@@ -61,10 +61,10 @@ static size_t find_span(const struct clock_face *face, int64_t when)
 /* "mon 8:00". */
 static void put_moment(const struct explain *e, const struct clock_face *face, int64_t when)
 {
-	static const char days[][4] = {"sun", "mon", "tue", "wed", "thu", "fri", "sat"};
 	const struct hours_moment moment = hours_local(&face->zone, when);
 
-	fprintf(e->out, "%s %u:%02u", days[moment.day], moment.minute / 60, moment.minute % 60);
+	fprintf(e->out, "%s %u:%02u", hours_day_name(moment.day), moment.minute / 60,
+		moment.minute % 60);
 }
 
 static int put_face(const struct explain *e, const struct clock_face *face)

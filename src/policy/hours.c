@@ -11,6 +11,11 @@
 
 static const char day_names[DAYS][4] = {"sun", "mon", "tue", "wed", "thu", "fri", "sat"};
 
+const char *hours_day_name(unsigned day)
+{
+	return day_names[day];
+}
+
 /* ---------------------------------------------------------------- parsing */
 
 /* Advance over a day's name: its number, or -1. */

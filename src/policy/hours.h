@@ -63,6 +63,9 @@ struct hours_moment {
 	unsigned minute; /* of the day */
 };
 
+/* "sun" to "sat", as spans have them; `day` is that of a moment. */
+const char *hours_day_name(unsigned day);
+
 /*
  * Parse one span.  0, or -EINVAL with *reterr_why pointing at a constant phrase such
  * as "is not a time such as 8:00-12:00".

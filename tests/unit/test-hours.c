@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -61,6 +62,23 @@ static void test_what_can_be_written(void **ctx)
 		assert_int_equal(span.days, cases[i].span.days);
 		assert_int_equal(span.from, cases[i].span.from);
 		assert_int_equal(span.to, cases[i].span.to);
+	}
+}
+
+static void test_names_of_days(void **ctx)
+{
+	struct hours_span span;
+	const char *why;
+
+	(void)ctx;
+	assert_string_equal(hours_day_name(SUN), "sun");
+	assert_string_equal(hours_day_name(SAT), "sat");
+	for (unsigned day = SUN; day <= SAT; day++) {
+		char text[32];
+
+		snprintf(text, sizeof text, "%s 8:00-12:00", hours_day_name(day));
+		assert_int_equal(hours_parse(text, &span, &why), 0);
+		assert_int_equal(span.days, 1 << day);
 	}
 }
 
@@ -291,6 +309,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_what_can_be_written),
+		cmocka_unit_test(test_names_of_days),
 		cmocka_unit_test(test_what_cannot),
 		cmocka_unit_test(test_first_minute_in_and_last_out),
 		cmocka_unit_test(test_across_midnight),
