@@ -21,26 +21,37 @@ enum silence {
 	NOT_SAID, /* nothing: it is of no importance, or limits nothing */
 };
 
+/* Whom an option makes a difference to. */
+enum effect {
+	ON_ALL,
+	ON_ACCEPTED, /* whose connection hatchd takes itself */
+	ON_BANNED,   /* of these, who can be banned */
+	ON_SEEN,     /* of whom hatchd sees who he is */
+	ON_WATCHED,  /* who can be asked how long he is silent */
+	ON_ENDED,    /* whose child can be ended */
+};
+
 static const struct limit_row {
 	const char *word; /* "": as the one before it */
 	const char *option;
 	enum silence by_default;
+	enum effect effect;
 } rows[] = {
 	/* clang-format off */
-	{"per client", "per_source", SAID},
-	{"", "per_source_rate", NOT_SAID},
-	{"", "overflow_source", NOT_SAID},
-	{"", "ban_scope", SAID},
-	{"for all", "instances", SAID},
-	{"", "total_instances", SAID},
-	{"", "rate", NOT_SAID},
-	{"", "max_load", NOT_SAID},
-	{"", "overflow", SAID},
-	{"per child", "start_timeout", NOT_SAID},
-	{"", "time_limit", NOT_SAID},
-	{"", "first_byte_timeout", NOT_SAID},
-	{"", "idle_timeout", NOT_SAID},
-	{"", "kill_after", SAID},
+	{"per client", "per_source", SAID, ON_ACCEPTED},
+	{"", "per_source_rate", NOT_SAID, ON_SEEN},
+	{"", "overflow_source", NOT_SAID, ON_ACCEPTED},
+	{"", "ban_scope", SAID, ON_BANNED},
+	{"for all", "instances", SAID, ON_ALL},
+	{"", "total_instances", SAID, ON_ALL},
+	{"", "rate", NOT_SAID, ON_ALL},
+	{"", "max_load", NOT_SAID, ON_ALL},
+	{"", "overflow", SAID, ON_SEEN},
+	{"per child", "start_timeout", NOT_SAID, ON_ALL},
+	{"", "time_limit", NOT_SAID, ON_ALL},
+	{"", "first_byte_timeout", NOT_SAID, ON_WATCHED},
+	{"", "idle_timeout", NOT_SAID, ON_WATCHED},
+	{"", "kill_after", SAID, ON_ENDED},
 	/* clang-format on */
 };
 
@@ -65,22 +76,25 @@ static bool ends_children(const struct explain *e)
 					 !is_endless(service->idle_timeout)));
 }
 
-/* Does this option make any difference to him? */
-static bool has_effect(const struct explain *e, const char *option)
+static bool is_on_him(const struct explain *e, enum effect effect)
 {
 	const struct service_conf *service = e->service;
 
-	if (strcmp(option, "per_source") == 0 || strcmp(option, "overflow_source") == 0)
+	switch (effect) {
+	case ON_ALL:
+		return true;
+	case ON_ACCEPTED:
 		return !service->wait;
-	if (strcmp(option, "ban_scope") == 0)
+	case ON_BANNED:
 		return !service->wait && service->overflow_source > 0;
-	if (strcmp(option, "per_source_rate") == 0 || strcmp(option, "overflow") == 0)
+	case ON_SEEN:
 		return explain_is_seen(e);
-	if (strcmp(option, "first_byte_timeout") == 0 || strcmp(option, "idle_timeout") == 0)
+	case ON_WATCHED:
 		return is_watched(e);
-	if (strcmp(option, "kill_after") == 0)
+	case ON_ENDED:
 		return ends_children(e);
-	return true;
+	}
+	return false;
 }
 
 /* OPTION = VALUE, as it would be written.  0 or -ENOMEM. */
@@ -139,7 +153,7 @@ static bool is_said(const struct explain *e, const struct limit_row *row)
 {
 	const struct conf_option *option = conf_option_find(row->option);
 
-	if (!has_effect(e, row->option))
+	if (!is_on_him(e, row->effect))
 		return false;
 	if (service_conf_given(e->service, option))
 		return true;
