@@ -120,7 +120,7 @@ static void put_source(const struct explain *e, const struct conf_option *option
 	double load;
 
 	if (option->flags & OPTION_GLOBAL)
-		explain_put_origin(e, &e->conf->total_instances_at);
+		explain_put_origin(e, conf_option_given_at(option, e->conf));
 	else if (strcmp(option->name, "per_source") == 0 &&
 		 !service_conf_given(e->service, option))
 		fputs("half of instances", e->out);

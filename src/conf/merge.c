@@ -3,6 +3,7 @@
 #include "conf/convert.h"
 #include "conf/environ.h"
 
+#include <assert.h>
 #include <string.h>
 
 const struct origin *service_conf_origin(const struct service_conf *service, const char *option)
@@ -265,11 +266,12 @@ int merge_globals(const struct raw_section *section, struct report *report, stru
 {
 	for (size_t i = 0; i < section->n_assigns; i++) {
 		const struct raw_assign *assign = &section->assigns[i];
+		struct origin *given_at = conf_option_given_at(assign->option, conf);
 
+		assert(assign->option->flags & OPTION_GLOBAL);
 		if (merge_assign(assign, conf, report) == -ENOMEM)
 			return -ENOMEM;
-		if (strcmp(assign->option->name, "total_instances") == 0)
-			conf->total_instances_at = assign->origin;
+		*given_at = assign->origin;
 	}
 	return 0;
 }

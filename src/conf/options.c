@@ -8,9 +8,12 @@
 #include <sys/resource.h>
 
 #define SERVICE(field)   offsetof(struct service_conf, field)
-#define GLOBAL(field)    offsetof(struct conf, field)
 #define SECONDS          INT64_C(1000000)
 #define RLIMIT(resource) offsetof(struct service_conf, rlimit[resource])
+
+/* With where it was given, so that no field comes without. */
+#define GLOBAL(field) \
+	.offset = offsetof(struct conf, field), .given_at = offsetof(struct conf, field##_at)
 
 /* A number that has a name elsewhere, as text. */
 #define TEXT_OF(number)      TEXT_OF_TOKEN(number)
@@ -341,7 +344,7 @@ const struct conf_option conf_options[] = {
 
 	{ .name = "total_instances", .type = OPTION_COUNT,
 	  .flags = OPTION_GLOBAL | OPTION_NO_FLAG,
-	  .offset = GLOBAL(total_instances), .min = 1, .max = COUNT_UNLIMITED - 1,
+	  GLOBAL(total_instances), .min = 1, .max = COUNT_UNLIMITED - 1,
 	  .metavar = "N",
 	  .help = "most children of all services together" },
 	{ .name = NULL },

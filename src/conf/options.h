@@ -81,6 +81,7 @@ struct conf_option {
 	unsigned flags;
 	enum option_sort sort;    /* of the sockets that it is for */
 	size_t offset;            /* of the field */
+	size_t given_at;          /* of the field that says where; OPTION_GLOBAL only */
 	const char *fallback;     /* value when not given, as it would be written; NULL: none */
 	const char *const *words; /* OPTION_ENUM, OPTION_SET, OPTION_BITS: NULL-terminated */
 	const uint32_t *numbers;  /* OPTION_BITS: what each of `words` stands for */
@@ -112,6 +113,12 @@ bool conf_option_is_list(const struct conf_option *option);
 static inline void *conf_option_field(const struct conf_option *option, const void *base)
 {
 	return (char *)base + option->offset;
+}
+
+/* Where an option that is OPTION_GLOBAL was given: its struct origin in a struct conf. */
+static inline void *conf_option_given_at(const struct conf_option *option, const void *base)
+{
+	return (char *)base + option->given_at;
 }
 
 /* Whether the option means anything to a socket at that address.  One from the
