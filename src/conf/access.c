@@ -2,25 +2,8 @@
 
 #include "conf/access-word.h"
 #include "conf/merge.h"
-#include "conf/parse.h"
-#include "conf/source.h"
 
-#include <fcntl.h>
 #include <string.h>
-
-/* What an element begins with that names a list. */
-#define FILE_MARK "file:"
-
-/* Longest line of a list that is no mistake by its length alone. */
-#define WORD_MAX 256
-
-/* One list file, read. */
-struct access_file {
-	struct access_rules rules; /* lines only; they allow */
-	bool mistaken;
-	char *condition; /* the first of its lines; NULL: none */
-	struct access_file *next;
-};
 
 /* One list, made of all words of a service. */
 struct access_made {
@@ -42,14 +25,8 @@ struct work {
 
 void accesses_init(struct accesses *accesses, struct source **sources)
 {
-	*accesses = (struct accesses){.sources = sources};
-}
-
-static void file_free(struct access_file *file)
-{
-	access_rules_done(&file->rules);
-	free(file->condition);
-	free(file);
+	*accesses = (struct accesses){0};
+	access_files_init(&accesses->files, sources);
 }
 
 static void made_free(struct access_made *made)
@@ -61,277 +38,14 @@ static void made_free(struct access_made *made)
 
 void accesses_done(struct accesses *accesses)
 {
-	while (accesses->file_list) {
-		struct access_file *file = accesses->file_list;
-
-		accesses->file_list = file->next;
-		file_free(file);
-	}
 	while (accesses->made_list) {
 		struct access_made *made = accesses->made_list;
 
 		accesses->made_list = made->next;
 		made_free(made);
 	}
-	textmap_done(&accesses->files);
+	access_files_done(&accesses->files);
 	textmap_done(&accesses->lists);
-}
-
-char *access_file_path(const char *word, const struct origin *origin)
-{
-	const char *name = word + strlen(FILE_MARK);
-	const char *slash = origin->file ? strrchr(origin->file, '/') : NULL;
-	char *path;
-
-	if (strncmp(word, FILE_MARK, strlen(FILE_MARK)) != 0)
-		return NULL;
-	if (name[0] == '/' || !slash)
-		return strdup(name);
-	if (asprintf(&path, "%.*s/%s", (int)(slash - origin->file), origin->file, name) < 0)
-		return NULL;
-	return path;
-}
-
-/*
- * List files.
- */
-
-struct lines {
-	struct work *work;
-	struct access_file *file;
-	const struct source *source;
-	uint32_t number;
-	bool warned; /* of a word that is not what it looks like: once is enough */
-	size_t said;
-};
-
-static size_t count_columns(const char *text, size_t len)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < len; i++)
-		n += !origin_same_column(text[i]);
-	return n;
-}
-
-/* A word or what is in its place. */
-static struct origin place_of(
-	const struct lines *lines, const char *line, const char *at, size_t len)
-{
-	size_t width = count_columns(at, len);
-
-	return (struct origin){
-		.file = lines->source->path,
-		.line = lines->number,
-		.column = 1 + (uint32_t)count_columns(line, (size_t)(at - line)),
-		.width = width > 0 ? (uint32_t)width : 1,
-	};
-}
-
-static void tell_mistake(struct lines *lines, const struct origin *origin, const char *text)
-{
-	lines->file->mistaken = true;
-	lines->said++;
-	/* A file of another kind has thousands of them, which are but counted. */
-	if (diag_list_full(lines->work->report->diags))
-		diag_error(lines->work->report->diags, origin, "%s", text);
-	else
-		report_mistake(lines->work->report, origin, "%s", text);
-}
-
-static int tell_condition(struct lines *lines, const struct origin *origin, const char *text)
-{
-	lines->said++;
-	report_condition(lines->work->report, NULL, origin, "%s", text);
-	if (lines->work->report->adhoc)
-		lines->file->mistaken = true;
-	else if (!lines->file->condition && !(lines->file->condition = strdup(text)))
-		return -ENOMEM;
-	return 0;
-}
-
-static void tell_warning(struct lines *lines, const struct origin *origin, const char *text)
-{
-	if (lines->warned)
-		return;
-	lines->warned = true;
-	lines->said++;
-	report_warning(lines->work->report, origin, "%s", text);
-}
-
-static int read_word(struct lines *lines, const char *word, const struct origin *origin)
-{
-	const struct access_where where = {.line = lines->number};
-	struct access_remark remark;
-	int r;
-
-	if (strncmp(word, FILE_MARK, strlen(FILE_MARK)) == 0) {
-		tell_mistake(lines, origin, "a list cannot name another one");
-		return 0;
-	}
-	r = access_word_read(
-		word, lines->work->identities, &where, &lines->file->rules, &remark);
-	if (r == -ENOMEM)
-		return r;
-	if (r == -ENOENT)
-		return tell_condition(lines, origin, remark.text);
-	if (r < 0)
-		tell_mistake(lines, origin, remark.text);
-	else if (remark.text[0])
-		tell_warning(lines, origin, remark.text);
-	return 0;
-}
-
-static bool is_blank(char c)
-{
-	return c == ' ' || c == '\t' || c == '\r';
-}
-
-/* Up to a blank, or a comment behind one. */
-static size_t word_length(const char *at, const char *end)
-{
-	size_t len = 0;
-
-	while (at + len < end && !is_blank(at[len]))
-		len++;
-	return len;
-}
-
-static const char *skip_blanks(const char *at, const char *end)
-{
-	while (at < end && is_blank(*at))
-		at++;
-	return at;
-}
-
-static int read_line(struct lines *lines, const char *line, const char *end)
-{
-	const char *at = skip_blanks(line, end), *rest;
-	char word[WORD_MAX];
-	struct origin origin;
-	size_t len;
-
-	if (at == end || *at == '#')
-		return 0;
-	len = word_length(at, end);
-	origin = place_of(lines, line, at, len);
-	if (len >= sizeof word || memchr(at, '\0', len)) {
-		tell_mistake(lines, &origin, "this is no address");
-		return 0;
-	}
-	memcpy(word, at, len);
-	word[len] = '\0';
-	rest = skip_blanks(at + len, end);
-	if (rest != end && *rest != '#') {
-		origin = place_of(lines, line, rest, word_length(rest, end));
-		tell_mistake(lines, &origin, "there is one address in a line");
-		return 0;
-	}
-	return read_word(lines, word, &origin);
-}
-
-static int read_lines(struct lines *lines)
-{
-	const char *at = lines->source->text, *end = at + lines->source->len;
-	int r = 0;
-
-	if (lines->source->len >= 3 && memcmp(at, "\xef\xbb\xbf", 3) == 0) {
-		lines->number = 1;
-		tell_mistake(lines,
-			&(struct origin){
-				lines->source->path, .line = 1, .column = 1, .width = 1},
-			"byte order mark at the start; save the file as UTF-8 without it");
-		return 0;
-	}
-
-	while (at < end && r == 0) {
-		const char *newline = memchr(at, '\n', (size_t)(end - at));
-		const char *stop = newline ? newline : end;
-
-		lines->number++;
-		r = read_line(lines, at, stop);
-		at = stop + 1;
-	}
-	return r;
-}
-
-/* What was said shows its lines. */
-static void keep_source(struct accesses *accesses, struct source *source)
-{
-	struct source **tail = accesses->sources;
-
-	while (*tail)
-		tail = &(*tail)->next;
-	*tail = source;
-}
-
-static void tell_unreadable(
-	struct work *w, const char *path, const struct origin *origin, const char *why)
-{
-	char shown[DIAG_SHOWN_MAX];
-
-	report_mistake(w->report, origin, "unable to read '%s': %s",
-		diag_shown(path, strlen(path), shown), why);
-}
-
-/* As is one whose writer has only begun. */
-static void tell_empty(struct work *w, const char *path, const struct origin *origin,
-	const struct access_file *file)
-{
-	char shown[DIAG_SHOWN_MAX];
-
-	if (file->rules.n == 0 && !file->mistaken && !file->condition)
-		report_warning(w->report, origin, "'%s' lists nobody",
-			diag_shown(path, strlen(path), shown));
-}
-
-/* What the file says into `file`; `origin` is who names it. */
-static int read_file(
-	struct work *w, const char *path, const struct origin *origin, struct access_file *file)
-{
-	struct source *source = NULL, **tail = &source;
-	struct lines lines = {.work = w, .file = file};
-	struct source_id id;
-	const char *why;
-	int r;
-
-	if (!source_add(&tail, path))
-		return -ENOMEM;
-	r = source_read(source, AT_FDCWD, path, &id, &why);
-	if (r == 0) {
-		lines.source = source;
-		r = read_lines(&lines);
-		if (r == 0)
-			tell_empty(w, path, origin, file);
-	} else if (r != -ENOMEM) {
-		tell_unreadable(w, path, origin, why);
-		file->mistaken = true;
-		r = 0;
-	}
-	if (lines.said > 0)
-		keep_source(w->accesses, source);
-	else
-		source_list_free(source);
-	return r;
-}
-
-/* Borrowed; NULL without memory. */
-static const struct access_file *get_file(
-	struct work *w, const char *path, const struct origin *origin)
-{
-	const struct access_file *known = textmap_get(&w->accesses->files, path);
-	struct access_file *file;
-
-	if (known)
-		return known;
-	file = calloc(1, sizeof *file);
-	if (!file)
-		return NULL;
-	file->next = w->accesses->file_list;
-	w->accesses->file_list = file;
-	if (read_file(w, path, origin, file) < 0)
-		return NULL;
-	return textmap_add(&w->accesses->files, path, file) < 0 ? NULL : file;
 }
 
 /*
@@ -356,18 +70,30 @@ static int set_condition(struct service_conf *service, const char *text)
 	return service->condition ? 0 : -ENOMEM;
 }
 
-static int add_file(struct work *w, const struct access_element *e)
+static int add_rules(struct work *w, const struct access_rules *rules)
 {
-	_cleanup_free_ char *path = access_file_path(e->word, &e->origin);
+	for (size_t i = 0; i < rules->n && w->rules.n <= ACCESS_RULES_MAX; i++) {
+		if (access_rules_add(&w->rules, &rules->items[i], &rules->where[i]) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int add_file(struct work *w, const struct access_element *e, const char *name)
+{
+	_cleanup_free_ char *path = access_file_path(name, &e->origin);
 	const struct access_file *file;
 
-	if (e->word[strlen(FILE_MARK)] == '\0') {
+	if (name[0] == '\0') {
 		w->mistaken = true;
 		report_mistake(w->report, &e->origin, "%s: the name of the file is missing",
 			e->option);
 		return 0;
 	}
-	file = path ? get_file(w, path, &e->origin) : NULL;
+	if (!path)
+		return -ENOMEM;
+	file = access_files_get(
+		&w->accesses->files, w->identities, w->report, path, &e->origin);
 	if (!file)
 		return -ENOMEM;
 	if (file->mistaken) {
@@ -376,13 +102,7 @@ static int add_file(struct work *w, const struct access_element *e)
 	}
 	if (file->condition && set_condition(w->service, file->condition) < 0)
 		return -ENOMEM;
-	for (size_t i = 0; i < file->rules.n && w->rules.n <= ACCESS_RULES_MAX; i++) {
-		const struct access_where *where = &file->rules.where[i];
-
-		if (access_rules_add(&w->rules, &file->rules.items[i], where) < 0)
-			return -ENOMEM;
-	}
-	return 0;
+	return add_rules(w, &file->rules);
 }
 
 static int add_word(struct work *w, const struct access_element *e)
@@ -415,13 +135,11 @@ static int add_word(struct work *w, const struct access_element *e)
 static int add_element(struct work *w, uint32_t element, bool deny)
 {
 	struct access_element e = access_element_of(w->service, element);
+	const char *name = access_names_file(e.word);
 	size_t before = w->rules.n;
 	int r;
 
-	if (strncmp(e.word, FILE_MARK, strlen(FILE_MARK)) == 0)
-		r = add_file(w, &e);
-	else
-		r = add_word(w, &e);
+	r = name ? add_file(w, &e, name) : add_word(w, &e);
 	for (size_t i = before; i < w->rules.n; i++) {
 		w->rules.items[i].deny = deny;
 		w->rules.where[i].element = element;
@@ -462,9 +180,10 @@ static char *make_key(const struct service_conf *service, uint32_t n_elements)
 	fputs(is_given(service, "only_from") ? "only" : "all", out);
 	for (uint32_t i = 0; i < n_elements; i++) {
 		struct access_element e = access_element_of(service, i);
-		_cleanup_free_ char *path = access_file_path(e.word, &e.origin);
+		const char *name = access_names_file(e.word);
+		_cleanup_free_ char *path = name ? access_file_path(name, &e.origin) : NULL;
 
-		whole = whole && (path || strncmp(e.word, FILE_MARK, strlen(FILE_MARK)) != 0);
+		whole = whole && (path || !name);
 		fprintf(out, "\n%c%c%s", i < n ? '+' : '-', path ? 'f' : 'w',
 			path ? path : e.word);
 	}

@@ -96,7 +96,8 @@ static void put_rule(const struct explain *e, uint32_t rule)
 	fprintf(e->out, ": %s %s", element.option,
 		diag_shown(element.word, strlen(element.word), shown));
 	if (where->line > 0) {
-		_cleanup_free_ char *path = access_file_path(element.word, &element.origin);
+		const char *name = access_names_file(element.word);
+		_cleanup_free_ char *path = access_file_path(name, &element.origin);
 
 		fprintf(e->out, ", %s:%u", path ? path : "?", where->line);
 	}
