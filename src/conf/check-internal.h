@@ -1,0 +1,37 @@
+/*
+ * check-internal: what the files of conf/check share, and nobody else.
+ *
+ * Layer: conf.
+ */
+#ifndef HATCHD_CONF_CHECK_INTERNAL_H
+#define HATCHD_CONF_CHECK_INTERNAL_H
+
+#include "conf/check.h"
+#include "conf/options.h"
+
+/* Whether the option was written down, here or in `defaults`. */
+bool check_given(const struct service_conf *service, const char *option);
+
+/* Given by the service itself: what `defaults` give to all is not meant for
+ * this one in particular. */
+bool check_given_here(const struct service_conf *service, const struct service_conf *defaults,
+	const struct conf_option *option);
+
+/* Worth to be judged further, which nearly always all options are. */
+bool check_understood(const struct service_conf *service, const char *option);
+
+/* The option as it was written: by its name, or as a flag. */
+const char *check_label(
+	const struct service_conf *service, const char *option, char buf[OPTION_FLAG_MAX + 2]);
+
+/* "OPTION: TEXT", where the option was given. */
+void check_tell_mistake(struct report *report, const struct service_conf *service,
+	const char *option, const char *text);
+void check_tell_warning(struct report *report, const struct service_conf *service,
+	const char *option, const char *text);
+
+/* What must hold between options of admission; settles hours and per_source.  0 or -ENOMEM. */
+int check_admission(struct service_conf *service, const struct service_conf *defaults,
+	struct report *report);
+
+#endif
