@@ -1,5 +1,6 @@
 #include "conf/access-file.h"
 
+#include "conf/lex.h"
 #include "conf/parse.h"
 #include "conf/source.h"
 
@@ -156,7 +157,7 @@ static int read_line(struct lines *lines, const char *line, const char *end)
 		return 0;
 	len = word_length(at, end);
 	origin = place_of(lines, line, at, len);
-	if (len >= sizeof word || memchr(at, '\0', len)) {
+	if (len >= sizeof word) {
 		tell_mistake(lines, &origin, "this is no address");
 		return 0;
 	}
@@ -174,17 +175,13 @@ static int read_line(struct lines *lines, const char *line, const char *end)
 static int read_lines(struct lines *lines)
 {
 	const char *at = lines->source->text, *end = at + lines->source->len;
+	struct lex_fault fault;
 	int r = 0;
 
-	if (lines->source->len >= 3 && memcmp(at, "\xef\xbb\xbf", 3) == 0) {
-		lines->number = 1;
-		tell_mistake(lines,
-			&(struct origin){
-				lines->source->path, .line = 1, .column = 1, .width = 1},
-			"byte order mark at the start; save the file as UTF-8 without it");
+	if (lex_find_fault(lines->source, &fault)) {
+		tell_mistake(lines, &fault.origin, fault.why);
 		return 0;
 	}
-
 	while (at < end && r == 0) {
 		const char *newline = memchr(at, '\n', (size_t)(end - at));
 		const char *stop = newline ? newline : end;

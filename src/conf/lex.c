@@ -2,7 +2,10 @@
 
 #include "base/text.h"
 
+#include <stdio.h>
 #include <string.h>
+
+#define BYTE_ORDER_MARK "\xef\xbb\xbf"
 
 /* What letters, digits and bytes above ASCII are not. */
 enum char_class {
@@ -458,28 +461,37 @@ static struct origin origin_of_byte(const struct source *source, size_t wanted)
 	return here(&lex, 1);
 }
 
+bool lex_find_fault(const struct source *source, struct lex_fault *ret)
+{
+	struct lex_fault fault = {.origin = {source->path, 1, 1, 1}};
+	const char *nul = memchr(source->text, '\0', source->len);
+
+	if (begins_with(source, "\xff\xfe") || begins_with(source, "\xfe\xff")) {
+		strcpy(fault.why, "this file is UTF-16; save it as UTF-8");
+	} else if (nul) {
+		fault.origin = origin_of_byte(source, (size_t)(nul - source->text));
+		snprintf(fault.why, sizeof fault.why,
+			"NUL byte at offset %td; this is not a text file", nul - source->text);
+	} else if (begins_with(source, BYTE_ORDER_MARK)) {
+		fault.skip = sizeof BYTE_ORDER_MARK - 1;
+		strcpy(fault.why,
+			"byte order mark at the start; save the file as UTF-8 without it");
+	} else {
+		return false;
+	}
+	*ret = fault;
+	return true;
+}
+
 bool lex_init(struct lex *lex, const struct source *source, struct diag_list *diags)
 {
-	struct origin origin = {source->path, 1, 1, 1};
-	const char *nul;
+	struct lex_fault fault;
 
 	*lex = (struct lex){.source = source, .diags = diags, .line = 1, .column = 1};
 
-	if (begins_with(source, "\xff\xfe") || begins_with(source, "\xfe\xff")) {
-		diag_error(diags, &origin, "this file is UTF-16; save it as UTF-8");
-		return false;
-	}
-	nul = memchr(source->text, '\0', source->len);
-	if (nul) {
-		origin = origin_of_byte(source, (size_t)(nul - source->text));
-		diag_error(diags, &origin, "NUL byte at offset %td; this is not a text file",
-			nul - source->text);
-		return false;
-	}
-	if (begins_with(source, "\xef\xbb\xbf")) {
-		diag_error(diags, &origin,
-			"byte order mark at the start; save the file as UTF-8 without it");
-		steps(lex, 3);
-	}
-	return true;
+	if (!lex_find_fault(source, &fault))
+		return true;
+	diag_error(diags, &fault.origin, "%s", fault.why);
+	steps(lex, fault.skip);
+	return fault.skip > 0;
 }

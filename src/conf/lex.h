@@ -51,6 +51,16 @@ struct lex {
 	bool told_dos; /* DOS line ends are told once */
 };
 
+/* Bytes that no text has which is read here: a NUL, a byte order mark, UTF-16. */
+struct lex_fault {
+	struct origin origin;
+	char why[80];
+	unsigned skip; /* bytes behind which it can be read; 0: it cannot */
+};
+
+/* The first of them; false if there are none. */
+bool lex_find_fault(const struct source *source, struct lex_fault *ret);
+
 /*
  * Begin with `source`, of at most CONF_FILE_MAX bytes.  Bytes that no
  * configuration holds (NUL, byte order mark) are told now; false if the text
