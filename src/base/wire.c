@@ -181,19 +181,23 @@ uint64_t wire_get_u64(struct wire_reader *r)
 	return get_number(r, 8);
 }
 
-void wire_get_blob(struct wire_reader *r, void *data, size_t len)
+void wire_get_raw(struct wire_reader *r, void *data, size_t len)
 {
-	const uint8_t *at;
+	const uint8_t *at = next(r, len);
 
-	if (wire_get_u32(r) != len)
-		fault(r, -EBADMSG);
-	at = next(r, len);
 	if (len == 0)
 		return;
 	if (at)
 		memcpy(data, at, len);
 	else
 		memset(data, 0, len);
+}
+
+void wire_get_blob(struct wire_reader *r, void *data, size_t len)
+{
+	if (wire_get_u32(r) != len)
+		fault(r, -EBADMSG);
+	wire_get_raw(r, data, len);
 }
 
 char *wire_get_string(struct wire_reader *r)

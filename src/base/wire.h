@@ -50,6 +50,9 @@ uint8_t wire_get_u8(struct wire_reader *r);
 uint32_t wire_get_u32(struct wire_reader *r);
 uint64_t wire_get_u64(struct wire_reader *r);
 
+/* The next `len` bytes into `data`, as wire_put_raw() wrote them; zeros after a fault. */
+void wire_get_raw(struct wire_reader *r, void *data, size_t len);
+
 /* Exactly `len` bytes into `data`; anything else is a fault. */
 void wire_get_blob(struct wire_reader *r, void *data, size_t len);
 

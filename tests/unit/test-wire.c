@@ -126,6 +126,7 @@ static void test_strings_keep_null_apart(void **ctx)
 	_cleanup_free_ char *empty = NULL;
 	struct wire_writer w;
 	struct wire_reader r;
+	char raw[2];
 
 	(void)ctx;
 	wire_writer_init(&w);
@@ -133,6 +134,7 @@ static void test_strings_keep_null_apart(void **ctx)
 	wire_put_string(&w, "");
 	wire_put_strv(&w, NULL);
 	wire_put_blob(&w, NULL, 0);
+	wire_put_raw(&w, "ab", 2);
 	wire_reader_init(&r, w.data, w.len);
 	assert_null(wire_get_string(&r));
 	assert_int_equal(r.error, 0);
@@ -142,6 +144,10 @@ static void test_strings_keep_null_apart(void **ctx)
 	assert_int_equal(r.error, 0);
 	assert_false(wire_reader_complete(&r));
 	wire_get_blob(&r, NULL, 0);
+	wire_get_raw(&r, NULL, 0);
+	assert_false(wire_reader_complete(&r));
+	wire_get_raw(&r, raw, sizeof raw);
+	assert_memory_equal(raw, "ab", 2);
 	assert_true(wire_reader_complete(&r));
 	wire_writer_done(&w);
 }
@@ -229,6 +235,14 @@ static void get_blob3(struct wire_reader *r)
 	assert_memory_equal(blob, ((uint8_t[3]){0}), 3);
 }
 
+static void get_raw3(struct wire_reader *r)
+{
+	uint8_t raw[3] = {9, 9, 9};
+
+	wire_get_raw(r, raw, sizeof raw);
+	assert_memory_equal(raw, ((uint8_t[3]){0}), 3);
+}
+
 static void get_count8(struct wire_reader *r)
 {
 	assert_int_equal(wire_get_count(r, 8), 0);
@@ -251,6 +265,7 @@ static void test_faults(void **ctx)
 	CHECK_FAULT(get_blob3, 2, 0, 0, 0, 'a', 'b', 'c'); /* another length */
 	CHECK_FAULT(get_blob3, 4, 0, 0, 0, 'a', 'b', 'c', 'd');
 	CHECK_FAULT(get_blob3, 3, 0, 0, 0, 'a', 'b');
+	CHECK_FAULT(get_raw3, 'a', 'b');
 	CHECK_FAULT(get_strv, 0xff, 0xff, 0xff, 0xff);             /* nobody allocates 4 G */
 	CHECK_FAULT(get_strv, 1, 0, 0, 0, 0xff, 0xff, 0xff, 0xff); /* NULL in a vector */
 	CHECK_FAULT(get_strv, 2, 0, 0, 0, 1, 0, 0, 0, 'a', 5, 0, 0, 0);
