@@ -30,6 +30,14 @@ void check_tell_mistake(struct report *report, const struct service_conf *servic
 void check_tell_warning(struct report *report, const struct service_conf *service,
 	const char *option, const char *text);
 
+/* There is no such option, and there must be one: "service 'x' has no WHAT; write REMEDY". */
+void check_tell_missing(struct report *report, const struct service_conf *service,
+	const char *what, const char *remedy);
+
+/* What a service with `builtin` must and cannot say. */
+void check_builtin(const struct service_conf *service, const struct service_conf *defaults,
+	struct report *report);
+
 /* What must hold between options of admission; settles hours and per_source.  0 or -ENOMEM. */
 int check_admission(struct service_conf *service, const struct service_conf *defaults,
 	struct report *report);

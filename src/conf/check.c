@@ -66,8 +66,8 @@ void check_tell_warning(struct report *report, const struct service_conf *servic
 
 /* A missing option may be one whose name was misspelt: where names are unknown,
  * what is not there is not missed yet. */
-static void missing(struct report *report, const struct service_conf *service, const char *what,
-	const char *remedy)
+void check_tell_missing(struct report *report, const struct service_conf *service,
+	const char *what, const char *remedy)
 {
 	if (!service->unknown)
 		report_mistake(report, &service->origin, "service '%s' has no %s; write %s",
@@ -77,7 +77,7 @@ static void missing(struct report *report, const struct service_conf *service, c
 /* It starts nothing. */
 static void check_sensor_program(const struct service_conf *service, struct report *report)
 {
-	const char *const programs[] = {"exec", "shell"};
+	const char *const programs[] = {"exec", "shell", "builtin"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(programs); i++)
 		if (check_given(service, programs[i]))
@@ -85,34 +85,65 @@ static void check_sensor_program(const struct service_conf *service, struct repo
 				"has no effect with sensor = yes: nothing is started");
 }
 
+/* `builtin = none` says that there is none. */
+static bool has_handler(const struct service_conf *service, const char *option)
+{
+	if (strcmp(option, "builtin") != 0 || !check_understood(service, option))
+		return check_given(service, option);
+	return service->builtin != BUILTIN_NONE;
+}
+
+/* What serves the clients; NULL if that is missing, or after a mistake. */
+static const char *find_handler(const struct service_conf *service, struct report *report)
+{
+	static const char *const options[] = {"exec", "shell", "builtin"};
+	const char *found = NULL;
+	size_t n = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
+		if (!has_handler(service, options[i]))
+			continue;
+		found = options[i];
+		n++;
+	}
+	if (n == 0)
+		check_tell_missing(report, service, "program",
+			"exec = { \"/path/of/program\" }, shell = '...' or builtin = echo");
+	if (n > 1)
+		check_tell_mistake(report, service, found,
+			"a service has only one of exec, shell and builtin");
+	return n == 1 ? found : NULL;
+}
+
+static void check_exec(const struct service_conf *service, struct report *report)
+{
+	if (strv_length(service->exec) == 0 || service->exec[0][0] == '\0')
+		check_tell_mistake(report, service, "exec", "the program is missing");
+	else if (service->exec[0][0] != '/' && !report->adhoc)
+		check_tell_mistake(report, service, "exec",
+			strcmp(service->exec[0], "internal") == 0
+				? "what inetd has inside is builtin = echo and so on"
+				: "the program must be an absolute path, such as /usr/bin/tr");
+}
+
 static void check_program(const struct service_conf *service, struct report *report)
 {
+	const char *handler;
+
 	if (service->sensor || !check_understood(service, "sensor")) {
 		if (service->sensor)
 			check_sensor_program(service, report);
 		return;
 	}
-	if (check_given(service, "exec") && check_given(service, "shell")) {
-		check_tell_mistake(report, service, "shell",
-			"a service has either exec or shell, not both");
-		return;
-	}
-	if (check_given(service, "shell") || !check_understood(service, "exec"))
-		return;
-	if (!check_given(service, "exec"))
-		missing(report, service, "program",
-			"exec = { \"/path/of/program\" } or shell = '...'");
-	else if (strv_length(service->exec) == 0 || service->exec[0][0] == '\0')
-		check_tell_mistake(report, service, "exec", "the program is missing");
-	else if (service->exec[0][0] != '/' && !report->adhoc)
-		check_tell_mistake(report, service, "exec",
-			"the program must be an absolute path, such as /usr/bin/tr");
+	handler = find_handler(service, report);
+	if (handler && strcmp(handler, "exec") == 0 && check_understood(service, "exec"))
+		check_exec(service, report);
 }
 
 static void check_listen(const struct service_conf *service, struct report *report)
 {
 	if (!check_given(service, "listen"))
-		missing(report, service, "address", "listen = tcp:PORT");
+		check_tell_missing(report, service, "address", "listen = tcp:PORT");
 	else if (check_understood(service, "listen") && strv_length(service->listen_text) == 0)
 		check_tell_mistake(report, service, "listen", "the address is missing");
 }
@@ -135,8 +166,11 @@ static void check_wait(const struct service_conf *service, struct report *report
 	if (service->pass_as == PASS_LISTEN_FDS && service->n_listen > CONF_LISTEN_FDS_MAX)
 		report_mistake(report, service_conf_origin(service, "pass_as"),
 			"pass_as: listen_fds passes at most %d sockets", CONF_LISTEN_FDS_MAX);
+	/* Others have something else to say about datagrams. */
+	if (!service_conf_has_program(service) || !check_understood(service, "builtin"))
+		return;
 
-	for (size_t i = 0; i < service->n_listen && !waits && !service->sensor; i++) {
+	for (size_t i = 0; i < service->n_listen && !waits; i++) {
 		if (!addr_is_datagram(&service->listen[i].addr))
 			continue;
 		tell_datagram(&service->listen[i].origin, report);
@@ -339,5 +373,6 @@ int check_service(struct service_conf *service, const struct service_conf *defau
 	check_silence(service, defaults, report, "first_byte_timeout");
 	check_silence(service, defaults, report, "idle_timeout");
 	check_sorts(service, defaults, report);
+	check_builtin(service, defaults, report);
 	return check_admission(service, defaults, report);
 }

@@ -74,6 +74,7 @@ void service_conf_free(struct service_conf *service)
 	free(service->access_times_at);
 	access_list_release(service->access);
 	free(service->listen);
+	free(service->reply);
 	free(service->path);
 	free(service->hours);
 	strv_free(service->argv);
@@ -186,6 +187,21 @@ void service_conf_set_mistaken(
 		service->mistaken[i / 64] |= bit;
 	else
 		service->mistaken[i / 64] &= ~bit;
+}
+
+bool service_conf_has_program(const struct service_conf *service)
+{
+	return !service->sensor && service->builtin == BUILTIN_NONE;
+}
+
+bool service_conf_is_builtin(const struct service_conf *service)
+{
+	return !service->sensor && service->builtin != BUILTIN_NONE;
+}
+
+bool service_conf_builtin_takes(const struct addr *addr)
+{
+	return !addr_is_datagram(addr) && addr->kind != ADDR_UNIX_SEQPACKET;
 }
 
 bool service_conf_has_access(const struct service_conf *service)

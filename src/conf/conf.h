@@ -11,6 +11,7 @@
 #define HATCHD_CONF_CONF_H
 
 #include "base/addr.h"
+#include "base/builtin.h"
 #include "base/strv.h"
 #include "conf/access-list.h"
 #include "conf/diag.h"
@@ -127,6 +128,9 @@ struct service_conf {
 	char **listen_text; /* `listen`: as written */
 	char **exec;
 	char *shell;
+	int builtin; /* enum service_builtin */
+	char *text;
+	char *text_file;
 	char *argv0;
 	bool disable;
 	bool wait;
@@ -216,7 +220,9 @@ struct service_conf {
 	/* What the loader made of them. */
 	struct listen_conf *listen;
 	size_t n_listen;
-	char *path; /* absolute path of the program */
+	char *reply;      /* what is built in says it: any bytes, of `text` or of `text_file` */
+	size_t reply_len; /* BUILTIN_REPLY_MAX at most */
+	char *path;       /* absolute path of the program */
 	char **argv;
 	char **base_env;     /* NAME=VALUE: everything that does not depend on the connection */
 	int stderr_kind;     /* enum stderr_kind */
@@ -287,6 +293,15 @@ bool service_conf_mistaken(
 bool service_conf_mistaken_any(const struct service_conf *service);
 void service_conf_set_mistaken(
 	struct service_conf *service, const struct conf_option *option, bool mistaken);
+
+/* Whether a child is started for its clients: it is neither a trap nor built in. */
+bool service_conf_has_program(const struct service_conf *service);
+
+/* Whether what serves its clients is built in. */
+bool service_conf_is_builtin(const struct service_conf *service);
+
+/* Whether what is built in can serve clients of such an address. */
+bool service_conf_builtin_takes(const struct addr *addr);
 
 /* Whether there are rules about who may come in. */
 bool service_conf_has_access(const struct service_conf *service);

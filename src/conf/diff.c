@@ -138,6 +138,13 @@ static int compare_groups(
 	return 0;
 }
 
+static bool same_reply(const struct service_conf *a, const struct service_conf *b)
+{
+	if (a->reply_len != b->reply_len)
+		return false;
+	return a->reply_len == 0 || memcmp(a->reply, b->reply, a->reply_len) == 0;
+}
+
 /* Every field of "What the loader made of them" is here, but the addresses;
  * stderr_kind follows from an option.  A service that waits has not been looked
  * at further, so its other fields say nothing. */
@@ -168,6 +175,8 @@ static int compare_resolved(
 		resolved |= DIFF_OWNER;
 	if (memcmp(a->access_digest, b->access_digest, sizeof a->access_digest) != 0)
 		resolved |= DIFF_ACCESS;
+	if (!same_reply(a, b))
+		resolved |= DIFF_REPLY;
 	*ret = resolved;
 	return 0;
 }

@@ -51,6 +51,7 @@ enum diff_resolved {
 	DIFF_GROUPS = 1 << 4,      /* supplementary groups, in any order */
 	DIFF_OWNER = 1 << 5,       /* uid, gid of UNIX sockets */
 	DIFF_ACCESS = 1 << 7,      /* rules of only_from and no_access */
+	DIFF_REPLY = 1 << 8,       /* what is built in says */
 	DIFF_CONDITION = 1 << 6,   /* waits now, waits no longer, or for something else */
 };
 

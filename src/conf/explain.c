@@ -177,6 +177,20 @@ static int put_program(const struct explain *e)
 	return put_environment(e);
 }
 
+static void put_builtin(const struct explain *e)
+{
+	const struct service_conf *service = e->service;
+
+	explain_put_word(e, "program");
+	fprintf(e->out, "built-in %s, in hatchd-builtin\n", builtin_names[service->builtin]);
+	if (!service->reply)
+		return;
+	explain_put_word(e, "says");
+	fprintf(e->out, "%s%zu bytes of %s\n",
+		service->builtin == BUILTIN_QOTD ? "a quotation out of " : "",
+		service->reply_len, service->text_file ? service->text_file : "text");
+}
+
 static int print_all(const struct explain *e)
 {
 	int status, r;
@@ -190,7 +204,9 @@ static int print_all(const struct explain *e)
 	if (status < 0 || !e->addr || e->service->condition || e->service->sensor)
 		return status;
 	r = explain_limits(e);
-	if (r == 0)
+	if (r == 0 && service_conf_is_builtin(e->service))
+		put_builtin(e);
+	else if (r == 0)
 		r = put_program(e);
 	return r < 0 ? r : status;
 }

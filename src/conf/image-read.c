@@ -257,6 +257,23 @@ static void get_addresses(struct wire_reader *wire, struct service_conf *service
 		get_addr(wire, &service->listen[i].addr);
 }
 
+/* Any bytes; none at all are NULL. */
+static void get_reply(struct wire_reader *wire, struct service_conf *service)
+{
+	uint32_t n = wire_get_count(wire, 1);
+
+	require(wire, n <= BUILTIN_REPLY_MAX);
+	if (wire->error || n == 0)
+		return;
+	service->reply = malloc(n);
+	if (!service->reply) {
+		wire->error = -ENOMEM;
+		return;
+	}
+	service->reply_len = n;
+	wire_get_raw(wire, service->reply, n);
+}
+
 static void get_identity(struct wire_reader *wire, struct service_conf *service)
 {
 	uint32_t n;
@@ -313,8 +330,12 @@ static bool addresses_hold(const struct service_conf *service)
 		if (addr_is_datagram(&service->listen[i].addr) && !service->wait)
 			return false;
 	}
-	if (service->sensor && service->wait)
+	if (!service_conf_has_program(service) && service->wait)
 		return false;
+	for (size_t i = 0; service_conf_is_builtin(service) && i < service->n_listen; i++) {
+		if (!service_conf_builtin_takes(&service->listen[i].addr))
+			return false;
+	}
 	return service->pass_as != PASS_LISTEN_FDS || service->wait;
 }
 
@@ -325,7 +346,10 @@ static bool is_ready(const struct service_conf *service)
 
 	if (service->disable || service->condition)
 		return true;
-	if (service->sensor)
+	if (service_conf_is_builtin(service) &&
+		builtin_has_reply((enum service_builtin)service->builtin) && !service->reply)
+		return false;
+	if (!service_conf_has_program(service))
 		return service->directory;
 	return service->path && strv_length(service->argv) > 0 && service->base_env &&
 	       service->directory &&
@@ -371,6 +395,7 @@ static void get_body(struct wire_reader *wire, struct service_conf *service)
 	get_hours(wire, service);
 
 	get_addresses(wire, service);
+	get_reply(wire, service);
 	service->path = get_path(wire);
 	service->argv = wire_get_strv(wire);
 	service->base_env = wire_get_strv(wire);

@@ -129,6 +129,12 @@ static void put_access(struct wire_writer *wire, const struct service_conf *serv
 		wire_put_blob(wire, service->access_digest, ACCESS_DIGEST_LEN);
 }
 
+static void put_reply(struct wire_writer *wire, const struct service_conf *service)
+{
+	wire_put_u32(wire, (uint32_t)service->reply_len);
+	wire_put_raw(wire, service->reply, service->reply_len);
+}
+
 static void put_body(struct wire_writer *wire, const struct service_conf *service)
 {
 	wire_put_string(wire, service->name);
@@ -137,6 +143,7 @@ static void put_body(struct wire_writer *wire, const struct service_conf *servic
 	put_options(wire, service, false);
 
 	put_addresses(wire, service);
+	put_reply(wire, service);
 	wire_put_string(wire, service->path);
 	wire_put_strv(wire, service->argv);
 	wire_put_strv(wire, service->base_env);

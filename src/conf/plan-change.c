@@ -211,6 +211,13 @@ static int add_access(
 	return strv_add(phrases, "other rules about who may come in");
 }
 
+static int add_reply(
+	const struct service_conf *old, const struct service_conf *new, char ***phrases)
+{
+	(void)old;
+	return strv_addf(phrases, "other text in %s", new->text_file ? new->text_file : "it");
+}
+
 static int add_resolved(const struct service_conf *old, const struct service_conf *new,
 	const struct diff_service *diff, char ***phrases)
 {
@@ -228,11 +235,17 @@ static int add_resolved(const struct service_conf *old, const struct service_con
 			{"user", "group", "env", "pass_env", "env_dialect", "exec", "shell"}},
 		{DIFF_OWNER, add_owner, {"socket_user", "socket_group"}},
 		{DIFF_ACCESS, add_access, {"only_from", "no_access"}},
+		{DIFF_REPLY, add_reply, {"text", "text_file"}},
 	};
+	static const char *const other_kind[] = {"sensor", "builtin", NULL};
+	unsigned resolved = diff->resolved;
 	int r = 0;
 
+	/* What starts a program now, or no longer: that says everything about it. */
+	if (explained(diff, other_kind))
+		resolved &= DIFF_OWNER | DIFF_ACCESS;
 	for (size_t i = 0; i < ARRAY_SIZE(all) && r == 0; i++) {
-		if (diff->resolved & all[i].what && !explained(diff, all[i].options))
+		if (resolved & all[i].what && !explained(diff, all[i].options))
 			r = all[i].add(old, new, phrases);
 	}
 	return r;

@@ -115,7 +115,8 @@ static bool tell_foreign(const struct name *name, struct diag_list *diags)
 		{"socket_type", "write listen = tcp:PORT or udp:PORT"},
 		{"interface", "write listen = tcp:ADDRESS:PORT"},
 		{"bind", "write listen = tcp:ADDRESS:PORT"},
-		{"type", "there are no built-in services in this version"},
+		{"type",
+			"for INTERNAL write builtin = echo, discard, chargen, daytime or time"},
 		{"id", "it is the name behind 'service'"},
 		{"flags", "write sensor, nodelay, keepalive or reuse_port = yes; NAMEINARGS is "
 			  "argv0"},

@@ -31,10 +31,11 @@ static const char sample[] =
 	"service b { listen = 7 shell = 'wc -c' disable = yes }\n"
 	"service c { listen = 9 exec = /nowhere/x }\n"
 	"service d { listen = 1000-1200 exec = /bin/sh }\n"
-	"service e { listen = 10 sensor = yes ban_time = 30d }\n";
+	"service e { listen = 10 sensor = yes ban_time = 30d }\n"
+	"service f { listen = 11 builtin = text text = \"hello\\n\" }\n";
 
 /* Services of it that are not disabled. */
-#define N_SAMPLE 4
+#define N_SAMPLE 5
 
 /* Where the numbers of an image lie, as image-internal.h says. */
 enum {
@@ -202,6 +203,9 @@ static void assert_same_service(
 		assert_true(addr_equal(&a->listen[i].addr, &b->listen[i].addr));
 		assert_same_origin(&a->listen[i].origin, &b->listen[i].origin, alone);
 	}
+	assert_int_equal(a->reply_len, b->reply_len);
+	if (a->reply)
+		assert_memory_equal(a->reply, b->reply, a->reply_len);
 	assert_same_text(a->path, b->path);
 	assert_true(strv_equal(a->argv, b->argv));
 	assert_true(strv_equal(a->base_env, b->base_env));

@@ -90,6 +90,7 @@ static void test_words_match_enums(void **ctx)
 	(void)ctx;
 	assert_string_equal(conf_option_find("pass_as")->words[PASS_LISTEN_FDS], "listen_fds");
 	assert_string_equal(conf_option_find("stop")->words[STOP_TERMINATE], "terminate");
+	assert_string_equal(conf_option_find("builtin")->words[BUILTIN_QOTD], "qotd");
 	assert_string_equal(conf_option_find("env_dialect")->words[0], "socat");
 	assert_int_equal(ENV_SOCAT, 1 << 0);
 	assert_string_equal(conf_option_find("env_dialect")->words[2], "cgi");

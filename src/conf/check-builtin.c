@@ -1,0 +1,104 @@
+/*
+ * check-builtin: what must hold for a service of hatchd's own.
+ */
+#include "conf/check-internal.h"
+
+#include <string.h>
+
+/* About the program that is started for a client; those of rlimit as well. */
+static const char *const program_options[] = {
+	"argv0",
+	"pass_as",
+	"stop",
+	"start_timeout",
+	"stderr",
+	"user",
+	"group",
+	"groups",
+	"directory",
+	"chroot",
+	"umask",
+	"nice",
+	"env",
+	"pass_env",
+	"env_dialect",
+};
+
+static bool is_about_program(const struct conf_option *option)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(program_options); i++) {
+		if (strcmp(program_options[i], option->name) == 0)
+			return true;
+	}
+	return strncmp(option->name, "rlimit.", strlen("rlimit.")) == 0;
+}
+
+static void check_no_program(const struct service_conf *service,
+	const struct service_conf *defaults, struct report *report)
+{
+	for (const struct conf_option *o = conf_options; o->name; o++) {
+		if (is_about_program(o) && check_given_here(service, defaults, o))
+			check_tell_warning(report, service, o->name,
+				"has no effect with builtin: no program is started");
+	}
+}
+
+/* What stands here goes as soon as there is something built in for datagrams. */
+static void check_streams(const struct service_conf *service, struct report *report)
+{
+	for (size_t i = 0; i < service->n_listen; i++) {
+		const struct listen_conf *listen = &service->listen[i];
+
+		if (service_conf_builtin_takes(&listen->addr))
+			continue;
+		report_mistake(report, &listen->origin,
+			"a built-in service is for stream sockets%s",
+			addr_is_ip(&listen->addr) ? "; hatchd has no UDP ones yet" : "");
+		return;
+	}
+}
+
+/* Options that mean nothing to any other service. */
+static void check_belonging(const struct service_conf *service, struct report *report)
+{
+	if (check_given(service, "text") && service->builtin != BUILTIN_TEXT)
+		check_tell_mistake(report, service, "text", "is for builtin = text");
+	if (check_given(service, "text_file") &&
+		!builtin_has_reply((enum service_builtin)service->builtin))
+		check_tell_mistake(
+			report, service, "text_file", "is for builtin = qotd or text");
+}
+
+/* What it says, where it says something of its own. */
+static void check_reply(const struct service_conf *service, struct report *report)
+{
+	bool text = check_given(service, "text"), file = check_given(service, "text_file");
+
+	if (service->builtin == BUILTIN_TEXT && text && file)
+		check_tell_mistake(report, service, "text_file",
+			"a service has either text or text_file, not both");
+	else if (service->builtin == BUILTIN_TEXT && !text && !file)
+		check_tell_missing(report, service, "text",
+			report->adhoc ? "--text=TEXT or --text-file=/path/of/file"
+				      : "text = \"...\" or text_file = \"/path/of/file\"");
+	else if (service->builtin == BUILTIN_QOTD && !file)
+		check_tell_missing(report, service, "quotations",
+			report->adhoc ? "--text-file=/path/of/file"
+				      : "text_file = \"/path/of/file\"");
+}
+
+void check_builtin(const struct service_conf *service, const struct service_conf *defaults,
+	struct report *report)
+{
+	if (!check_understood(service, "builtin"))
+		return;
+	check_belonging(service, report);
+	if (!service_conf_is_builtin(service))
+		return;
+	check_reply(service, report);
+	if (service->wait && check_understood(service, "wait"))
+		check_tell_mistake(report, service, "builtin",
+			"hatchd takes the clients itself; leave out wait = yes");
+	check_streams(service, report);
+	check_no_program(service, defaults, report);
+}

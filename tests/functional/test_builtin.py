@@ -1,0 +1,126 @@
+"""Services of hatchd's own: what is said about them."""
+
+import re
+import signal
+
+import pytest
+
+from harness import free_port, is_refused, run_hatchd, service, stanza, talk
+
+needs_root = pytest.mark.needs_root
+
+# Until the master serves them, all of them wait for that.
+NOT_YET = "built-in services are not there yet"
+
+
+def builtin(name, port=None, **options):
+    return stanza("service", name, listen=f"tcp:{port or free_port()}", **options)
+
+
+def put(folder, name, text, mode=0o644):
+    path = folder / name
+    path.write_text(text)
+    path.chmod(mode)
+    return path
+
+
+def reload(daemon, text=None):
+    if text is not None:
+        daemon.write(text)
+    mark = daemon.mark()
+    daemon.signal(signal.SIGHUP)
+    return daemon.wait_log("reloaded: .*", after=mark).string
+
+
+def mistake(hatchd, said, **options):
+    done = hatchd.check(builtin("wrong", **options))
+    assert re.search(rf"hatchd\.conf:\d+:\d+: error: .*{said}", done.stderr), done.stderr
+    assert done.returncode == 1
+
+
+def test_it_waits_and_others_are_served(hatchd):
+    """Also at a reload, and as often as somebody looks."""
+    port, other = free_port(), free_port()
+    text = builtin("echo", port, builtin="echo") + service(
+        "cat", listen=f"tcp:{other}", exec="/bin/cat")
+    daemon = hatchd.file(text)
+    daemon.wait_log(f"echo: waiting: {NOT_YET}")
+    assert is_refused(port)
+    assert talk(other, b"served") == b"served"
+    assert "nothing has changed" in reload(daemon)
+    assert "1 changed" in reload(daemon, text.replace("'echo'", "'discard'"))
+    assert is_refused(port)
+    assert talk(other, b"served") == b"served"
+
+
+def test_from_program_to_built_in(hatchd):
+    port = free_port()
+    daemon = hatchd.file(service("s", listen=f"tcp:{port}", exec="/bin/cat"))
+    assert talk(port, b"x") == b"x"
+    assert "1 changed" in reload(daemon, builtin("s", port, builtin="text", text="x"))
+    daemon.wait_log(f"s: waiting: {NOT_YET}")
+    assert "1 changed" in reload(daemon, service("s", listen=f"tcp:{port}", exec="/bin/cat"))
+    assert talk(port, b"x") == b"x"
+
+
+def test_file_comes(hatchd, folder):
+    """What it waits for is told first, and looked for."""
+    path = folder / "motd"
+    text = builtin("s", builtin="text", text_file=path) + builtin(
+        "q", builtin="qotd", text_file=path)
+    daemon = hatchd.file(text)
+    daemon.wait_log(f"s: waiting: no file {path}")
+    daemon.wait_log(f"q: waiting: no file {path}")
+    put(folder, "motd", "%\n")
+    mark = daemon.mark()
+    assert "2 changed" in reload(daemon)
+    daemon.wait_log(f"q: waiting: {path} has no quotation", after=mark)
+    daemon.wait_log(f"s: waiting: {NOT_YET}", after=mark)
+
+
+def test_print_config(hatchd, folder):
+    """What is printed is read as the same."""
+    path = put(folder, "quotes", "one\n%\ntwo\n")
+    daemon = hatchd.file(
+        builtin("a", builtin="text", text="it's \"x\"\\")
+        + builtin("b", builtin="qotd", text_file=path)
+        + builtin("c", builtin="chargen", time_limit="1min")
+    )
+    printed = run_hatchd("--print-config", "-f", daemon.config_path)
+    assert "text    = 'it\\'s \"x\"\\\\'" in printed.stdout
+    assert "builtin   = qotd" in printed.stdout
+    again = put(folder, "again.conf", printed.stdout)
+    assert run_hatchd("--print-config", "-f", again).stdout == printed.stdout
+
+
+def test_explain(hatchd):
+    daemon = hatchd.file(builtin("s", builtin="echo"))
+    done = run_hatchd("--explain", "s", "192.0.2.1", "-f", daemon.config_path)
+    assert f"decided by   the service waits: {NOT_YET}\n" in done.stdout
+    assert done.returncode == 1
+
+
+def test_mistakes(hatchd, folder):
+    path = put(folder, "motd", "x")
+    mistake(hatchd, "only one of exec, shell and builtin", builtin="echo", exec="/bin/cat")
+    mistake(hatchd, "is for builtin = text", builtin="echo", text="x")
+    mistake(hatchd, "is for builtin = qotd or text", builtin="echo", text_file=path)
+    mistake(hatchd, "either text or text_file", builtin="text", text="x", text_file=path)
+    mistake(hatchd, "leave out wait = yes", builtin="echo", wait=True)
+
+
+@needs_root
+def test_others_must_not_choose_what_root_reads(hatchd, folder):
+    shared = folder / "shared"
+    shared.mkdir()
+    shared.chmod(0o777)
+    (shared / "motd").symlink_to("/etc/shadow")
+    mistake(hatchd, f"root reads it, but others than root may write to {shared}",
+            builtin="text", text_file=shared / "motd")
+    path = put(folder, "motd", "x", 0o666)
+    mistake(hatchd, f"root reads it, but others than root may write to {path}",
+            builtin="qotd", text_file=path)
+    # Where nobody else can, links are followed as ever.
+    (folder / "link").symlink_to(put(folder, "other", "x"))
+    done = hatchd.check(builtin("s", builtin="text", text_file=folder / "link"))
+    assert ": error: " not in done.stderr
