@@ -15,6 +15,7 @@
 #include "conf/program.h"
 #include "conf/reply.h"
 #include "conf/report.h"
+#include "conf/worker.h"
 
 #include <string.h>
 
@@ -338,9 +339,10 @@ static int build_all(struct build *b, const struct raw_conf *raw, const struct s
 		r = addresses_check_overlaps(b->conf, &b->report);
 	if (r == 0)
 		r = look_around_for_all(b);
-	if (r == 0)
-		drop_refused(b, sources);
-	return r;
+	if (r < 0)
+		return r;
+	drop_refused(b, sources);
+	return worker_settle(&b->identities, b->context, b->conf, &b->report);
 }
 
 int conf_build(const struct raw_conf *raw, struct source **sources,

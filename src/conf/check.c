@@ -363,6 +363,7 @@ int check_service(struct service_conf *service, const struct service_conf *defau
 {
 	check_listen(service, report);
 	check_program(service, report);
+	check_builtin(service, defaults, report);
 	check_wait(service, report);
 	check_stderr(service, report);
 	check_device(service, report);
@@ -373,6 +374,5 @@ int check_service(struct service_conf *service, const struct service_conf *defau
 	check_silence(service, defaults, report, "first_byte_timeout");
 	check_silence(service, defaults, report, "idle_timeout");
 	check_sorts(service, defaults, report);
-	check_builtin(service, defaults, report);
 	return check_admission(service, defaults, report);
 }

@@ -258,6 +258,12 @@ struct conf {
 	uint32_t n_addresses;             /* of an image: those of all services */
 	uint32_t total_instances; /* 0: computed at start from what the machine allows */
 	struct hours_zone zone;   /* of the machine, if a service has hours; else empty */
+
+	/* Who workers are to become (conf/worker): never root.  False: they stay who the
+	 * master is, so that one who is root must not start any. */
+	bool worker_identity;
+	uid_t worker_uid;
+	gid_t worker_gid;
 };
 
 void conf_init(struct conf *conf);

@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "conf/explain-internal.h"
 #include "conf/print.h"
+#include "conf/worker.h"
 
 #include <string.h>
 
@@ -180,9 +181,16 @@ static int put_program(const struct explain *e)
 static void put_builtin(const struct explain *e)
 {
 	const struct service_conf *service = e->service;
+	const struct conf *conf = e->conf;
 
 	explain_put_word(e, "program");
-	fprintf(e->out, "built-in %s, in hatchd-builtin\n", builtin_names[service->builtin]);
+	fprintf(e->out, "built-in %s, in hatchd-builtin as ", builtin_names[service->builtin]);
+	if (!conf->worker_identity)
+		fputs("who hatchd is\n", e->out);
+	else if (conf->worker_uid == WORKER_UNPRIVILEGED)
+		fprintf(e->out, "nobody at all (uid %u)\n", conf->worker_uid);
+	else
+		fprintf(e->out, "user %s (uid %u)\n", WORKER_USER, conf->worker_uid);
 	if (!service->reply)
 		return;
 	explain_put_word(e, "says");

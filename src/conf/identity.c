@@ -260,6 +260,19 @@ int identity_find_user(struct identities *identities, const char *text, uid_t *r
 	return r;
 }
 
+int identity_find_login(
+	struct identities *identities, const char *name, uid_t *ret_uid, gid_t *ret_gid)
+{
+	const struct account *account;
+	int r = find_user(identities, name, &account);
+
+	if (r < 0)
+		return r;
+	*ret_uid = account->uid;
+	*ret_gid = account->gid;
+	return 0;
+}
+
 static int find_membership(struct identities *identities, const struct account *account,
 	gid_t gid, const struct membership **ret)
 {

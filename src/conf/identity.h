@@ -47,6 +47,10 @@ void identities_done(struct identities *identities);
 int identity_find_user(struct identities *identities, const char *text, uid_t *ret);
 int identity_find_group(const char *text, gid_t *ret);
 
+/* Number and group of the user of that name.  Errors as above. */
+int identity_find_login(
+	struct identities *identities, const char *name, uid_t *ret_uid, gid_t *ret_gid);
+
 /* All groups of a user, his first one among them; none if the number is nobody's.
  * Borrowed from `identities`.  Errors as above. */
 int identity_find_groups(

@@ -9,6 +9,7 @@
 #include "conf/hours-conf.h"
 #include "conf/image-internal.h"
 #include "conf/rate.h"
+#include "conf/worker.h"
 
 #include <string.h>
 
@@ -439,6 +440,19 @@ static void get_zone(struct wire_reader *wire, struct hours_zone *zone)
 	}
 }
 
+/* Whatever the loader says, no worker becomes root. */
+static void get_worker(struct wire_reader *wire, struct conf *conf)
+{
+	conf->worker_identity = get_bool(wire);
+	conf->worker_uid = wire_get_u32(wire);
+	conf->worker_gid = wire_get_u32(wire);
+	if (conf->worker_identity)
+		require(wire,
+			worker_id_valid(conf->worker_uid) && worker_id_valid(conf->worker_gid));
+	else
+		require(wire, conf->worker_uid == 0 && conf->worker_gid == 0);
+}
+
 int image_get_globals(const void *data, size_t len, struct conf *conf)
 {
 	struct wire_reader wire;
@@ -449,6 +463,7 @@ int image_get_globals(const void *data, size_t len, struct conf *conf)
 	get_options(&wire, conf, true);
 	conf->n_addresses = wire_get_u32(&wire);
 	get_zone(&wire, &conf->zone);
+	get_worker(&wire, conf);
 	if (wire.error)
 		return wire.error;
 	return wire_reader_complete(&wire) ? 0 : -EBADMSG;

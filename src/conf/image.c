@@ -208,6 +208,13 @@ static void put_zone(struct wire_writer *wire, const struct hours_zone *zone)
 	}
 }
 
+static void put_worker(struct wire_writer *wire, const struct conf *conf)
+{
+	wire_put_u8(wire, conf->worker_identity);
+	wire_put_u32(wire, conf->worker_uid);
+	wire_put_u32(wire, conf->worker_gid);
+}
+
 static int put_globals(struct image_draft *draft)
 {
 	const struct conf *conf = draft->conf;
@@ -224,6 +231,7 @@ static int put_globals(struct image_draft *draft)
 	put_options(wire, conf, true);
 	wire_put_u32(wire, count_addresses(conf));
 	put_zone(wire, &conf->zone);
+	put_worker(wire, conf);
 	if (wire->error)
 		return wire->error;
 	return wire->len > IMAGE_GLOBALS_MAX ? -EFBIG : 0;

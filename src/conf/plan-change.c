@@ -265,6 +265,18 @@ static bool is_set(const struct conf_option *option, const struct conf *conf)
 	return option->fallback || *(const uint32_t *)conf_option_field(option, conf) != 0;
 }
 
+/* Only where both have one is there anything that nobody has written down. */
+static int add_worker(const struct conf *old, const struct conf *new, char ***phrases)
+{
+	bool same = old->worker_uid == new->worker_uid && old->worker_gid == new->worker_gid;
+
+	if (!old->worker_identity || !new->worker_identity || same)
+		return 0;
+	return strv_addf(phrases,
+		"what is built in runs as number %u now, group %u (before %u, group %u)",
+		new->worker_uid, new->worker_gid, old->worker_uid, old->worker_gid);
+}
+
 int plan_global_changes(const struct conf *old, const struct conf *new, char ***phrases)
 {
 	for (const struct conf_option *o = conf_options; o->name; o++) {
@@ -279,5 +291,5 @@ int plan_global_changes(const struct conf *old, const struct conf *new, char ***
 		if (r < 0)
 			return r;
 	}
-	return 0;
+	return add_worker(old, new, phrases);
 }

@@ -4,6 +4,7 @@ It goes with the last process in it.  Root only.
 """
 
 import contextlib
+import pathlib
 import socket
 import subprocess
 
@@ -38,6 +39,24 @@ def with_mounts(script, *args):
     if subprocess.run(["unshare", "--mount", "true"], stderr=subprocess.DEVNULL).returncode:
         pytest.skip("mount namespaces are not possible here")
     return ["unshare", "--mount", "sh", "-c", script, "sh", *map(str, args)]
+
+
+class Etc:
+    """A file below /etc as the daemon sees it."""
+
+    def __init__(self, folder, name, text=None):
+        self.path = folder / name
+        self.path.write_text(pathlib.Path("/etc", name).read_text() if text is None else text)
+        self.path.chmod(0o644)
+        self.launcher = with_mounts(f'mount --bind "{self.path}" /etc/{name} && exec "$@"')
+
+    def write(self, text):
+        """In place: the mount is of the file, not of its name."""
+        with open(self.path, "w") as file:
+            file.write(text)
+
+    def add(self, line):
+        self.write(self.path.read_text() + line + "\n")
 
 
 def own_system(folder, hide="-"):

@@ -1,11 +1,15 @@
-"""Services of hatchd's own: what is said about them."""
+"""Services of hatchd's own: what is said about them, and who would serve them."""
 
 import re
 import signal
+import subprocess
 
 import pytest
 
-from harness import free_port, is_refused, run_hatchd, service, stanza, talk
+from harness import (
+    HATCHD, TIMEOUT, base_environment, free_port, is_refused, run_hatchd, service, stanza, talk,
+)
+from namespace import Etc
 
 needs_root = pytest.mark.needs_root
 
@@ -124,3 +128,48 @@ def test_others_must_not_choose_what_root_reads(hatchd, folder):
     (folder / "link").symlink_to(put(folder, "other", "x"))
     done = hatchd.check(builtin("s", builtin="text", text_file=folder / "link"))
     assert ": error: " not in done.stderr
+
+
+# ---------------------------------------------------------------------------
+# Who serves them
+
+
+@pytest.fixture
+def passwd(folder):
+    """Without anybody for that purpose, whatever this machine has."""
+    etc = Etc(folder, "passwd")
+    lines = etc.path.read_text().splitlines(keepends=True)
+    etc.write("".join(line for line in lines if not line.startswith("_hatchd:")))
+    return etc
+
+
+def inside(passwd, *args):
+    """A hatchd that ends by itself, and sees that file."""
+    return subprocess.run(
+        [*passwd.launcher, HATCHD, *map(str, args)], env=base_environment(),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=TIMEOUT * 2, text=True)
+
+
+@needs_root
+def test_worker_is_in_the_image(hatchd, passwd):
+    """--plan compares what is in force with what would be."""
+    daemon = hatchd.file(builtin("s", builtin="echo"), launcher=passwd.launcher)
+    plan = "--plan", "-f", daemon.config_path
+    assert inside(passwd, *plan).stdout == "nothing would change, 1 service still waiting\n"
+    passwd.add("_hatchd:x:4711:4712::/:/bin/false")
+    assert inside(passwd, *plan).stdout == (
+        "for all services:\n  what is built in runs as number 4711 now, group 4712"
+        " (before 65532, group 65532)\n1 service unchanged, 1 still waiting\n")
+    reload(daemon)
+    assert inside(passwd, *plan).stdout == "nothing would change, 1 service still waiting\n"
+
+
+@needs_root
+@pytest.mark.parametrize("ids", ["0:4711", "4711:0"])
+def test_worker_is_never_root(hatchd, passwd, ids):
+    passwd.add(f"_hatchd:x:{ids}::/:/bin/false")
+    daemon = hatchd.file(builtin("s", builtin="echo"), launcher=passwd.launcher)
+    done = inside(passwd, "--check", "-f", daemon.config_path)
+    assert "user '_hatchd' is root or in its group, using number 65532 instead" in done.stderr
+    plan = inside(passwd, "--plan", "-f", daemon.config_path)
+    assert plan.stdout == "nothing would change, 1 service still waiting\n"

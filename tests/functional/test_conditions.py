@@ -22,7 +22,7 @@ from harness import (
     talk,
     wait_until,
 )
-from namespace import with_mounts
+from namespace import Etc
 
 needs_root = pytest.mark.needs_root
 needs_ip = pytest.mark.skipif(not shutil.which("ip"), reason="needs ip (Debian: iproute2)")
@@ -233,24 +233,6 @@ def test_ipv6_switched_off(hatchd):
 
 # ---------------------------------------------------------------------------
 # Files of the system, in a mount namespace of the daemon's own
-
-
-class Etc:
-    """A file below /etc as the daemon sees it."""
-
-    def __init__(self, folder, name, text=None):
-        self.path = folder / name
-        self.path.write_text(pathlib.Path("/etc", name).read_text() if text is None else text)
-        self.path.chmod(0o644)
-        self.launcher = with_mounts(f'mount --bind "{self.path}" /etc/{name} && exec "$@"')
-
-    def write(self, text):
-        """In place: the mount is of the file, not of its name."""
-        with open(self.path, "w") as file:
-            file.write(text)
-
-    def add(self, line):
-        self.write(self.path.read_text() + line + "\n")
 
 
 @pytest.fixture

@@ -6,8 +6,10 @@
 #include "conf/explain.h"
 #include "conf/image.h"
 #include "conf/plan.h"
+#include "conf/worker.h"
 
 #include <fcntl.h>
+#include <pwd.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -455,6 +457,44 @@ static void test_writers(void **ctx)
 }
 
 /*
+ * Who serves them.
+ */
+
+static void assert_worker(const char *text, const struct build_context *context, bool want)
+{
+	const struct passwd *user = getpwnam(WORKER_USER);
+	bool there = user && user->pw_uid != 0 && user->pw_gid != 0;
+	struct conf_text t;
+
+	load(&t, text, context);
+	assert_int_equal(t.conf.worker_identity, want);
+	assert_int_equal(t.conf.worker_uid, !want   ? 0
+					    : there ? user->pw_uid
+						    : WORKER_UNPRIVILEGED);
+	assert_int_equal(t.conf.worker_gid, !want   ? 0
+					    : there ? user->pw_gid
+						    : WORKER_UNPRIVILEGED);
+	conf_text_done(&t);
+}
+
+static void test_worker(void **ctx)
+{
+	(void)ctx;
+	assert_worker(SERVICE("echo", ""), &conf_text_root, true);
+	assert_worker(SERVICE("echo", ""), &conf_text_user, false);
+	assert_worker(SERVICE("echo", "disable = yes"), &conf_text_root, false);
+	assert_worker(SERVICE("echo", "sensor = yes"), &conf_text_root, false);
+	assert_worker(SERVICE("text", "text_file = /no/where"), &conf_text_root, true);
+	assert_worker(
+		"service b { listen = 7 exec = /bin/sh user = nobody }\n" SERVICE("echo", ""),
+		&conf_text_root, true);
+	assert_worker("service b { listen = 7 exec = /bin/sh user = nobody }", &conf_text_root,
+		false);
+	/* Left out because of its mistake. */
+	assert_worker(SERVICE("echo", "wait = yes"), &conf_text_root, false);
+}
+
+/*
  * The image.
  */
 
@@ -485,7 +525,12 @@ static void test_round_trip(void **ctx)
 	assert_string_equal(conf_text_said(&t, DIAG_ERROR), "");
 	/* NULs come through as well. */
 	t.conf.services[0]->reply[1] = '\0';
+	t.conf.worker_uid = 4711;
+	t.conf.worker_gid = 4712;
 	assert_int_equal(read_again(&t.conf, &conf), 0);
+	assert_true(conf.worker_identity);
+	assert_int_equal(conf.worker_uid, 4711);
+	assert_int_equal(conf.worker_gid, 4712);
 	for (size_t i = 0; i < conf.n_services; i++) {
 		const struct service_conf *a = t.conf.services[i], *b = conf.services[i];
 
@@ -539,6 +584,11 @@ static void test_damaged(void **ctx)
 	DAMAGE(t.conf.services[1]->listen[1].addr.kind, ADDR_UNIX_DGRAM);
 	DAMAGE(t.conf.services[1]->listen[1].addr.kind, ADDR_UNIX_SEQPACKET);
 	DAMAGE(t.conf.services[2]->builtin, BUILTIN_QOTD);
+	DAMAGE(t.conf.worker_uid, 0);
+	DAMAGE(t.conf.worker_gid, 0);
+	DAMAGE(t.conf.worker_uid, (uid_t)-1);
+	DAMAGE(t.conf.worker_gid, (gid_t)-1);
+	DAMAGE(t.conf.worker_identity, false);
 
 	free(s->reply);
 	s->reply = large;
@@ -602,6 +652,8 @@ static void load_motd(struct conf_text *t, const char *motd)
 {
 	put("motd", motd, strlen(motd));
 	load_file(t, "text", "motd");
+	t->conf.worker_identity = true;
+	t->conf.worker_uid = t->conf.worker_gid = WORKER_UNPRIVILEGED;
 }
 
 /* The same words, but the machine has changed. */
@@ -616,6 +668,15 @@ static void test_plan_of_the_machine(void **ctx)
 	snprintf(want, sizeof want,
 		"a: changed: other text in %s\n  kept     tcp:1000\n1 kept\n", path_of("motd"));
 	plan_says(&a.conf, &b.conf, want);
+	conf_text_done(&b);
+
+	/* Nobody has written down who serves it. */
+	load_motd(&b, "one\n");
+	b.conf.worker_uid = 4711;
+	b.conf.worker_gid = 4712;
+	plan_says(&a.conf, &b.conf,
+		"for all services:\n  what is built in runs as number 4711 now, group 4712 "
+		"(before 65532, group 65532)\n1 service unchanged\n");
 	conf_text_done(&a);
 	conf_text_done(&b);
 }
@@ -642,18 +703,26 @@ static void test_explain(void **ctx)
 
 	(void)ctx;
 	load(&t, SERVICE("echo", ""), &conf_text_user);
-	explain_says(&t.conf, "program      built-in echo, in hatchd-builtin\n");
+	explain_says(
+		&t.conf, "program      built-in echo, in hatchd-builtin as who hatchd is\n");
 	conf_text_done(&t);
 
 	load(&t, SERVICE("text", "text = hello"), &conf_text_root);
-	explain_says(&t.conf, "program      built-in text, in hatchd-builtin\n"
-			      "says         5 bytes of text\n");
+	t.conf.worker_uid = WORKER_UNPRIVILEGED;
+	explain_says(&t.conf,
+		"program      built-in text, in hatchd-builtin as nobody at all (uid 65532)\n"
+		"says         5 bytes of text\n");
+	t.conf.worker_uid = 4711;
+	explain_says(&t.conf,
+		"program      built-in text, in hatchd-builtin as user _hatchd (uid 4711)\n"
+		"says         5 bytes of text\n");
 	conf_text_done(&t);
 
 	put("quotes", "one\n%\n", 6);
 	load_file(&t, "qotd", "quotes");
+	t.conf.worker_identity = false;
 	snprintf(want, sizeof want,
-		"program      built-in qotd, in hatchd-builtin\n"
+		"program      built-in qotd, in hatchd-builtin as who hatchd is\n"
 		"says         a quotation out of 6 bytes of %s\n",
 		path_of("quotes"));
 	explain_says(&t.conf, want);
@@ -693,6 +762,7 @@ int main(void)
 		cmocka_unit_test(test_no_files),
 		cmocka_unit_test(test_long_quotations),
 		cmocka_unit_test(test_writers),
+		cmocka_unit_test(test_worker),
 		cmocka_unit_test(test_round_trip),
 		cmocka_unit_test(test_damaged),
 		cmocka_unit_test(test_plan),
