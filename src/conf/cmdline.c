@@ -81,15 +81,23 @@ static int set_option(struct parser *p, const struct conf_option *option, const 
 	return raw_add_value(assign, value, &origin) ? 0 : no_memory(p);
 }
 
-static bool is_given(const struct parser *p, const char *option)
+/* The first value of an option; NULL if it is not given. */
+static const char *get_given(const struct parser *p, const char *option)
 {
 	const struct raw_conf *raw = &p->cmdline->raw;
 
 	for (size_t i = 0; raw->n_sections > 0 && i < raw->sections->n_assigns; i++) {
-		if (strcmp(raw->sections->assigns[i].option->name, option) == 0)
-			return true;
+		const struct raw_assign *assign = &raw->sections->assigns[i];
+
+		if (strcmp(assign->option->name, option) == 0)
+			return assign->values[0].text;
 	}
-	return false;
+	return NULL;
+}
+
+static bool is_given(const struct parser *p, const char *option)
+{
+	return get_given(p, option);
 }
 
 /*
@@ -409,6 +417,8 @@ static int set_program(struct parser *p)
 	}
 	if (p->program)
 		name_service(p->program[0], name);
+	else if (is_given(p, "builtin"))
+		name_service(get_given(p, "builtin"), name);
 	section = get_section(p);
 	if (!section)
 		return no_memory(p);
@@ -450,20 +460,32 @@ static int finish_daemon(struct parser *p, bool adhoc)
 	return 0;
 }
 
+/* There is exactly one thing to serve. */
+static int check_served(struct parser *p)
+{
+	const bool shell = is_given(p, "shell"), builtin = is_given(p, "builtin");
+
+	if (p->program && (shell || builtin))
+		return usage(p, "--%s and a program after -- exclude each other",
+			shell ? "shell" : "builtin");
+	if (shell && builtin)
+		return usage(p, "--shell and --builtin exclude each other");
+	if (!p->program && !shell && !builtin)
+		return usage(
+			p, "no program; add -- PROGRAM, --shell 'COMMAND' or --builtin NAME");
+	return 0;
+}
+
 static int finish_adhoc(struct parser *p)
 {
-	const bool shell = is_given(p, "shell");
-
 	if (p->file)
 		return usage(p, "-f serves a file and -l or -- a single program: choose one");
 	if (p->program && !p->program[0])
 		return usage(p, "the program after -- is missing");
 	if (!is_given(p, "listen"))
 		return usage(p, "no address; add -l PORT");
-	if (p->program && shell)
-		return usage(p, "--shell and a program after -- exclude each other");
-	if (!p->program && !shell)
-		return usage(p, "no program; add -- PROGRAM, or --shell 'COMMAND'");
+	if (check_served(p) < 0)
+		return -EINVAL;
 	if (p->cmdline->mode == CMDLINE_PLAN)
 		return usage(p, "--plan is about a file: only files are reloaded");
 	p->cmdline->adhoc = true;
@@ -475,7 +497,8 @@ static int finish_adhoc(struct parser *p)
 static int finish(struct parser *p)
 {
 	struct cmdline *cmdline = p->cmdline;
-	bool adhoc = p->program || is_given(p, "listen") || is_given(p, "shell");
+	bool adhoc = p->program || is_given(p, "listen") || is_given(p, "shell") ||
+	             is_given(p, "builtin");
 	char flag[OPTION_FLAG_MAX];
 
 	if (p->stop)

@@ -82,6 +82,13 @@ def test_file_comes(hatchd, folder):
     daemon.wait_log(f"s: waiting: {NOT_YET}", after=mark)
 
 
+def test_ad_hoc_is_told(folder):
+    done = run_hatchd("-l", str(free_port()), "--builtin", "text", "--text", "x", "--check")
+    assert done.stderr == f"command line: error: {NOT_YET}\n"
+    done = run_hatchd("-l", str(free_port()), "--builtin=text", "--text-file=motd", "--check")
+    assert "--text-file: 'motd' is not an absolute path" in done.stderr
+
+
 def test_print_config(hatchd, folder):
     """What is printed is read as the same."""
     path = put(folder, "quotes", "one\n%\ntwo\n")

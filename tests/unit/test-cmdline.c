@@ -119,6 +119,19 @@ static void test_adhoc(void **ctx)
 	has("rlimit.nofile", "100");
 	has("env", "A=1|B=2");
 	cmdline_done(&cmdline);
+
+	accepted(ARGV("-l7", "--builtin", "text", "--text=a b", "--text-file=/x"));
+	assert_int_equal(cmdline.mode, CMDLINE_ADHOC);
+	assert_string_equal(cmdline.raw.sections[0].title, "text");
+	has("builtin", "text");
+	has("text", "a b");
+	has("text_file", "/x");
+	cmdline_done(&cmdline);
+
+	/* Found wrong later, but it is a name. */
+	accepted(ARGV("-l7", "--builtin="));
+	assert_string_equal(cmdline.raw.sections[0].title, "program");
+	cmdline_done(&cmdline);
 }
 
 static void test_other_modes(void **ctx)
@@ -207,10 +220,17 @@ static void test_combinations(void **ctx)
 				"configuration file after -f");
 	refused(ARGV("--", "tr"), "no address; add -l PORT");
 	refused(ARGV("--shell=x"), "no address; add -l PORT");
-	refused(ARGV("-l7"), "no program; add -- PROGRAM, or --shell 'COMMAND'");
+	refused(ARGV("--builtin=echo"), "no address; add -l PORT");
+	refused(ARGV("-l7"), "no program; add -- PROGRAM, --shell 'COMMAND' or --builtin NAME");
+	refused(ARGV("-l7", "--text=x"),
+		"no program; add -- PROGRAM, --shell 'COMMAND' or --builtin NAME");
 	refused(ARGV("-l7", "--"), "the program after -- is missing");
 	refused(ARGV("-l7", "--shell=x", "--", "tr"),
 		"--shell and a program after -- exclude each other");
+	refused(ARGV("-l7", "--builtin=echo", "--", "tr"),
+		"--builtin and a program after -- exclude each other");
+	refused(ARGV("-l7", "--builtin=echo", "--shell=x"),
+		"--shell and --builtin exclude each other");
 	refused(ARGV("-l7", "-fx", "--", "tr"),
 		"-f serves a file and -l or -- a single program: choose one");
 	refused(ARGV("--once"), "--once is for -l ADDRESS -- PROGRAM");
