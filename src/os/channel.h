@@ -1,0 +1,131 @@
+/*
+ * channel: between the master and a worker.
+ *
+ * Workers are small programs without rights that touch the bytes of strangers in the
+ * master's place, so the master takes what they say as it takes what strangers say.
+ * Descriptors travel from the master to the worker and never back: whoever closes one that a
+ * stranger had can be made to wait.  So there are two ways:
+ *
+ *	requests  a SOCK_SEQPACKET pair, one packet each; the master's end is shut down for
+ *	          reading, so the kernel refuses whatever a worker sends on it
+ *	answers   a pipe, which cannot carry descriptors; records of one length, below
+ *	          PIPE_BUF, so that none is ever torn by an honest worker
+ *
+ * Neither side waits for the other: the master sends without blocking, and a worker that
+ * has all it can do does not read.  That a worker's end is closed says that it has ended;
+ * that the master's is says the same as CHANNEL_DRAIN.
+ *
+ * Master and worker are of one build; the version says so when they are not.
+ *
+ * Layer: os.
+ */
+#ifndef HATCHD_OS_CHANNEL_H
+#define HATCHD_OS_CHANNEL_H
+
+#include "base/addr.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define CHANNEL_VERSION 1
+
+/* Where a worker finds its ends; 0 and 1 are /dev/null, 2 is for messages. */
+#define CHANNEL_REQUESTS_FD 3
+#define CHANNEL_ANSWERS_FD  4
+
+/* Descriptors with one request. */
+#define CHANNEL_FDS_MAX 2
+
+enum channel_request_kind {
+	/* A connection that has been admitted, its descriptor first: the worker's from now on.
+	 * With `has_text` a second one, whose whole content is what to say. */
+	CHANNEL_SERVE = 1,
+	/* End that connection: its time is over.  It is answered as always; if it has ended
+	 * meanwhile, the answer is on its way. */
+	CHANNEL_END,
+	/* Finish what there is, and end: nothing more will come. */
+	CHANNEL_DRAIN,
+	_CHANNEL_REQUEST_MAX,
+};
+
+/* A connection at a worker. */
+struct channel_session {
+	uint64_t connection; /* its number, never reused */
+	uint32_t place;      /* in the tables of both; free again when the connection is over */
+};
+
+struct channel_request {
+	uint16_t version;
+	uint16_t kind; /* enum channel_request_kind */
+	uint16_t what; /* SERVE: what is to be done with it, as that worker understands it */
+	uint16_t has_text;
+	struct channel_session session; /* SERVE, END */
+	struct addr peer, local;        /* SERVE; len 0 where unknown */
+};
+
+enum channel_answer_kind {
+	/* The worker has set itself up and serves.  Once, first of all. */
+	CHANNEL_READY = 1,
+	/* The connection is over, and closed.  Once for each SERVE. */
+	CHANNEL_DONE,
+	_CHANNEL_ANSWER_MAX,
+};
+
+/* How a connection ended, as far as a worker can see. */
+enum channel_result {
+	CHANNEL_FINISHED, /* everything was said, or the client left in order */
+	CHANNEL_RESET,    /* the client, or the network, broke it off */
+	CHANNEL_ENDED,    /* by us: CHANNEL_END, or because hatchd stops */
+	CHANNEL_REFUSED,  /* the worker lacks memory or descriptors for it */
+	_CHANNEL_RESULT_MAX,
+};
+
+struct channel_answer {
+	uint16_t version;
+	uint16_t kind;   /* enum channel_answer_kind */
+	uint32_t result; /* enum channel_result */
+	struct channel_session session;
+	uint64_t bytes_in, bytes_out; /* from and to the client */
+};
+
+/* ---------------------------------------------------------------- the master */
+
+struct channel {
+	int requests; /* owned; -EBADF: there is no channel, here and below */
+	int answers;  /* owned; readable when there are answers */
+};
+
+#define CHANNEL_NONE ((struct channel){.requests = -EBADF, .answers = -EBADF})
+
+/* A new one, and the ends that the worker gets at the two numbers above: all four are
+ * close-on-exec and the caller's.  0 or a negative errno. */
+int channel_new(struct channel *ret, int ret_theirs[2]);
+
+/* Copies of `fds` go along, the caller keeps his.  0; -EAGAIN: the worker has not read
+ * what was sent before; -EPIPE: it has ended; other negative errno: no memory, or too many
+ * descriptors are on their way. */
+int channel_send(const struct channel *channel, const struct channel_request *request,
+	const int *fds, size_t n_fds);
+
+/*
+ * Up to `max` answers; how many.  0: there are none now; -EPIPE: there will be no more;
+ * -EBADMSG: the worker breaks the rules.  What is in an answer has not been looked at, but
+ * version, kind and result.
+ */
+int channel_receive(const struct channel *channel, struct channel_answer *ret, size_t max);
+
+/* ---------------------------------------------------------------- the worker */
+
+/*
+ * The next request, with its descriptors, which are the caller's and close-on-exec; how many
+ * there are in *ret_n.  0; -EAGAIN: there is none now; -EMFILE: there is no room for its
+ * descriptors, which are gone, while *ret is as it was sent; -EPIPE: the master is gone;
+ * -EBADMSG: it is of another version.
+ */
+int channel_take(
+	int fd, struct channel_request *ret, int ret_fds[CHANNEL_FDS_MAX], size_t *ret_n);
+
+/* One answer.  0; -EAGAIN: later, the master has not read; -EPIPE: it is gone. */
+int channel_answer(int fd, const struct channel_answer *answer);
+
+#endif
