@@ -148,6 +148,11 @@ static void young_append(struct child_table *table, struct child *child)
 	table->last_young = child;
 }
 
+void child_begin(struct child_table *table, struct child *child)
+{
+	young_append(table, child);
+}
+
 struct child *child_table_young(const struct child_table *table)
 {
 	return table->first_young;
@@ -305,7 +310,6 @@ void child_watch(struct child_table *table, struct child *child, uint64_t now)
 	if (!arm(table, EPOLL_CTL_ADD, child))
 		late_add(table, child, now);
 	low_remember(table, child, now);
-	young_append(table, child);
 }
 
 void child_table_retry(struct child_table *table, uint64_t now)

@@ -97,6 +97,9 @@ void child_signal(const struct child *child, int signal);
 /* The same as soon as its program runs: before, it throws away what comes. */
 void child_end_early(struct child *child);
 
+/* It has begun: it is among the young until it is announced. */
+void child_begin(struct child_table *table, struct child *child);
+
 /* Watch child->pidfd.  Where that fails it is tried again in a while. */
 void child_watch(struct child_table *table, struct child *child, uint64_t now);
 

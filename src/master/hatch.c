@@ -2,22 +2,20 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "master/admitted.h"
 #include "master/environ.h"
 #include "master/master.h"
-#include "master/overdue.h"
 #include "master/pause.h"
 #include "master/record.h"
 
 #include <assert.h>
 #include <string.h>
 
-static int stderr_of(const struct conn *conn)
+static int stderr_of(const struct service *service, int conn_fd)
 {
-	const struct service *service = conn->listener->service;
-
 	switch (service->setup->conf->stderr_kind) {
 	case STDERR_SOCKET:
-		return conn->fd;
+		return conn_fd;
 	case STDERR_LOG:
 		if (service->log_stream >= 0)
 			return service->log_stream;
@@ -37,43 +35,18 @@ static void plan_descriptors(const struct conn *conn, struct spawn_plan *plan)
 
 	plan->fds[0] = passed ? null_fd : conn->fd;
 	plan->fds[1] = passed ? null_fd : conn->fd;
-	plan->fds[2] = passed && on_socket ? null_fd : stderr_of(conn);
+	plan->fds[2] = passed && on_socket ? null_fd : stderr_of(service, conn->fd);
 	plan->n_fds = 3;
 	for (size_t i = 0; passed && i < service->n_listeners && plan->n_fds < SPAWN_FDS_MAX;
 		i++)
 		plan->fds[plan->n_fds++] = service->listeners[i]->fd;
 }
 
-static struct child *note_child(const struct conn *conn, struct spawn_slot *slot, uint64_t now)
-{
-	struct service *service = conn->listener->service;
-	struct child *child = child_new(service->master->children);
-
-	if (!child)
-		return NULL;
-	child->service = service;
-	child->setup = setup_hold(service->setup);
-	child->connection = conn->number;
-	child->slot = slot;
-	child->born = now;
-	child->peer = conn->peer;
-	child->local = conn->local;
-	child->peer_cred = conn->peer_cred;
-	child->source = conn->source;
-	overdue_begin(child, conn->fd, now);
-	return child;
-}
-
-static void count_child(struct child *child, const struct conn *conn)
+/* Who has the sockets of a service that waits. */
+static void lend_sockets(struct child *child, const struct conn *conn)
 {
 	struct service *service = child->service;
 
-	service_add_child(service, child);
-	if (child->source.family != ADDR_SOURCE_NONE &&
-		sources_add(service->master->sources, service->number, &child->source) < 0)
-		child->source.family = ADDR_SOURCE_NONE;
-	if (!service->wait)
-		return;
 	child->listener = conn->listener;
 	conn->listener->child = child;
 	conn->listener->lent = true;
@@ -122,7 +95,9 @@ static int start_child(struct child *child, const struct conn *conn)
 	 * child has its own. */
 	if (!service->wait)
 		child->conn = conn->fd;
-	count_child(child, conn);
+	admitted_count(child);
+	if (service->wait)
+		lend_sockets(child, conn);
 	master->slot_delay = USEC_PER_MSEC;
 	return 0;
 }
@@ -161,11 +136,8 @@ int hatch(struct conn *conn, uint64_t now)
 
 	assert(slot); /* master/serve has looked */
 
-	if (conn->number == 0)
-		conn->number = master->next_connection++;
-	child = note_child(conn, slot, now);
-	assert(child);
-
+	child = admitted_note(conn, now);
+	child->slot = slot;
 	r = start_child(child, conn);
 	if (r < 0) {
 		if (!service->wait && shortage(-r))
@@ -176,6 +148,7 @@ int hatch(struct conn *conn, uint64_t now)
 		return r;
 	}
 	child_watch(master->children, child, now);
+	child_begin(master->children, child);
 	tell_start(child, conn);
 	return 0;
 }

@@ -4,6 +4,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/own.h"
+#include "master/admitted.h"
 #include "master/master.h"
 #include "master/pause.h"
 #include "master/record.h"
@@ -269,29 +270,6 @@ static void judge_wait_child(struct child *child, const struct child_end *end, u
 			"the program ended without taking what woke it");
 }
 
-static void forget(struct child *child, uint64_t now)
-{
-	struct service *service = child->service;
-	struct master *master = service->master;
-
-	if (child->source.family != ADDR_SOURCE_NONE)
-		sources_remove(master->sources, service->number, &child->source, now);
-	service_remove_child(service, child);
-	if (child->listener)
-		service_update(child->listener->service);
-	if (executed(child))
-		service_end_pause(service, PAUSE_PROCESSES);
-	/* It was told to end because its socket is somebody else's now, who may be
-	 * waiting for the address. */
-	if (child->unwanted)
-		waiting_hurry(master, now);
-	child_free(master->children, child);
-	service_update(service);
-	if (service->retired && service->n_children == 0)
-		master->retired_changed = true;
-	master->slot_came_free = true;
-}
-
 /* As env(1) and timeout(1) report: 126 found but not executable, 127 not found. */
 static int once_status(const struct child *child, const struct child_end *end)
 {
@@ -320,5 +298,7 @@ void tend_on_end(void *userdata, struct child *child, const struct child_end *en
 		child->service->state == SERVICE_ACTIVE)
 		judge_wait_child(child, end, now);
 
-	forget(child, now);
+	if (executed(child))
+		service_end_pause(child->service, PAUSE_PROCESSES);
+	admitted_forget(child, now);
 }

@@ -70,6 +70,7 @@ static struct child *add(struct ends *ends, pid_t pid)
 	child->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
 	assert_true(child->pidfd >= 0);
 	child_watch(ends->table, child, clock_monotonic());
+	child_begin(ends->table, child);
 	return child;
 }
 
