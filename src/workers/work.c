@@ -1,0 +1,378 @@
+#include "workers/work.h"
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/own.h"
+#include "base/text.h"
+
+#include <signal.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+/* Events, and requests, in one turn. */
+#define EVENT_BATCH   64
+#define REQUEST_BATCH 32
+
+struct work {
+	const struct work_kind *kind;
+	int epoll_fd;
+	bool draining; /* nothing more will come */
+	bool orphan;   /* there is nobody to answer to */
+
+	uint32_t places;
+	struct work_session **sessions; /* by place; NULL: free */
+	uint32_t n_sessions;
+	struct heap due;
+
+	/* A ring of answers that could not be written yet: as many as there are places. */
+	struct channel_answer *unsent;
+	uint32_t unsent_first, n_unsent;
+	bool waits_to_send;
+};
+
+/* ------------------------------------------------------------------ answers */
+
+static int wait_to_send(struct work *work, bool wait)
+{
+	struct epoll_event event = {.events = EPOLLOUT, .data.u64 = CHANNEL_ANSWERS_FD};
+
+	if (work->waits_to_send == wait)
+		return 0;
+	work->waits_to_send = wait;
+	if (epoll_ctl(work->epoll_fd, wait ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, CHANNEL_ANSWERS_FD,
+		    &event) < 0)
+		return -errno;
+	return 0;
+}
+
+/* Without the master nobody wants them. */
+static int send_or(struct work *work, const struct channel_answer *answer)
+{
+	int r = work->orphan ? 0 : channel_answer(CHANNEL_ANSWERS_FD, answer);
+
+	if (r == -EPIPE) {
+		work->orphan = work->draining = true;
+		r = 0;
+	}
+	return r;
+}
+
+static int send_unsent(struct work *work)
+{
+	while (work->n_unsent > 0) {
+		int r = send_or(work, &work->unsent[work->unsent_first]);
+
+		if (r < 0)
+			return r == -EAGAIN ? wait_to_send(work, true) : r;
+		work->unsent_first = (work->unsent_first + 1) % work->places;
+		work->n_unsent--;
+	}
+	return wait_to_send(work, false);
+}
+
+static int answer(struct work *work, const struct channel_answer *answer)
+{
+	int r = work->n_unsent > 0 ? -EAGAIN : send_or(work, answer);
+
+	if (r != -EAGAIN)
+		return r;
+	if (work->n_unsent >= work->places)
+		return -EPROTO; /* there are more than the master has asked for */
+	work->unsent[(work->unsent_first + work->n_unsent++) % work->places] = *answer;
+	return wait_to_send(work, true);
+}
+
+static void answer_init(struct channel_answer *ret, enum channel_answer_kind kind)
+{
+	memset(ret, 0, sizeof *ret);
+	ret->version = CHANNEL_VERSION;
+	ret->kind = (uint16_t)kind;
+}
+
+/* ----------------------------------------------------------------- sessions */
+
+/* It leaves the set by being closed: nobody else has a copy. */
+static int end(struct work *work, struct work_session *session, bool ended)
+{
+	struct channel_answer done;
+
+	answer_init(&done, CHANNEL_DONE);
+	done.session = session->id;
+	work->sessions[session->id.place] = NULL;
+	work->n_sessions--;
+	heap_remove(&work->due, &session->due);
+	/* The master may still have its copy. */
+	if (session->events != 0)
+		epoll_ctl(work->epoll_fd, EPOLL_CTL_DEL, work->kind->fd(session), NULL);
+	work->kind->end(session, ended, &done);
+	return answer(work, &done);
+}
+
+static int wait_for(struct work *work, struct work_session *session)
+{
+	struct epoll_event event = {
+		.events = work->kind->events(session),
+		.data.u64 = (uint64_t)session->id.place + CHANNEL_ANSWERS_FD + 1,
+	};
+	int operation = session->events == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
+
+	if (session->events == event.events)
+		return 0;
+	if (epoll_ctl(work->epoll_fd, operation, work->kind->fd(session), &event) < 0)
+		return -errno;
+	session->events = event.events;
+	return 0;
+}
+
+static void note_due(struct work *work, struct work_session *session)
+{
+	uint64_t due = work->kind->due(session);
+
+	if (due == USEC_INFINITY)
+		heap_remove(&work->due, &session->due);
+	else
+		heap_put(&work->due, &session->due, due);
+}
+
+static int step(struct work *work, struct work_session *session, uint32_t events)
+{
+	if (!work->kind->go(session, events))
+		return end(work, session, false);
+	note_due(work, session);
+	/* One that cannot be waited for is given up: that is its loss, not the others'. */
+	return wait_for(work, session) < 0 ? end(work, session, true) : 0;
+}
+
+/* ----------------------------------------------------------------- requests */
+
+static int refuse(struct work *work, const struct channel_request *request)
+{
+	struct channel_answer done;
+
+	answer_init(&done, CHANNEL_DONE);
+	done.session = request->session;
+	done.result = CHANNEL_REFUSED;
+	return answer(work, &done);
+}
+
+static int serve(struct work *work, const struct channel_request *request, int fds[], size_t n)
+{
+	uint32_t place = request->session.place;
+	struct work_session *session;
+
+	if (place >= work->places || work->sessions[place] ||
+		n != (request->has_text ? 2U : 1U))
+		return -EPROTO;
+	session = work->kind->begin(request, take_fd(&fds[0]), n > 1 ? fds[1] : -EBADF);
+	if (!session)
+		return refuse(work, request);
+	session->id = request->session;
+	work->sessions[place] = session;
+	work->n_sessions++;
+	return step(work, session, 0);
+}
+
+static int end_asked(struct work *work, const struct channel_session *id)
+{
+	struct work_session *session =
+		id->place < work->places ? work->sessions[id->place] : NULL;
+
+	if (!session || session->id.connection != id->connection)
+		return 0;
+	return end(work, session, true);
+}
+
+static int follow(struct work *work, const struct channel_request *request, int fds[], size_t n)
+{
+	switch (request->kind) {
+	case CHANNEL_SERVE:
+		return serve(work, request, fds, n);
+	case CHANNEL_END:
+		return end_asked(work, &request->session);
+	default:
+		work->draining = true;
+		return 0;
+	}
+}
+
+/* 1: one was taken; 0: there is none. */
+static int take_request(struct work *work)
+{
+	int fds[CHANNEL_FDS_MAX] = {-EBADF, -EBADF};
+	struct channel_request request;
+	size_t n;
+	int r = channel_take(CHANNEL_REQUESTS_FD, &request, fds, &n);
+
+	if (r == -EAGAIN)
+		return 0;
+	if (r == -EPIPE) {
+		work->draining = true;
+		epoll_ctl(work->epoll_fd, EPOLL_CTL_DEL, CHANNEL_REQUESTS_FD, NULL);
+		return 0;
+	}
+	if (r == -EMFILE)
+		r = refuse(work, &request);
+	else if (r == 0)
+		r = follow(work, &request, fds, n);
+	for (size_t i = 0; i < CHANNEL_FDS_MAX; i++)
+		fd_close(fds[i]);
+	return r < 0 ? r : 1;
+}
+
+static int take_requests(struct work *work)
+{
+	int r = 1;
+
+	for (int i = 0; i < REQUEST_BATCH && r > 0; i++)
+		r = take_request(work);
+	return r;
+}
+
+/* ------------------------------------------------------------------ the loop */
+
+static int handle(struct work *work, const struct epoll_event *event)
+{
+	struct work_session *session;
+
+	if (event->data.u64 == CHANNEL_REQUESTS_FD)
+		return 0; /* they are taken at the end of the turn */
+	if (event->data.u64 == CHANNEL_ANSWERS_FD)
+		return send_unsent(work);
+	/* One before it in this batch may have ended it. */
+	session = work->sessions[event->data.u64 - CHANNEL_ANSWERS_FD - 1];
+	return session ? step(work, session, event->events) : 0;
+}
+
+static bool has_requests(const struct epoll_event *events, int n)
+{
+	for (int i = 0; i < n; i++)
+		if (events[i].data.u64 == CHANNEL_REQUESTS_FD)
+			return true;
+	return false;
+}
+
+static int look_at_due(struct work *work, uint64_t now)
+{
+	for (int i = 0; i < EVENT_BATCH; i++) {
+		struct heap_node *first = heap_first(&work->due);
+		int r;
+
+		if (!first || first->key > now)
+			break;
+		r = step(work,
+			(struct work_session *)((char *)first -
+						offsetof(struct work_session, due)),
+			0);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int patience(const struct work *work)
+{
+	const struct heap_node *first = heap_first(&work->due);
+	uint64_t now;
+
+	if (!first)
+		return -1;
+	now = clock_monotonic();
+	if (first->key <= now)
+		return 0;
+	if (first->key - now > 3600 * USEC_PER_SEC)
+		return 3600 * 1000;
+	return (int)((first->key - now + USEC_PER_MSEC - 1) / USEC_PER_MSEC);
+}
+
+static int turn(struct work *work)
+{
+	struct epoll_event events[EVENT_BATCH];
+	int n = epoll_wait(work->epoll_fd, events, EVENT_BATCH, patience(work)), r = 0;
+
+	if (n < 0)
+		return errno == EINTR ? 0 : -errno;
+	for (int i = 0; i < n && r >= 0; i++)
+		r = handle(work, &events[i]);
+	if (r >= 0 && heap_first(&work->due))
+		r = look_at_due(work, clock_monotonic());
+	/* Last: a place that has come free in this turn may be somebody else's then, and what
+	 * was seen before is not his. */
+	if (r >= 0 && has_requests(events, n))
+		r = take_requests(work);
+	return r < 0 ? r : 0;
+}
+
+int work_run(struct work *work)
+{
+	struct channel_answer ready;
+	int r;
+
+	answer_init(&ready, CHANNEL_READY);
+	r = answer(work, &ready);
+	while (r >= 0 && !(work->draining && work->n_sessions == 0 && work->n_unsent == 0))
+		r = turn(work);
+	return r;
+}
+
+/* ------------------------------------------------------------- begin and end */
+
+static int watch_requests(struct work *work)
+{
+	struct epoll_event event = {.events = EPOLLIN, .data.u64 = CHANNEL_REQUESTS_FD};
+
+	work->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (work->epoll_fd < 0 ||
+		epoll_ctl(work->epoll_fd, EPOLL_CTL_ADD, CHANNEL_REQUESTS_FD, &event) < 0)
+		return -errno;
+	return 0;
+}
+
+int work_new(const struct work_kind *kind, uint32_t places, struct work **ret)
+{
+	struct work *work = calloc(1, sizeof *work);
+	int r = -ENOMEM;
+
+	if (!work)
+		return r;
+	/* Who has left is told by an error. */
+	signal(SIGPIPE, SIG_IGN);
+	work->kind = kind;
+	work->epoll_fd = -EBADF;
+	work->places = places;
+	work->sessions = calloc(places, sizeof(struct work_session *));
+	work->unsent = calloc(places, sizeof *work->unsent);
+	if (work->sessions && work->unsent && heap_reserve(&work->due, places) == 0)
+		r = watch_requests(work);
+	if (r < 0) {
+		work_free(work);
+		return r;
+	}
+	*ret = work;
+	return 0;
+}
+
+struct work *work_free(struct work *work)
+{
+	struct channel_answer unused;
+
+	if (!work)
+		return NULL;
+	for (uint32_t i = 0; work->sessions && i < work->places; i++)
+		if (work->sessions[i])
+			work->kind->end(work->sessions[i], true, &unused);
+	fd_close(work->epoll_fd);
+	heap_done(&work->due);
+	free(work->sessions);
+	free(work->unsent);
+	free(work);
+	return NULL;
+}
+
+uint32_t work_places(int argc, char **argv)
+{
+	uint32_t places;
+
+	if (argc != 2 || text_parse_u32(argv[1], &places) < 0 || places > WORK_PLACES_MAX)
+		return 0;
+	return places;
+}

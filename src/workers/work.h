@@ -1,0 +1,66 @@
+/*
+ * work: the life of a worker: take what the master sends, wait for what happens on its
+ * connections, tell how they ended.
+ *
+ * One thread, one epoll set.  What is to be said to a client is the affair of whoever
+ * fills in struct work_kind; here it is only said when.  A connection that is over at
+ * once, as most are that get an answer and no more, never gets into the set.
+ *
+ * The tables have the size that the master asks for at the start, and it never sends more
+ * than they hold.  An answer that the master has not read yet is kept: there is one for
+ * each connection at most.
+ *
+ * Layer: workers.
+ */
+#ifndef HATCHD_WORKERS_WORK_H
+#define HATCHD_WORKERS_WORK_H
+
+#include "base/heap.h"
+#include "os/channel.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* First in what a worker keeps of a connection. */
+struct work_session {
+	struct channel_session id;
+	uint32_t events;      /* what the set was told to wait for; 0: it is not in it */
+	struct heap_node due; /* among those that want to be looked at some time */
+};
+
+/* What a worker does.  The descriptor of a session is its own. */
+struct work_kind {
+	/* Somebody has come; `text` (borrowed; -EBADF: none) holds what is to be said.  The
+	 * descriptor `fd` becomes the session's.  NULL: no memory, and it is closed. */
+	struct work_session *(*begin)(const struct channel_request *request, int fd, int text);
+
+	/* These events (of epoll; 0: the time has come, or it has just begun) are there.
+	 * False: it is over. */
+	bool (*go)(struct work_session *session, uint32_t events);
+
+	int (*fd)(const struct work_session *session);
+	uint32_t (*events)(const struct work_session *session); /* that it waits for */
+	uint64_t (*due)(const struct work_session *session);    /* USEC_INFINITY: never */
+
+	/* Close and free it, after its last step or (`ended`) because it is to end now; say
+	 * how it was in result, bytes_in and bytes_out. */
+	void (*end)(struct work_session *session, bool ended, struct channel_answer *ret);
+};
+
+struct work;
+
+/* Most connections at a time that a master may ask a worker to have room for. */
+#define WORK_PLACES_MAX 65536
+
+/* The ends of the channel are at their numbers.  0 or a negative errno. */
+int work_new(const struct work_kind *kind, uint32_t places, struct work **ret);
+struct work *work_free(struct work *work);
+
+/* Tell the master that all is set up, and work until there is nothing left to do and
+ * nothing will come.  0, or the negative errno of what cannot go on. */
+int work_run(struct work *work);
+
+/* As the master calls it: NAME PLACES.  The number, or 0 where it is none. */
+uint32_t work_places(int argc, char **argv);
+
+#endif

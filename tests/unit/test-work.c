@@ -1,0 +1,445 @@
+/* work: a worker's life, with the test as its master. */
+#include "workers/work.h"
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/own.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define PLACES 4
+
+/* What the worker of these tests does, by `what` of the request. */
+enum {
+	LISTEN, /* counts what it hears, until the client leaves */
+	SPEAK,  /* says its text, and that is all */
+	EXPIRE, /* nothing, and its time is over at once */
+	FAIL,   /* has no memory for it */
+};
+
+struct talk {
+	struct work_session session; /* first */
+	int fd;
+	unsigned what;
+	uint64_t due;
+	uint64_t in, out;
+	char text[16];
+};
+
+static struct talk *talk_of(const struct work_session *session)
+{
+	return (struct talk *)session;
+}
+
+static struct work_session *begin(const struct channel_request *request, int fd, int text)
+{
+	struct talk *talk = request->what == FAIL ? NULL : calloc(1, sizeof *talk);
+
+	if (!talk) {
+		close(fd);
+		return NULL;
+	}
+	talk->fd = fd;
+	talk->what = request->what;
+	talk->due = talk->what == EXPIRE ? clock_monotonic() + USEC_PER_MSEC : USEC_INFINITY;
+	if (text >= 0)
+		talk->out = (uint64_t)pread(text, talk->text, sizeof talk->text, 0);
+	return &talk->session;
+}
+
+static bool go(struct work_session *session, uint32_t events)
+{
+	struct talk *talk = talk_of(session);
+	char heard[64];
+	ssize_t n;
+
+	(void)events;
+	if (talk->what == SPEAK) {
+		(void)!send(talk->fd, talk->text, talk->out, MSG_NOSIGNAL);
+		return false;
+	}
+	if (talk->what == EXPIRE)
+		return clock_monotonic() < talk->due;
+	n = recv(talk->fd, heard, sizeof heard, MSG_DONTWAIT);
+	if (n > 0)
+		talk->in += (uint64_t)n;
+	return n > 0 || (n < 0 && errno == EAGAIN);
+}
+
+static int fd_of(const struct work_session *session)
+{
+	return talk_of(session)->fd;
+}
+
+static uint32_t events_of(const struct work_session *session)
+{
+	(void)session;
+	return EPOLLIN;
+}
+
+static uint64_t due_of(const struct work_session *session)
+{
+	return talk_of(session)->due;
+}
+
+static void end(struct work_session *session, bool ended, struct channel_answer *ret)
+{
+	struct talk *talk = talk_of(session);
+
+	ret->result = ended ? CHANNEL_ENDED : CHANNEL_FINISHED;
+	ret->bytes_in = talk->in;
+	ret->bytes_out = talk->out;
+	close(talk->fd);
+	free(talk);
+}
+
+static const struct work_kind kind = {
+	.begin = begin,
+	.go = go,
+	.fd = fd_of,
+	.events = events_of,
+	.due = due_of,
+	.end = end,
+};
+
+/* ------------------------------------------------------------------- the master */
+
+struct stage {
+	struct channel channel;
+	pid_t pid;
+	uint64_t last; /* connection */
+};
+
+static _Noreturn void run_worker(const int theirs[2])
+{
+	struct work *work;
+	int r;
+
+	/* Not over each other. */
+	int requests = fd_move_up(theirs[0], 10), answers = fd_move_up(theirs[1], 10);
+
+	if (dup2(requests, CHANNEL_REQUESTS_FD) < 0 || dup2(answers, CHANNEL_ANSWERS_FD) < 0)
+		_exit(99);
+	fd_close_range(CHANNEL_ANSWERS_FD + 1, ~0U >> 1);
+	r = work_new(&kind, PLACES, &work);
+	if (r == 0) {
+		r = work_run(work);
+		work_free(work);
+	}
+	_exit(-r);
+}
+
+static struct channel_answer next_answer(struct stage *stage)
+{
+	struct pollfd p = {.fd = stage->channel.answers, .events = POLLIN};
+	struct channel_answer answer;
+
+	assert_int_equal(poll(&p, 1, 30000), 1);
+	assert_int_equal(channel_receive(&stage->channel, &answer, 1), 1);
+	return answer;
+}
+
+static int set_up(void **state)
+{
+	struct stage *stage = calloc(1, sizeof *stage);
+	int theirs[2];
+
+	assert_int_equal(channel_new(&stage->channel, theirs), 0);
+	stage->pid = fork();
+	assert_true(stage->pid >= 0);
+	if (stage->pid == 0)
+		run_worker(theirs);
+	close(theirs[0]);
+	close(theirs[1]);
+	assert_int_equal(next_answer(stage).kind, CHANNEL_READY);
+	*state = stage;
+	return 0;
+}
+
+static int exit_status(struct stage *stage)
+{
+	int status;
+
+	assert_int_equal(waitpid(stage->pid, &status, 0), stage->pid);
+	stage->pid = 0;
+	assert_true(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+static int tear_down(void **state)
+{
+	struct stage *stage = *state;
+
+	fd_close(stage->channel.requests);
+	fd_close(stage->channel.answers);
+	if (stage->pid > 0) {
+		kill(stage->pid, SIGKILL);
+		waitpid(stage->pid, NULL, 0);
+	}
+	free(stage);
+	return 0;
+}
+
+static void request(struct stage *stage, unsigned request_kind, unsigned what, uint32_t place,
+	uint64_t connection, const int *fds, size_t n)
+{
+	struct channel_request request;
+
+	memset(&request, 0, sizeof request);
+	request.version = CHANNEL_VERSION;
+	request.kind = (uint16_t)request_kind;
+	request.what = (uint16_t)what;
+	request.has_text = n > 1;
+	request.session = (struct channel_session){.connection = connection, .place = place};
+	assert_int_equal(channel_send(&stage->channel, &request, fds, n), 0);
+}
+
+/* The client's end of a new connection in that place. */
+static int serve(struct stage *stage, unsigned what, uint32_t place, const char *text)
+{
+	int ends[2], fds[2], memory = -EBADF;
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+	fds[0] = ends[1];
+	if (text) {
+		memory = memfd_create("text", MFD_CLOEXEC);
+		assert_int_equal(write(memory, text, strlen(text)), strlen(text));
+		fds[1] = memory;
+	}
+	request(stage, CHANNEL_SERVE, what, place, ++stage->last, fds, text ? 2 : 1);
+	close(ends[1]);
+	fd_close(memory);
+	return ends[0];
+}
+
+static void is_done(struct stage *stage, uint64_t connection, uint32_t result)
+{
+	struct channel_answer answer = next_answer(stage);
+
+	assert_int_equal(answer.kind, CHANNEL_DONE);
+	assert_int_equal(answer.session.connection, connection);
+	assert_int_equal(answer.result, result);
+}
+
+static void drain(struct stage *stage)
+{
+	request(stage, CHANNEL_DRAIN, 0, 0, 0, NULL, 0);
+}
+
+/* -------------------------------------------------------------------- the tests */
+
+static void test_over_at_once(void **state)
+{
+	struct stage *stage = *state;
+	int client = serve(stage, SPEAK, 3, "hello");
+	char said[16];
+
+	assert_int_equal(recv(client, said, sizeof said, 0), 5);
+	assert_memory_equal(said, "hello", 5);
+	assert_int_equal(recv(client, said, sizeof said, 0), 0);
+	is_done(stage, 1, CHANNEL_FINISHED);
+	close(client);
+}
+
+static void test_places_are_used_again(void **state)
+{
+	struct stage *stage = *state;
+
+	for (uint64_t i = 1; i <= 100; i++) {
+		int client = serve(stage, LISTEN, 0, NULL);
+
+		assert_int_equal(send(client, "abc", 3, 0), 3);
+		close(client);
+		is_done(stage, i, CHANNEL_FINISHED);
+	}
+}
+
+static void test_what_was_heard_is_told(void **state)
+{
+	struct stage *stage = *state;
+	int client = serve(stage, LISTEN, 0, NULL);
+	struct channel_answer answer;
+
+	assert_int_equal(send(client, "abc", 3, 0), 3);
+	assert_int_equal(send(client, "defg", 4, 0), 4);
+	close(client);
+	answer = next_answer(stage);
+	assert_int_equal(answer.bytes_in, 7);
+	assert_int_equal(answer.bytes_out, 0);
+}
+
+static void test_whose_time_is_over(void **state)
+{
+	struct stage *stage = *state;
+	int client = serve(stage, EXPIRE, 0, NULL);
+
+	is_done(stage, 1, CHANNEL_FINISHED);
+	close(client);
+}
+
+static void test_without_memory(void **state)
+{
+	struct stage *stage = *state;
+	int client = serve(stage, FAIL, 0, NULL);
+
+	is_done(stage, 1, CHANNEL_REFUSED);
+	assert_int_equal(recv(client, &(char){0}, 1, 0), 0);
+	close(client);
+}
+
+static void test_ended(void **state)
+{
+	struct stage *stage = *state;
+	int client = serve(stage, LISTEN, 2, NULL), other = serve(stage, LISTEN, 1, NULL);
+
+	request(stage, CHANNEL_END, 0, 2, 1, NULL, 0);
+	is_done(stage, 1, CHANNEL_ENDED);
+	/* It is over, and who has the place by now is somebody else. */
+	close(client);
+	client = serve(stage, LISTEN, 2, NULL);
+	request(stage, CHANNEL_END, 0, 2, 1, NULL, 0);
+	request(stage, CHANNEL_END, 0, PLACES, 1, NULL, 0);
+	request(stage, CHANNEL_END, 0, 1, 2, NULL, 0);
+	is_done(stage, 2, CHANNEL_ENDED);
+	close(client);
+	is_done(stage, 3, CHANNEL_FINISHED);
+	close(other);
+}
+
+static void test_drained(void **state)
+{
+	struct stage *stage = *state;
+	int client = serve(stage, LISTEN, 0, NULL);
+
+	drain(stage);
+	assert_int_equal(send(client, "abc", 3, 0), 3);
+	close(client);
+	is_done(stage, 1, CHANNEL_FINISHED);
+	assert_int_equal(exit_status(stage), 0);
+}
+
+static void test_without_a_master(void **state)
+{
+	struct stage *stage = *state;
+	int client = serve(stage, LISTEN, 0, NULL);
+
+	stage->channel.requests = fd_close(stage->channel.requests);
+	stage->channel.answers = fd_close(stage->channel.answers);
+	assert_int_equal(send(client, "abc", 3, 0), 3);
+	assert_int_equal(waitpid(stage->pid, NULL, WNOHANG), 0);
+	close(client);
+	assert_int_equal(exit_status(stage), 0);
+}
+
+/* The master is not what it should be then, and nothing could be done with it. */
+static void test_requests_that_make_no_sense(void **state)
+{
+	struct stage *stage = *state;
+	int client = serve(stage, LISTEN, PLACES, NULL);
+
+	assert_int_equal(exit_status(stage), EPROTO);
+	close(client);
+}
+
+static void test_a_place_twice(void **state)
+{
+	struct stage *stage = *state;
+	int client = serve(stage, LISTEN, 0, NULL), other = serve(stage, LISTEN, 0, NULL);
+
+	assert_int_equal(exit_status(stage), EPROTO);
+	close(client);
+	close(other);
+}
+
+static void test_no_connection(void **state)
+{
+	struct stage *stage = *state;
+
+	request(stage, CHANNEL_SERVE, LISTEN, 0, 1, NULL, 0);
+	assert_int_equal(exit_status(stage), EPROTO);
+}
+
+/* None is in two pages. */
+static uint64_t records_in(int pipe)
+{
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+
+	return (uint64_t)fcntl(pipe, F_GETPIPE_SZ) / page *
+	       (page / sizeof(struct channel_answer));
+}
+
+/* The pipe is full long before: what has not been read is kept, in its order. */
+static void test_a_master_that_does_not_read(void **state)
+{
+	struct stage *stage = *state;
+	uint64_t in_pipe = records_in(stage->channel.answers), n = 0;
+	int client;
+
+	for (uint64_t i = 0; i < in_pipe; i++) {
+		struct pollfd gone;
+
+		client = serve(stage, SPEAK, (uint32_t)(i % PLACES), "x");
+		gone = (struct pollfd){.fd = client, .events = POLLRDHUP};
+		while (!(gone.revents & POLLRDHUP))
+			assert_int_equal(poll(&gone, 1, 30000), 1);
+		close(client);
+	}
+	for (uint32_t i = 0; i < PLACES; i++)
+		close(serve(stage, SPEAK, i, "x"));
+	drain(stage);
+	while (n < in_pipe + PLACES)
+		assert_int_equal(next_answer(stage).session.connection, ++n);
+	assert_int_equal(exit_status(stage), 0);
+}
+
+static void test_places(void **state)
+{
+	(void)state;
+	assert_int_equal(work_places(2, (char *[]){"w", "16", NULL}), 16);
+	assert_int_equal(work_places(1, (char *[]){"w", NULL}), 0);
+	assert_int_equal(work_places(3, (char *[]){"w", "16", "x", NULL}), 0);
+	assert_int_equal(work_places(2, (char *[]){"w", "65537", NULL}), 0);
+	assert_int_equal(work_places(2, (char *[]){"w", "0", NULL}), 0);
+	assert_int_equal(work_places(2, (char *[]){"w", "x", NULL}), 0);
+	assert_int_equal(work_places(2, (char *[]){"w", "16x", NULL}), 0);
+	assert_int_equal(work_places(2, (char *[]){"w", "-1", NULL}), 0);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_over_at_once),
+		TEST(test_places_are_used_again),
+		TEST(test_what_was_heard_is_told),
+		TEST(test_whose_time_is_over),
+		TEST(test_without_memory),
+		TEST(test_ended),
+		TEST(test_drained),
+		TEST(test_without_a_master),
+		TEST(test_requests_that_make_no_sense),
+		TEST(test_a_place_twice),
+		TEST(test_no_connection),
+		TEST(test_a_master_that_does_not_read),
+		cmocka_unit_test(test_places),
+	};
+
+	signal(SIGPIPE, SIG_IGN);
+	alarm(120);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
