@@ -157,15 +157,17 @@ static void test_qotd_none(void **ctx)
 /* Where the byte is that chance chooses, and what is said then. */
 static void test_qotd_choice(void **ctx)
 {
-	static const char text[] = "aaa\n%\nbb%b\n%\n%c\n";
+	static const char text[] = "aaa\n%\nbb%\n%\n%c\n";
 
 	(void)ctx;
 	for (uint64_t random = 0; random < sizeof text - 1; random++)
 		assert_qotd(text, random,
-			random <= 4    ? "bb%b\r\n"
-			: random <= 11 ? "%c\r\n"
+			random <= 4    ? "bb%\r\n"
+			: random <= 10 ? "%c\r\n"
 				       : "aaa\r\n");
-	assert_qotd(text, UINT64_MAX / (sizeof text - 1) * (sizeof text - 1), "bb%b\r\n");
+	assert_qotd(text, UINT64_MAX / (sizeof text - 1) * (sizeof text - 1), "bb%\r\n");
+	/* The end of a line is no line. */
+	assert_qotd("aa%\nbb\n%\ncc\n", 2, "cc\r\n");
 }
 
 static void test_qotd_too_many_lines(void **ctx)
@@ -196,6 +198,12 @@ static void test_qotd_exactly_so_many(void **ctx)
 	/* 255 and 253 bytes, with CR LF 257 and 255: 512. */
 	assert_int_equal(answer_qotd((uint8_t *)text, 510, 0, quote), 512);
 	assert_memory_equal(quote + 510, "\r\n", 2);
+	/* What follows has no room, be it ever so short. */
+	text[510] = 'y';
+	assert_int_equal(answer_qotd((uint8_t *)text, 511, 0, quote), 512);
+	text[508] = '\n';
+	assert_int_equal(answer_qotd((uint8_t *)text, 511, 0, quote), 511);
+	text[508] = 'x';
 	/* One byte more is one line less. */
 	text[509] = 'x';
 	assert_int_equal(answer_qotd((uint8_t *)text, 510, 0, quote), 257);

@@ -1,5 +1,6 @@
 /*
- * stream: one connection of a built-in service over TCP, UNIX or vsock.
+ * stream: one connection of a built-in service over TCP, UNIX or vsock: bytes, not packets
+ * (SOCK_SEQPACKET), whose borders would be lost.
  *
  * A machine that never waits: it goes on when its socket is ready, says what it waits for
  * next, and does a bounded amount of work each time, so that one client who takes all he
