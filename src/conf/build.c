@@ -185,11 +185,6 @@ static int look_around_builtin(struct build *b, struct service_conf *service)
 	r = look_around_sockets(b, service);
 	if (r == 0)
 		r = reply_prepare(service, b->context, &b->memo, &b->report);
-
-	/* TO BE REMOVED, this statement alone, as soon as the master serves them. */
-	if (!service->condition)
-		report_condition(&b->report, service, service_conf_origin(service, "builtin"),
-			"built-in services are not there yet");
 	return r;
 }
 

@@ -9,7 +9,6 @@
 static const char *const program_options[] = {
 	"argv0",
 	"pass_as",
-	"stop",
 	"start_timeout",
 	"stderr",
 	"user",

@@ -1,6 +1,9 @@
 /*
  * admitted: a client that has come in: noted, counted, and forgotten at the end.
  *
+ * The same for one that has a program of his own (master/hatch) and one that a worker
+ * serves (master/pass).
+ *
  * Layer: master.
  */
 #ifndef HATCHD_MASTER_ADMITTED_H

@@ -3,7 +3,9 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/own.h"
+#include "master/pass.h"
 #include "master/setup.h"
+#include "master/worker.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -231,7 +233,11 @@ static bool signal_group(const struct child *child, int signal)
 /* It may not have a group of its own yet. */
 void child_signal(const struct child *child, int signal)
 {
-	if (!signal_group(child, signal))
+	if (child->worker && signal == SIGKILL)
+		worker_kill(child->worker, "does not end a connection");
+	else if (child->worker)
+		pass_end(child);
+	else if (!signal_group(child, signal))
 		syscall(SYS_pidfd_send_signal, child->pidfd, signal, NULL, 0);
 }
 

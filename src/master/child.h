@@ -1,6 +1,9 @@
 /*
  * child: one living program and what its record will say.
  *
+ * Or one connection that a worker serves (master/worker): whoever counts children and looks
+ * after their time need not know the difference.
+ *
  * The table has its final size from start (I9).  Each child is watched by its
  * pidfd in one epoll set of our own below sd-event's, so that the cost of a
  * child's end does not depend on how many others live, and one wake-up serves
@@ -25,6 +28,7 @@
 struct service;
 struct setup;
 struct listener;
+struct worker;
 
 struct child {
 	struct service *service;
@@ -38,6 +42,9 @@ struct child {
 	struct spawn_slot *slot;    /* while it uses our memory; then NULL */
 	struct spawn_report report; /* how its start went; valid once slot is NULL */
 	uint64_t born;              /* usec, monotonic */
+	struct worker *worker;      /* serves it, and it has no process; NULL: it has */
+	uint32_t place;             /* there */
+	unsigned workers_tried;     /* that it was sent to, see master/unread */
 	bool unwanted;              /* to get SIGTERM once it has executed */
 	bool killed_late;           /* not executed within start_timeout, killed by us */
 	bool announced;             /* has been open for RECORD_OPEN_AFTER */
@@ -90,7 +97,8 @@ void child_free(struct child_table *table, struct child *child);
 /*
  * A signal for it and its process group: a pipeline is more than the shell that we
  * started.  Never for somebody else: it is ours until it is reaped, and nobody has
- * its number before.
+ * its number before.  To a worker any signal says that the connection is to be ended, and
+ * SIGKILL that it did not do so when it was told.
  */
 void child_signal(const struct child *child, int signal);
 

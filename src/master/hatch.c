@@ -152,3 +152,66 @@ int hatch(struct conn *conn, uint64_t now)
 	tell_start(child, conn);
 	return 0;
 }
+
+/* ------------------------------------------------------------ without a client */
+
+static void plan_process(const struct child *child, const int *fds, size_t n_fds)
+{
+	struct spawn_plan *plan = spawn_slot_plan(child->slot);
+	const struct service *service = child->service;
+	char **env = child->setup->conf->base_env;
+
+	plan->recipe = &child->setup->recipe;
+	plan->fds[0] = plan->fds[1] = service->master->null_fd;
+	plan->fds[2] = stderr_of(service, service->master->null_fd);
+	plan->n_fds = 3;
+	for (size_t i = 0; i < n_fds; i++)
+		plan->fds[plan->n_fds++] = fds[i];
+	plan->n_env = 0;
+	for (; env && env[plan->n_env]; plan->n_env++)
+		plan->envp[plan->n_env] = env[plan->n_env];
+	plan->envp[plan->n_env] = NULL;
+}
+
+static struct child *note_process(
+	struct service *service, struct spawn_slot *slot, uint64_t now)
+{
+	struct master *master = service->master;
+	struct child *child = child_new(master->children);
+
+	if (!child)
+		return NULL;
+	child->service = service;
+	child->setup = setup_hold(service->setup);
+	child->connection = master->next_connection++;
+	child->slot = slot;
+	child->born = now;
+	child->peer_cred.uid = (uid_t)-1;
+	return child;
+}
+
+int hatch_process(
+	struct service *service, const int *fds, size_t n_fds, uint64_t now, struct child **ret)
+{
+	struct master *master = service->master;
+	struct spawn_slot *slot = spawner_take(master->spawner);
+	struct child *child = slot ? note_process(service, slot, now) : NULL;
+	int r;
+
+	if (!child) {
+		if (slot)
+			spawn_slot_cancel(master->spawner, slot);
+		return -EAGAIN;
+	}
+	plan_process(child, fds, n_fds);
+	r = spawn_slot_start(master->spawner, slot, child, &child->pid, &child->pidfd);
+	if (r < 0) {
+		not_started(child, r, now);
+		return r;
+	}
+	service_add_child(service, child);
+	master->slot_delay = USEC_PER_MSEC;
+	child_watch(master->children, child, now);
+	*ret = child;
+	return 0;
+}

@@ -23,4 +23,13 @@
  */
 int hatch(struct conn *conn, uint64_t now);
 
+/*
+ * A child of that service without a client, in *ret: its program gets these descriptors from
+ * number 3 on, which have to stay open until it has its own.  0, or a negative errno; what
+ * was wrong has been told, and pauses the service, unless there was no slot or record for it
+ * (-EAGAIN).
+ */
+int hatch_process(struct service *service, const int *fds, size_t n_fds, uint64_t now,
+	struct child **ret);
+
 #endif

@@ -182,8 +182,8 @@ static int make_tables(struct master *master)
 	uint8_t key[16];
 	int r;
 
-	r = child_table_new(BUDGET_CHILDREN_MAX, master->budget.low_limit, tend_on_end, master,
-		&master->children);
+	r = child_table_new(BUDGET_CHILDREN_MAX + _WORKER_KIND_MAX, master->budget.low_limit,
+		tend_on_end, master, &master->children);
 	if (r < 0)
 		return r;
 	if (getrandom(key, sizeof key, 0) != sizeof key)
@@ -243,6 +243,7 @@ static int make_runtime(struct master *master, struct image *image)
 		r = notify_new(NULL, &master->notify);
 	if (r < 0)
 		return r;
+	workers_init(master);
 	r = closer_new(CLOSER_MAX, &master->closer);
 	if (r < 0)
 		return r;
@@ -501,6 +502,7 @@ static void clean_up(struct master *master)
 	for (size_t i = 0; i < master->n_services; i++)
 		service_free(master->services[i]);
 	services_forget_retired(master);
+	workers_done(master);
 	free(master->services);
 	closer_done(master->closer);
 	notify_free(master->notify);

@@ -24,6 +24,7 @@
 #include "master/state.h"
 #include "master/told.h"
 #include "master/waiting.h"
+#include "master/worker.h"
 #include "os/closer.h"
 #include "os/notify.h"
 #include "os/spawn.h"
@@ -57,6 +58,7 @@ struct master {
 	struct notify *notify;          /* to the service manager */
 	struct closer *closer; /* closes what programs and clients have had their hands on */
 	uint32_t n_closing;    /* descriptors of no service with it; atomic */
+	struct worker workers[_WORKER_KIND_MAX];
 	struct overdue overdue;
 	struct state state;
 	struct told told; /* of services that have no memory for theirs */

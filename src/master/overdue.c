@@ -4,6 +4,7 @@
 #include "base/log-gate.h"
 #include "base/log.h"
 #include "master/master.h"
+#include "master/record.h"
 #include "master/service.h"
 
 #include <signal.h>
@@ -61,7 +62,9 @@ void overdue_begin(struct child *child, int conn_fd, uint64_t now)
 /* What comes before its program runs is thrown away: then master/tend tells it. */
 static void tell_to_end(const struct child *child)
 {
-	log_debug("%schild %d: %s", child->service->label, child->pid,
+	char who[RECORD_WHO_MAX];
+
+	log_debug("%s%s: %s", child->service->label, record_who(child, who),
 		lifetime_reason(child->life.reason));
 	if (!child->slot)
 		child_signal(child, SIGTERM);

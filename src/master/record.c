@@ -75,7 +75,17 @@ static void put_start(struct fields *f, const struct child *child)
 	put_number(f, "CONNECTION", child->connection);
 	put(f, "PEER", f->peer);
 	put(f, "LOCAL", addr_format_endpoint(&child->local, f->local));
-	put_number(f, "PID", (uint64_t)child->pid);
+	if (!child->worker)
+		put_number(f, "PID", (uint64_t)child->pid);
+}
+
+const char *record_who(const struct child *child, char buf[RECORD_WHO_MAX])
+{
+	if (child->worker)
+		snprintf(buf, RECORD_WHO_MAX, "connection %" PRIu64, child->connection);
+	else
+		snprintf(buf, RECORD_WHO_MAX, "child %d", child->pid);
+	return buf;
 }
 
 static const char *from(const struct fields *f)
@@ -109,16 +119,54 @@ void record_end(struct child *child, const struct child_end *end, uint64_t now)
 		text_format_elapsed(now - child->born, elapsed), from(&f), f.peer);
 }
 
+/* In words, and as RESULT. */
+static const char *session_result(const struct channel_answer *answer)
+{
+	static const char *const words[] = {
+		[CHANNEL_FINISHED] = "finished",
+		[CHANNEL_RESET] = "reset",
+		[CHANNEL_ENDED] = "ended",
+		[CHANNEL_REFUSED] = "refused",
+	};
+
+	return answer ? words[answer->result] : "lost";
+}
+
+void record_session_end(
+	const struct child *child, const struct channel_answer *answer, uint64_t now)
+{
+	const char *reason = lifetime_reason(child->life.reason);
+	uint64_t in = answer ? answer->bytes_in : 0, out = answer ? answer->bytes_out : 0;
+	char elapsed[TEXT_NUMBER_MAX];
+	struct fields f;
+
+	if (log_max_priority() < LOG_INFO)
+		return;
+	put_start(&f, child);
+	put(&f, "RESULT", session_result(answer));
+	put_number(&f, "DURATION_USEC", now - child->born);
+	put_number(&f, "BYTES_IN", in);
+	put_number(&f, "BYTES_OUT", out);
+	put(&f, "REASON", reason);
+	log_fields(LOG_INFO, f.items,
+		"%sconnection %" PRIu64 " ended: %s, %" PRIu64 " bytes in, %" PRIu64
+		" out, %s%s%s",
+		child->service->label, child->connection,
+		reason ? reason : session_result(answer), in, out,
+		text_format_elapsed(now - child->born, elapsed), from(&f), f.peer);
+}
+
 void record_open(struct child *child, uint64_t now)
 {
-	char elapsed[TEXT_NUMBER_MAX];
+	char elapsed[TEXT_NUMBER_MAX], who[RECORD_WHO_MAX];
 	struct fields f;
 
 	put_start(&f, child);
 	put(&f, "RESULT", "open");
 	put_number(&f, "DURATION_USEC", now - child->born);
-	log_fields(LOG_INFO, f.items, "%schild %d open for %s%s%s", child->service->label,
-		child->pid, text_format_elapsed(now - child->born, elapsed), from(&f), f.peer);
+	log_fields(LOG_INFO, f.items, "%s%s open for %s%s%s", child->service->label,
+		record_who(child, who), text_format_elapsed(now - child->born, elapsed),
+		from(&f), f.peer);
 }
 
 /* Who looks on (-v) wants to see every one. */

@@ -14,12 +14,22 @@
 #include "master/child.h"
 #include "master/conn.h"
 #include "master/service.h"
+#include "os/channel.h"
 #include "policy/admit.h"
 
 /* usec; a connection open for so long gets a record of its own. */
 #define RECORD_OPEN_AFTER (UINT64_C(10) * 1000 * 1000)
 
+/* "child 123", or "connection 17" where a worker serves it; returns buf. */
+#define RECORD_WHO_MAX 40
+const char *record_who(const struct child *child, char buf[RECORD_WHO_MAX]);
+
 void record_end(struct child *child, const struct child_end *end, uint64_t now);
+
+/* What a worker says of a connection that is over; NULL: the worker has died. */
+void record_session_end(
+	const struct child *child, const struct channel_answer *answer, uint64_t now);
+
 void record_open(struct child *child, uint64_t now);
 
 /* Not let in, and banned for so long (usec; 0: not banned).  A flood becomes one line

@@ -7,9 +7,11 @@
 #include "master/gate.h"
 #include "master/hatch.h"
 #include "master/master.h"
+#include "master/pass.h"
 #include "master/pause.h"
 #include "master/record.h"
 #include "master/starve.h"
+#include "master/worker.h"
 
 #include <string.h>
 #include <sys/epoll.h>
@@ -33,6 +35,26 @@ static bool fair_share(const struct service *service)
 		return free_slots > 0;
 	return service->n_in_flight < SPAWN_SLOTS_PER_OWNER &&
 	       service->n_in_flight <= free_slots / 2;
+}
+
+/* Is there something that can serve one more: a slot for his program, a place at the
+ * worker? */
+static bool can_be_served(const struct service *service)
+{
+	const struct worker *worker = worker_of(service);
+
+	return worker ? worker_has_room(worker) : fair_share(service);
+}
+
+/* Slots and places are told of when they come free, the end of a worker's pause is not. */
+static void wait_to_be_served(struct service *service, uint64_t now)
+{
+	const struct worker *worker = worker_of(service);
+
+	if (worker && worker_is_paused(worker))
+		service_look_away(service, now);
+	else
+		service_starve(service);
 }
 
 /* Somebody keeps many of its connections from being closed. */
@@ -65,9 +87,9 @@ static bool room_for_one(struct listener *listener, uint64_t now)
 		return true;
 	switch (verdict) {
 	case ADMIT_OK:
-		if (fair_share(service))
+		if (can_be_served(service))
 			return true;
-		service_starve(service);
+		wait_to_be_served(service, now);
 		return false;
 	case ADMIT_TOTAL:
 		service_starve(service);
@@ -160,7 +182,7 @@ static bool serve_conn(struct conn *conn, uint64_t now)
 		refuse(conn, verdict, now);
 		return true;
 	}
-	r = hatch(conn, now);
+	r = worker_of(service) ? pass(conn, now) : hatch(conn, now);
 	if (r >= 0)
 		gate_count(conn, now);
 	if (service->master->cmdline->once)
@@ -196,11 +218,12 @@ static bool may_go_on(const struct listener *listener, uint64_t now)
 
 	if (verdict != ADMIT_OK)
 		return refuses(listener, verdict);
-	return fair_share(listener->service);
+	return can_be_served(listener->service);
 }
 
 void serve_held(struct service *service, uint64_t now)
 {
+	worker_resume(service, now);
 	if (!service_setup(service))
 		return;
 	for (size_t i = 0; i < service->n_listeners; i++) {

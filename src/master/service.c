@@ -337,7 +337,8 @@ void service_add_child(struct service *service, struct child *child)
 		service->first = child;
 	service->last = child;
 	service->n_children++;
-	service->n_in_flight++;
+	if (child->slot)
+		service->n_in_flight++;
 }
 
 void service_remove_child(struct service *service, struct child *child)

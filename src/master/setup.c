@@ -114,9 +114,21 @@ struct setup *service_setup(struct service *service)
 	return setup;
 }
 
+int service_pin_setup(struct service *service, struct service_conf *conf)
+{
+	struct setup *setup = setup_new(conf, &service->master->inherited);
+
+	if (!setup)
+		return -ENOMEM;
+	service_drop_setup(service);
+	service->setup = setup;
+	service->setup_place = SETUP_PINNED;
+	return 0;
+}
+
 void service_drop_setup(struct service *service)
 {
-	if (service->setup)
+	if (service->setup && service->setup_place != SETUP_PINNED)
 		service->master->setups.users[service->setup_place] = NULL;
 	service->setup = setup_release(service->setup);
 }

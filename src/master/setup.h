@@ -35,6 +35,9 @@ struct setup *setup_release(struct setup *setup);
 /* Services that hold theirs because it was in use, not because it must be held. */
 #define SETUPS_MAX 128
 
+/* Place of one that must be held. */
+#define SETUP_PINNED UINT16_MAX
+
 struct setups {
 	struct service *users[SETUPS_MAX]; /* NULL: a place that is free */
 	unsigned hand;                     /* of the clock that looks for the next to give up */
@@ -46,6 +49,10 @@ struct setups {
  * which the log has a line, or the service is configured no longer.
  */
 struct setup *service_setup(struct service *service);
+
+/* Of a service that no configuration has: that is its version from now on, which stays in
+ * memory.  `conf` is its own then.  0 or -ENOMEM. */
+int service_pin_setup(struct service *service, struct service_conf *conf);
 
 /* It is not in force any more, or not needed now. */
 void service_drop_setup(struct service *service);

@@ -64,10 +64,12 @@ static const struct child *find_child(const struct master *master, uint64_t conn
 /* What is left in a UNIX socket may take its time as well, and that is a client's doing. */
 static void kill_holder(const struct child *holder)
 {
+	char who[RECORD_WHO_MAX];
+
 	if (!holder || !addr_is_tcp(&holder->peer))
 		return;
-	log_warning("%schild %d holds the lock of its connection, killing it to be able to end",
-		holder->service->label, holder->pid);
+	log_warning("%s%s holds the lock of its connection, killing it to be able to end",
+		holder->service->label, record_who(holder, who));
 	child_signal(holder, SIGKILL);
 }
 
@@ -137,6 +139,7 @@ void stop_begin(struct master *master, int signal, uint64_t now)
 	master->stop_status = master->cmdline->once ? 128 + signal : 0;
 	for (size_t i = 0; i < master->n_services; i++)
 		service_close(master->services[i]);
+	workers_drain(master);
 }
 
 void stop_turn(struct master *master, uint64_t now)
@@ -144,6 +147,8 @@ void stop_turn(struct master *master, uint64_t now)
 	if (spawner_in_flight(master->spawner) > 0 && now < master->stop_due)
 		return;
 	if (terminate_children(master) > 0 && now < master->stop_due)
+		return;
+	if (workers_are_ending(master) && now < master->stop_due)
 		return;
 	finish(master);
 }

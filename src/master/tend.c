@@ -10,6 +10,7 @@
 #include "master/record.h"
 #include "master/serve.h"
 #include "master/service.h"
+#include "master/worker.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -282,6 +283,7 @@ static int once_status(const struct child *child, const struct child_end *end)
 
 void tend_on_end(void *userdata, struct child *child, const struct child_end *end)
 {
+	struct worker *worker = worker_of_process(child);
 	struct master *master = userdata;
 	uint64_t now = clock_monotonic();
 
@@ -290,7 +292,9 @@ void tend_on_end(void *userdata, struct child *child, const struct child_end *en
 		leave_slot(child, now);
 	if (executed(child))
 		record_end(child, end, now);
-	if (master->cmdline->once)
+	if (worker)
+		worker_ended(worker, now);
+	else if (master->cmdline->once)
 		master_exit(master, once_status(child, end));
 	if (executed(child) || child->report.error == 0)
 		judge_life(child, end, now);

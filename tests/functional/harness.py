@@ -37,6 +37,13 @@ import threading
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
+
+# Programs that serve connections in the place of hatchd, and what it has open for each: its
+# ends of a channel, the worker's end of one half, and its pidfd.
+WORKERS = ("hatchd-builtin",)
+WORKER_FDS = 4
+
+
 HATCHD = os.path.abspath(os.environ.get("HATCHD", "hatchd"))
 HATCHCTL = os.path.abspath(os.environ.get("HATCHCTL", "hatchctl"))
 IS_ROOT = os.geteuid() == 0
@@ -180,19 +187,29 @@ def is_ours(pid):
     """
     with open(f"/proc/{pid}/comm", encoding="ascii", errors="replace") as file:
         name = file.read().rstrip("\n")
-    return name in ("hatchd-log", "hatchd-ask") or name.isdigit()
+    return name in ("hatchd-log", "hatchd-ask", *WORKERS) or name.isdigit()
 
 
-def askers(pid):
-    """Pids of the processes by which a hatchd asks after connections; zombies too."""
+def children_named(pid, *names):
+    """Pids of the children of a process that have one of these names; zombies too."""
     found = []
     for entry in os.listdir("/proc"):
         if entry.isdigit():
             with contextlib.suppress(OSError):
                 status = proc_status(entry)
-                if status["Name"] == "hatchd-ask" and int(status["PPid"]) == pid:
+                if status["Name"] in names and int(status["PPid"]) == pid:
                     found.append(int(entry))
     return found
+
+
+def askers(pid):
+    """The processes by which a hatchd asks after connections."""
+    return children_named(pid, "hatchd-ask")
+
+
+def workers(pid):
+    """The processes that serve connections in the place of a hatchd."""
+    return children_named(pid, *WORKERS)
 
 
 def proc_children(pid):
@@ -379,9 +396,9 @@ class Probe:
         return self.values.get(key)
 
 
-def hatchd_command(*args):
+def hatchd_command(*args, binary=HATCHD):
     """argv of a hatchd, as the environment wants it tested."""
-    command = [HATCHD]
+    command = [str(binary)]
     if os.environ.get("HATCHD_HIDE_CLONE3", "0") not in ("", "0"):
         command.insert(0, os.environ.get("HIDE_CLONE3") or built_helper("hide-clone3"))
     spawn = os.environ.get("HATCHD_SPAWN")
@@ -471,10 +488,12 @@ class Daemon:
     preexec     called in the new process before the exec
     ready       False: do not wait
     pass_fds    descriptors that stay open
+    binary      which hatchd; it finds its other programs beside it
     """
 
     def __init__(self, *args, config=None, folder=None, env=None, launcher=(), stderr=None,
-                 preexec=None, ready=True, pass_fds=(), cwd="/", stdin=subprocess.DEVNULL):
+                 preexec=None, ready=True, pass_fds=(), cwd="/", stdin=subprocess.DEVNULL,
+                 binary=HATCHD):
         self.own_folder = folder is None
         self.folder = pathlib.Path(folder) if folder else make_folder()
         self.stopped = False
@@ -493,7 +512,7 @@ class Daemon:
             **(env or {}),
         }
         self.process = subprocess.Popen(
-            [*launcher, *hatchd_command(*args)],
+            [*launcher, *hatchd_command(*args, binary=binary)],
             env=environment,
             stdin=stdin,
             stderr=subprocess.PIPE if stderr is None else stderr,
@@ -608,10 +627,11 @@ class Daemon:
         }
 
     def count_fds(self):
-        """How many they are, without that to hatchd-ask, which comes with the first question
-        and stays; None where that cannot be seen."""
+        """How many they are, without those to hatchd-ask and to workers, which come when
+        they are needed and stay; None where that cannot be seen."""
         try:
-            return len(self.fds()) - min(1, len(askers(self.pid)))
+            own = min(1, len(askers(self.pid))) + WORKER_FDS * len(workers(self.pid))
+            return len(self.fds()) - own
         except PermissionError:
             return None
 

@@ -20,28 +20,9 @@
 
 #define SERVICE(name, rest) "service a {\nlisten = 1000\nbuiltin = " name "\n" rest "\n}\n"
 
-/* Until the master serves them, all of them wait for that; here they do not. */
-static void stop_waiting(struct conf *conf)
-{
-	for (size_t i = 0; i < conf->n_services; i++) {
-		char **condition = &conf->services[i]->condition;
-
-		if (!*condition || strcmp(*condition, "built-in services are not there yet"))
-			continue;
-		free(*condition);
-		*condition = NULL;
-	}
-}
-
-static void load(struct conf_text *t, const char *text, const struct build_context *context)
-{
-	assert_int_equal(conf_text_load(t, text, context), 0);
-	stop_waiting(&t->conf);
-}
-
 static void clean(struct conf_text *t, const char *text)
 {
-	load(t, text, &conf_text_user);
+	assert_int_equal(conf_text_load(t, text, &conf_text_user), 0);
 	assert_string_equal(conf_text_said(t, DIAG_ERROR), "");
 	assert_string_equal(conf_text_said(t, DIAG_WARNING), "");
 	for (size_t i = 0; i < t->conf.n_services; i++)
@@ -61,7 +42,7 @@ static void refuse(const char *text, const char *why)
 {
 	struct conf_text t;
 
-	load(&t, text, &conf_text_user);
+	assert_int_equal(conf_text_load(&t, text, &conf_text_user), 0);
 	assert_string_equal(conf_text_said(&t, DIAG_ERROR), why);
 	assert_int_equal(t.diags.n_by_severity[DIAG_ERROR], 1);
 	assert_int_equal(t.conf.n_services, 0);
@@ -72,7 +53,7 @@ static void warned(const char *text, const char *why)
 {
 	struct conf_text t;
 
-	load(&t, text, &conf_text_user);
+	assert_int_equal(conf_text_load(&t, text, &conf_text_user), 0);
 	assert_string_equal(conf_text_said(&t, DIAG_ERROR), "");
 	assert_string_equal(conf_text_said(&t, DIAG_WARNING), why);
 	assert_int_equal(t.conf.n_services, 1);
@@ -148,7 +129,7 @@ static void test_each(void **ctx)
 
 		assert_true(asprintf(&text, SERVICE("%s", "%s"), builtin_names[i],
 				    reply ? "text_file = /etc/passwd" : "") > 0);
-		load(&t, text, &conf_text_user);
+		assert_int_equal(conf_text_load(&t, text, &conf_text_user), 0);
 		assert_string_equal(conf_text_said(&t, DIAG_ERROR), "");
 		s = t.conf.services[0];
 		assert_int_equal(s->builtin, i);
@@ -243,10 +224,10 @@ static void test_addresses(void **ctx)
 /* What is about programs does nothing; everything else does what it always does. */
 static void test_other_options(void **ctx)
 {
-	static const char *const about_programs[] = {"argv0 = x", "stop = leave",
-		"pass_as = stdio", "start_timeout = 5s", "stderr = null", "user = 4242",
-		"group = 4243", "groups = no", "directory = /", "chroot = /", "umask = 077",
-		"nice = 1", "env = 'A=1'", "pass_env = A", "env_dialect = cgi"};
+	static const char *const about_programs[] = {"argv0 = x", "pass_as = stdio",
+		"start_timeout = 5s", "stderr = null", "user = 4242", "group = 4243",
+		"groups = no", "directory = /", "chroot = /", "umask = 077", "nice = 1",
+		"env = 'A=1'", "pass_env = A", "env_dialect = cgi"};
 
 	(void)ctx;
 	for (size_t i = 0; i < ARRAY_SIZE(about_programs); i++) {
@@ -283,7 +264,7 @@ static void test_no_user_needed(void **ctx)
 	struct conf_text t;
 
 	(void)ctx;
-	load(&t, SERVICE("echo", ""), &conf_text_root);
+	assert_int_equal(conf_text_load(&t, SERVICE("echo", ""), &conf_text_root), 0);
 	assert_string_equal(conf_text_said(&t, DIAG_ERROR), "");
 	assert_int_equal(t.conf.n_services, 1);
 	assert_false(t.conf.services[0]->change_identity);
@@ -323,7 +304,7 @@ static void load_file(struct conf_text *t, const char *builtin, const char *name
 	context.gid = getegid();
 	assert_true(
 		asprintf(&text, SERVICE("%s", "text_file = '%s'"), builtin, path_of(name)) > 0);
-	load(t, text, &context);
+	assert_int_equal(conf_text_load(t, text, &context), 0);
 	free(text);
 }
 
@@ -435,7 +416,7 @@ static void test_writers(void **ctx)
 	assert_true(
 		asprintf(&text, SERVICE("text", "text_file = '%s'"), path_of("shared")) > 0);
 
-	load(&t, text, &conf_text_root);
+	assert_int_equal(conf_text_load(&t, text, &conf_text_root), 0);
 	/* The folder is somebody else's if this is not root. */
 	snprintf(why, sizeof why,
 		"text_file: root reads it, but others than root may write to %s",
@@ -466,7 +447,7 @@ static void assert_worker(const char *text, const struct build_context *context,
 	bool there = user && user->pw_uid != 0 && user->pw_gid != 0;
 	struct conf_text t;
 
-	load(&t, text, context);
+	assert_int_equal(conf_text_load(&t, text, context), 0);
 	assert_int_equal(t.conf.worker_identity, want);
 	assert_int_equal(t.conf.worker_uid, !want   ? 0
 					    : there ? user->pw_uid
@@ -521,7 +502,7 @@ static void test_round_trip(void **ctx)
 	struct diff diff;
 
 	(void)ctx;
-	load(&t, sample, &conf_text_root);
+	assert_int_equal(conf_text_load(&t, sample, &conf_text_root), 0);
 	assert_string_equal(conf_text_said(&t, DIAG_ERROR), "");
 	/* NULs come through as well. */
 	t.conf.services[0]->reply[1] = '\0';
@@ -562,7 +543,7 @@ static void test_damaged(void **ctx)
 	struct conf conf;
 
 	(void)ctx;
-	load(&t, sample, &conf_text_root);
+	assert_int_equal(conf_text_load(&t, sample, &conf_text_root), 0);
 	s = t.conf.services[0];
 
 #define DAMAGE(place, value)                                            \
@@ -619,8 +600,8 @@ static void plan_goes(const char *old, const char *new, const char *want)
 {
 	struct conf_text a, b;
 
-	load(&a, old, &conf_text_root);
-	load(&b, new, &conf_text_root);
+	assert_int_equal(conf_text_load(&a, old, &conf_text_root), 0);
+	assert_int_equal(conf_text_load(&b, new, &conf_text_root), 0);
 	plan_says(&a.conf, &b.conf, want);
 	conf_text_done(&a);
 	conf_text_done(&b);
@@ -702,12 +683,13 @@ static void test_explain(void **ctx)
 	char want[256];
 
 	(void)ctx;
-	load(&t, SERVICE("echo", ""), &conf_text_user);
+	assert_int_equal(conf_text_load(&t, SERVICE("echo", ""), &conf_text_user), 0);
 	explain_says(
 		&t.conf, "program      built-in echo, in hatchd-builtin as who hatchd is\n");
 	conf_text_done(&t);
 
-	load(&t, SERVICE("text", "text = hello"), &conf_text_root);
+	assert_int_equal(
+		conf_text_load(&t, SERVICE("text", "text = hello"), &conf_text_root), 0);
 	t.conf.worker_uid = WORKER_UNPRIVILEGED;
 	explain_says(&t.conf,
 		"program      built-in text, in hatchd-builtin as nobody at all (uid 65532)\n"

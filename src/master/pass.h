@@ -1,0 +1,30 @@
+/*
+ * pass: from a client to a worker, and what the worker says of him.
+ *
+ * The counterpart of master/hatch for services that need no program.
+ *
+ * Layer: master.
+ */
+#ifndef HATCHD_MASTER_PASS_H
+#define HATCHD_MASTER_PASS_H
+
+#include "master/conn.h"
+#include "master/worker.h"
+
+/*
+ * That client, who may come in, to the worker of his service.  The connection is the
+ * caller's no longer: it is the worker's, or is held.  0, or a negative errno when it could
+ * not be passed, which has been told and pauses the service.
+ */
+int pass(struct conn *conn, uint64_t now);
+
+/* The worker says that it is over.  False: it has no such connection. */
+bool pass_done(struct worker *worker, const struct channel_answer *answer, uint64_t now);
+
+/* The worker has died. */
+void pass_lost(struct child *child, uint64_t now);
+
+/* Have it ended by its worker. */
+void pass_end(const struct child *child);
+
+#endif

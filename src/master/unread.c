@@ -1,0 +1,128 @@
+#include "master/unread.h"
+
+#include "base/fd.h"
+#include "master/pass.h"
+#include "master/service.h"
+
+#include <stdlib.h>
+
+struct item {
+	struct channel_request request;
+	struct child *child;
+	int fds[CHANNEL_FDS_MAX];
+	size_t n_fds;
+};
+
+struct unread {
+	size_t n;
+	struct item items[UNREAD_MAX];
+};
+
+/* Whose request that is: of one that has not been taken, or one taken back before it. */
+static struct child *find(const struct unread *unread, const struct worker *worker,
+	const struct channel_session *id)
+{
+	struct child *child = id->place < worker->places ? worker->sessions[id->place] : NULL;
+
+	if (child && child->connection == id->connection)
+		return child;
+	for (size_t i = 0; i < unread->n; i++)
+		if (unread->items[i].child->connection == id->connection)
+			return unread->items[i].child;
+	return NULL;
+}
+
+static void close_later(const struct item *item, uint64_t now)
+{
+	for (size_t i = 0; i < item->n_fds; i++)
+		service_close_later(
+			item->child->service, item->fds[i], item->child->connection, now);
+}
+
+/* A request to end one that the worker had taken has become idle. */
+static bool take_back(struct unread *unread, struct worker *worker, struct item *item)
+{
+	const struct channel_request *request = &item->request;
+
+	if (request->kind == CHANNEL_DRAIN)
+		return false;
+	item->child = find(unread, worker, &request->session);
+	if (!item->child)
+		return false;
+	if (request->kind == CHANNEL_SERVE && item->child->workers_tried >= WORKERS_TRIED_MAX)
+		return false;
+	if (request->kind == CHANNEL_SERVE)
+		worker->sessions[request->session.place] = NULL;
+	else if (worker->sessions[request->session.place])
+		return false;
+	unread->n++;
+	return true;
+}
+
+struct unread *unread_take(struct worker *worker)
+{
+	struct unread *unread = malloc(sizeof *unread);
+
+	if (!unread)
+		return NULL;
+	unread->n = 0;
+	while (unread->n < UNREAD_MAX) {
+		struct item *item = &unread->items[unread->n];
+
+		if (channel_take(worker->unread, &item->request, item->fds, &item->n_fds) < 0)
+			break;
+		if (!take_back(unread, worker, item))
+			for (size_t i = 0; i < item->n_fds; i++)
+				fd_close(item->fds[i]);
+	}
+	if (unread->n > 0)
+		return unread;
+	free(unread);
+	return NULL;
+}
+
+static int send_again(const struct item *item, struct worker *worker)
+{
+	worker->sessions[item->child->place] = item->child;
+	if (item->request.kind == CHANNEL_SERVE)
+		item->child->workers_tried++;
+	return channel_send(&worker->channel, &item->request, item->fds, item->n_fds);
+}
+
+/* From that one on.  A request to end comes behind the one that it is about. */
+static void lose_from(struct unread *unread, size_t first, struct worker *worker, uint64_t now)
+{
+	for (size_t i = first; i < unread->n; i++)
+		close_later(&unread->items[i], now);
+	for (size_t i = first; i < unread->n; i++) {
+		const struct item *item = &unread->items[i];
+
+		if (item->request.kind != CHANNEL_SERVE)
+			continue;
+		worker->sessions[item->child->place] = item->child;
+		pass_lost(item->child, now);
+	}
+	free(unread);
+}
+
+void unread_send(struct unread *unread, struct worker *worker, uint64_t now)
+{
+	size_t i = 0;
+
+	while (i < unread->n && send_again(&unread->items[i], worker) == 0)
+		close_later(&unread->items[i++], now);
+	lose_from(unread, i, worker, now);
+}
+
+void unread_lose(struct unread *unread, struct worker *worker, uint64_t now)
+{
+	lose_from(unread, 0, worker, now);
+}
+
+void unread_free(struct unread *unread)
+{
+	for (size_t i = 0; unread && i < unread->n; i++)
+		for (size_t k = 0; k < unread->items[i].n_fds; k++)
+			fd_close(unread->items[i].fds[k]);
+	free(unread);
+}

@@ -1,0 +1,448 @@
+#include "master/worker.h"
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/own.h"
+#include "base/strv.h"
+#include "master/hatch.h"
+#include "master/loader.h"
+#include "master/master.h"
+#include "master/pass.h"
+#include "master/pause.h"
+#include "master/service.h"
+#include "master/unread.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <string.h>
+
+/* Answers in one event: a worker that has much to say does not keep us from others. */
+#define ANSWER_BATCH 64
+
+/* Most connections at one worker; it wants a descriptor for each. */
+#define PLACES_MAX 16384
+
+/* Descriptors that it needs besides. */
+#define SPARE_FDS 64
+
+/* A worker that has not come to its exec by then is killed, as any program. */
+#define START_TIMEOUT (5 * USEC_PER_SEC)
+
+static const char *const names[] = {
+	[WORKER_BUILTIN] = "hatchd-builtin",
+};
+
+const char *worker_name(const struct worker *worker)
+{
+	return names[worker - worker->master->workers];
+}
+
+struct worker *worker_of(const struct service *service)
+{
+	struct worker *worker = &service->master->workers[WORKER_BUILTIN];
+
+	return service_conf_is_builtin(service->setup->conf) ? worker : NULL;
+}
+
+struct worker *worker_of_process(const struct child *child)
+{
+	struct worker *workers = child->service->master->workers;
+
+	for (size_t i = 0; i < _WORKER_KIND_MAX; i++)
+		if (workers[i].process == child)
+			return &workers[i];
+	return NULL;
+}
+
+uint32_t worker_sessions(const struct worker *worker)
+{
+	return worker->places - worker->n_free;
+}
+
+/* ------------------------------------------------------------------- as what */
+
+static uint32_t how_many_places(const struct master *master)
+{
+	uint64_t most = master->budget.total_instances;
+	uint64_t fds = master->inherited.nofile.rlim_max;
+
+	if (most > PLACES_MAX)
+		most = PLACES_MAX;
+	if (most + SPARE_FDS > fds)
+		most = fds > 2 * SPARE_FDS ? fds - SPARE_FDS : SPARE_FDS;
+	return (uint32_t)most;
+}
+
+/* What concerns how any program is linked and checked, and what the time is here. */
+static int choose_environment(struct service_conf *conf)
+{
+	static const char *const wanted[] = {
+		"ASAN_OPTIONS",
+		"LD_LIBRARY_PATH",
+		"LD_PRELOAD",
+		"TZ",
+		"UBSAN_OPTIONS",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(wanted); i++) {
+		const char *value = getenv(wanted[i]);
+
+		if (value && strv_addf(&conf->base_env, "%s=%s", wanted[i], value) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int choose_arguments(struct service_conf *conf, const char *name, uint32_t places)
+{
+	if (strv_add(&conf->argv, name) < 0 || strv_addf(&conf->argv, "%" PRIu32, places) < 0)
+		return -ENOMEM;
+	return 0;
+}
+
+/* Never root: then the configuration does not come from our loader. */
+static int choose_identity(struct service_conf *conf, const struct conf *all, uid_t ours)
+{
+	if (ours == 0 && !all->worker_identity)
+		return -EPERM;
+	conf->change_identity = all->worker_identity;
+	conf->uid = all->worker_uid;
+	conf->gid = all->worker_gid;
+	return 0;
+}
+
+/* As a configuration would have it. */
+static int describe(const struct worker *worker, const char *name, struct service_conf *ret)
+{
+	const struct master *master = worker->master;
+	struct rlimit_conf *nofile = &ret->rlimit[RLIMIT_NOFILE];
+	int r;
+
+	ret->nice = NICE_INHERIT;
+	ret->umask = 077;
+	ret->stderr_kind = STDERR_LOG;
+	ret->stop = STOP_LEAVE;
+	ret->start_timeout = START_TIMEOUT;
+	ret->time_limit = ret->first_byte_timeout = ret->idle_timeout = DURATION_UNLIMITED;
+	ret->kill_after = DURATION_UNLIMITED;
+	ret->instances = ret->per_source = COUNT_UNLIMITED;
+	*nofile = (struct rlimit_conf){
+		.given = true,
+		.soft = worker->places + SPARE_FDS,
+		.hard = worker->places + SPARE_FDS,
+	};
+	r = choose_identity(ret, image_conf(master->image), master->inherited.uid);
+	if (r < 0)
+		return r;
+	ret->directory = strdup("/");
+	ret->path = strdup(worker->path);
+	if (!ret->directory || !ret->path)
+		return -ENOMEM;
+	r = choose_arguments(ret, name, worker->places);
+	return r < 0 ? r : choose_environment(ret);
+}
+
+static int make_setup(const struct worker *worker)
+{
+	const char *name = worker_name(worker);
+	_cleanup_service_conf_ struct service_conf *conf = service_conf_new(name);
+	int r = conf ? describe(worker, name, conf) : -ENOMEM;
+
+	if (r < 0)
+		return r;
+	r = service_pin_setup(worker->service, conf);
+	if (r == 0)
+		conf = NULL;
+	return r;
+}
+
+static int make_places(struct worker *worker)
+{
+	uint32_t n = how_many_places(worker->master);
+
+	worker->sessions = calloc(n, sizeof(struct child *));
+	worker->free = calloc(n, sizeof *worker->free);
+	if (!worker->sessions || !worker->free)
+		return -ENOMEM;
+	/* The lowest first: its tables are used from their beginning. */
+	for (uint32_t i = 0; i < n; i++)
+		worker->free[i] = n - 1 - i;
+	worker->places = worker->n_free = n;
+	return 0;
+}
+
+/* When it is needed for the first time. */
+static int make_service(struct worker *worker)
+{
+	struct service *service = service_new(worker->master, worker_name(worker));
+
+	if (!service)
+		return -ENOMEM;
+	service->index = CONF_NONE;
+	service->instances = COUNT_UNLIMITED;
+	service->state = SERVICE_ACTIVE;
+	worker->service = service;
+	return 0;
+}
+
+/* Who it is to be may have changed since the last one was started. */
+static int prepare(struct worker *worker)
+{
+	int r = worker->places == 0 ? make_places(worker) : 0;
+
+	if (r == 0 && !worker->service)
+		r = make_service(worker);
+	if (r == 0)
+		r = make_setup(worker);
+	if (r == 0)
+		service_open_log(worker->service);
+	return r;
+}
+
+/* ------------------------------------------------------------------- process */
+
+/* Connections may still be in it that nobody has taken out: who closes the last copy of
+ * those may have to wait. */
+static void close_channel(struct worker *worker, uint64_t now)
+{
+	worker->answers = sd_event_source_unref(worker->answers);
+	worker->channel.answers = fd_close(worker->channel.answers);
+	worker->channel.requests = fd_close(worker->channel.requests);
+	worker->theirs = fd_close(worker->theirs);
+	if (worker->unread >= 0)
+		service_close_later(worker->service, take_fd(&worker->unread), 0, now);
+}
+
+/* False: it has been killed. */
+static bool believe(struct worker *worker, const struct channel_answer *answer, uint64_t now)
+{
+	if (answer->kind == CHANNEL_READY && worker->theirs >= 0) {
+		log_debug("%sready", worker->service->label);
+		worker->theirs = fd_close(worker->theirs);
+		return true;
+	}
+	if (answer->kind == CHANNEL_DONE && pass_done(worker, answer, now))
+		return true;
+	worker_kill(worker, answer->kind == CHANNEL_DONE
+				    ? "speaks of a connection that it does "
+				      "not have"
+				    : "says twice that it is ready");
+	return false;
+}
+
+static int on_answers(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+	struct channel_answer answers[ANSWER_BATCH];
+	struct worker *worker = userdata;
+	uint64_t now = clock_monotonic();
+	int n = channel_receive(&worker->channel, answers, ANSWER_BATCH);
+
+	(void)fd;
+	(void)revents;
+	for (int i = 0; i < n; i++)
+		if (!believe(worker, &answers[i], now))
+			return 0;
+	if (n >= 0)
+		return 0;
+	/* Its end is on the way, or it cannot be heard any more. */
+	sd_event_source_set_enabled(source, SD_EVENT_OFF);
+	if (n != -EPIPE)
+		worker_kill(worker, "says what cannot be understood");
+	else
+		worker_kill(worker, NULL);
+	return 0;
+}
+
+static int open_channel(struct worker *worker)
+{
+	struct master *master = worker->master;
+	int theirs[2], r = channel_new(&worker->channel, theirs);
+
+	if (r < 0)
+		return r;
+	worker->unread = master_move_up(master, theirs[0]);
+	worker->theirs = theirs[1];
+	worker->channel.requests = master_move_up(master, worker->channel.requests);
+	worker->channel.answers = master_move_up(master, worker->channel.answers);
+	return sd_event_add_io(master->event, &worker->answers, worker->channel.answers,
+		EPOLLIN, on_answers, worker);
+}
+
+static int start(struct worker *worker, uint64_t now)
+{
+	int r = open_channel(worker);
+
+	if (r >= 0) {
+		const int fds[] = {worker->unread, worker->theirs};
+
+		r = hatch_process(worker->service, fds, ARRAY_SIZE(fds), now, &worker->process);
+	}
+	if (r < 0) {
+		close_channel(worker, now);
+		return r;
+	}
+	if (worker->kept)
+		unread_send(take_ptr(worker->kept), worker, now);
+	return 0;
+}
+
+bool worker_is_paused(const struct worker *worker)
+{
+	return worker->service && worker->service->paused_until != 0;
+}
+
+static bool may_start(const struct worker *worker)
+{
+	return spawner_in_flight(worker->master->spawner) < SPAWN_SLOTS &&
+	       !worker_is_paused(worker);
+}
+
+bool worker_has_room(const struct worker *worker)
+{
+	return worker->process ? worker->n_free > 0 : may_start(worker);
+}
+
+int worker_need(struct worker *worker, uint64_t now)
+{
+	int r;
+
+	if (worker->process)
+		return worker->n_free > 0 ? 0 : -EAGAIN;
+	if (worker->master->stopping)
+		return -ESHUTDOWN;
+	if (!worker->path)
+		return worker->no_path;
+	if (!may_start(worker))
+		return -EAGAIN;
+	r = prepare(worker);
+	return r < 0 ? r : start(worker, now);
+}
+
+void worker_kill(struct worker *worker, const char *why)
+{
+	if (!worker->process)
+		return;
+	if (why)
+		log_error("%schild %d %s, killing it", worker->service->label,
+			worker->process->pid, why);
+	child_signal(worker->process, SIGKILL);
+	if (worker->answers)
+		sd_event_source_set_enabled(worker->answers, SD_EVENT_OFF);
+}
+
+/* What it has said last is still in the pipe. */
+static void hear_last(struct worker *worker, uint64_t now)
+{
+	struct channel_answer answers[ANSWER_BATCH];
+	int n;
+
+	while ((n = channel_receive(&worker->channel, answers, ANSWER_BATCH)) > 0)
+		for (int i = 0; i < n; i++)
+			if (answers[i].kind == CHANNEL_DONE)
+				pass_done(worker, &answers[i], now);
+}
+
+static void lose_sessions(struct worker *worker, uint64_t now)
+{
+	uint32_t lost = 0;
+
+	for (uint32_t i = 0; i < worker->places; i++) {
+		if (!worker->sessions[i])
+			continue;
+		pass_lost(worker->sessions[i], now);
+		lost++;
+	}
+	if (lost > 0)
+		log_warning("%s%" PRIu32 " %s lost", worker->service->label, lost,
+			lost == 1 ? "connection" : "connections");
+}
+
+/* For those that the last one has not read; there may be a pause, or no slot, for now. */
+static void try_again(struct worker *worker, uint64_t now)
+{
+	int r = worker_need(worker, now);
+
+	if (r == -EAGAIN && !worker_is_paused(worker))
+		service_look_away(worker->service, now);
+	else if (r < 0 && r != -EAGAIN)
+		unread_lose(take_ptr(worker->kept), worker, now);
+}
+
+void worker_ended(struct worker *worker, uint64_t now)
+{
+	struct unread *unread;
+
+	worker->process = NULL;
+	hear_last(worker, now);
+	unread = unread_take(worker);
+	lose_sessions(worker, now);
+	close_channel(worker, now);
+	worker->kept = unread;
+	if (unread)
+		try_again(worker, now);
+}
+
+void worker_resume(const struct service *service, uint64_t now)
+{
+	struct worker *workers = service->master->workers;
+
+	for (size_t i = 0; i < _WORKER_KIND_MAX; i++)
+		if (workers[i].service == service && workers[i].kept)
+			try_again(&workers[i], now);
+}
+
+void workers_init(struct master *master)
+{
+	for (size_t i = 0; i < _WORKER_KIND_MAX; i++) {
+		struct worker *worker = &master->workers[i];
+
+		*worker = (struct worker){
+			.master = master,
+			.channel = CHANNEL_NONE,
+			.unread = -EBADF,
+			.theirs = -EBADF,
+		};
+		worker->no_path = loader_find_other(names[i], &worker->path);
+	}
+}
+
+bool workers_are_ending(const struct master *master)
+{
+	for (size_t i = 0; i < _WORKER_KIND_MAX; i++)
+		if (master->workers[i].process && worker_sessions(&master->workers[i]) == 0)
+			return true;
+	return false;
+}
+
+void workers_drain(struct master *master)
+{
+	for (size_t i = 0; i < _WORKER_KIND_MAX; i++) {
+		struct worker *worker = &master->workers[i];
+		struct channel_request request;
+
+		if (!worker->process)
+			continue;
+		memset(&request, 0, sizeof request);
+		request.version = CHANNEL_VERSION;
+		request.kind = CHANNEL_DRAIN;
+		/* The end of the channel, when we end, says the same. */
+		(void)channel_send(&worker->channel, &request, NULL, 0);
+	}
+}
+
+void workers_done(struct master *master)
+{
+	for (size_t i = 0; i < _WORKER_KIND_MAX; i++) {
+		struct worker *worker = &master->workers[i];
+
+		if (worker->service)
+			close_channel(worker, clock_monotonic());
+		service_free(worker->service);
+		unread_free(worker->kept);
+		free(worker->path);
+		free(worker->sessions);
+		free(worker->free);
+	}
+}

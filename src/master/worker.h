@@ -1,0 +1,94 @@
+/*
+ * worker: a process that serves many connections in the master's place.
+ *
+ * Started like any child, as the child of a service without sockets: so the pauses between
+ * tries, the record of its end and its messages are those of every program.  It is started
+ * when the first client needs it; if it dies, its connections are over, and the next client
+ * starts another one.
+ *
+ * What it says is a stranger's word (os/channel): it is believed of connections that
+ * it has, and who breaks the rules is killed.
+ *
+ * Layer: master.
+ */
+#ifndef HATCHD_MASTER_WORKER_H
+#define HATCHD_MASTER_WORKER_H
+
+#include "master/child.h"
+#include "os/channel.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <systemd/sd-event.h>
+
+struct master;
+struct service;
+struct unread;
+
+enum worker_kind {
+	WORKER_BUILTIN, /* hatchd-builtin: answers by itself */
+	_WORKER_KIND_MAX,
+};
+
+struct worker {
+	struct master *master;
+	char *path;  /* of its program; owned; NULL: there is none, for that reason: */
+	int no_path; /* negative errno */
+	struct service *service;  /* whose child it is; owned; NULL: it was never needed */
+	struct child *process;    /* NULL: it does not run */
+	struct channel channel;   /* owned */
+	sd_event_source *answers; /* owned */
+	int unread; /* owned: its end of the requests, for what it has not read when it dies */
+	int theirs; /* owned: its end of the answers, until it has its own */
+	struct unread *kept; /* owned: what one had not read, until the next can be started */
+	struct child **sessions; /* owned: its connections by place; NULL: the place is free */
+	uint32_t *free;          /* owned: places that are free, a stack */
+	uint32_t places, n_free;
+};
+
+/* "hatchd-builtin" */
+const char *worker_name(const struct worker *worker);
+
+/* The one that serves that service; NULL: it has programs of its own.  The setup is in
+ * memory. */
+struct worker *worker_of(const struct service *service);
+
+/* Look where their programs lie: before anybody is served, the file system may not answer
+ * later (I2). */
+void workers_init(struct master *master);
+
+/* Could it take one more now, after it was started if need be? */
+bool worker_has_room(const struct worker *worker);
+
+/* It could not be started, or died at once: is it to be tried again later? */
+bool worker_is_paused(const struct worker *worker);
+
+/* Start it if it does not run.  0, or a negative errno: not now. */
+int worker_need(struct worker *worker, uint64_t now);
+
+/* A pause of that service is over: if it is a worker's, and somebody waits for it, try again.
+ */
+void worker_resume(const struct service *service, uint64_t now);
+
+/* Its connections, while it serves them. */
+uint32_t worker_sessions(const struct worker *worker);
+
+/* Whose process that is; NULL: no worker's. */
+struct worker *worker_of_process(const struct child *child);
+
+/* It has ended, and is about to be forgotten: so are its connections. */
+void worker_ended(struct worker *worker, uint64_t now);
+
+/* It breaks the rules: say so, and kill it. */
+void worker_kill(struct worker *worker, const char *why);
+
+/* Nothing more will come: they finish what they have, and end. */
+void workers_drain(struct master *master);
+
+/* Is one that has no connection left about to end? */
+bool workers_are_ending(const struct master *master);
+
+/* At the end: forget them all. */
+void workers_done(struct master *master);
+
+#endif

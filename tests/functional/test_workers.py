@@ -1,0 +1,451 @@
+"""Services that a worker serves: what it says, and what becomes of them when it dies."""
+
+import contextlib
+import datetime
+import os
+import pathlib
+import re
+import shutil
+import signal
+import socket
+import struct
+import time
+
+import pytest
+
+from harness import (
+    HATCHD, PYTHON, Daemon, connect, free_port, have_ipv6, is_refused, proc_fds, proc_status,
+    read_all, read_exactly, read_line, service, stanza, talk, wait_until, workers,
+)
+
+SECONDS_1900_TO_1970 = 2_208_988_800
+CHARS = "".join(map(chr, range(32, 127)))
+
+
+def builtin(name, kind, *listen, **options):
+    return stanza("service", name, listen=list(listen), builtin=kind, **options)
+
+
+def start(hatchd, kind, **options):
+    """(a daemon with one built-in service, its port)"""
+    port = free_port()
+    return hatchd.file(builtin("b", kind, f"tcp:{port}", **options)), port
+
+
+# ---------------------------------------------------------------------------
+# What they say
+
+
+def test_echo(hatchd):
+    _, port = start(hatchd, "echo")
+    assert talk(port, b"Bom dia") == b"Bom dia"
+    assert talk(port, b"") == b""
+
+
+def test_echo_of_much(hatchd):
+    """Both ways at once, more than any buffer between."""
+    _, port = start(hatchd, "echo")
+    data = os.urandom(1 << 20) * 8
+    assert talk(port, data) == data
+
+
+def test_echo_in_small_pieces(hatchd):
+    _, port = start(hatchd, "echo")
+    with connect(port) as client:
+        for byte in b"Hello, world!":
+            client.sendall(bytes([byte]))
+            assert read_exactly(client, 1) == bytes([byte])
+
+
+def test_discard(hatchd):
+    daemon, port = start(hatchd, "discard")
+    assert talk(port, b"x" * 1_000_000) == b""
+    daemon.wait_log("ended: finished, 1000000 bytes in, 0 out")
+
+
+def test_chargen(hatchd):
+    """RFC 864: 72 characters of those that print, each line begins one further."""
+    _, port = start(hatchd, "chargen")
+    with connect(port) as client:
+        client.sendall(b"thrown away")
+        for line in range(200):
+            expected = "".join(CHARS[(line + i) % 95] for i in range(72))
+            assert read_exactly(client, 74) == expected.encode() + b"\r\n"
+
+
+def test_daytime(hatchd):
+    _, port = start(hatchd, "daytime")
+    answer = talk(port)
+    assert answer.endswith(b"\r\n")
+    said = datetime.datetime.strptime(answer.decode().strip(), "%a %b %d %H:%M:%S %Y")
+    assert abs((datetime.datetime.now() - said).total_seconds()) < 60
+
+
+def test_daytime_is_local_time():
+    """The zone comes from a file, and files are out of reach in the sandbox."""
+    port = free_port()
+    config = builtin("b", "daytime", f"tcp:{port}")
+    with Daemon(config=config, env={"TZ": "XYZ-11:30"}):
+        said = datetime.datetime.strptime(talk(port).decode().strip(), "%a %b %d %H:%M:%S %Y")
+    there = datetime.datetime.now(datetime.UTC).replace(tzinfo=None) + datetime.timedelta(
+        hours=11, minutes=30
+    )
+    assert abs((there - said).total_seconds()) < 60
+
+
+def test_time(hatchd):
+    """RFC 868: four bytes, seconds since 1900."""
+    _, port = start(hatchd, "time")
+    (said,) = struct.unpack("!I", talk(port))
+    assert abs((time.time() + SECONDS_1900_TO_1970) % 2**32 - said) < 60
+
+
+def test_qotd(hatchd, folder):
+    quotes = folder / "quotes"
+    quotes.write_text("Bom dia.\n%\nHello,\nworld!\n")
+    _, port = start(hatchd, "qotd", text_file=quotes)
+    wanted = {b"Bom dia.\r\n", b"Hello,\r\nworld!\r\n"}
+    seen = set()
+    for _ in range(1000):
+        seen.add(talk(port))
+        if seen == wanted:
+            break
+    assert seen == wanted
+
+
+def test_text(hatchd):
+    port = free_port()
+    hatchd.file(
+        f'service b {{ listen = tcp:{port}\nbuiltin = text\ntext = "go away\\n" }}\n'
+    )
+    assert talk(port) == b"go away\n"
+    # Who speaks first still gets his answer, and no reset.
+    assert talk(port, b"GET / HTTP/1.0\r\n\r\n") == b"go away\n"
+
+
+@pytest.mark.parametrize("kind", ["tcp6", "unix"])
+def test_other_sockets(hatchd, folder, kind):
+    if kind == "tcp6" and not have_ipv6():
+        pytest.skip("this machine has no IPv6")
+    address = f"unix:{folder}/echo.sock" if kind == "unix" else f"tcp:[::1]:{free_port()}"
+    daemon = hatchd.file(builtin("b", "echo", address))
+    assert talk(address, b"Bom dia") == b"Bom dia"
+    daemon.wait_log("ended: finished, 7 bytes in, 7 out")
+
+
+def test_half_close(hatchd):
+    """Everything comes back after the client has said that it has said everything."""
+    _, port = start(hatchd, "echo")
+    with connect(port) as client:
+        client.sendall(b"abc")
+        client.shutdown(socket.SHUT_WR)
+        assert read_all(client) == b"abc"
+
+
+def test_reset(hatchd):
+    daemon, port = start(hatchd, "chargen")
+    client = connect(port)
+    read_exactly(client, 74)
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.close()
+    daemon.wait_log("ended: ")
+
+
+def test_one_worker_for_all(hatchd):
+    ports = [free_port() for _ in range(3)]
+    daemon = hatchd.file(
+        "".join(builtin(f"b{port}", "echo", f"tcp:{port}") for port in ports)
+    )
+    assert workers(daemon.pid) == []
+    for port in ports:
+        assert talk(port, b"x") == b"x"
+    assert len(workers(daemon.pid)) == 1
+
+
+# ---------------------------------------------------------------------------
+# Limits are those of every service
+
+
+def test_instances(hatchd):
+    _, port = start(hatchd, "echo", instances=1)
+    with connect(port) as first:
+        first.sendall(b"1")
+        assert read_exactly(first, 1) == b"1"
+        second = connect(port)
+        second.sendall(b"2")
+        # Still the first one's turn: what is sent after that is not answered before.
+        first.sendall(b"3")
+        assert read_exactly(first, 1) == b"3"
+    with second:
+        assert read_exactly(second, 1) == b"2"
+
+
+def test_refused_sources(hatchd):
+    daemon, port = start(hatchd, "echo", only_from="127.0.0.2", per_source=1)
+    with connect(f"tcp:127.0.0.1:{port}", source="127.0.0.1") as client:
+        assert read_all(client) == b""
+    with connect(f"tcp:127.0.0.1:{port}", source="127.0.0.2") as client:
+        client.sendall(b"x")
+        assert read_exactly(client, 1) == b"x"
+        with connect(f"tcp:127.0.0.1:{port}", source="127.0.0.2") as other:
+            assert read_all(other) == b""
+    daemon.wait_log("refused 127.0.0.1:.*: only_from")
+    daemon.wait_log("refused 127.0.0.2:.*: per_source")
+
+
+def test_time_limit(hatchd):
+    daemon, port = start(hatchd, "chargen", time_limit="300ms")
+    with connect(port) as client, contextlib.suppress(ConnectionResetError):
+        while client.recv(65536):
+            pass
+    daemon.wait_log("ended: time_limit, ")
+
+
+def test_silent_clients_end(hatchd):
+    daemon, port = start(hatchd, "echo", first_byte_timeout="300ms")
+    with connect(port) as client:
+        assert read_all(client) == b""
+    daemon.wait_log("ended: first_byte_timeout, 0 bytes in, 0 out")
+
+
+# ---------------------------------------------------------------------------
+# The worker
+
+
+@pytest.mark.needs_root
+def test_worker_has_no_rights(hatchd):
+    daemon, port = start(hatchd, "echo")
+    with connect(port) as client:
+        client.sendall(b"x")
+        assert read_exactly(client, 1) == b"x"
+        (worker,) = workers(daemon.pid)
+        status = proc_status(worker)
+        assert "0" not in status["Uid"].split() + status["Gid"].split()
+        assert status["Groups"].strip() == ""
+        assert status["NoNewPrivs"] == "1"
+        assert status["Seccomp"] == "2"
+        for kind in ("CapInh", "CapPrm", "CapEff", "CapAmb"):
+            assert int(status[kind], 16) == 0
+        targets = sorted(re.sub(r"[:\[].*", "", path) for path in proc_fds(worker).values())
+        assert targets[:2] == ["/dev/null", "/dev/null"]
+        # Its channel, standard error, the epoll set, and one client.
+        assert len(targets) == 7, targets
+
+
+def test_worker_dies(hatchd):
+    """Its own connections end, nobody else's, and the next client is served."""
+    port, other = free_port(), free_port()
+    daemon = hatchd.file(
+        builtin("b", "echo", f"tcp:{port}")
+        + service("cat", listen=f"tcp:{other}", exec="/bin/cat")
+    )
+    with connect(port) as client, connect(other) as cat:
+        for sock in (client, cat):
+            sock.sendall(b"x")
+            assert read_exactly(sock, 1) == b"x"
+        (worker,) = workers(daemon.pid)
+        os.kill(worker, signal.SIGKILL)
+        with contextlib.suppress(ConnectionResetError):
+            assert read_all(client) == b""
+        daemon.wait_log("ended: lost")
+        daemon.wait_log("hatchd-builtin: 1 connection lost")
+        assert talk(port, b"again") == b"again"
+        assert workers(daemon.pid) != [worker]
+        cat.sendall(b"y")
+        assert read_exactly(cat, 1) == b"y"
+
+
+def test_worker_dies_before_it_has_taken_them(hatchd):
+    """Nobody is lost whom it has not seen: the next one serves them."""
+    port = free_port()
+    daemon = hatchd.file(builtin("b", "echo", f"tcp:{port}"), "-v")
+    with connect(port) as first, contextlib.ExitStack() as stack:
+        first.sendall(b"x")
+        assert read_exactly(first, 1) == b"x"
+        (worker,) = workers(daemon.pid)
+        os.kill(worker, signal.SIGSTOP)
+        clients = [stack.enter_context(connect(port)) for _ in range(100)]
+        daemon.wait_log(f"passed to child {worker}, hatchd-builtin", count=101)
+        os.kill(worker, signal.SIGKILL)
+        for number, client in enumerate(clients):
+            client.sendall(b"%d" % number)
+            client.shutdown(socket.SHUT_WR)
+        for number, client in enumerate(clients):
+            assert read_all(client) == b"%d" % number
+    daemon.wait_log("hatchd-builtin: 1 connection lost")
+
+
+def test_worker_dies_again_and_again(hatchd):
+    daemon, port = start(hatchd, "echo")
+    for _ in range(20):
+        with connect(port) as client:
+            client.sendall(b"x")
+            assert read_exactly(client, 1) == b"x"
+            (worker,) = workers(daemon.pid)
+            os.kill(worker, signal.SIGKILL)
+            with contextlib.suppress(ConnectionResetError):
+                read_all(client)
+    assert talk(port, b"x") == b"x"
+
+
+def test_reload_keeps_connections(hatchd):
+    daemon, port = start(hatchd, "echo")
+    with connect(port) as client:
+        client.sendall(b"x")
+        assert read_exactly(client, 1) == b"x"
+        daemon.write(service("cat", listen=f"tcp:{free_port()}", exec="/bin/cat"))
+        daemon.signal(signal.SIGHUP)
+        wait_until(lambda: is_refused(port))
+        client.sendall(b"y")
+        assert read_exactly(client, 1) == b"y"
+
+
+def test_stop(hatchd):
+    """Who is told to end ends with hatchd, and the worker with the last of them."""
+    daemon, port = start(hatchd, "echo", stop="terminate")
+    with connect(port) as client:
+        client.sendall(b"x")
+        assert read_exactly(client, 1) == b"x"
+        (worker,) = workers(daemon.pid)
+        daemon.stop(leave=True)
+        assert read_all(client) == b""
+    wait_until(lambda: not pathlib.Path(f"/proc/{worker}/exe").exists())
+
+
+def test_stop_leaves_connections(hatchd):
+    daemon, port = start(hatchd, "echo", stop="leave")
+    with connect(port) as client:
+        client.sendall(b"x")
+        assert read_exactly(client, 1) == b"x"
+        (worker,) = workers(daemon.pid)
+        daemon.stop(leave=True)
+        client.sendall(b"y")
+        assert read_exactly(client, 1) == b"y"
+    wait_until(lambda: not pathlib.Path(f"/proc/{worker}/exe").exists())
+
+
+def test_many_clients(hatchd):
+    """More than one turn of anything; nothing is left of them."""
+    daemon, port = start(hatchd, "echo", instances=400, per_source=400)
+    for _ in range(5):
+        clients = [connect(port) for _ in range(300)]
+        for number, client in enumerate(clients):
+            client.sendall(b"%d\n" % number)
+        for number, client in enumerate(clients):
+            assert read_line(client) == b"%d" % number
+            client.close()
+    assert len(workers(daemon.pid)) == 1
+
+
+def test_open_ones_are_told_of(hatchd):
+    """As of a child that lives for long; the connection has a number instead of a pid."""
+    daemon, port = start(hatchd, "echo")
+    with connect(port) as client:
+        client.sendall(b"x")
+        read_exactly(client, 1)
+    daemon.wait_log(r"b: connection \d+ ended: finished, 1 bytes in, 1 out, ")
+
+
+# ---------------------------------------------------------------------------
+# A worker that somebody has taken over
+
+LIAR = """\
+#!{python} -SE
+import os, signal, socket, struct
+requests = socket.socket(fileno=3)
+ANSWER = "=HHIQIIQQ"
+def answer(kind, connection=0, place=0, result=0, version=1):
+    return struct.pack(ANSWER, version, kind, result, connection, place, 0, 0, 0)
+def say(data):
+    os.write(4, data)
+def take():
+    data, fds, _, _ = socket.recv_fds(requests, 4096, 4)
+    connection, place = struct.unpack_from("=QI", data, 8)
+    return connection, place
+READY, DONE = 1, 2
+"""
+
+
+def liar(folder, text):
+    """A hatchd whose worker does that instead of what it should; without a text it has
+    none."""
+    own = folder / "own"
+    own.mkdir()
+    own.chmod(0o755)
+    for name in ("hatchd", "hatchd-load", "hatchd-ask"):
+        shutil.copy(pathlib.Path(HATCHD).parent / name, own / name)
+    if text:
+        worker = own / "hatchd-builtin"
+        worker.write_text(LIAR.format(python=PYTHON) + text)
+        worker.chmod(0o755)
+    return own / "hatchd"
+
+
+LIES = {
+    "torn": "say(answer(READY)); take(); say(b'x' * 3)",
+    "torn in the end": "say(answer(READY)); take(); say(answer(DONE)[:-1])",
+    "foreign connection": "say(answer(READY)); c, p = take(); say(answer(DONE, c + 1, p))",
+    "foreign place": "say(answer(READY)); c, p = take(); say(answer(DONE, c, p + 1))",
+    "place beyond all": "say(answer(READY)); c, p = take(); say(answer(DONE, c, 2**32 - 1))",
+    "done twice": "say(answer(READY)); c, p = take(); say(answer(DONE, c, p) * 2)",
+    "ready twice": "say(answer(READY) * 2)",
+    "unknown kind": "say(answer(READY)); take(); say(answer(77))",
+    "unknown result": "say(answer(READY)); c, p = take(); say(answer(DONE, c, p, 77))",
+    "another version": "say(answer(READY, version=2))",
+    "flood": "say(answer(READY))\nwhile True: say(answer(DONE, 1, 1) * 100)",
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_liar(hatchd, folder, lie):
+    """It is killed and told of; descriptors, children and other services stay."""
+    port, other = free_port(), free_port()
+    binary = liar(folder, LIES[lie] + "\nsignal.pause()\n")
+    config = builtin("b", "echo", f"tcp:{port}") + service(
+        "cat", listen=f"tcp:{other}", exec="/bin/cat"
+    )
+    daemon = hatchd.file(config, binary=binary)
+    with connect(other) as cat:
+        cat.sendall(b"x")
+        assert read_exactly(cat, 1) == b"x"
+        with connect(port) as client, contextlib.suppress(ConnectionResetError):
+            assert read_all(client) == b""
+        daemon.wait_log("hatchd-builtin: child .*killing it")
+        cat.sendall(b"y")
+        assert read_exactly(cat, 1) == b"y"
+    assert talk(other, b"z") == b"z"
+
+
+@pytest.mark.needs_root
+def test_liar_that_does_not_read(hatchd, folder):
+    """Its clients wait; those of a program do not."""
+    port, other = free_port(), free_port()
+    binary = liar(folder, "say(answer(READY)); signal.pause()\n")
+    config = builtin("b", "echo", f"tcp:{port}", instances=2000, per_source=2000) + service(
+        "cat", listen=f"tcp:{other}", exec="/bin/cat"
+    )
+    daemon = hatchd.file(config, binary=binary)
+    clients = [connect(port) for _ in range(600)]
+    daemon.wait_log("unable to pass a connection to hatchd-builtin")
+    assert talk(other, b"z") == b"z"
+    for client in clients:
+        client.close()
+    # The one that could not be passed is held for the next worker.
+    daemon.stop(leave=True)
+
+
+def test_no_worker(hatchd, folder):
+    """The program is not there: its services say so, the others serve."""
+    port, other = free_port(), free_port()
+    binary = liar(folder, "")
+    config = builtin("b", "echo", f"tcp:{port}") + service(
+        "cat", listen=f"tcp:{other}", exec="/bin/cat"
+    )
+    daemon = hatchd.file(config, binary=binary)
+    with connect(port):
+        daemon.wait_log(
+            "unable to pass a connection to hatchd-builtin: No such file or directory"
+        )
+        assert talk(other, b"z") == b"z"
+    # The client is held for the time when it comes.
+    daemon.stop(leave=True)
