@@ -9,8 +9,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* Whoever can put another file in its place could have any of root's read to him.  Nobody
- * can between this and the reading if he cannot now. */
+/* Whoever can put another file in its place could have any of root's read to him.  If
+ * nobody can now, nobody could since it was opened. */
 static bool others_may_choose(const struct service_conf *service,
 	const struct build_context *context, struct memo *memo, struct report *report)
 {
@@ -35,7 +35,6 @@ static bool others_may_choose(const struct service_conf *service,
 static int open_text(const char *path)
 {
 	_cleanup_close_ int at = place_open(NULL, path);
-	char link[32];
 	struct stat st;
 	int fd;
 
@@ -45,8 +44,7 @@ static int open_text(const char *path)
 		return -errno;
 	if (!S_ISREG(st.st_mode))
 		return S_ISDIR(st.st_mode) ? -EISDIR : -ENOTSUP;
-	snprintf(link, sizeof link, "/proc/self/fd/%d", at);
-	fd = open(link, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	return fd < 0 ? -errno : fd;
 }
 

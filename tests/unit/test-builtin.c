@@ -38,15 +38,20 @@ static void serve(const char *text)
 	conf_text_done(&t);
 }
 
-static void refuse(const char *text, const char *why)
+static void refuse_in(const char *text, const struct build_context *context, const char *why)
 {
 	struct conf_text t;
 
-	assert_int_equal(conf_text_load(&t, text, &conf_text_user), 0);
+	assert_int_equal(conf_text_load(&t, text, context), 0);
 	assert_string_equal(conf_text_said(&t, DIAG_ERROR), why);
 	assert_int_equal(t.diags.n_by_severity[DIAG_ERROR], 1);
 	assert_int_equal(t.conf.n_services, 0);
 	conf_text_done(&t);
+}
+
+static void refuse(const char *text, const char *why)
+{
+	refuse_in(text, &conf_text_user, why);
 }
 
 static void warned(const char *text, const char *why)
@@ -261,6 +266,7 @@ static void test_defaults(void **ctx)
 
 static void test_no_user_needed(void **ctx)
 {
+	struct build_context thorough = conf_text_root;
 	struct conf_text t;
 
 	(void)ctx;
@@ -269,6 +275,14 @@ static void test_no_user_needed(void **ctx)
 	assert_int_equal(t.conf.n_services, 1);
 	assert_false(t.conf.services[0]->change_identity);
 	conf_text_done(&t);
+
+	/* Nor is one missed where something else is wrong. */
+	thorough.thorough = true;
+	refuse_in(SERVICE("echo", "wait = yes"), &thorough,
+		"builtin: hatchd takes the clients itself; leave out wait = yes");
+	refuse_in(SERVICE("ech", ""), &thorough,
+		"builtin: 'ech' is not none, echo, discard, chargen, daytime, time, qotd or "
+		"text; did you mean 'echo'?");
 }
 
 /*
