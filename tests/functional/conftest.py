@@ -100,6 +100,12 @@ def folder():
 
 
 @pytest.fixture
+def world(folder):
+    """The clocks, in the hand of a test; None with sanitizers, which must be loaded first."""
+    return None if harness.IS_SANITIZED else harness.World(folder)
+
+
+@pytest.fixture
 def hatchd(request, folder):
     """Starts daemons: hatchd.file(config), hatchd.adhoc("-l", ...).
 

@@ -20,8 +20,10 @@ The environment chooses what is tested:
 import atexit
 import contextlib
 import ctypes
+import datetime
 import fcntl
 import itertools
+import mmap
 import os
 import pathlib
 import pwd
@@ -313,6 +315,20 @@ def service(name, **options):
     return stanza("service", name, **options)
 
 
+def hello(name, port, **options):
+    """One that says its name and ends."""
+    return service(name, listen=f"tcp:{port}", exec=["/bin/echo", "-n", name], **options)
+
+
+def put(folder, text, name):
+    """A file that only its owner may write."""
+    path = pathlib.Path(folder) / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    path.chmod(0o644)
+    return path
+
+
 # ---------------------------------------------------------------------------
 # The daemon
 
@@ -535,11 +551,7 @@ class Daemon:
 
     def write(self, text, name="hatchd.conf"):
         """A file in the daemon's folder that only its owner may write."""
-        path = self.folder / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(text if isinstance(text, bytes) else text.encode())
-        path.chmod(0o644)
-        return path
+        return put(self.folder, text, name)
 
     # -- events
 
@@ -701,6 +713,70 @@ class Daemon:
             self.close()
 
 
+def reload(daemon, text=None, line="reloaded: "):
+    """SIGHUP, with another text if there is one; returns the line that says how it went."""
+    if text is not None:
+        daemon.write(text)
+    mark = daemon.mark()
+    daemon.signal(signal.SIGHUP)
+    return daemon.wait_log(line + ".*", after=mark).string
+
+
+@contextlib.contextmanager
+def held_back(daemon):
+    """What comes meanwhile it finds all at once, however slow the machine is."""
+    daemon.signal(signal.SIGSTOP)
+    try:
+        wait_until(lambda: proc_stat(daemon.pid)[0] == "T", what="hatchd stops")
+        yield
+    finally:
+        daemon.signal(signal.SIGCONT)
+
+
+class World:
+    """What helpers/another-world.c says of the clocks and the load, to who has its `env`.
+
+    Sanitizers must be loaded first, so those are without it.
+    """
+
+    def __init__(self, folder):
+        path = pathlib.Path(folder) / "world"
+        path.write_bytes(struct.pack("qqq", -1, -1, -1))
+        with open(path, "r+b") as file:
+            self.map = mmap.mmap(file.fileno(), 24)
+        self.env = {
+            "LD_PRELOAD": built_helper("another-world.so"),
+            "WORLD": str(path),
+            "TZ": "CET-1CEST,M3.5.0,M10.5.0/3",
+        }
+
+    def is_at(self, text):
+        """UTC; it is winter or summer in the middle of Europe."""
+        when = datetime.datetime.fromisoformat(text).replace(tzinfo=datetime.timezone.utc)
+        struct.pack_into("q", self.map, 0, int(when.timestamp()))
+
+    def is_loaded(self, hundredths):
+        struct.pack_into("q", self.map, 8, hundredths)
+
+    def is_later(self, seconds, daemon=None):
+        """Than it is, by the clock that nobody sets; the wall shows nothing of it.
+
+        Timers do not either: a daemon that is to see it at once is woken up.
+        """
+        struct.pack_into("q", self.map, 16, seconds)
+        if daemon is not None:
+            daemon.signal(signal.SIGUSR1)
+
+
+def stop_impatiently(daemon, world):
+    """hatchd waits for execs that hang, for 5 s: not longer than a moment in such a world."""
+    daemon.signal(signal.SIGTERM)
+    if world:
+        daemon.wait_notified("STOPPING=1")
+        world.is_later(5, daemon)
+    assert daemon.wait_end() == 0, daemon.text()
+
+
 # ---------------------------------------------------------------------------
 # Clients
 
@@ -819,6 +895,40 @@ def udp(address, *messages, timeout=TIMEOUT):
         for message in messages:
             sock.send(message)
         return [sock.recv(65536) for _ in messages]
+
+
+def comes_in(address, source=None, data=b""):
+    """Whether somebody is served who says that, or nothing, to a service that answers.
+
+    Who is turned away has not been heard: with what he has sent unread, his end is a reset.
+    """
+    try:
+        return talk(address, data, source=source) != b""
+    except ConnectionResetError:
+        return False
+
+
+def unix_as(path, uid, gid, groups=()):
+    """What a client of a UNIX socket is told who is that user, in these groups; b"" if he
+    is turned away.  Root only."""
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            os.setgroups(groups)
+            os.setresgid(gid, gid, gid)
+            os.setresuid(uid, uid, uid)
+            with connect(f"unix:{path}") as sock:
+                os.write(writer, sock.recv(100))
+            status = 0
+        finally:
+            os._exit(status)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as pipe:
+        told = pipe.read()
+    assert os.waitpid(pid, 0)[1] == 0, f"user {uid} could not ask"
+    return told
 
 
 def is_refused(address):

@@ -2,44 +2,15 @@
 
 import os
 import random
-import signal
 
 import pytest
 
 from harness import (
-    IS_ROOT, IS_SANITIZED, PYTHON, connect, free_port, have_ipv6, helper, run_hatchd, service,
-    stanza, talk, wait_until,
+    IS_ROOT, IS_SANITIZED, PYTHON, comes_in, connect, free_port, have_ipv6, hello, helper, put,
+    reload, run_hatchd, service, stanza, unix_as, wait_until,
 )
 
 needs_root = pytest.mark.needs_root
-
-
-def hello(name, port, **options):
-    return service(name, listen=f"tcp:{port}", exec=["/bin/echo", "-n", name], **options)
-
-
-def put(folder, text, name):
-    """A file that only its owner may write."""
-    path = folder / name
-    path.write_text(text)
-    path.chmod(0o644)
-    return path
-
-
-def comes_in(address, source=None):
-    """Whether somebody is served who says nothing."""
-    try:
-        return talk(address, source=source) != b""
-    except ConnectionResetError:
-        return False
-
-
-def reload(daemon, text=None, line="reloaded: "):
-    if text is not None:
-        daemon.write(text)
-    mark = daemon.mark()
-    daemon.signal(signal.SIGHUP)
-    return daemon.wait_log(line + ".*", after=mark).string
 
 
 # -- rules
@@ -163,25 +134,6 @@ def test_a_flood_is_few_lines(hatchd):
 
 
 # -- UNIX sockets
-
-
-def unix_as(path, uid, gid, groups):
-    """What a client is told who is that user, in these groups."""
-    reader, writer = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            os.setgroups(groups)
-            os.setresgid(gid, gid, gid)
-            os.setresuid(uid, uid, uid)
-            with connect(f"unix:{path}") as sock:
-                os.write(writer, sock.recv(100))
-        finally:
-            os._exit(0)
-    os.close(writer)
-    os.waitpid(pid, 0)
-    with os.fdopen(reader, "rb") as pipe:
-        return pipe.read()
 
 
 @needs_root

@@ -9,8 +9,8 @@ import socket
 import pytest
 
 from harness import (
-    IS_ROOT, PYTHON, Probe, connect, free_port, have_ipv6, helper, is_refused, read_all,
-    read_exactly, read_line, run_hatchd, service, talk, udp, wait_until,
+    IS_ROOT, PYTHON, Probe, connect, free_port, have_ipv6, held_back, helper, is_refused,
+    read_all, read_exactly, read_line, run_hatchd, service, talk, udp, wait_until,
 )
 
 UPPER = ["--", "tr", "a-z", "A-Z"]
@@ -184,10 +184,10 @@ def test_once_with_a_client_at_each_address(hatchd):
     """Both come in one event: one is served, the other finds nobody."""
     one, two = free_port(), free_port()
     daemon = hatchd.adhoc("--once", "-l", one, "-l", two, "--", "/bin/cat")
-    daemon.signal(signal.SIGSTOP)
-    with connect(one) as first, connect(two) as second:
-        daemon.signal(signal.SIGCONT)
-        for client in (first, second):
+    with contextlib.ExitStack() as stack:
+        with held_back(daemon):
+            clients = [stack.enter_context(connect(port)) for port in (one, two)]
+        for client in clients:
             with contextlib.suppress(OSError):
                 client.shutdown(socket.SHUT_WR)
         assert daemon.wait_end() == 0

@@ -13,10 +13,10 @@ import time
 import pytest
 
 from harness import (
-    TIMEOUT, connect, free_port, have_ipv6, read_all, read_line, service, udp,
+    TIMEOUT, connect, free_port, have_ipv6, read_all, read_line, reload, service, udp,
 )
 from test_rates import (
-    HELLO, HOLD, ONE_CLIENT, is_served, is_silent, is_turned_away, one_datagram, reload,
+    HELLO, HOLD, ONE_CLIENT, is_served, is_silent, is_turned_away, one_datagram,
     talk_or_nothing,
 )
 

@@ -18,6 +18,7 @@ from harness import (
     have_ipv6,
     is_refused,
     proc_status,
+    reload,
     service,
     talk,
     wait_until,
@@ -34,14 +35,6 @@ RETRY = 1.0
 
 def say(word, name="s", **options):
     return service(name, exec=["/bin/echo", "-n", word], **options)
-
-
-def reload(daemon, text=None, line="reloaded: "):
-    if text is not None:
-        daemon.write(text)
-    mark = daemon.mark()
-    daemon.signal(signal.SIGHUP)
-    return daemon.wait_log(line + ".*", after=mark).string
 
 
 def ip(*args):

@@ -1,6 +1,5 @@
 """--explain: whether a client may come in, which line says so, and what is limited."""
 
-import datetime
 import os
 import random
 import re
@@ -10,28 +9,8 @@ import struct
 import pytest
 
 from harness import (
-    IS_SANITIZED, built_helper, free_port, run_hatchd, service, stanza, talk,
+    IS_SANITIZED, World, comes_in, free_port, hello, put, run_hatchd, service, stanza,
 )
-
-
-def hello(name, port, **options):
-    return service(name, listen=f"tcp:{port}", exec=["/bin/echo", "-n", name], **options)
-
-
-def put(folder, text, name):
-    """A file that only its owner may write."""
-    path = folder / name
-    path.write_text(text)
-    path.chmod(0o644)
-    return path
-
-
-def comes_in(address, source=None):
-    """Whether somebody is served who says nothing."""
-    try:
-        return talk(address, source=source) != b""
-    except ConnectionResetError:
-        return False
 
 
 def explain(path, *args, env=None):
@@ -49,16 +28,6 @@ def line_of(path, text):
     """":LINE" of the first that begins like that."""
     lines = path.read_text().split("\n")
     return f":{1 + next(i for i, line in enumerate(lines) if line.startswith(text))}"
-
-
-def at(folder, text):
-    """Environment in which it is that time, UTC, and winter or summer in the middle of
-    Europe."""
-    when = datetime.datetime.fromisoformat(text).replace(tzinfo=datetime.timezone.utc)
-    world = folder / "world"
-    world.write_bytes(struct.pack("qq", int(when.timestamp()), -1))
-    return {"LD_PRELOAD": built_helper("another-world.so"), "WORLD": str(world),
-            "TZ": "CET-1CEST,M3.5.0,M10.5.0/3"}
 
 
 def test_explain(folder):
@@ -240,7 +209,9 @@ def test_explain_hours(folder, when, status, said):
     path = put(folder, hello("a", 7, access_times=[
         "8:00-12:00", "sat 12:00-14:30", "sat 23:00-4:00"]), "hatchd.conf")
     line = line_of(path, "access_times")
-    done, out, _ = explain(path, "a", "10.0.0.1", env=at(folder, when))
+    world = World(folder)
+    world.is_at(when)
+    done, out, _ = explain(path, "a", "10.0.0.1", env=world.env)
     assert done == status
     assert ("hours", f"{line}: {said}") in words_of(out, path)
     assert ("10.0.0.1 is refused: access_times\n" in out) == (status == 1)

@@ -24,8 +24,8 @@ import time
 import pytest
 
 from harness import (
-    IS_ROOT, IS_SANITIZED, built_helper, connect, free_port, proc_stat, proc_status, read_all,
-    service, talk, wait_until,
+    IS_ROOT, IS_SANITIZED, built_helper, connect, free_port, held_back, proc_stat, proc_status,
+    read_all, service, stop_impatiently, talk, wait_until,
 )
 from held import Lease
 
@@ -252,13 +252,13 @@ class Reset:
                        per_source="unlimited")
 
     def round(self, daemon, number):
-        daemon.signal(signal.SIGSTOP)
-        for _ in range(10):
-            client = connect(self.port)
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            client.close()
-        good = connect(self.port)
-        daemon.signal(signal.SIGCONT)
+        with held_back(daemon):
+            for _ in range(10):
+                client = connect(self.port)
+                client.setsockopt(
+                    socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                client.close()
+            good = connect(self.port)
         answers([good])
 
     @contextlib.contextmanager

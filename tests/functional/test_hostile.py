@@ -21,8 +21,9 @@ import time
 import pytest
 
 from harness import (
-    IS_ROOT, IS_SANITIZED, TIMEOUT, askers, built_helper, connect, free_port, helper,
-    proc_fds, proc_status, read_all, read_exactly, service, talk, wait_exit, wait_until,
+    IS_ROOT, IS_SANITIZED, TIMEOUT, askers, built_helper, connect, free_port, held_back, helper,
+    proc_fds, proc_stat, proc_status, read_all, read_exactly, service, talk, wait_exit,
+    wait_until,
 )
 
 needs_root = pytest.mark.needs_root
@@ -423,14 +424,13 @@ class Lingering:
 def hostile_clients(daemon, path, count, meanwhile=signal.SIGCONT):
     """So many: what they send is in the queue before hatchd sees the first."""
     with contextlib.ExitStack() as stack:
-        daemon.signal(signal.SIGSTOP)
-        for _ in range(count):
-            client = stack.enter_context(connect(f"unix:{path}"))
-            lingering = Lingering()
-            stack.enter_context(lingering.peer)
-            lingering.send_to(client)
-        daemon.signal(meanwhile)
-        daemon.signal(signal.SIGCONT)
+        with held_back(daemon):
+            for _ in range(count):
+                client = stack.enter_context(connect(f"unix:{path}"))
+                lingering = Lingering()
+                stack.enter_context(lingering.peer)
+                lingering.send_to(client)
+            daemon.signal(meanwhile)
         yield
 
 

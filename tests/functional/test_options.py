@@ -21,7 +21,7 @@ import harness
 from harness import (
     HERE, IS_ROOT, PYTHON, Probe, connect, free_port, have_ipv6, helper,
     is_refused, read_all, read_exactly, read_line, service, stanza, talk,
-    udp, wait_exit,
+    udp, unix_as, wait_exit,
 )
 from held import Lease
 
@@ -569,12 +569,7 @@ def test_per_source_counts_users_of_unix_sockets(hatchd, folder):
             assert refused.recv(100) == b""
         daemon.wait_log(f"refused uid {os.geteuid()} pid {os.getpid()}: per_source")
         if IS_ROOT:
-            done = subprocess.run(
-                [PYTHON, "-c", "import socket; s = socket.socket(socket.AF_UNIX); "
-                 f"s.connect('{folder}/s'); print(s.recv(100))"],
-                stdout=subprocess.PIPE, user=65534, group=65534, extra_groups=[],
-            )
-            assert done.stdout == b"b'hello\\n'\n"
+            assert unix_as(f"{folder}/s", 65534, 65534) == b"hello\n"
 
 
 @pytest.mark.skipif(not have_ipv6(), reason="this machine has no IPv6")

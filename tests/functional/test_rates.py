@@ -9,7 +9,6 @@ import contextlib
 import os
 import re
 import select
-import signal
 import socket
 import subprocess
 import threading
@@ -24,14 +23,17 @@ from harness import (
     connect,
     free_port,
     have_ipv6,
+    held_back,
     helper,
     proc_net,
     read_all,
     read_line,
+    reload,
     service,
     stanza,
     talk,
     udp,
+    unix_as,
     wait_until,
 )
 
@@ -49,13 +51,6 @@ ONE_CLIENT = [PYTHON, "-S", "-E", "-c", ONE]
 
 def one_datagram(folder):
     return [PYTHON, "-S", "-E", helper("datagrams.py", folder), "1"]
-
-
-def reload(daemon, text):
-    daemon.write(text)
-    mark = daemon.mark()
-    daemon.signal(signal.SIGHUP)
-    return daemon.wait_log("reloaded: .*", after=mark).string
 
 
 def is_silent(sock):
@@ -79,14 +74,6 @@ def talk_or_nothing(port, **more):
     with contextlib.suppress(OSError):
         return talk(port, **more)
     return b""
-
-
-@contextlib.contextmanager
-def held_back(daemon):
-    """What comes meanwhile it finds all at once."""
-    daemon.signal(signal.SIGSTOP)
-    yield
-    daemon.signal(signal.SIGCONT)
 
 
 # -- what a service takes
@@ -280,12 +267,7 @@ def test_users_of_unix_sockets(hatchd, folder):
         assert is_turned_away(address)
         daemon.wait_log(f"s: refused uid {os.geteuid()} pid {os.getpid()}: per_source$")
         if IS_ROOT:
-            done = subprocess.run(
-                [PYTHON, "-c", "import socket; s = socket.socket(socket.AF_UNIX); "
-                 f"s.connect('{folder}/s'); print(s.recv(100))"],
-                stdout=subprocess.PIPE, user=65534, group=65534, extra_groups=[],
-            )
-            assert done.stdout == b"b'hello\\n'\n"
+            assert unix_as(f"{folder}/s", 65534, 65534) == b"hello\n"
     daemon.wait_children(0)
     assert is_turned_away(address)
     daemon.wait_log(f"s: refused uid {os.geteuid()} pid {os.getpid()}: per_source_rate$")

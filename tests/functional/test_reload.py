@@ -26,6 +26,7 @@ from harness import (
     is_refused,
     proc_status,
     read_all,
+    reload,
     service,
     talk,
     udp,
@@ -39,15 +40,6 @@ needs_root = pytest.mark.needs_root
 
 def say(word, **options):
     return service("s", exec=["/bin/echo", "-n", word], **options)
-
-
-def reload(daemon, text=None, line="reloaded: "):
-    """SIGHUP with another text; returns what the log says."""
-    if text is not None:
-        daemon.write(text)
-    mark = daemon.mark()
-    daemon.signal(signal.SIGHUP)
-    return daemon.wait_log(line + ".*", after=mark).string
 
 
 def test_nothing_has_changed(hatchd):

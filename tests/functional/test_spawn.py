@@ -16,8 +16,8 @@ import time
 import pytest
 
 from harness import (
-    IS_ROOT, PYTHON, built_helper, connect, free_port, helper, proc_fds, proc_stat, proc_status,
-    read_all, read_line, service, talk, wait_exit, wait_until,
+    IS_ROOT, PYTHON, built_helper, connect, free_port, held_back, helper, proc_fds, proc_stat,
+    proc_status, read_all, read_line, service, stop_impatiently, talk, wait_exit, wait_until,
 )
 from held import Lease
 
@@ -262,11 +262,9 @@ def test_hung_exec_has_only_its_own_descriptors(hatchd, folder):
         + service("hung", listen=f"tcp:{hung}", exec=program.path, start_timeout="60s")
     )
     with program:
-        # Stopped, so that all of them come to it at once.
-        daemon.signal(signal.SIGSTOP)
-        others = [connect(port) for _ in range(15)]
-        clients = [connect(hung) for _ in range(15)]
-        daemon.signal(signal.SIGCONT)
+        with held_back(daemon):
+            others = [connect(port) for _ in range(15)]
+            clients = [connect(hung) for _ in range(15)]
         program.wait_wanted()
         daemon.wait_children(30)
         for other in others:

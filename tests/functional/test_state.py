@@ -3,7 +3,7 @@
 import re
 import signal
 
-from harness import connect, free_port, read_all, service, talk
+from harness import comes_in, connect, free_port, read_all, reload, service, talk
 
 
 def ask(daemon, last):
@@ -41,21 +41,13 @@ def test_children_count_as_their_networks(hatchd):
                        source_prefix4=prefix)
 
     def put_in_force(prefix):
-        before = daemon.mark()
-        daemon.write(text(prefix))
-        daemon.signal(signal.SIGHUP)
-        daemon.wait_log("reloaded: 0 added, 1 changed", after=before)
+        reload(daemon, text(prefix), "reloaded: 0 added, 1 changed")
 
     def clients():
         return int(re.search("clients with a child: ([0-9]+)", ask(daemon, "s: serving")[0])[1])
 
     def is_served(source):
-        with connect(port, source=source) as client:
-            try:
-                client.sendall(b"x")
-                return client.recv(1) == b"x"
-            except ConnectionError:
-                return False
+        return comes_in(port, source, b"x")
 
     daemon = hatchd.file(text(32))
     with connect(port, source="127.5.0.1"), connect(port, source="127.5.0.2"), \
@@ -95,10 +87,7 @@ def test_refusals_are_counted_for_each_reason(hatchd):
         assert ask(daemon, "s: serving")[1:] == [expected]
 
         # A reload does not forget.
-        daemon.write(text.replace("per_source = 1", "per_source = 2"))
-        before = daemon.mark()
-        daemon.signal(signal.SIGHUP)
-        daemon.wait_log("reloaded", after=before)
+        reload(daemon, text.replace("per_source = 1", "per_source = 2"))
         assert ask(daemon, "s: serving")[1:] == [expected]
 
 

@@ -12,7 +12,8 @@ import time
 import pytest
 
 from harness import (
-    PYTHON, connect, free_port, have_ipv6, helper, service, talk, udp, wait_until,
+    PYTHON, connect, free_port, have_ipv6, held_back, helper, service, talk, udp,
+    wait_until,
 )
 
 
@@ -196,13 +197,12 @@ def test_datagram_that_nobody_takes_is_dropped_alone(hatchd, stamps, status):
         good, one, two = (
             stack.enter_context(connect(f"udp:127.0.0.1:{port}")) for _ in range(3)
         )
-        daemon.signal(signal.SIGSTOP)
-        good.send(b"first")
-        one.send(b"no one")
-        good.send(b"second")
-        two.send(b"no two")
-        good.send(b"third")
-        daemon.signal(signal.SIGCONT)
+        with held_back(daemon):
+            good.send(b"first")
+            one.send(b"no one")
+            good.send(b"second")
+            two.send(b"no two")
+            good.send(b"third")
         assert [good.recv(100) for _ in range(3)] == [b"first", b"second", b"third"]
         for bad in (one, two):
             name = "127.0.0.1:%d" % bad.getsockname()[1]
