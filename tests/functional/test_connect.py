@@ -126,7 +126,7 @@ def test_a_hundred_megabytes_both_ways(hatchd):
         client.stdin.close()
 
     with client:
-        sender = threading.Thread(target=send)
+        sender = threading.Thread(target=send, daemon=True)
         sender.start()
         count = 0
         for piece in iter(lambda: client.stdout.read(1 << 18), b""):

@@ -100,11 +100,14 @@ def test_explain_agrees_with_what_happens(hatchd):
         text = socket.inet_ntoa(struct.pack("!I", network))
         rules[draw.choice(list(rules))].append(f"{text}/{bits}")
     daemon = hatchd.file(hello("a", port, **rules))
+    seen = set()
     for _ in range(30):
         source = socket.inet_ntoa(struct.pack(
             "!I", 127 << 24 | draw.randrange(1 << 24) & 0x0303FF | 1))
         status, out, _ = explain(daemon.config_path, "a", source)
         assert comes_in(port, source) == (status == 0), out
+        seen.add(status)
+    assert seen == {0, 1}, "some are to come in, and some are not"
 
 
 def test_explain_limits(folder):

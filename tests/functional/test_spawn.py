@@ -48,13 +48,17 @@ class Load:
     def __init__(self, port, threads=2):
         self.port = port
         self.served = 0
+        self.failure = None
         self.over = threading.Event()
-        self.threads = [threading.Thread(target=self._run) for _ in range(threads)]
+        self.threads = [threading.Thread(target=self._run, daemon=True) for _ in range(threads)]
 
     def _run(self):
-        while not self.over.is_set():
-            assert talk(self.port, b"load") == b"load"
-            self.served += 1
+        try:
+            while not self.over.is_set():
+                assert talk(self.port, b"load") == b"load"
+                self.served += 1
+        except BaseException as error:  # told by the test, not by this thread
+            self.failure = error
 
     def __enter__(self):
         for thread in self.threads:
@@ -65,6 +69,8 @@ class Load:
         self.over.set()
         for thread in self.threads:
             thread.join()
+        if kind is None:
+            assert self.failure is None, f"another service did not answer: {self.failure!r}"
 
 
 # ---------------------------------------------------------------------------
