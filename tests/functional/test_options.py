@@ -618,8 +618,9 @@ def test_total_instances(hatchd):
     first, second = connect(one), connect(two)
     assert read_line(first) == read_line(second) == b"hello"
     third = connect(one)
-    third.settimeout(0.2)
-    with pytest.raises(socket.timeout):
+    daemon.wait_log(r"full with 2 children of all services \(total_instances\)")
+    third.setblocking(False)
+    with pytest.raises(BlockingIOError):
         third.recv(1)
     assert len(daemon.children()) == 2
     third.settimeout(20)
