@@ -1,6 +1,8 @@
 /* neighbours: who goes first, against all of them looked at one by one. */
 #include "policy/neighbours.h"
 
+#include "short-of-memory.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <setjmp.h>
@@ -12,33 +14,6 @@
 static const uint8_t key[16] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
 
 #define SECOND UINT64_C(1000000)
-
-/* The linker puts these in the place of the real ones: see Makefile.am. */
-static int allocations_left = -1; /* negative: as many as there are */
-
-void *__real_calloc(size_t n, size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-void *__real_reallocarray(void *old, size_t n, size_t size);
-void *__wrap_reallocarray(void *old, size_t n, size_t size);
-
-static bool may_allocate(void)
-{
-	if (allocations_left > 0)
-		allocations_left--;
-	else if (allocations_left == 0)
-		errno = ENOMEM;
-	return allocations_left != 0;
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-	return may_allocate() ? __real_calloc(n, size) : NULL;
-}
-
-void *__wrap_reallocarray(void *old, size_t n, size_t size)
-{
-	return may_allocate() ? __real_reallocarray(old, n, size) : NULL;
-}
 
 static void put(struct neighbours *neighbours, struct neighbour *neighbour, uint64_t service,
 	const struct addr_source *source, uint64_t ends)

@@ -3,39 +3,14 @@
 
 #include "base/own.h"
 
+#include "short-of-memory.h"
+
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
 
 #include <cmocka.h>
-
-/* The linker puts these in the place of the real ones: see Makefile.am. */
-static int allocations_left = -1; /* negative: as many as there are */
-
-void *__real_calloc(size_t n, size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-void *__real_reallocarray(void *old, size_t n, size_t size);
-void *__wrap_reallocarray(void *old, size_t n, size_t size);
-
-static bool may_allocate(void)
-{
-	if (allocations_left > 0)
-		allocations_left--;
-	else if (allocations_left == 0)
-		errno = ENOMEM;
-	return allocations_left != 0;
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-	return may_allocate() ? __real_calloc(n, size) : NULL;
-}
-
-void *__wrap_reallocarray(void *old, size_t n, size_t size)
-{
-	return may_allocate() ? __real_reallocarray(old, n, size) : NULL;
-}
 
 /* As configured when nobody says anything. */
 static const struct pending_limits usual = {.all = 256, .per_source = 16};
