@@ -21,6 +21,9 @@
 
 #define LOWEST 100
 
+/* Seconds for all tests; they need a few. */
+#define PATIENCE 60
+
 /* What one group may have of an empty room, see asker.h. */
 #define SHARE(room) (((room) + 2) / 3)
 
@@ -375,5 +378,7 @@ int main(void)
 		cmocka_unit_test(test_words),
 	};
 
+	/* A question that nobody answers would be waited for. */
+	alarm(PATIENCE);
 	return cmocka_run_group_tests_name("asker", tests, NULL, NULL);
 }
