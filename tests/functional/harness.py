@@ -185,11 +185,14 @@ def proc_stat(pid):
 def is_ours(pid):
     """A process of hatchd's own: that writes to a shared pipe or file, or that asks.
 
-    What is run by its descriptor has the number for a name until it gives itself one.
+    What is run by its descriptor has the number for a name until it gives itself one; its
+    file tells it from a service's program of such a name.
     """
     with open(f"/proc/{pid}/comm", encoding="ascii", errors="replace") as file:
         name = file.read().rstrip("\n")
-    return name in ("hatchd-log", "hatchd-ask", *WORKERS) or name.isdigit()
+    if name.isdigit():
+        name = os.path.basename(os.readlink(f"/proc/{pid}/exe"))
+    return name in ("hatchd-log", "hatchd-ask", *WORKERS)
 
 
 def children_named(pid, *names):

@@ -3,6 +3,7 @@
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 
@@ -184,3 +185,16 @@ def test_oom_score_is_that_of_hatchd_alone(hatchd, folder, score, mode):
     assert own.read_text() == f"{score}\n"
     assert Probe(talk(port))["oom"] == "0"
     assert own.read_text() == f"{score}\n", "the score belongs to the memory"
+
+
+def test_name_that_is_a_number(hatchd, folder):
+    """As hatchd-ask has one, until it has got to its first line: a program is a child."""
+    port = free_port()
+    program = folder / "7"
+    shutil.copy("/bin/cat", program)
+    daemon = hatchd.file(service("s", listen=f"tcp:{port}", exec=program))
+    with connect(port) as client:
+        client.sendall(b"x")
+        assert client.recv(1) == b"x"
+        (child,) = daemon.children()
+        assert pathlib.Path(f"/proc/{child}/comm").read_text() == "7\n"
