@@ -23,8 +23,8 @@ import pytest
 
 from harness import (
     IS_ROOT, IS_SANITIZED, TIMEOUT, askers, built_helper, connect, free_port, held_back, helper,
-    proc_fds, proc_stat, proc_status, read_all, read_exactly, service, talk, wait_exit,
-    wait_until,
+    proc_fds, proc_stat, proc_status, read_all, read_exactly, read_line, service, talk,
+    wait_exit, wait_until,
 )
 
 needs_root = pytest.mark.needs_root
@@ -169,15 +169,14 @@ class LateHolder(Hostile):
     def service(self, name, port, **more):
         words = " ".join(str(word) for word in self.command("lock-socket"))
         return service(name, listen=f"tcp:127.0.0.1:{port}", user="root", per_source=100,
-                       shell=f"trap '' TERM; echo; read go; exec {words}", **more)
+                       shell=f"trap '' TERM; readlink /proc/$$/fd/0; read go; exec {words}",
+                       **more)
 
     def hold(self, daemon, port):
-        sockets = sum("socket" in target for target in daemon.fds().values())
         client = connect(f"tcp:127.0.0.1:{port}")
-        assert read_exactly(client, 1) == b"\n"
-        wait_until(
-            lambda: sum("socket" in t for t in daemon.fds().values()) - sockets
-            <= len(askers(daemon.pid)))
+        connection = read_line(client).decode()
+        assert connection.startswith("socket:")
+        wait_until(lambda: connection not in daemon.fds().values())
         client.sendall(b"go\n")
         self.wait_done()
         return client
