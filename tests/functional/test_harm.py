@@ -517,16 +517,23 @@ def test_harm(hatchd, folder, kind):
                     harm.round(daemon, number)
             daemon.wait_children(0)
 
+        def growth():
+            before = own_memory(daemon.pid)
+            rounds(ROUNDS)
+            return own_memory(daemon.pid) - before
+
         rounds(WARM_UP)
         assert talk(good, b"served") == b"served"
         daemon.wait_children(0)
-        fds, memory = daemon.count_fds(), own_memory(daemon.pid)
-        rounds(ROUNDS)
+        fds = daemon.count_fds()
+        # A leak comes again.  What a busy machine lets come together more than ever, does not.
+        grown = [growth()]
+        while grown[-1] > GROWTH and len(grown) < 3 and not IS_SANITIZED:
+            grown.append(growth())
         wait_until(lambda: daemon.count_fds() <= fds, what=f"{fds} open descriptors")
         if hasattr(harm, "check"):
             harm.check()
-        if not IS_SANITIZED:
-            assert own_memory(daemon.pid) <= memory + GROWTH
+        assert IS_SANITIZED or grown[-1] <= GROWTH, f"{grown} KiB more each time"
         assert talk(good, b"served") == b"served"
 
 
