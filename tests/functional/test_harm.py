@@ -45,7 +45,7 @@ LONGEST = float(os.environ.get("HATCHD_TEST_LONGEST_ANSWER", "3"))
 RECOVERY = max(3, LONGEST)
 
 # How long a state is watched, and what it may cost of a processor.
-WATCHED = 2.5
+WATCHED = 1.0
 COST = 0.01
 
 # Growth of hatchd's own memory over all rounds, in KiB.
@@ -616,14 +616,14 @@ def test_once_waits_for_better_times(hatchd, folder, private):
     assert daemon.wait_end() == 7
 
 
-def test_port_is_free_while_an_exec_hangs(hatchd, folder):
+def test_port_is_free_while_an_exec_hangs(hatchd, folder, world):
     """hatchd ends, and the next one serves: the hung child has no listener."""
     harm = Hung(folder)
-    first = hatchd.file(harm.config())
+    first = hatchd.file(harm.config(), env=world and world.env)
     with harm.program, connect(harm.patient) as client:
         harm.program.wait_wanted()
         (held,) = first.children()
-        first.stop(leave=True)
+        stop_impatiently(first, world)
         hatchd.file(service("next", listen=f"tcp:{harm.patient}", exec="/bin/cat"))
         assert talk(harm.patient, b"next") == b"next"
         os.kill(held, signal.SIGKILL)

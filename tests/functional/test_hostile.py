@@ -274,7 +274,7 @@ def test_nobody_is_judged_for_another(hatchd, folder):
     evil, good = free_port(), free_port()
     hostile = LateHolder(folder)
     daemon = hatchd.file(
-        hostile.service("evil", evil, idle_timeout="2s")
+        hostile.service("evil", evil, idle_timeout="1s")
         + service("good", listen=f"tcp:127.0.0.1:{good}", exec="/bin/cat", user=OTHER,
                   per_source=100, idle_timeout="3s"),
         env={"LD_PRELOAD": built_helper("one-question.so")})
@@ -393,7 +393,7 @@ def test_clients_that_have_left_do_not_switch_a_service_off(hatchd, folder, end)
         service("queue", listen=f"tcp:{port}", wait=True, exec=hostile.command(end))
     )
     with hostile:
-        for _ in range(45):
+        for _ in range(25):  # more than may be fruitless before the service is suspected
             connect(port).close()
         before = time.monotonic()
         assert talk(port, timeout=10, half_close=False) == b"hi"

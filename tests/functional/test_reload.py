@@ -817,15 +817,37 @@ def reload_at_last(daemon):
             return
 
 
-def test_loader_without_an_answer(hatchd, loader):
+class Impatience:
+    """A daemon gives loaders up when a test says so; where nobody has the clock in hand, it
+    does so by itself after a second."""
+
+    def __init__(self, world):
+        self.world, self.count = world, 0
+        self.args = () if world else ("--loader-timeout=1000",)
+        self.env = world and world.env
+
+    def give_up(self, daemon):
+        self.count += 1
+        if self.world:
+            self.world.is_later(31 * self.count, daemon)
+        daemon.wait_log(
+            "unable to reload: the loader did not answer in time, keeping", count=self.count)
+
+
+@pytest.fixture
+def impatience(world):
+    return Impatience(world)
+
+
+def test_loader_without_an_answer(hatchd, loader, impatience):
     port = free_port()
-    daemon = hatchd.file(say("old", listen=f"tcp:{port}"), "--loader-timeout=1000")
+    daemon = hatchd.file(
+        say("old", listen=f"tcp:{port}"), *impatience.args, env=impatience.env)
     loader.hold()
-    mark = daemon.mark()
     daemon.write(say("new", listen=f"tcp:{port}"))
     daemon.signal(signal.SIGHUP)
     held = loader.wait_held()
-    daemon.wait_log("unable to reload: the loader did not answer in time, keeping", after=mark)
+    impatience.give_up(daemon)
     wait_exit(held)
     daemon.wait_children(0)
     assert talk(port) == b"old"
@@ -839,29 +861,26 @@ def test_loader_without_an_answer(hatchd, loader):
 PIDFD_SEND_SIGNAL = 424
 
 
-def with_immortal_loaders(hatchd, port):
+def with_immortal_loaders(hatchd, port, impatience):
     """A daemon that cannot kill its loaders."""
     return hatchd.file(
-        say("old", listen=f"tcp:{port}"), "--loader-timeout=1000",
+        say("old", listen=f"tcp:{port}"), *impatience.args, env=impatience.env,
         launcher=[built_helper("refuse-call"), str(PIDFD_SEND_SIGNAL), str(errno.EPERM)],
     )
 
 
-GIVEN_UP = "unable to reload: the loader did not answer in time, keeping"
-
-
 @needs_root
-def test_loader_that_cannot_be_killed(hatchd, loader):
+def test_loader_that_cannot_be_killed(hatchd, loader, impatience):
     """Nobody waits for its end: the manager is told, and so is served who asks then."""
     port = free_port()
-    daemon = with_immortal_loaders(hatchd, port)
+    daemon = with_immortal_loaders(hatchd, port, impatience)
     descriptors = daemon.count_fds()
     daemon.messages.clear()
     loader.hold()
     daemon.signal(signal.SIGHUP)
     held = loader.wait_held()
     assert daemon.children() == [held]
-    daemon.wait_log(GIVEN_UP)
+    impatience.give_up(daemon)
     daemon.wait_notified("READY=1")
     assert talk(port) == b"old"
     assert proc_status(held)["State"].startswith("T"), "it lives on"
@@ -877,10 +896,10 @@ def test_loader_that_cannot_be_killed(hatchd, loader):
 
 
 @needs_root
-def test_request_behind_a_loader_that_cannot_be_killed(hatchd, loader):
+def test_request_behind_a_loader_that_cannot_be_killed(hatchd, loader, impatience):
     """It is carried out when that one is given up, not when it ends."""
     port = free_port()
-    daemon = with_immortal_loaders(hatchd, port)
+    daemon = with_immortal_loaders(hatchd, port, impatience)
     runs = loader.runs()
     daemon.messages.clear()
     loader.hold()
@@ -888,7 +907,7 @@ def test_request_behind_a_loader_that_cannot_be_killed(hatchd, loader):
     first = loader.wait_held()
     (loader.folder / "held").unlink()
     daemon.signal(signal.SIGHUP)
-    daemon.wait_log(GIVEN_UP)
+    impatience.give_up(daemon)
     second = loader.wait_held()
     assert second != first and loader.runs() == runs + 2
     assert sorted(daemon.children()) == sorted([first, second])
@@ -906,17 +925,17 @@ def test_request_behind_a_loader_that_cannot_be_killed(hatchd, loader):
 
 
 @needs_root
-def test_loaders_that_cannot_be_killed_are_bounded(hatchd, loader):
+def test_loaders_that_cannot_be_killed_are_bounded(hatchd, loader, impatience):
     """Four are left alone, and the fifth is waited for; then no more are started."""
     port = free_port()
-    daemon = with_immortal_loaders(hatchd, port)
+    daemon = with_immortal_loaders(hatchd, port, impatience)
     loader.hold()
     held = []
-    for number in range(1, 6):
+    for _ in range(5):
         (loader.folder / "held").unlink(missing_ok=True)
         daemon.signal(signal.SIGHUP)
         held.append(loader.wait_held())
-        daemon.wait_log(GIVEN_UP, count=number)
+        impatience.give_up(daemon)
     runs = loader.runs()
     daemon.messages.clear()
     daemon.signal(signal.SIGHUP)

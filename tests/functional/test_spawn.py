@@ -314,18 +314,19 @@ def test_hung_exec_is_ended(hatchd, folder):
     assert talk(port, b"and served again") == b"and served again"
 
 
-def test_stop_with_a_hung_exec(hatchd, folder):
+def test_stop_with_a_hung_exec(hatchd, folder, world):
     """hatchd ends while a child still runs in its memory; that one goes on and execs."""
     port = free_port()
     program = Lease(folder)
     daemon = hatchd.file(
-        service("hung", listen=f"tcp:{port}", exec=program.path, start_timeout="60s")
+        service("hung", listen=f"tcp:{port}", exec=program.path, start_timeout="60s"),
+        env=world and world.env,
     )
     with program:
         with connect(port) as client:
             program.wait_wanted()
             (child,) = daemon.children()
-            daemon.stop(leave=True)
+            stop_impatiently(daemon, world)
             program.give_up()
             client.sendall(b"alive")
             assert client.recv(5) == b"alive"
