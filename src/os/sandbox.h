@@ -66,12 +66,14 @@ struct sandbox_report {
  * what it needs: there is no way back.  What is missing of Landlock and of MDWE in this
  * kernel is gone without, and *report says so.
  *
+ * The log must be open by then, and the time zone read; who wants either later is killed.
  * Standard error takes nothing more if it is a file: writing gives EFBIG (SIGXFSZ is
  * ignored from now on).  Pipes and sockets are no files.
  *
  * On failure a negative errno, and report->failed; some of it may have been done, so the
- * process must end.  -EALREADY: it is in there; -EBUSY: it has threads; -EINVAL: not a
- * sandbox; -EOPNOTSUPP: no seccomp here.
+ * process must end.  -EALREADY: it is in there, and stays (without seccomp a second time
+ * only does all of it again); -EBUSY: it has threads; -EINVAL: not a sandbox;
+ * -EOPNOTSUPP: no seccomp here.
  *
  * In builds with AddressSanitizer, for tests, what that needs for its reports is allowed
  * or fails with EPERM instead of ending the process, and leaks are not looked for from

@@ -157,6 +157,16 @@ static long use_memory(const struct belongings *have)
 	return 0;
 }
 
+/* Of an int, the kernel takes the lower half, and compilers leave anything in the upper. */
+static long use_long_options(const struct belongings *have)
+{
+	const uint64_t high = UINT64_C(0x100000000);
+	int value = 1;
+
+	return syscall(SYS_setsockopt, have->tcp, high | IPPROTO_TCP, high | TCP_NODELAY,
+		&value, sizeof value);
+}
+
 static long use_options(const struct belongings *have)
 {
 	socklen_t len = sizeof(int);
@@ -239,6 +249,7 @@ static void test_works(void **state)
 	static const struct trial trials[] = {
 		{"memory", use_memory},
 		{"options", use_options},
+		{"options in 64 bits", use_long_options},
 		{"time", use_time},
 		{"printing", print},
 		{"signals", handle_signals},
@@ -521,6 +532,8 @@ static void test_memory_is_closed(void **state)
 	(void)state;
 	end_waiting(outside);
 	end_waiting(inside);
+	if (control == EPERM)
+		skip(); /* this machine lets nobody look into anybody */
 	assert_int_equal(control, 0);
 	assert_int_equal(r, EPERM);
 }
@@ -538,7 +551,7 @@ static void hide(int call, int first, unsigned error)
 		r = seccomp_rule_add(filter, SCMP_ACT_ERRNO(error), call, 0);
 	else
 		r = seccomp_rule_add(filter, SCMP_ACT_ERRNO(error), call, 1,
-			SCMP_A0(SCMP_CMP_EQ, (unsigned)first));
+			SCMP_A0(SCMP_CMP_EQ, (unsigned)first, 0));
 	if (r < 0 || seccomp_load(filter) < 0)
 		_exit(NOT_ENTERED);
 	seccomp_release(filter);

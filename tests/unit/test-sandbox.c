@@ -59,7 +59,7 @@ static long try_netlink(const struct belongings *have)
 static long try_raw(const struct belongings *have)
 {
 	(void)have;
-	return socket(AF_INET, SOCK_RAW, IPPROTO_ICMP);
+	return socket(AF_INET, SOCK_RAW, IPPROTO_TCP);
 }
 
 static long try_sctp(const struct belongings *have)
