@@ -353,6 +353,38 @@ void addr_from_sockaddr(
 	}
 }
 
+void addr_from_ip(
+	enum addr_kind kind, const void *ip, size_t len, uint16_t port, struct addr *ret)
+{
+	struct in_addr ip4;
+	struct in6_addr ip6;
+
+	memset(ret, 0, sizeof *ret);
+	ret->kind = kind;
+	if (len == sizeof ip4) {
+		memcpy(&ip4, ip, sizeof ip4);
+		addr_set_ipv4(ret, &ip4);
+	} else {
+		memcpy(&ip6, ip, sizeof ip6);
+		addr_set_ipv6(ret, &ip6);
+	}
+	addr_set_port(ret, port);
+}
+
+size_t addr_ip(const struct addr *addr, uint8_t buf[16])
+{
+	switch (addr_family(addr)) {
+	case AF_INET:
+		memcpy(buf, &addr->in.sin_addr, sizeof addr->in.sin_addr);
+		return sizeof addr->in.sin_addr;
+	case AF_INET6:
+		memcpy(buf, &addr->in6.sin6_addr, sizeof addr->in6.sin6_addr);
+		return sizeof addr->in6.sin6_addr;
+	default:
+		return 0;
+	}
+}
+
 /* Not there, switched off (net.mptcp.enabled), or older than Linux 5.6. */
 static bool lacks_mptcp(const struct addr *addr, int error)
 {

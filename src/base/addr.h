@@ -204,6 +204,16 @@ bool addr_equal(const struct addr *a, const struct addr *b);
 void addr_from_sockaddr(
 	enum addr_kind kind, const struct sockaddr *sa, socklen_t len, struct addr *ret);
 
+/*
+ * The same from an address as protocols carry it: 4 bytes of IPv4 or 16 of IPv6, which
+ * is `len`, in network order; the port in host order.
+ */
+void addr_from_ip(
+	enum addr_kind kind, const void *ip, size_t len, uint16_t port, struct addr *ret);
+
+/* And back: how many bytes of *buf an IP address has, 4 or 16; 0 for all others. */
+size_t addr_ip(const struct addr *addr, uint8_t buf[16]);
+
 /* Own address of an open socket; its kind, and whether it is dual, are found
  * out from the socket itself.  Negative errno on failure, -EPROTONOSUPPORT for
  * a foreign kind. */

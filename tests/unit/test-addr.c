@@ -612,6 +612,51 @@ static void test_fall_back_to_ipv4(void **ctx)
 	assert_memory_equal(&addr, &before, sizeof addr);
 }
 
+/* Into an address and back; a mapped one comes back as the IPv4 that it stands for. */
+static void test_ip(void **ctx)
+{
+	static const struct {
+		uint8_t ip[16];
+		size_t len, len_back;
+		const char *text;
+	} cases[] = {
+		{{192, 0, 2, 1}, 4, 4, "tcp:192.0.2.1:65535"},
+		{{0x20, 0x01, 0x0d, 0xb8, [15] = 1}, 16, 16, "tcp:[2001:db8::1]:65535"},
+		{{[10] = 0xff, 0xff, 192, 0, 2, 1}, 16, 4, "tcp:192.0.2.1:65535"},
+		{{0xfe, 0x80, [15] = 1}, 16, 16, "tcp:[fe80::1]:65535"},
+	};
+	char text[ADDR_TEXT_MAX];
+	struct addr addr;
+	uint8_t ip[16];
+
+	(void)ctx;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		memset(&addr, 0xee, sizeof addr);
+		addr_from_ip(ADDR_TCP, cases[i].ip, cases[i].len, 65535, &addr);
+		assert_string_equal(addr_format(&addr, text), cases[i].text);
+		assert_int_equal(addr_ip(&addr, ip), cases[i].len_back);
+		assert_memory_equal(
+			ip, cases[i].ip + cases[i].len - cases[i].len_back, cases[i].len_back);
+	}
+	addr_from_ip(ADDR_UDP, cases[0].ip, 4, 53, &addr);
+	assert_string_equal(addr_format(&addr, text), "udp:192.0.2.1:53");
+}
+
+/* Of what is no IP address there are no bytes. */
+static void test_ip_of_others(void **ctx)
+{
+	static const char *const others[] = {"unix:/run/x", "vsock:2:80", "fd:web"};
+	struct addr_spec spec;
+	const char *why;
+	uint8_t ip[16];
+
+	(void)ctx;
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
+		assert_int_equal(addr_parse(others[i], &spec, &why), 0);
+		assert_int_equal(addr_ip(&spec.addr, ip), 0);
+	}
+}
+
 static void test_from_sockaddr(void **ctx)
 {
 	struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(51234)};
@@ -1036,6 +1081,8 @@ int main(void)
 		cmocka_unit_test(test_mutated_texts),
 		cmocka_unit_test(test_properties),
 		cmocka_unit_test(test_fall_back_to_ipv4),
+		cmocka_unit_test(test_ip),
+		cmocka_unit_test(test_ip_of_others),
 		cmocka_unit_test(test_from_sockaddr),
 		cmocka_unit_test(test_of_socket),
 		cmocka_unit_test(test_of_what_is_no_socket_of_ours),
