@@ -1,0 +1,61 @@
+/*
+ * control_socket: the UNIX socket at which operators ask, and who may.
+ *
+ * Root, the user that we are, and the members of one group may.  The mode of the socket
+ * says so, and whoever has connected is looked at once more, since a mode is soon
+ * changed.  The folder is made if it is not there; in one where others may write,
+ * anybody could put another socket in the place of ours.
+ *
+ * A stale socket is replaced, one that somebody answers at never is.
+ *
+ * Layer: os.
+ */
+#ifndef HATCHD_OS_CONTROL_SOCKET_H
+#define HATCHD_OS_CONTROL_SOCKET_H
+
+#include "base/addr.h"
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct control_socket {
+	int fd;           /* listens; owned; -EBADF: there is none */
+	struct addr addr; /* its path */
+	dev_t dev;        /* its inode, to be removed only while it is ours */
+	ino_t ino;
+	gid_t gid; /* whose members may ask; (gid_t)-1: nobody's */
+};
+
+#define CONTROL_SOCKET_NONE ((struct control_socket){.fd = -EBADF})
+
+struct control_place {
+	const char *path;    /* absolute */
+	gid_t gid;           /* as above */
+	bool folder_is_ours; /* give it to that group even if it was there */
+};
+
+/*
+ * Open it: non-blocking and close-on-exec.  On failure *ret is untouched.  Beyond
+ * what the system calls say:
+ *
+ *	-EADDRINUSE  somebody answers there
+ *	-EEXIST      something that is no socket is there
+ *	-ELOOP       it is a symbolic link, or one of another user is on the way
+ *	-EPERM       others than root and we may write in the folder
+ */
+int control_socket_open(const struct control_place *place, struct control_socket *ret);
+
+/* What such an error means, in words. */
+const char *control_socket_strerror(int error);
+
+/* Is the path still ours?  Somebody may have removed it. */
+bool control_socket_is_in_place(const struct control_socket *socket);
+
+/* Remove the path if it still is ours, and forget the socket, whose descriptor becomes the
+ * caller's: what lies in its queue may take its time to close.  -EBADF: there was none. */
+int control_socket_leave(struct control_socket *socket);
+
+/* May whoever is at the other end of this connection ask? */
+bool control_socket_may_ask(const struct control_socket *socket, int fd);
+
+#endif
