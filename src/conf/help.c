@@ -10,6 +10,8 @@ static const char usage[] =
 	"Usage: hatchd [-f FILE]                          serve what a file says\n"
 	"       hatchd -l ADDRESS [FLAG...] -- PROGRAM    serve one program\n"
 	"       hatchd -l ADDRESS [FLAG...] --shell TEXT  serve a shell command\n"
+	"       hatchd -l ADDRESS [FLAG...] --builtin NAME\n"
+	"                                                 serve what is built in\n"
 	"\n"
 	"Without -f and -l it serves " CMDLINE_FILE ".\n"
 	"For each connection hatchd starts a child whose standard input and output\n"
