@@ -415,9 +415,9 @@ class Probe:
         return self.values.get(key)
 
 
-def hatchd_command(*args, binary=HATCHD):
+def hatchd_command(*args, binary=None):
     """argv of a hatchd, as the environment wants it tested."""
-    command = [str(binary)]
+    command = [str(binary or HATCHD)]
     if os.environ.get("HATCHD_HIDE_CLONE3", "0") not in ("", "0"):
         command.insert(0, os.environ.get("HIDE_CLONE3") or built_helper("hide-clone3"))
     spawn = os.environ.get("HATCHD_SPAWN")
@@ -512,7 +512,7 @@ class Daemon:
 
     def __init__(self, *args, config=None, folder=None, env=None, launcher=(), stderr=None,
                  preexec=None, ready=True, pass_fds=(), cwd="/", stdin=subprocess.DEVNULL,
-                 binary=HATCHD):
+                 binary=None):
         self.own_folder = folder is None
         self.folder = pathlib.Path(folder) if folder else make_folder()
         self.stopped = False
