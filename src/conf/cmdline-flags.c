@@ -27,6 +27,8 @@ const struct cmdline_flag cmdline_flags[] = {
 	  "serve in the background; return when it does" },
 	{ FLAG_PID_FILE, 0, "pid-file", "FILE",
 	  "write the process number there (" CMDLINE_PID_FILE ")" },
+	{ FLAG_CONTROL, 0, "control", "PATH|none",
+	  "socket that hatchctl asks (" CMDLINE_CONTROL ")" },
 	{ FLAG_SPAWN, 0, "spawn", "auto|shared|private", "how children are made (auto)" },
 	{ FLAG_VERBOSE, 'v', "verbose", NULL, "tell every step" },
 	{ FLAG_HELP, 'h', "help", NULL, "show this" },

@@ -6,6 +6,8 @@
 
 #include <stdarg.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 /* Everything on a command line stands in one place. */
 static const struct origin origin = {.file = COMMAND_LINE, .width = 1};
@@ -140,6 +142,26 @@ static int set_pid_file(struct parser *p, const char *value)
 	return 0;
 }
 
+static int set_control(struct parser *p, const char *value)
+{
+	const size_t max = sizeof(((struct sockaddr_un *)0)->sun_path) - 1;
+	const size_t len = strlen(value);
+
+	if (p->cmdline->control_given)
+		return usage(p, "--control is given twice");
+	p->cmdline->control_given = true;
+	if (strcmp(value, "none") == 0)
+		return 0;
+	if (value[0] != '/' || value[len - 1] == '/')
+		return usage(
+			p, "--control: '%s' is not the full path of a socket, or none", value);
+	if (len > max)
+		return usage(p, "--control: the path has %zu bytes; sockets have room for %zu",
+			len, max);
+	p->cmdline->control = value;
+	return 0;
+}
+
 static int set_spawn(struct parser *p, const char *value)
 {
 	static const char *const words[] = {
@@ -218,6 +240,8 @@ static int set_flag(struct parser *p, enum cmdline_flag_id id, const char *value
 		return 0;
 	case FLAG_PID_FILE:
 		return set_pid_file(p, value);
+	case FLAG_CONTROL:
+		return set_control(p, value);
 	case FLAG_SPAWN:
 		return set_spawn(p, value);
 	case FLAG_VERBOSE:
@@ -476,6 +500,20 @@ static int check_served(struct parser *p)
 	return 0;
 }
 
+/* A program of the command line has none unless it is asked for: there may be many. */
+static int finish_control(struct parser *p, bool adhoc)
+{
+	struct cmdline *cmdline = p->cmdline;
+
+	if (cmdline->mode != CMDLINE_SERVE)
+		return cmdline->control_given ? usage(p, "--control and %s exclude each other",
+							mode_flag(cmdline->mode))
+		                              : 0;
+	if (!cmdline->control_given && !adhoc)
+		cmdline->control = CMDLINE_CONTROL;
+	return 0;
+}
+
 static int finish_adhoc(struct parser *p)
 {
 	if (p->file)
@@ -505,7 +543,7 @@ static int finish(struct parser *p)
 		return 0;
 	if (cmdline->pid && cmdline->mode != CMDLINE_PLAN)
 		return usage(p, "--pid is for --plan");
-	if (finish_daemon(p, adhoc) < 0)
+	if (finish_daemon(p, adhoc) < 0 || finish_control(p, adhoc) < 0)
 		return -EINVAL;
 	if (adhoc)
 		return finish_adhoc(p);

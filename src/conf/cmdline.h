@@ -23,6 +23,10 @@
 /* What --daemon writes its number to where nothing else is said. */
 #define CMDLINE_PID_FILE "/run/hatchd.pid"
 
+/* Where the control socket is where nothing else is said, and whose members may use it. */
+#define CMDLINE_CONTROL       "/run/hatchd/control"
+#define CMDLINE_CONTROL_GROUP "hatchd-admin"
+
 /* Without an answer for so long, in ms, the loader is given up. */
 #define CMDLINE_LOADER_TIMEOUT 30000
 
@@ -55,6 +59,8 @@ struct cmdline {
 	const char *explain_service, *explain_address; /* of --explain */
 	bool daemon;
 	const char *pid_file; /* absolute; NULL: none */
+	const char *control;  /* absolute; NULL: none */
+	bool control_given;   /* somebody asks for it, or for none */
 	enum cmdline_spawn spawn;
 	int image_fd;        /* loader only: write the image here; -1: not asked */
 	int in_force_fd;     /* loader only: the image in force; -1: nothing is served yet */

@@ -4,7 +4,7 @@
 
 void conf_init(struct conf *conf)
 {
-	*conf = (struct conf){0};
+	*conf = (struct conf){.control_gid = (gid_t)-1};
 }
 
 void conf_done(struct conf *conf)

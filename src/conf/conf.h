@@ -264,6 +264,7 @@ struct conf {
 	bool worker_identity;
 	uid_t worker_uid;
 	gid_t worker_gid;
+	gid_t control_gid; /* whose members may ask for the state; (gid_t)-1: no such group */
 };
 
 void conf_init(struct conf *conf);

@@ -464,6 +464,7 @@ int image_get_globals(const void *data, size_t len, struct conf *conf)
 	conf->n_addresses = wire_get_u32(&wire);
 	get_zone(&wire, &conf->zone);
 	get_worker(&wire, conf);
+	conf->control_gid = wire_get_u32(&wire);
 	if (wire.error)
 		return wire.error;
 	return wire_reader_complete(&wire) ? 0 : -EBADMSG;

@@ -232,6 +232,7 @@ static int put_globals(struct image_draft *draft)
 	wire_put_u32(wire, count_addresses(conf));
 	put_zone(wire, &conf->zone);
 	put_worker(wire, conf);
+	wire_put_u32(wire, conf->control_gid);
 	if (wire->error)
 		return wire->error;
 	return wire->len > IMAGE_GLOBALS_MAX ? -EFBIG : 0;

@@ -4,6 +4,7 @@
 #include "conf/build.h"
 #include "conf/explain.h"
 #include "conf/hours-conf.h"
+#include "conf/identity.h"
 #include "conf/image.h"
 #include "conf/parse.h"
 #include "conf/plan.h"
@@ -159,6 +160,15 @@ static void look_at_clock(struct conf *conf)
 	}
 }
 
+/* Without that group, the socket is for root alone. */
+static void look_up_admins(const struct cmdline *cmdline, struct conf *conf)
+{
+	gid_t gid;
+
+	if (cmdline->control && identity_find_group(CMDLINE_CONTROL_GROUP, &gid) == 0)
+		conf->control_gid = gid;
+}
+
 /* What becomes of the services and sockets in force is found out here, where
  * it takes nobody's time. */
 static int write_image(struct load *load, struct conf *conf)
@@ -200,6 +210,8 @@ static int serve(struct load *load)
 		return status;
 
 	look_at_clock(&load->conf);
+	if (!load->cmdline->conditions)
+		look_up_admins(load->cmdline, &load->conf);
 	r = load->cmdline->conditions ? write_conditions(load) : write_image(load, &load->conf);
 	if (r < 0) {
 		fprintf(load->err,

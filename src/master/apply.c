@@ -429,6 +429,7 @@ static void switch_services(struct apply *a)
 
 	free(master->services);
 	master->services = take_ptr(a->services);
+	master->generation++;
 	master->n_services = a->n_changes;
 	image_free(master->image);
 	master->image = a->image;

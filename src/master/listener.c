@@ -99,6 +99,11 @@ static const char *explain(const struct listener *listener, int error)
 	}
 }
 
+const char *listener_reason(const struct listener *listener)
+{
+	return listener->told == 0 ? NULL : explain(listener, listener->told);
+}
+
 /* At a command line nothing waits: it is the end of it. */
 void listener_tell(const struct listener *listener)
 {

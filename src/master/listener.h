@@ -88,6 +88,9 @@ void listener_drop_links(struct listener *listener, const struct service_conf *c
  */
 void listener_adjust(struct listener *listener, const struct service_conf *conf, char **links);
 
+/* Why it could not be opened the last time, in words; NULL: it could. */
+const char *listener_reason(const struct listener *listener);
+
 /* Log why it could not be opened the last time. */
 void listener_tell(const struct listener *listener);
 

@@ -282,6 +282,7 @@ static uint64_t patience(const struct master *master, uint64_t now)
 	due = earlier(due, master->waiting.due);
 	due = earlier(due, master->gates_due);
 	due = earlier(due, state_due(&master->state));
+	due = earlier(due, control_due(&master->control));
 	due = earlier(due, master->closer_due);
 	if (spawner_has_spare_memory(master->spawner))
 		due = earlier(due, master->spare_due);
@@ -335,6 +336,7 @@ static void turn(struct master *master, bool event_came)
 	record_forgotten(master, now);
 	if (master->state.asked)
 		state_turn(master);
+	control_turn(master, now);
 	give_back_memory(master, now);
 	reload_turn(master, now);
 	waiting_turn(master, now);
@@ -429,6 +431,7 @@ static int serve(struct master *master, struct image *image)
 		return failed_status(master->cmdline);
 	close_unwanted(master);
 	waiting_begin(master, clock_monotonic());
+	control_open(master);
 	say_started(master);
 	if (detach_ready(&master->detach, master->null_fd) < 0)
 		return failed_status(master->cmdline);
@@ -489,6 +492,7 @@ static void clean_up(struct master *master)
 {
 	reload_stop(&master->reload);
 	waiting_done(&master->waiting);
+	control_close(master);
 	for (size_t i = 0; i < master->n_services; i++)
 		service_close(master->services[i]);
 	detach_end(&master->detach, master->status);
@@ -534,6 +538,8 @@ int master_run(const struct cmdline *cmdline, char **argv)
 		.reload = RELOAD_NONE,
 		.waiting = {.due = USEC_INFINITY},
 		.detach = DETACH_NONE,
+		.control = CONTROL_NONE,
+		.started = clock_monotonic(),
 		.next_connection = 1,
 		.slot_delay = USEC_PER_MSEC,
 		.gates_due = USEC_INFINITY,

@@ -16,6 +16,7 @@
 #include "conf/image.h"
 #include "master/budget.h"
 #include "master/child.h"
+#include "master/control.h"
 #include "master/detach.h"
 #include "master/inherited.h"
 #include "master/overdue.h"
@@ -61,11 +62,13 @@ struct master {
 	struct worker workers[_WORKER_KIND_MAX];
 	struct overdue overdue;
 	struct state state;
+	struct control control;
 	struct told told; /* of services that have no memory for theirs */
 	int null_fd;      /* /dev/null, for children; a low number */
 
 	struct service **services; /* in the order of the configuration in force */
 	size_t n_services;
+	uint32_t generation;     /* of services[]: another one with each that is put in force */
 	struct service *retired; /* not in it, with children; linked by `next_retired` */
 	bool retired_changed;    /* one of them may be alone now */
 	struct service *
@@ -80,12 +83,15 @@ struct master {
 	struct reload reload;
 	struct waiting waiting;
 
-	uint64_t next_connection; /* number of the next connection, from 1 */
-	uint64_t slot_delay;      /* usec until slots in flight are looked at again */
-	uint64_t young_due;       /* when the next connection has been open for a while */
-	uint64_t spare_due;       /* when memory of children that were is given back */
-	uint64_t closer_due;      /* when the closer wants to be looked after */
-	uint64_t gates_due;       /* earliest end of a log gate's window, or USEC_INFINITY */
+	uint64_t started;             /* usec, monotonic: when hatchd was */
+	uint64_t refused[_ADMIT_MAX]; /* clients, by reason; of all services there were */
+	uint64_t n_bans;              /* begun or made longer since then */
+	uint64_t next_connection;     /* number of the next connection, from 1 */
+	uint64_t slot_delay;          /* usec until slots in flight are looked at again */
+	uint64_t young_due;           /* when the next connection has been open for a while */
+	uint64_t spare_due;           /* when memory of children that were is given back */
+	uint64_t closer_due;          /* when the closer wants to be looked after */
+	uint64_t gates_due; /* earliest end of a log gate's window, or USEC_INFINITY */
 
 	uint32_t load;    /* average, in hundredths, as of `load_at` */
 	uint64_t load_at; /* usec; 0: never looked at */

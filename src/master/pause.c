@@ -174,6 +174,20 @@ void service_recovered(struct service *service)
 	service->pauses = 0;
 }
 
+const char *service_pause_reason(const struct service *service)
+{
+	static const char *const reasons[] = {
+		[PAUSE_MACHINE] = "descriptors, memory or processes are short",
+		[PAUSE_BROKEN] = "the program cannot be started",
+		[PAUSE_PROCESSES] = "its user may have no more processes",
+		[PAUSE_SUSPECT] = "the program dies at once, or leaves what woke it",
+	};
+
+	if (service->paused_until == 0 || service->pauses == 0)
+		return NULL;
+	return reasons[service->pause_why];
+}
+
 void service_leave_lists(struct service *service)
 {
 	if (service->paused_until != 0)

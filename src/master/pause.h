@@ -70,6 +70,10 @@ void service_look_away(struct service *service, uint64_t now);
 /* The same in a second, because what hinders it is not hatchd's. */
 void service_look_away_longer(struct service *service, uint64_t now);
 
+/* Why it looks away, as of the last pause that had a reason; NULL: it does not, or never
+ * had one. */
+const char *service_pause_reason(const struct service *service);
+
 /* Forget what there was against it, and do not look away any longer. */
 void service_forgive(struct service *service);
 

@@ -222,6 +222,8 @@ void record_refused(
 	};
 
 	service_told(service)->refused[verdict]++;
+	service->master->refused[verdict]++;
+	service->master->n_bans += banned > 0;
 	if (!passes(gate, now)) {
 		master_gate_closed(service->master, gate->window_ends);
 		return;

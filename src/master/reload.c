@@ -10,6 +10,7 @@
 #include "master/service.h"
 #include "master/unwanted.h"
 
+#include <stdio.h>
 #include <sys/wait.h>
 
 /* Loaders that did not end when they were killed are looked for so often. */
@@ -32,8 +33,12 @@ static void say_ready(const struct master *master)
 
 static void say_kept(struct master *master, const char *reason)
 {
+	struct reload *reload = &master->reload;
+
 	log_error("unable to reload: %s, keeping the configuration in force", reason);
-	master->reload.failed = true;
+	reload->failed = true;
+	reload->finished = clock_monotonic();
+	snprintf(reload->reason, sizeof reload->reason, "%s", reason);
 	say_ready(master);
 }
 
@@ -49,6 +54,7 @@ static void say_hindered(struct master *master, const char *reason)
 static void say_applied(struct master *master, const struct applied *applied)
 {
 	master->reload.failed = false;
+	master->reload.finished = clock_monotonic();
 	if (applied->added + applied->changed + applied->removed == 0)
 		log_notice("reloaded: nothing has changed");
 	else
@@ -104,6 +110,7 @@ static void finish_full(struct master *master, int result, struct image *image)
 	master->reload.hindered = false;
 	close_unwanted(master);
 	waiting_begin(master, clock_monotonic());
+	control_refresh(master);
 	say_applied(master, &applied);
 }
 

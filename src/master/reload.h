@@ -23,6 +23,9 @@ struct master;
  */
 #define RELOAD_STUCK_MAX 4
 
+/* Room for why one has failed, NUL included. */
+#define RELOAD_REASON_MAX 128
+
 struct reload {
 	struct loading loading;
 	sd_event_source *ended; /* of the loader; owned; NULL: none runs */
@@ -36,8 +39,10 @@ struct reload {
 	bool again;        /* a request came while it ran */
 
 	/* Of those before it. */
-	bool failed;   /* the last full one: the files are not in force */
-	bool hindered; /* the last look, which the log has been told */
+	uint64_t finished; /* usec, monotonic: the last full one; 0: there was none */
+	bool failed;       /* it: the files are not in force */
+	char reason[RELOAD_REASON_MAX]; /* why */
+	bool hindered;                  /* the last look, which the log has been told */
 };
 
 #define RELOAD_NONE \

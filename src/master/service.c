@@ -336,6 +336,7 @@ void service_add_child(struct service *service, struct child *child)
 	else
 		service->first = child;
 	service->last = child;
+	service->n_started++;
 	service->n_children++;
 	if (child->slot)
 		service->n_in_flight++;

@@ -34,6 +34,7 @@ struct service {
 	                          service_setup(); held */
 	uint32_t index;        /* its place in master->image */
 	uint16_t setup_place;  /* in master->setups */
+	uint8_t told_to;       /* operators, each a bit: see master/control-answer */
 	bool setup_used : 1;   /* since the clock came by */
 	bool told_to_wait : 1; /* the log says so: for a condition */
 	bool claimed : 1;      /* scratch of apply(), false outside */
@@ -52,6 +53,7 @@ struct service {
 	int log_stream; /* the journal's stream for standard error, owned; -EBADF: none */
 
 	struct child *first, *last; /* its children, oldest first */
+	uint64_t n_started;         /* children there ever were */
 	uint32_t n_children;
 	uint32_t n_in_flight;     /* of them still in our memory */
 	uint32_t n_closing;       /* descriptors with the closer; atomic */

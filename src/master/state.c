@@ -15,7 +15,7 @@
 /* Every reason with a count of 20 digits. */
 #define REFUSED_TEXT_MAX 640
 
-static size_t count_retired(const struct master *master)
+size_t state_count_retired(const struct master *master)
 {
 	size_t n = 0;
 
@@ -27,7 +27,7 @@ static size_t count_retired(const struct master *master)
 static void tell_all(const struct master *master)
 {
 	size_t remembered = sources_remembered(master->sources);
-	size_t n_retired = count_retired(master);
+	size_t n_retired = state_count_retired(master);
 
 	log_notice("state: services: %zu, children: %zu of at most %u, "
 		   "clients with a child: %zu, others remembered: %zu",
@@ -38,8 +38,7 @@ static void tell_all(const struct master *master)
 		log_notice("state: removed services that have children: %zu", n_retired);
 }
 
-/* What keeps it from taking somebody in, the most important first. */
-static const char *describe(const struct service *service)
+const char *state_describe(const struct service *service)
 {
 	if (service->state == SERVICE_WAITING)
 		return "waiting";
@@ -81,8 +80,8 @@ static void tell(const struct service *service)
 {
 	char refused[REFUSED_TEXT_MAX];
 
-	log_notice("%s%s, %u %s%s", service->label, describe(service), service->n_children,
-		service->n_children == 1 ? "child" : "children",
+	log_notice("%s%s, %u %s%s", service->label, state_describe(service),
+		service->n_children, service->n_children == 1 ? "child" : "children",
 		describe_refused(service->told, refused));
 }
 

@@ -20,6 +20,14 @@ struct state {
 	size_t next; /* service in master->services */
 };
 
+struct service;
+
+/* What keeps it from taking somebody in, the most important first, or "serving". */
+const char *state_describe(const struct service *service);
+
+/* Services that are configured no longer and have children. */
+size_t state_count_retired(const struct master *master);
+
 /* Tell it from the beginning. */
 void state_request(struct master *master);
 

@@ -415,6 +415,9 @@ class Probe:
         return self.values.get(key)
 
 
+_WITHOUT_CONTROL = ("--control", "--check", "--plan", "--explain", "--print-config")
+
+
 def hatchd_command(*args, binary=None):
     """argv of a hatchd, as the environment wants it tested."""
     command = [str(binary or HATCHD)]
@@ -423,6 +426,9 @@ def hatchd_command(*args, binary=None):
     spawn = os.environ.get("HATCHD_SPAWN")
     if spawn and not any(str(arg).startswith("--spawn") for arg in args):
         command.append(f"--spawn={spawn}")
+    # The one of the machine is not for tests.
+    if "-f" in args and not any(str(arg).startswith(_WITHOUT_CONTROL) for arg in args):
+        command.append("--control=none")
     return command + [str(arg) for arg in args]
 
 

@@ -43,7 +43,7 @@ class Background:
         path.chmod(0o644)
 
     def args(self, *more):
-        return ("--daemon", f"--pid-file={self.pid_file}", "-f",
+        return ("--daemon", f"--pid-file={self.pid_file}", "--control=none", "-f",
                 str(self.folder / "hatchd.conf"), *more)
 
     def pid(self):

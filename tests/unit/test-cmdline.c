@@ -292,6 +292,49 @@ static void test_daemon(void **ctx)
 	refused(ARGV("--daemon=yes"), "--daemon takes no value");
 }
 
+static void test_control(void **ctx)
+{
+	char path[120] = "/";
+
+	(void)ctx;
+	accepted(ARGV("-f", "x"));
+	assert_string_equal(cmdline.control, "/run/hatchd/control");
+	assert_false(cmdline.control_given);
+	cmdline_done(&cmdline);
+	accepted(ARGV("--control", "/tmp/c"));
+	assert_string_equal(cmdline.control, "/tmp/c");
+	assert_true(cmdline.control_given);
+	cmdline_done(&cmdline);
+	accepted(ARGV("--control=none"));
+	assert_null(cmdline.control);
+	assert_true(cmdline.control_given);
+	cmdline_done(&cmdline);
+	accepted(ARGV("-l7", "--", "cat"));
+	assert_null(cmdline.control);
+	cmdline_done(&cmdline);
+	accepted(ARGV("-l7", "--control=/tmp/c", "--", "cat"));
+	assert_string_equal(cmdline.control, "/tmp/c");
+	cmdline_done(&cmdline);
+	accepted(ARGV("--check"));
+	assert_null(cmdline.control);
+	cmdline_done(&cmdline);
+
+	refused(ARGV("--control=/a", "--control=none"), "--control is given twice");
+	refused(ARGV("--control="), "--control: '' is not the full path of a socket, or none");
+	refused(ARGV("--control=c"),
+		"--control: 'c' is not the full path of a socket, or none");
+	refused(ARGV("--control=/run/"),
+		"--control: '/run/' is not the full path of a socket, or none");
+	refused(ARGV("--control=/c", "--check"), "--control and --check exclude each other");
+	refused(ARGV("--plan", "--control=none"), "--control and --plan exclude each other");
+	memset(path + 1, 'a', 106);
+	accepted(ARGV("--control", path));
+	cmdline_done(&cmdline);
+	path[107] = 'a';
+	refused(ARGV("--control", path),
+		"--control: the path has 108 bytes; sockets have room for 107");
+}
+
 static void test_help(void **ctx)
 {
 	_cleanup_free_ char *text = NULL;
@@ -323,6 +366,7 @@ int main(void)
 		cmocka_unit_test(test_mistakes),
 		cmocka_unit_test(test_combinations),
 		cmocka_unit_test(test_daemon),
+		cmocka_unit_test(test_control),
 		cmocka_unit_test(test_help),
 	};
 

@@ -1,0 +1,67 @@
+/*
+ * control-answer: what an operator is told, in lines of JSON.
+ *
+ * An answer is written a piece at a time, as the one who asked reads it, so ten thousand
+ * services take no more memory than one, and a turn of the master is short.  Between two
+ * pieces everything may change: each service remembers by a bit whether it has been told,
+ * so after a reload those that stay are still told once each, whatever their order is
+ * now, and the end of the answer says that there was one.
+ *
+ * hatchd-control(7) is the description of what is told.
+ *
+ * Layer: master.
+ */
+#ifndef HATCHD_MASTER_CONTROL_ANSWER_H
+#define HATCHD_MASTER_CONTROL_ANSWER_H
+
+#include "master/control-request.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct master;
+
+/* Grows when something is told otherwise than before. */
+#define CONTROL_PROTOCOL 1
+
+/* Room that control_answer_write() wants at least. */
+#define CONTROL_PIECE_MAX 8192
+
+enum control_phase {
+	CONTROL_BEGIN,
+	CONTROL_SERVICES,  /* between two of them */
+	CONTROL_ADDRESSES, /* within the line of one */
+	CONTROL_END,
+	CONTROL_OVER,
+};
+
+struct control_answer {
+	struct control_request request;
+	enum control_phase phase;
+	uint8_t bit;  /* in `told_to` of services: told in this answer; 0: there is one to tell
+	               */
+	size_t next;  /* in master->services: all before it have been told */
+	size_t place; /* there: the service whose line is being written */
+	uint32_t number;     /* its number */
+	uint32_t address;    /* of it, that comes next */
+	uint32_t generation; /* of master->services when it was looked at last */
+	bool reloaded;       /* it is another one than at the beginning */
+	bool comma;          /* before what comes next */
+};
+
+/* Answer that.  No other answer that is not over has that bit; a list of all walks the
+ * services. */
+void control_answer_begin(struct control_answer *answer, const struct master *master,
+	const struct control_request *request, uint8_t bit);
+
+/*
+ * Write what comes next: as much as there is room for, but a bounded number of
+ * services.  Returns its length; CONTROL_OVER: that was all.
+ */
+size_t control_answer_write(struct control_answer *answer, const struct master *master,
+	char *buf, size_t size, uint64_t now);
+
+/* A whole answer that says why there is none, a constant phrase. */
+size_t control_answer_error(const char *why, char *buf, size_t size);
+
+#endif
