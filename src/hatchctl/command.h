@@ -26,6 +26,8 @@ struct command {
 };
 
 int command_connect(int argc, char **argv);
+int command_list(int argc, char **argv);
+int command_status(int argc, char **argv);
 
 /* "hatchctl: ...", one line on standard error.  Returns COMMAND_FAILED. */
 int command_failed(const char *format, ...) _printf_(1, 2);

@@ -13,6 +13,8 @@
 
 static const struct command commands[] = {
 	{"connect", "connect standard input and output to an address", command_connect},
+	{"list", "the services of the running hatchd", command_list},
+	{"status", "how the running hatchd is, and what it does not serve", command_status},
 };
 
 static int print_help(void)

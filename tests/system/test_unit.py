@@ -44,6 +44,23 @@ def test_start_and_status(machine):
     assert 'Status: "Serving 1 of 1 services"' in machine.systemctl("status", "hatchd")
 
 
+def test_control_socket(machine):
+    """Its folder comes and goes with the unit, and is for the group hatchd-admin."""
+    ask = ["hatchctl", "list"]
+    somebody = ["setpriv", "--reuid=65534", "--regid=65534"]
+    machine.run("sh", "-c", "echo hatchd-admin:x:777: >>/etc/group")
+    machine.serve(upper(free_port()))
+    assert "is hatchd running?" in machine.run("sh", "-c", "hatchctl status 2>&1", status=1)
+    machine.systemctl("start", "hatchd")
+    assert machine.run("stat", "-c", "%a %u:%g", "/run/hatchd").strip() == "750 0:777"
+    assert machine.run("stat", "-c", "%a %u:%g", "/run/hatchd/control").strip() == "660 0:777"
+    assert "upper" in machine.run(*ask)
+    assert "upper" in machine.run(*somebody, "--groups=777", *ask)
+    machine.run(*somebody, "--clear-groups", *ask, status=1)
+    machine.systemctl("stop", "hatchd")
+    machine.run("test", "-e", "/run/hatchd", status=1)
+
+
 def test_started_means_listening(machine):
     """systemctl waits, and so do units that are ordered after this one."""
     port = free_port()

@@ -1,0 +1,52 @@
+/*
+ * answer: what a running hatchd says when it is asked at its control socket.
+ *
+ * All of it is read before anything is done with it: whoever reads slowly, as a pager does,
+ * keeps no place there.  What is at the other end may be anybody, so nothing is taken for
+ * granted of what comes.
+ *
+ * Layer: hatchctl.
+ */
+#ifndef HATCHD_HATCHCTL_ANSWER_H
+#define HATCHD_HATCHCTL_ANSWER_H
+
+#include "base/json-read.h"
+#include "base/own.h"
+
+#include <stdbool.h>
+
+struct answer {
+	char *text; /* the lines, each with its newline; owned */
+	size_t len;
+	struct json_value *lines; /* they point into `text`; owned.  Without the last, which
+	                             says that it is the last */
+	size_t n_lines;
+};
+
+/*
+ * Ask, with a line of plain words and its newline.  COMMAND_DONE with *ret, which
+ * answer_done() frees; else COMMAND_FAILED, after a message.
+ */
+int answer_get(const char *path, const char *request, struct answer *ret);
+void answer_done(struct answer *answer);
+
+#define _cleanup_answer_ _cleanup_(answer_done)
+
+/* Write it to standard output as it came, line by line: COMMAND_DONE or COMMAND_FAILED. */
+int answer_print_lines(const struct answer *answer);
+
+/* What commands that ask have in common. */
+struct answer_options {
+	const char *path; /* of the socket */
+	bool json;        /* what is said, as it is said */
+	bool helped;      /* there is nothing left to do */
+};
+
+/*
+ * Read --control, --json and --help of a command with that name and that help; words that
+ * follow begin at optind.  COMMAND_DONE, or COMMAND_USAGE after a message.
+ */
+int answer_parse_options(int argc, char **argv, const char *command, const char *help,
+	struct answer_options *ret);
+
+#endif

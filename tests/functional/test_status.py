@@ -1,0 +1,133 @@
+"""hatchctl status and list: what people see, and programs with --json."""
+
+import json
+import re
+import socket
+import subprocess
+
+import pytest
+
+from harness import HATCHCTL, connect, free_port, hatchctl, read_all, service
+
+
+@pytest.fixture
+def path(folder):
+    return folder / "run" / "control"
+
+
+def cat(name, port, **options):
+    return service(name, listen=f"tcp:127.0.0.1:{port}", exec="/bin/cat", **options)
+
+
+def test_list(hatchd, path):
+    port, lacking = free_port(), free_port()
+    daemon = hatchd.file(
+        cat("upper", port, instances="unlimited", no_access="127.0.0.2")
+        + service("lacking", listen=f"tcp:127.0.0.1:{lacking}", exec="/nonexistent/program"),
+        f"--control={path}")
+    with connect(port):
+        daemon.wait_children(1)
+        with connect(port, source="127.0.0.2") as stranger:
+            assert read_all(stranger) == b""
+        done = hatchctl("list", f"--control={path}")
+    assert done.returncode == 0
+    rows = [re.split("  +", line) for line in done.stdout.decode().splitlines()]
+    assert rows == [
+        ["SERVICE", "STATE", "CHILDREN", "LIMIT", "STARTED", "REFUSED", "ADDRESSES"],
+        ["upper", "serving", "1", "-", "1", "1", f"tcp:127.0.0.1:{port}"],
+        ["lacking", "waiting", "0", "512", "0", "0", f"(tcp:127.0.0.1:{lacking})"],
+    ]
+    one = hatchctl("list", "lacking", f"--control={path}").stdout.decode().splitlines()
+    assert len(one) == 2 and one[1].startswith("lacking  waiting")
+    lines = hatchctl("list", "--json", f"--control={path}").stdout.decode().splitlines()
+    assert [json.loads(line).get("service") for line in lines] == ["upper", "lacking", None]
+
+
+def test_status(hatchd, path):
+    port, lacking = free_port(), free_port()
+    daemon = hatchd.file(
+        cat("upper", port)
+        + service("lacking", listen=f"tcp:127.0.0.1:{lacking}", exec="/nonexistent/program"),
+        f"--control={path}")
+    done = hatchctl("status", f"--control={path}")
+    assert done.returncode == 0 and done.stderr == b""
+    facts, others = done.stdout.decode().split("\n\n")
+    facts = dict(re.split(": +", line, maxsplit=1) for line in facts.splitlines())
+    assert facts["Process"].startswith(f"{daemon.pid}, serving for ")
+    assert facts["Configuration"] == str(daemon.config_path)
+    assert facts["Last reload"] == "none yet"
+    assert facts["Services"] == "2, serving 1"
+    assert facts["Refused"] == "0"
+    assert others.splitlines() == [
+        "SERVICE  STATE    REASON", "lacking  waiting  no program /nonexistent/program"]
+    lines = hatchctl("status", "-j", f"--control={path}").stdout.decode().splitlines()
+    assert json.loads(lines[0])["pid"] == daemon.pid
+    assert [json.loads(line).get("service") for line in lines[2:]] == [
+        "upper", "lacking", None]
+
+
+@pytest.mark.parametrize("command", ["status", "list"])
+def test_without_hatchd(folder, command):
+    path = folder / "control"
+    done = hatchctl(command, "--control", path)
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert done.stderr.decode() == (
+        f"hatchctl: unable to connect to {path}: No such file or directory; "
+        "is hatchd running?\n")
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.bind(str(path))
+    done = hatchctl(command, "--control", path)
+    assert done.returncode == 1 and b"Connection refused; is hatchd running?" in done.stderr
+
+
+def test_no_such_service(hatchd, path):
+    hatchd.file(cat("a", free_port()), f"--control={path}")
+    done = hatchctl("list", "b", "--control", path)
+    assert (done.returncode, done.stderr) == (1, b"hatchctl: no such service\n")
+
+
+@pytest.mark.parametrize("args, message", [
+    (["status", "x"], "unexpected argument 'x'"),
+    (["list", "a", "b"], "unexpected argument 'b': there is one service"),
+    (["list", "a b"], "'a b' is not the name of a service"),
+    (["list", "--jsn"], "unknown option '--jsn'; did you mean '--json'?"),
+    (["status", "--control"], "the option '--control' needs a value"),
+    (["stats"], "unknown command 'stats'; did you mean 'status'?"),
+])
+def test_usage(args, message):
+    done = hatchctl(*args)
+    assert done.returncode == 2
+    assert f"hatchctl: {message}\n" in done.stderr.decode()
+
+
+@pytest.mark.parametrize("answer, message", [
+    (b"hello\n", "that is no answer of hatchd"),
+    (b'{"service":"a"}\n', "the answer has no end; ask again"),
+    (b'{"end":tr', "the answer has no end; ask again"),
+    (b'{"error":"\\u001b[31mno"}\n', "hatchctl: \\x1b[31mno"),
+])
+def test_believes_nobody(folder, answer, message):
+    path = folder / "control"
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.bind(str(path))
+        sock.listen()
+        with subprocess.Popen([HATCHCTL, "list", "--control",
+                               path], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as ctl:
+            peer = sock.accept()[0]
+            with peer:
+                assert peer.recv(100) == b"list\n"
+                peer.sendall(answer)
+            out, err = ctl.communicate(timeout=20)
+    assert (ctl.returncode, out) == (1, b"")
+    assert message in err.decode()
+
+
+def test_many_services(hatchd, path):
+    port = free_port()
+    names = [f"s{i}" for i in range(500)]
+    hatchd.file("".join(
+        service(name, listen=f"tcp:127.0.{i // 250}.{1 + i % 250}:{port}", exec="/bin/cat")
+        for i, name in enumerate(names)), f"--control={path}")
+    lines = hatchctl("list", "--control", path).stdout.decode().splitlines()
+    assert [line.split()[0] for line in lines] == ["SERVICE", *names]
+    assert b"500, serving 500" in hatchctl("status", "--control", path).stdout
