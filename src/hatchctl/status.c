@@ -120,7 +120,9 @@ static void put_workers(FILE *out, struct json_value workers)
 	while (json_next(workers, &item, NULL)) {
 		put_head(out, "Worker:");
 		put_text(out, json_get(item, "name"), "?");
-		fprintf(out, ", process %" PRIu64 ", ", number(item, "pid"));
+		if (number(item, "pid") > 0)
+			fprintf(out, ", process %" PRIu64, number(item, "pid"));
+		fputs(", ", out);
 		put_text(out, json_get(item, "state"), "?");
 		fprintf(out, ", connections: %" PRIu64 "\n", number(item, "connections"));
 	}

@@ -37,12 +37,31 @@ static void put_reload(struct json *json, const struct reload *reload, uint64_t 
 	json_close(json, '}');
 }
 
-/* A process that does part of the work for services: its name, pid, state and how many
- * connections it has.  There are none yet; whoever starts some puts an object here for each,
- * and keeps their number within what a piece has room for. */
-static void put_workers(struct json *json)
+static const char *worker_state(const struct worker *worker)
+{
+	if (worker_is_paused(worker))
+		return "paused";
+	return worker->theirs >= 0 ? "starting" : "serving";
+}
+
+static void put_worker(struct json *json, const struct worker *worker)
+{
+	json_open(json, NULL, '{');
+	json_text(json, "name", worker_name(worker));
+	if (worker->process)
+		json_number(json, "pid", (uint64_t)worker->process->pid);
+	json_text(json, "state", worker_state(worker));
+	json_number(json, "connections", worker_sessions(worker));
+	json_close(json, '}');
+}
+
+/* Those that serve, or are kept from it; the others were not needed yet. */
+static void put_workers(struct json *json, const struct master *master)
 {
 	json_open(json, "workers", '[');
+	for (size_t i = 0; i < _WORKER_KIND_MAX; i++)
+		if (master->workers[i].process || worker_is_paused(&master->workers[i]))
+			put_worker(json, &master->workers[i]);
 	json_close(json, ']');
 }
 
@@ -82,7 +101,7 @@ static void put_status(struct json *json, const struct master *master, uint64_t 
 	json_text(json, "spawn", spawner_describe(master->spawner));
 	put_reload(json, &master->reload, now);
 	put_counts(json, master);
-	put_workers(json);
+	put_workers(json, master);
 	json_close(json, '}');
 	json_end_line(json);
 }

@@ -7,7 +7,9 @@ import subprocess
 
 import pytest
 
-from harness import HATCHCTL, connect, free_port, hatchctl, read_all, service
+from harness import (
+    HATCHCTL, connect, free_port, hatchctl, read_all, service, stanza, workers,
+)
 
 
 @pytest.fixture
@@ -120,6 +122,33 @@ def test_believes_nobody(folder, answer, message):
             out, err = ctl.communicate(timeout=20)
     assert (ctl.returncode, out) == (1, b"")
     assert message in err.decode()
+
+
+def test_workers(hatchd, path):
+    """The connections of a worker are the children of the service that it serves."""
+    port = free_port()
+    daemon = hatchd.file(
+        stanza("service", "echo", listen=f"tcp:127.0.0.1:{port}", builtin="echo"),
+        f"--control={path}")
+
+    def facts():
+        (line, *_) = hatchctl("status", "--json", f"--control={path}").stdout.splitlines()
+        return json.loads(line)
+
+    assert facts()["workers"] == []
+    with connect(port) as client:
+        client.sendall(b"x")
+        assert client.recv(1) == b"x"
+        (worker,) = workers(daemon.pid)
+        assert facts()["workers"] == [
+            {"name": "hatchd-builtin", "pid": worker, "state": "serving", "connections": 1}
+        ]
+        shown = hatchctl("status", f"--control={path}").stdout.decode()
+        assert f"hatchd-builtin, process {worker}, serving, connections: 1\n" in shown
+        row = hatchctl("list", "echo", f"--control={path}").stdout.decode().splitlines()[1]
+        assert re.split("  +", row)[:3] == ["echo", "serving", "1"]
+    daemon.wait_log("ended: finished")
+    assert facts()["workers"][0]["connections"] == 0
 
 
 def test_many_services(hatchd, path):
