@@ -36,6 +36,15 @@ static bool is_separator(const char *line, size_t len)
 	return len == 1 && line[0] == '%';
 }
 
+/* As the worker sees it (answer_qotd()): nothing to read. */
+static bool is_blank(const char *text, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if ((unsigned char)text[i] > ' ')
+			return false;
+	return true;
+}
+
 /* Up to the next separator, which is left behind. */
 static size_t take_lines(const char **rest, size_t *len)
 {
@@ -60,7 +69,7 @@ bool builtin_next_quote(const char **rest, size_t *len, const char **ret, size_t
 		const char *start = *rest;
 		size_t taken = take_lines(rest, len);
 
-		if (taken == 0)
+		if (is_blank(start, taken))
 			continue;
 		*ret = start;
 		*ret_len = taken;

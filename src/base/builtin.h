@@ -38,7 +38,7 @@ bool builtin_has_reply(enum service_builtin builtin);
 /*
  * The next of the quotations in `*rest`, which is `*len` bytes long; both are moved on.
  * They stand between lines with nothing but a percent sign, as in the files of
- * fortune(6); what is empty is none.  False at the end, else *ret points to it, with
+ * fortune(6); what is blank is none.  False at the end, else *ret points to it, with
  * the end of its last line; never empty.
  */
 bool builtin_next_quote(const char **rest, size_t *len, const char **ret, size_t *ret_len);

@@ -116,7 +116,8 @@ static void test_quotes(void **ctx)
 	assert_quotes("a\n%%\nb %\n% c\n %\n", QUOTES("a\n%%\nb %\n% c\n %\n"));
 	assert_quotes("%", QUOTES());
 	assert_quotes("%\n%\r\n%", QUOTES());
-	assert_quotes("\n%\n", QUOTES("\n"));
+	assert_quotes("\n%\n", QUOTES());
+	assert_quotes(" \t\r\n%\n\na\n%\n \n", QUOTES("\na\n"));
 }
 
 /*
