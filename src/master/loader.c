@@ -56,13 +56,8 @@ int loader_open_other(const char *name)
 
 int loader_find(char **ret_path)
 {
-	return loader_find_other("hatchd-load", ret_path);
-}
-
-int loader_find_other(const char *name, char **ret_path)
-{
 	char path[PATH_MAX];
-	int r = find(name, path);
+	int r = find("hatchd-load", path);
 
 	if (r < 0)
 		return r;

@@ -29,9 +29,6 @@ int loader_exec(char **argv);
  */
 int loader_find(char **ret_path);
 
-/* Where another program lies that lies where the loader does; the same in all else. */
-int loader_find_other(const char *name, char **ret_path);
-
 /* Open another program that lies where the loader does, to be run by its descriptor
  * (O_PATH): what an upgrade puts in its place is not for us.  Negative errno on failure. */
 int loader_open_other(const char *name);

@@ -137,7 +137,7 @@ static int describe(const struct worker *worker, const char *name, struct servic
 	if (r < 0)
 		return r;
 	ret->directory = strdup("/");
-	ret->path = strdup(worker->path);
+	ret->path = strdup(name);
 	if (!ret->directory || !ret->path)
 		return -ENOMEM;
 	r = choose_arguments(ret, name, worker->places);
@@ -153,9 +153,12 @@ static int make_setup(const struct worker *worker)
 	if (r < 0)
 		return r;
 	r = service_pin_setup(worker->service, conf);
-	if (r == 0)
-		conf = NULL;
-	return r;
+	if (r < 0)
+		return r;
+	conf = NULL;
+	worker->service->setup->recipe.by_descriptor = true;
+	worker->service->setup->recipe.program_fd = CHANNEL_PROGRAM_FD;
+	return 0;
 }
 
 static int make_places(struct worker *worker)
@@ -275,7 +278,7 @@ static int start(struct worker *worker, uint64_t now)
 	int r = open_channel(worker);
 
 	if (r >= 0) {
-		const int fds[] = {worker->unread, worker->theirs};
+		const int fds[] = {worker->unread, worker->theirs, worker->program};
 
 		r = hatch_process(worker->service, fds, ARRAY_SIZE(fds), now, &worker->process);
 	}
@@ -312,8 +315,8 @@ int worker_need(struct worker *worker, uint64_t now)
 		return worker->n_free > 0 ? 0 : -EAGAIN;
 	if (worker->master->stopping)
 		return -ESHUTDOWN;
-	if (!worker->path)
-		return worker->no_path;
+	if (worker->program < 0)
+		return worker->program;
 	if (!may_start(worker))
 		return -EAGAIN;
 	r = prepare(worker);
@@ -404,7 +407,9 @@ void workers_init(struct master *master)
 			.unread = -EBADF,
 			.theirs = -EBADF,
 		};
-		worker->no_path = loader_find_other(names[i], &worker->path);
+		worker->program = loader_open_other(names[i]);
+		if (worker->program >= 0)
+			worker->program = master_move_up(master, worker->program);
 	}
 }
 
@@ -441,7 +446,7 @@ void workers_done(struct master *master)
 			close_channel(worker, clock_monotonic());
 		service_free(worker->service);
 		unread_free(worker->kept);
-		free(worker->path);
+		fd_close(worker->program);
 		free(worker->sessions);
 		free(worker->free);
 	}

@@ -32,8 +32,7 @@ enum worker_kind {
 
 struct worker {
 	struct master *master;
-	char *path;  /* of its program; owned; NULL: there is none, for that reason: */
-	int no_path; /* negative errno */
+	int program; /* owned: its program (O_PATH), or the negative errno of why there is none */
 	struct service *service;  /* whose child it is; owned; NULL: it was never needed */
 	struct child *process;    /* NULL: it does not run */
 	struct channel channel;   /* owned */
@@ -53,8 +52,8 @@ const char *worker_name(const struct worker *worker);
  * memory. */
 struct worker *worker_of(const struct service *service);
 
-/* Look where their programs lie: before anybody is served, the file system may not answer
- * later (I2). */
+/* Open their programs: before anybody is served, the file system may not answer later
+ * (I2), and what an upgrade puts in their place is not for us. */
 void workers_init(struct master *master);
 
 /* Could it take one more now, after it was started if need be? */

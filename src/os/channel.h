@@ -33,6 +33,9 @@
 #define CHANNEL_REQUESTS_FD 3
 #define CHANNEL_ANSWERS_FD  4
 
+/* Its own program, which it is executed by: folders above that need not be open to it. */
+#define CHANNEL_PROGRAM_FD 5
+
 /* Descriptors with one request. */
 #define CHANNEL_FDS_MAX 2
 

@@ -446,6 +446,14 @@ static void write_listen_pid(struct spawn_plan *plan)
 			goto fail;                                                    \
 	} while (0)
 
+static long execute(const struct spawn_recipe *recipe, const struct spawn_plan *plan)
+{
+	if (!recipe->by_descriptor)
+		return raw_syscall3(SYS_execve, recipe->path, recipe->argv, plan->envp);
+	return raw_syscall5(
+		SYS_execveat, recipe->program_fd, "", recipe->argv, plan->envp, AT_EMPTY_PATH);
+}
+
 void spawn_child(void *shared)
 {
 	struct spawn_shared *slot = shared;
@@ -476,7 +484,7 @@ void spawn_child(void *shared)
 	write_listen_pid(plan);
 	STEP(CORE, set_limit(&recipe->core));
 	STEP(UNBLOCK, unblock_signals(recipe));
-	STEP(EXEC, raw_syscall3(SYS_execve, recipe->path, recipe->argv, plan->envp));
+	STEP(EXEC, execute(recipe, plan));
 fail:
 	__atomic_store_n(&slot->result.error, (int32_t)-r, __ATOMIC_RELEASE);
 	for (;;)

@@ -62,6 +62,8 @@ struct spawn_limit {
  */
 struct spawn_recipe {
 	const char *path;
+	bool by_descriptor;  /* execute that descriptor of the child's, and not `path` */
+	unsigned program_fd; /* its number; what it is of stays open in the program */
 	char *const *argv;
 	const char *root;        /* chroot(2) to it; NULL: no */
 	const char *directory;   /* chdir(2) to it, inside root; NULL: stay */

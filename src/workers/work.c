@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 
 /* Events, and requests, in one turn. */
 #define EVENT_BATCH   64
@@ -375,4 +376,10 @@ uint32_t work_places(int argc, char **argv)
 	if (argc != 2 || text_parse_u32(argv[1], &places) < 0 || places > WORK_PLACES_MAX)
 		return 0;
 	return places;
+}
+
+void work_begin(const char *name)
+{
+	prctl(PR_SET_NAME, name);
+	close(CHANNEL_PROGRAM_FD);
 }

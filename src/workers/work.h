@@ -63,4 +63,8 @@ int work_run(struct work *work);
 /* As the master calls it: NAME PLACES.  The number, or 0 where it is none. */
 uint32_t work_places(int argc, char **argv);
 
+/* First of all: what is run by a descriptor has no name that says anything to people, and
+ * the descriptor is of no use any more. */
+void work_begin(const char *name);
+
 #endif

@@ -213,6 +213,21 @@ def test_silent_clients_end(hatchd):
 
 
 @pytest.mark.needs_root
+def test_worker_lies_where_others_may_not_go(hatchd, folder):
+    """In the home of root, for one: it is run all the same, as somebody else."""
+    port = free_port()
+    config = builtin("b", "echo", f"tcp:{port}")
+    inside = folder / "inside"
+    inside.mkdir(mode=0o700)
+    for name in ("hatchd", "hatchd-load", "hatchd-ask", "hatchd-builtin"):
+        shutil.copy(pathlib.Path(HATCHD).parent / name, inside / name)
+    daemon = hatchd.file(config, binary=inside / "hatchd")
+    assert talk(port, b"x") == b"x"
+    (worker,) = workers(daemon.pid)
+    assert proc_status(worker)["Name"] == "hatchd-builtin"
+
+
+@pytest.mark.needs_root
 def test_worker_has_no_rights(hatchd):
     daemon, port = start(hatchd, "echo")
     with connect(port) as client:

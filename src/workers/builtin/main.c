@@ -152,6 +152,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "hatchd-builtin: is started by hatchd\n");
 		return 2;
 	}
+	work_begin("hatchd-builtin");
 	r = work_new(&kind, places, &work);
 	if (r < 0)
 		return fail("begin", r);
