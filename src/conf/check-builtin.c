@@ -42,8 +42,7 @@ static void check_no_program(const struct service_conf *service,
 	}
 }
 
-/* What stands here goes as soon as there is something built in for datagrams. */
-static void check_streams(const struct service_conf *service, struct report *report)
+static void check_sockets(const struct service_conf *service, struct report *report)
 {
 	for (size_t i = 0; i < service->n_listen; i++) {
 		const struct listen_conf *listen = &service->listen[i];
@@ -51,15 +50,38 @@ static void check_streams(const struct service_conf *service, struct report *rep
 		if (service_conf_builtin_takes(&listen->addr))
 			continue;
 		report_mistake(report, &listen->origin,
-			"a built-in service is for stream sockets%s",
-			addr_is_ip(&listen->addr) ? "; hatchd has no UDP ones yet" : "");
+			"a built-in service is for stream sockets and UDP");
 		return;
 	}
+}
+
+/* Who answers datagrams can be made to answer to a victim, whose address was forged. */
+static void check_public(const struct service_conf *service, struct report *report)
+{
+	bool udp = false;
+
+	for (size_t i = 0; i < service->n_listen; i++) {
+		const struct listen_conf *listen = &service->listen[i];
+
+		udp = udp || addr_is_udp(&listen->addr);
+		if (!addr_is_udp(&listen->addr) || addr_is_loopback(&listen->addr) ||
+			service->public || !check_understood(service, "public"))
+			continue;
+		report_mistake(report, &listen->origin,
+			"it would answer datagrams of other machines, whoever they say they "
+			"are; serve 127.0.0.1 and [::1], or write public = yes");
+		return;
+	}
+	if (service->public && !udp)
+		check_tell_warning(report, service, "public",
+			"has no effect: the service has no UDP socket");
 }
 
 /* Options that mean nothing to any other service. */
 static void check_belonging(const struct service_conf *service, struct report *report)
 {
+	if (service->public && !service_conf_is_builtin(service))
+		check_tell_mistake(report, service, "public", "is for builtin services");
 	if (check_given(service, "text") && service->builtin != BUILTIN_TEXT)
 		check_tell_mistake(report, service, "text", "is for builtin = text");
 	if (check_given(service, "text_file") &&
@@ -98,6 +120,7 @@ void check_builtin(const struct service_conf *service, const struct service_conf
 	if (service->wait && check_understood(service, "wait"))
 		check_tell_mistake(report, service, "builtin",
 			"hatchd takes the clients itself; leave out wait = yes");
-	check_streams(service, report);
+	check_sockets(service, report);
+	check_public(service, report);
 	check_no_program(service, defaults, report);
 }

@@ -201,7 +201,8 @@ bool service_conf_is_builtin(const struct service_conf *service)
 
 bool service_conf_builtin_takes(const struct addr *addr)
 {
-	return !addr_is_datagram(addr) && addr->kind != ADDR_UNIX_SEQPACKET;
+	return addr_is_udp(addr) ||
+	       (!addr_is_datagram(addr) && addr->kind != ADDR_UNIX_SEQPACKET);
 }
 
 bool service_conf_has_access(const struct service_conf *service)

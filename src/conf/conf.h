@@ -131,6 +131,7 @@ struct service_conf {
 	int builtin; /* enum service_builtin */
 	char *text;
 	char *text_file;
+	bool public;
 	char *argv0;
 	bool disable;
 	bool wait;

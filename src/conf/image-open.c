@@ -408,12 +408,18 @@ const uint8_t *image_list(const struct image *image, size_t i, size_t *ret_len)
 	return list == CONF_NONE ? NULL : get_list(image, list, ret_len);
 }
 
+const uint8_t *image_access_bytes(const struct image *image, size_t i, size_t *ret_len)
+{
+	assert(i < image->n_services);
+	*ret_len = 0;
+	return image_list(image, i, ret_len);
+}
+
 const uint8_t *image_access(const struct image *image, size_t i)
 {
 	size_t len;
 
-	assert(i < image->n_services);
-	return image_list(image, i, &len);
+	return image_access_bytes(image, i, &len);
 }
 
 /* What the service says of its rules is what the list begins with. */

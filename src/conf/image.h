@@ -112,6 +112,9 @@ struct image_entry image_entry(const struct image *image, size_t i);
  */
 const uint8_t *image_access(const struct image *image, size_t i);
 
+/* The same, and how many bytes it has; 0 without. */
+const uint8_t *image_access_bytes(const struct image *image, size_t i, size_t *ret_len);
+
 /*
  * Read and check service `i`, below image_n_services().  It belongs to the
  * caller and may outlive the image: no origin in it has a file (origin.file is

@@ -54,7 +54,7 @@ void admitted_forget(struct child *child, uint64_t now)
 		waiting_hurry(master, now);
 	child_free(master->children, child);
 	service_update(service);
-	if (service->retired && service->n_children == 0)
+	if (service->retired && !service->first)
 		master->retired_changed = true;
 	master->slot_came_free = true;
 }

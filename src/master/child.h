@@ -44,6 +44,7 @@ struct child {
 	uint64_t born;              /* usec, monotonic */
 	struct worker *worker;      /* serves it, and it has no process; NULL: it has */
 	uint32_t place;             /* there */
+	bool posted;                /* there: a socket of datagrams; nobody's client */
 	unsigned workers_tried;     /* that it was sent to, see master/unread */
 	bool unwanted;              /* to get SIGTERM once it has executed */
 	bool killed_late;           /* not executed within start_timeout, killed by us */

@@ -23,37 +23,69 @@ static void request_init(
 	ret->session.place = child->place;
 }
 
-/* What is to be said goes along as a descriptor: it may be long, and a worker opens no
- * files.  -EBADF: nothing is. */
-static int make_text(const struct service_conf *conf)
+/* What has to be known for it, in the order in which it is written. */
+struct text {
+	const void *rules; /* policy/access; NULL: none */
+	size_t rules_len;
+	const void *reply; /* NULL: none */
+	size_t reply_len;
+};
+
+static int write_all(int fd, const void *data, size_t len)
+{
+	/* To memory: what there is not enough of. */
+	return len == 0 || write(fd, data, len) == (ssize_t)len ? 0 : -ENOMEM;
+}
+
+/* It goes along as a descriptor: it may be long, and a worker opens no files.  -EBADF: there
+ * is nothing. */
+static int make_text(const struct text *text)
 {
 	_cleanup_close_ int fd = -EBADF;
 
-	if (!conf->reply)
+	if (!text->rules && !text->reply)
 		return -EBADF;
 	fd = memfd_create("hatchd-text", MFD_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	if (write(fd, conf->reply, conf->reply_len) != (ssize_t)conf->reply_len)
+	if (write_all(fd, text->rules, text->rules_len) < 0 ||
+		write_all(fd, text->reply, text->reply_len) < 0)
 		return -ENOMEM;
+	if (lseek(fd, 0, SEEK_SET) < 0)
+		return -errno;
 	return take_fd(&fd);
+}
+
+/* The master has looked who a client is; who sends datagrams is the worker's to look at. */
+static struct text text_of(const struct child *child)
+{
+	const struct service_conf *conf = child->setup->conf;
+	const struct service *service = child->service;
+	struct text text = {.reply = conf->reply, .reply_len = conf->reply_len};
+
+	if (child->posted)
+		text.rules = image_access_bytes(
+			service->master->image, service->index, &text.rules_len);
+	return text;
 }
 
 static int send_to(const struct worker *worker, const struct child *child, int fd)
 {
-	const struct service_conf *conf = child->setup->conf;
-	_cleanup_close_ int text = make_text(conf);
+	const struct text text = text_of(child);
+	_cleanup_close_ int text_fd = make_text(&text);
 	struct channel_request request;
-	int fds[] = {fd, text};
+	int fds[] = {fd, text_fd};
 
-	if (text < 0 && text != -EBADF)
-		return text;
+	if (text_fd < 0 && text_fd != -EBADF)
+		return text_fd;
 	request_init(&request, CHANNEL_SERVE, child);
-	request.what = (uint16_t)conf->builtin;
-	request.has_text = text >= 0;
+	request.what = (uint16_t)child->setup->conf->builtin;
+	request.is_socket = child->posted;
+	request.has_text = text_fd >= 0;
+	request.rules_len = (uint32_t)text.rules_len;
 	request.peer = child->peer;
 	request.local = child->local;
-	return channel_send(&worker->channel, &request, fds, text >= 0 ? 2 : 1);
+	return channel_send(&worker->channel, &request, fds, text_fd >= 0 ? 2 : 1);
 }
 
 static void take_place(struct worker *worker, struct child *child)
@@ -62,6 +94,7 @@ static void take_place(struct worker *worker, struct child *child)
 	child->worker = worker;
 	child->place = worker->free[--worker->n_free];
 	worker->sessions[child->place] = child;
+	worker->n_posted += child->posted;
 }
 
 static void leave_place(struct child *child)
@@ -70,39 +103,51 @@ static void leave_place(struct child *child)
 
 	worker->sessions[child->place] = NULL;
 	worker->free[worker->n_free++] = child->place;
+	worker->n_posted -= child->posted;
 }
 
 /* Until it has been sent, everything can be taken back. */
-static int begin(struct worker *worker, struct conn *conn, uint64_t now)
+static int send_new(struct worker *worker, struct child *child, int fd)
 {
-	struct master *master = worker->master;
-	struct child *child = admitted_note(conn, now);
 	int r;
 
 	take_place(worker, child);
 	child->workers_tried = 1;
-	r = send_to(worker, child, conn->fd);
-	if (r < 0) {
-		leave_place(child);
-		child_free(master->children, child);
-		return r;
+	r = send_to(worker, child, fd);
+	if (r == 0) {
+		log_debug("%s%s %llu: passed to child %d, %s", child->service->label,
+			child->posted ? "socket" : "connection",
+			(unsigned long long)child->connection, worker->process->pid,
+			worker_name(worker));
+		return 0;
 	}
-	admitted_count(child);
-	child_begin(master->children, child);
-	return 0;
+	leave_place(child);
+	child_free(worker->master->children, child);
+	return r;
 }
 
-/* He waits with his listener.  A worker that has all it can do, or has just died, is tried
- * again soon; one that is not there later and later. */
-static void not_passed(const struct conn *conn, const struct worker *worker, int r)
+static void tell_not_passed(struct service *service, const struct worker *worker, int r)
 {
+	/* A worker that has all it can do, or has just died, is tried again soon; one that is
+	 * not there later and later. */
 	enum pause_why why = r == -ENOENT || r == -EACCES ? PAUSE_BROKEN : PAUSE_MACHINE;
 	char reason[128];
 
-	conn_hold(conn);
 	snprintf(reason, sizeof reason, "unable to pass a connection to %s: %s",
 		worker_name(worker), strerror(-r));
-	service_pause(conn->listener->service, why, reason);
+	service_pause(service, why, reason);
+}
+
+static int begin(struct worker *worker, struct conn *conn, uint64_t now)
+{
+	struct child *child = admitted_note(conn, now);
+	int r = send_new(worker, child, conn->fd);
+
+	if (r < 0)
+		return r;
+	admitted_count(child);
+	child_begin(worker->master->children, child);
+	return 0;
 }
 
 int pass(struct conn *conn, uint64_t now)
@@ -114,24 +159,71 @@ int pass(struct conn *conn, uint64_t now)
 	if (r == 0)
 		r = begin(worker, conn, now);
 	if (r < 0) {
-		not_passed(conn, worker, r);
+		conn_hold(conn); /* he waits with his listener */
+		tell_not_passed(service, worker, r);
 		return r;
 	}
 	service_recovered(service);
-	log_debug("%sconnection %llu: passed to child %d, %s", service->label,
-		(unsigned long long)conn->number, worker->process->pid, worker_name(worker));
 	/* The worker has its own by now, and may hold its lock. */
 	service_close_later(service, conn->fd, conn->number, now);
 	return 0;
+}
+
+static struct child *note_socket(const struct listener *listener, uint64_t now)
+{
+	struct service *service = listener->service;
+	struct child *child = child_new(service->master->children);
+
+	if (!child)
+		return NULL;
+	child->service = service;
+	child->setup = setup_hold(service->setup);
+	child->connection = service->master->next_connection++;
+	child->born = now;
+	child->posted = true;
+	child->local = *listener_addr(listener);
+	child->peer.kind = child->local.kind;
+	child->peer_cred.uid = (uid_t)-1;
+	return child;
+}
+
+static int begin_socket(struct worker *worker, struct listener *listener, uint64_t now)
+{
+	struct child *child = note_socket(listener, now);
+	int r = child ? send_new(worker, child, listener->fd) : -EAGAIN;
+
+	if (r < 0)
+		return r;
+	service_add_child(listener->service, child);
+	child->listener = listener;
+	listener->child = child;
+	listener->lent = true;
+	return 0;
+}
+
+int pass_socket(struct listener *listener, uint64_t now)
+{
+	struct worker *worker = worker_of(listener->service);
+	int r = worker_need(worker, now);
+
+	if (r == 0)
+		r = begin_socket(worker, listener, now);
+	if (r < 0)
+		tell_not_passed(listener->service, worker, r);
+	else
+		service_recovered(listener->service);
+	return r;
 }
 
 static void forget(struct child *child, uint64_t now)
 {
 	struct master *master = child->service->master;
 
+	bool client = !child->posted;
+
 	leave_place(child);
 	admitted_forget(child, now);
-	if (master->cmdline->once)
+	if (client && master->cmdline->once)
 		master_exit(master, 0);
 }
 

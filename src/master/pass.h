@@ -18,6 +18,12 @@
  */
 int pass(struct conn *conn, uint64_t now);
 
+/*
+ * That socket of datagrams to the worker, who keeps it; the listener is not polled until he
+ * ends, or is told to.  What became of it as above.
+ */
+int pass_socket(struct listener *listener, uint64_t now);
+
 /* The worker says that it is over.  False: it has no such connection. */
 bool pass_done(struct worker *worker, const struct channel_answer *answer, uint64_t now);
 

@@ -82,7 +82,8 @@ static void put_start(struct fields *f, const struct child *child)
 const char *record_who(const struct child *child, char buf[RECORD_WHO_MAX])
 {
 	if (child->worker)
-		snprintf(buf, RECORD_WHO_MAX, "connection %" PRIu64, child->connection);
+		snprintf(buf, RECORD_WHO_MAX, "%s %" PRIu64,
+			child->posted ? "socket" : "connection", child->connection);
 	else
 		snprintf(buf, RECORD_WHO_MAX, "child %d", child->pid);
 	return buf;
@@ -137,7 +138,7 @@ void record_session_end(
 {
 	const char *reason = lifetime_reason(child->life.reason);
 	uint64_t in = answer ? answer->bytes_in : 0, out = answer ? answer->bytes_out : 0;
-	char elapsed[TEXT_NUMBER_MAX];
+	char elapsed[TEXT_NUMBER_MAX], who[RECORD_WHO_MAX];
 	struct fields f;
 
 	if (log_max_priority() < LOG_INFO)
@@ -149,9 +150,8 @@ void record_session_end(
 	put_number(&f, "BYTES_OUT", out);
 	put(&f, "REASON", reason);
 	log_fields(LOG_INFO, f.items,
-		"%sconnection %" PRIu64 " ended: %s, %" PRIu64 " bytes in, %" PRIu64
-		" out, %s%s%s",
-		child->service->label, child->connection,
+		"%s%s ended: %s, %" PRIu64 " bytes in, %" PRIu64 " out, %s%s%s",
+		child->service->label, record_who(child, who),
 		reason ? reason : session_result(answer), in, out,
 		text_format_elapsed(now - child->born, elapsed), from(&f), f.peer);
 }

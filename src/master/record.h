@@ -20,7 +20,8 @@
 /* usec; a connection open for so long gets a record of its own. */
 #define RECORD_OPEN_AFTER (UINT64_C(10) * 1000 * 1000)
 
-/* "child 123", or "connection 17" where a worker serves it; returns buf. */
+/* "child 123", or "connection 17" or "socket 17" where a worker serves it; returns
+ * buf. */
 #define RECORD_WHO_MAX 40
 const char *record_who(const struct child *child, char buf[RECORD_WHO_MAX]);
 

@@ -289,6 +289,16 @@ static void serve_socket(struct listener *listener, uint64_t now)
 		gate_count(&client, now);
 }
 
+/* All datagrams from now on: the worker looks who has sent each. */
+static void serve_by_worker(struct listener *listener, uint64_t now)
+{
+	if (can_be_served(listener->service))
+		pass_socket(listener, now);
+	else
+		wait_to_be_served(listener->service, now);
+	service_update(listener->service);
+}
+
 /* At most so many clients of one listener.  Of a service that waits it is one, who gets
  * the socket; if he is refused, the next look reports the socket again. */
 static void serve_listener(struct listener *listener, int most, uint64_t now)
@@ -302,6 +312,10 @@ static void serve_listener(struct listener *listener, int most, uint64_t now)
 	}
 	if (clogged(service)) {
 		service_pause(service, PAUSE_SUSPECT, "its connections cannot be closed");
+		return;
+	}
+	if (listener->is_datagram && worker_of(service)) {
+		serve_by_worker(listener, now);
 		return;
 	}
 	for (int i = 0; i < most && room_for_one(listener, now); i++) {

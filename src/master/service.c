@@ -119,8 +119,16 @@ void service_close(struct service *service)
 	service->state = SERVICE_STOPPED;
 }
 
+void service_take_back_sockets(struct service *service)
+{
+	for (struct child *child = service->first; child; child = child->next)
+		if (child->posted)
+			child_end_early(child);
+}
+
 void service_end_wait_children(struct service *service)
 {
+	service_take_back_sockets(service);
 	for (struct child *child = service->first; child; child = child->next)
 		if (child->setup->conf->wait)
 			child_end_early(child);
@@ -176,9 +184,9 @@ void services_bury(struct master *master)
 	while (service) {
 		struct service *next = service->next_retired;
 
-		if (service->n_children == 0 && service_closing(service) > 0)
+		if (!service->first && service_closing(service) > 0)
 			master->retired_changed = true;
-		if (service->n_children == 0 && service_closing(service) == 0) {
+		if (!service->first && service_closing(service) == 0) {
 			unlink_retired(service);
 			service_free(service);
 		}
@@ -337,7 +345,8 @@ void service_add_child(struct service *service, struct child *child)
 		service->first = child;
 	service->last = child;
 	service->n_started++;
-	service->n_children++;
+	if (!child->posted)
+		service->n_children++;
 	if (child->slot)
 		service->n_in_flight++;
 }
@@ -352,7 +361,8 @@ void service_remove_child(struct service *service, struct child *child)
 		child->next->prev = child->prev;
 	else
 		service->last = child->prev;
-	service->n_children--;
+	if (!child->posted)
+		service->n_children--;
 
 	if (service->wait_child == child)
 		service->wait_child = NULL;

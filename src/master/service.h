@@ -54,9 +54,9 @@ struct service {
 
 	struct child *first, *last; /* its children, oldest first */
 	uint64_t n_started;         /* children there ever were */
-	uint32_t n_children;
-	uint32_t n_in_flight;     /* of them still in our memory */
-	uint32_t n_closing;       /* descriptors with the closer; atomic */
+	uint32_t n_children;        /* of them, those with a client */
+	uint32_t n_in_flight;       /* of them still in our memory */
+	uint32_t n_closing;         /* descriptors with the closer; atomic */
 	unsigned fruitless;       /* wait children in a row that left at once what woke them */
 	uint32_t number;          /* never given twice, from 1: names it to master->sources */
 	unsigned deaths;          /* children in a row that died at once */
@@ -116,6 +116,9 @@ void service_open_log(struct service *service);
 
 /* Tell those of its children that have a socket of ours to end (SIGTERM). */
 void service_end_wait_children(struct service *service);
+
+/* Tell a worker that has sockets of it to let go of them. */
+void service_take_back_sockets(struct service *service);
 
 /*
  * It is configured no longer: close its sockets, and free it as soon as its last

@@ -20,7 +20,7 @@ size_t state_count_retired(const struct master *master)
 	size_t n = 0;
 
 	for (const struct service *s = master->retired; s; s = s->next_retired)
-		n += s->n_children > 0;
+		n += s->first != NULL;
 	return n;
 }
 

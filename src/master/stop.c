@@ -125,6 +125,13 @@ static void finish(struct master *master)
 	master_exit(master, master->stop_status);
 }
 
+/* Nobody is to have its sockets any more. */
+static void stop_service(struct service *service)
+{
+	service_take_back_sockets(service);
+	service_close(service);
+}
+
 void stop_begin(struct master *master, int signal, uint64_t now)
 {
 	if (master->stopping) {
@@ -138,7 +145,7 @@ void stop_begin(struct master *master, int signal, uint64_t now)
 	/* Nobody was served: that is not the status of a program. */
 	master->stop_status = master->cmdline->once ? 128 + signal : 0;
 	for (size_t i = 0; i < master->n_services; i++)
-		service_close(master->services[i]);
+		stop_service(master->services[i]);
 	workers_drain(master);
 }
 

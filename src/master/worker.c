@@ -416,7 +416,8 @@ void workers_init(struct master *master)
 bool workers_are_ending(const struct master *master)
 {
 	for (size_t i = 0; i < _WORKER_KIND_MAX; i++)
-		if (master->workers[i].process && worker_sessions(&master->workers[i]) == 0)
+		if (master->workers[i].process &&
+			worker_sessions(&master->workers[i]) == master->workers[i].n_posted)
 			return true;
 	return false;
 }

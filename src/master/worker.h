@@ -32,7 +32,8 @@ enum worker_kind {
 
 struct worker {
 	struct master *master;
-	int program; /* owned: its program (O_PATH), or the negative errno of why there is none */
+	int program; /* owned: its program (O_PATH), or the negative errno of why there is none
+	              */
 	struct service *service;  /* whose child it is; owned; NULL: it was never needed */
 	struct child *process;    /* NULL: it does not run */
 	struct channel channel;   /* owned */
@@ -43,6 +44,7 @@ struct worker {
 	struct child **sessions; /* owned: its connections by place; NULL: the place is free */
 	uint32_t *free;          /* owned: places that are free, a stack */
 	uint32_t places, n_free;
+	uint32_t n_posted; /* of the connections, those that are sockets of datagrams */
 };
 
 /* "hatchd-builtin" */
@@ -84,7 +86,7 @@ void worker_kill(struct worker *worker, const char *why);
 /* Nothing more will come: they finish what they have, and end. */
 void workers_drain(struct master *master);
 
-/* Is one that has no connection left about to end? */
+/* Is one that has no client left about to end? */
 bool workers_are_ending(const struct master *master);
 
 /* At the end: forget them all. */

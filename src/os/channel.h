@@ -41,7 +41,7 @@
 
 enum channel_request_kind {
 	/* A connection that has been admitted, its descriptor first: the worker's from now on.
-	 * With `has_text` a second one, whose whole content is what to say. */
+	 * With `has_text` a second one, whose content the worker needs for it. */
 	CHANNEL_SERVE = 1,
 	/* End that connection: its time is over.  It is answered as always; if it has ended
 	 * meanwhile, the answer is on its way. */
@@ -62,6 +62,9 @@ struct channel_request {
 	uint16_t kind; /* enum channel_request_kind */
 	uint16_t what; /* SERVE: what is to be done with it, as that worker understands it */
 	uint16_t has_text;
+	uint16_t is_socket;             /* SERVE: no connection, but a socket of datagrams */
+	uint32_t rules_len;             /* so many bytes of the text, its first, are a table of
+	                                   policy/access: who may come in */
 	struct channel_session session; /* SERVE, END */
 	struct addr peer, local;        /* SERVE; len 0 where unknown */
 };

@@ -183,6 +183,18 @@ static int end_asked(struct work *work, const struct channel_session *id)
 	return end(work, session, true);
 }
 
+/* Nothing more will come. */
+static int drain(struct work *work)
+{
+	int r = 0;
+
+	work->draining = true;
+	for (uint32_t i = 0; work->kind->lasts && i < work->places && r >= 0; i++)
+		if (work->sessions[i] && work->kind->lasts(work->sessions[i]))
+			r = end(work, work->sessions[i], true);
+	return r;
+}
+
 static int follow(struct work *work, const struct channel_request *request, int fds[], size_t n)
 {
 	switch (request->kind) {
@@ -191,8 +203,7 @@ static int follow(struct work *work, const struct channel_request *request, int 
 	case CHANNEL_END:
 		return end_asked(work, &request->session);
 	default:
-		work->draining = true;
-		return 0;
+		return drain(work);
 	}
 }
 
@@ -207,9 +218,8 @@ static int take_request(struct work *work)
 	if (r == -EAGAIN)
 		return 0;
 	if (r == -EPIPE) {
-		work->draining = true;
 		epoll_ctl(work->epoll_fd, EPOLL_CTL_DEL, CHANNEL_REQUESTS_FD, NULL);
-		return 0;
+		return drain(work);
 	}
 	if (r == -EMFILE)
 		r = refuse(work, &request);

@@ -38,6 +38,9 @@ struct work_kind {
 	 * False: it is over. */
 	bool (*go)(struct work_session *session, uint32_t events);
 
+	/* It does not end by itself: it is over when nothing more will come.  NULL: all do. */
+	bool (*lasts)(const struct work_session *session);
+
 	int (*fd)(const struct work_session *session);
 	uint32_t (*events)(const struct work_session *session); /* that it waits for */
 	uint64_t (*due)(const struct work_session *session);    /* USEC_INFINITY: never */

@@ -15,7 +15,7 @@ import pytest
 
 from harness import (
     HATCHD, PYTHON, Daemon, connect, free_port, have_ipv6, is_refused, proc_fds, proc_status,
-    read_all, read_exactly, read_line, service, stanza, talk, wait_until, workers,
+    read_all, read_exactly, read_line, service, stanza, talk, udp, wait_until, workers,
 )
 
 SECONDS_1900_TO_1970 = 2_208_988_800
@@ -160,6 +160,156 @@ def test_one_worker_for_all(hatchd):
     for port in ports:
         assert talk(port, b"x") == b"x"
     assert len(workers(daemon.pid)) == 1
+
+
+# ---------------------------------------------------------------------------
+# Over UDP
+
+
+def test_udp_echo(hatchd):
+    port = free_port()
+    hatchd.file(builtin("b", "echo", f"udp:127.0.0.1:{port}"))
+    assert udp(f"udp:127.0.0.1:{port}", b"Bom dia", b"", b"x" * 9000) == [
+        b"Bom dia", b"", b"x" * 9000]
+
+
+def test_udp_never_answers_more_than_it_got(hatchd):
+    port, other = free_port(), free_port()
+    hatchd.file(
+        builtin("d", "daytime", f"udp:127.0.0.1:{port}")
+        + builtin("t", "time", f"udp:127.0.0.1:{other}")
+    )
+    for address, length in ((f"udp:127.0.0.1:{port}", 26), (f"udp:127.0.0.1:{other}", 4)):
+        with connect(address) as sock:
+            for size in (0, 1, length - 1, length):
+                sock.send(b"x" * size)
+            # The only answer is that to the last.
+            assert len(sock.recv(1000)) == length
+            sock.send(b"x" * (length + 1))
+            assert len(sock.recv(1000)) == length
+
+
+def test_udp_and_tcp_of_one_service(hatchd):
+    """The socket counts for no limit: a client of the stream has the one place."""
+    port = free_port()
+    hatchd.file(builtin("b", "echo", f"udp:127.0.0.1:{port}", f"tcp:{port}", instances=1))
+    assert udp(f"udp:127.0.0.1:{port}", b"x") == [b"x"]
+    assert talk(port, b"y") == b"y"
+    assert udp(f"udp:127.0.0.1:{port}", b"z") == [b"z"]
+
+
+def test_udp_rules_hold_for_each_datagram(hatchd):
+    port = free_port()
+    daemon = hatchd.file(
+        builtin("b", "echo", f"udp:127.0.0.1:{port}", no_access="127.0.0.2"))
+    address = f"udp:127.0.0.1:{port}"
+    with connect(address) as friend, connect(address, source="127.0.0.2") as stranger:
+        for number in range(10):
+            stranger.send(b"s%d" % number)
+            friend.send(b"f%d" % number)
+            assert friend.recv(100) == b"f%d" % number
+        # Rules that have changed hold at once: the worker gives the socket back.
+        daemon.write(builtin("b", "echo", f"udp:127.0.0.1:{port}", no_access="127.0.0.1"))
+        daemon.signal(signal.SIGHUP)
+        daemon.wait_log("reloaded: ")
+        daemon.wait_log(r"socket \d+ ended: ended")
+        friend.send(b"no more")
+        stranger.send(b"welcome")
+        assert stranger.recv(100) == b"welcome"
+        stranger.setblocking(False)
+        friend.setblocking(False)
+        for sock in (friend, stranger):
+            with pytest.raises(BlockingIOError):
+                sock.recv(100)
+
+
+def test_udp_for_all(hatchd):
+    """On every address, and over IPv6 where there is any."""
+    port = free_port()
+    hatchd.file(builtin("b", "echo", f"udp:{port}", public=True))
+    assert udp(f"udp:127.0.0.1:{port}", b"x") == [b"x"]
+    if have_ipv6():
+        assert udp(f"udp:[::1]:{port}", b"y") == [b"y"]
+
+
+def test_udp_worker_dies(hatchd):
+    port = free_port()
+    daemon = hatchd.file(builtin("b", "echo", f"udp:127.0.0.1:{port}"))
+    assert udp(f"udp:127.0.0.1:{port}", b"x") == [b"x"]
+    (worker,) = workers(daemon.pid)
+    os.kill(worker, signal.SIGKILL)
+    daemon.wait_log("ended: lost")
+    assert udp(f"udp:127.0.0.1:{port}", b"y") == [b"y"]
+    assert workers(daemon.pid) != [worker]
+
+
+def can_bind(port):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        try:
+            sock.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+def test_udp_socket_is_free_after_a_reload(hatchd):
+    """Another program can have the address as soon as it is ours no longer."""
+    port = free_port()
+    daemon = hatchd.file(builtin("b", "echo", f"udp:127.0.0.1:{port}"))
+    assert udp(f"udp:127.0.0.1:{port}", b"x") == [b"x"]
+    daemon.write(builtin("b", "echo", f"tcp:{port}"))
+    daemon.signal(signal.SIGHUP)
+    daemon.wait_log(r"socket \d+ ended: ended, 1 bytes in, 1 out")
+    # What programs have had is closed by a thread, a moment later.
+    wait_until(lambda: can_bind(port), what=f"port {port} to be free")
+
+
+@pytest.mark.parametrize("end", ["stop", "kill"])
+def test_udp_socket_is_free_after_the_end(hatchd, end):
+    """However hatchd ends: a worker does not keep what lasts for ever."""
+    port = free_port()
+    daemon = hatchd.file(builtin("b", "echo", f"udp:127.0.0.1:{port}"))
+    assert udp(f"udp:127.0.0.1:{port}", b"x") == [b"x"]
+    (worker,) = workers(daemon.pid)
+    if end == "stop":
+        daemon.stop(leave=True)
+        assert "leaving" not in daemon.text()
+    else:
+        daemon.process.kill()
+        daemon.process.wait()
+        daemon.stopped = True
+    wait_until(lambda: not pathlib.Path(f"/proc/{worker}/exe").exists())
+    assert can_bind(port)
+
+
+@pytest.mark.needs_root
+def test_udp_two_echoes_do_not_talk_to_each_other(hatchd):
+    """One datagram that pretends to come from the other one (CVE-1999-0103)."""
+    port = free_port()
+    daemon = hatchd.file(
+        builtin("a", "echo", f"udp:127.0.0.1:{port}")
+        + builtin("b", "echo", f"udp:127.0.0.2:{port}")
+    )
+    for host in ("127.0.0.1", "127.0.0.2"):
+        assert udp(f"udp:{host}:{port}", b"x") == [b"x"]
+    with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_UDP) as raw:
+        raw.setsockopt(socket.IPPROTO_IP, socket.IP_HDRINCL, 1)
+        raw.sendto(forged("127.0.0.2", "127.0.0.1", port, b"ping"), ("127.0.0.1", 0))
+    for host in ("127.0.0.1", "127.0.0.2"):
+        assert udp(f"udp:{host}:{port}", b"y") == [b"y"]
+    daemon.write(service("cat", listen=f"tcp:{free_port()}", exec="/bin/cat"))
+    daemon.signal(signal.SIGHUP)
+    # "x" and "y", and the forged one at one of them, that nobody has answered.
+    daemon.wait_log(r"a: socket \d+ ended: ended, 6 bytes in, 2 out")
+    daemon.wait_log(r"b: socket \d+ ended: ended, 2 bytes in, 2 out")
+
+
+def forged(source, target, port, data):
+    """An IPv4 packet; the kernel fills in length and checksum of its header."""
+    header = struct.pack(
+        "!BBHHHBBH4s4s", 0x45, 0, 0, 0, 0, 64, socket.IPPROTO_UDP, 0,
+        socket.inet_aton(source), socket.inet_aton(target))
+    return header + struct.pack("!HHHH", port, port, 8 + len(data), 0) + data
 
 
 # ---------------------------------------------------------------------------

@@ -209,17 +209,24 @@ static void test_one_handler(void **ctx)
 
 static void test_addresses(void **ctx)
 {
-	static const char udp[] = "a built-in service is for stream sockets; hatchd has no "
-				  "UDP ones yet";
+	static const char kinds[] = "a built-in service is for stream sockets and UDP";
+	static const char reach[] =
+		"it would answer datagrams of other machines, whoever they say they are; serve "
+		"127.0.0.1 and [::1], or write public = yes";
 
 	(void)ctx;
-	refuse("service a { listen = udp:7 builtin = echo }", udp);
-	refuse("service a { listen = { tcp:7, udplite:7, udp:7 } builtin = echo }", udp);
-	refuse("service a { listen = udp:7 builtin = text text = x }", udp);
-	refuse("service a { listen = unix-dgram:@x builtin = echo }",
-		"a built-in service is for stream sockets");
-	refuse("service a { listen = unix-seqpacket:@x builtin = echo }",
-		"a built-in service is for stream sockets");
+	refuse("service a { listen = udp:7 builtin = echo }", reach);
+	refuse("service a { listen = { tcp:7, udplite:7, udp:7 } builtin = echo }", reach);
+	refuse("service a { listen = udp:192.0.2.1:7 builtin = echo }", reach);
+	refuse("service a { listen = udp:[fe80::1%lo]:7 builtin = echo }", reach);
+	serve("service a { listen = { udp:127.0.0.1:7, udp:[::1]:7, 7 } builtin = echo }");
+	serve("service a { listen = { udp:7, udplite:7 } public = yes builtin = echo }");
+	refuse("service a { listen = udp:7 exec = /bin/cat wait = yes public = yes }",
+		"public: is for builtin services");
+	warned(SERVICE("echo", "public = yes"),
+		"public: has no effect: the service has no UDP socket");
+	refuse("service a { listen = unix-dgram:@x builtin = echo }", kinds);
+	refuse("service a { listen = unix-seqpacket:@x builtin = echo }", kinds);
 	serve("service a { listen = { 7, mptcp:8, unix:@x, vsock:9, fd:y } builtin = echo }");
 	refuse(SERVICE("echo", "wait = yes"),
 		"builtin: hatchd takes the clients itself; leave out wait = yes");

@@ -29,6 +29,7 @@ enum {
 	SPEAK,  /* says its text, and that is all */
 	EXPIRE, /* nothing, and its time is over at once */
 	FAIL,   /* has no memory for it */
+	LAST,   /* never ends by itself */
 };
 
 struct talk {
@@ -107,9 +108,15 @@ static void end(struct work_session *session, bool ended, struct channel_answer 
 	free(talk);
 }
 
+static bool lasts(const struct work_session *session)
+{
+	return talk_of(session)->what == LAST;
+}
+
 static const struct work_kind kind = {
 	.begin = begin,
 	.go = go,
+	.lasts = lasts,
 	.fd = fd_of,
 	.events = events_of,
 	.due = due_of,
@@ -332,6 +339,31 @@ static void test_drained(void **state)
 	assert_int_equal(exit_status(stage), 0);
 }
 
+static void test_what_lasts_is_over_when_drained(void **state)
+{
+	struct stage *stage = *state;
+	int client = serve(stage, LAST, 1, NULL), other = serve(stage, LISTEN, 0, NULL);
+
+	drain(stage);
+	is_done(stage, 1, CHANNEL_ENDED);
+	assert_int_equal(recv(client, &(char){0}, 1, 0), 0);
+	close(client);
+	close(other);
+	is_done(stage, 2, CHANNEL_FINISHED);
+	assert_int_equal(exit_status(stage), 0);
+}
+
+static void test_what_lasts_ends_with_the_master(void **state)
+{
+	struct stage *stage = *state;
+	int client = serve(stage, LAST, 1, NULL);
+
+	stage->channel.requests = fd_close(stage->channel.requests);
+	stage->channel.answers = fd_close(stage->channel.answers);
+	assert_int_equal(exit_status(stage), 0);
+	close(client);
+}
+
 static void test_without_a_master(void **state)
 {
 	struct stage *stage = *state;
@@ -431,6 +463,8 @@ int main(void)
 		TEST(test_without_memory),
 		TEST(test_ended),
 		TEST(test_drained),
+		TEST(test_what_lasts_is_over_when_drained),
+		TEST(test_what_lasts_ends_with_the_master),
 		TEST(test_without_a_master),
 		TEST(test_requests_that_make_no_sense),
 		TEST(test_a_place_twice),
