@@ -44,8 +44,10 @@ struct service {
 	bool retired : 1;      /* in master->retired: removed, but not forgotten */
 	bool sensor : 1;       /* whoever connects is banned */
 	bool refuses : 1;      /* overflow = refuse */
-	enum service_state state;
-	uint32_t instances; /* COUNT_UNLIMITED: no limit */
+	enum service_state state : 8;
+	enum pause_why pause_why : 8; /* of this pause, or else the last */
+	uint8_t pauses;               /* in a row for that reason: they grow */
+	uint32_t instances;           /* COUNT_UNLIMITED: no limit */
 
 	struct listener **listeners; /* owned, one for each address of its configuration */
 	struct listener *single;     /* where they are if there is only one */
@@ -67,9 +69,7 @@ struct service {
 	struct told *told;            /* owned; NULL: nothing yet, see service_told() */
 	struct pace *pace;            /* of its rate, owned; NULL: unlimited */
 
-	uint64_t paused_until;    /* usec, monotonic; 0: not paused, else in master->paused */
-	enum pause_why pause_why; /* of this pause, or else the last */
-	unsigned pauses;          /* in a row for that reason: they grow */
+	uint64_t paused_until; /* usec, monotonic; 0: not paused, else in master->paused */
 	struct service *next_paused, *prev_paused;
 
 	uint64_t deaths_since; /* when the first of `deaths` was born */
