@@ -231,10 +231,10 @@ static bool signal_group(const struct child *child, int signal)
 }
 
 /* It may not have a group of its own yet. */
-void child_signal(const struct child *child, int signal)
+void child_signal(struct child *child, int signal)
 {
 	if (child->worker && signal == SIGKILL)
-		worker_kill(child->worker, "does not end a connection");
+		pass_insist(child);
 	else if (child->worker)
 		pass_end(child);
 	else if (!signal_group(child, signal))

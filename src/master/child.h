@@ -45,6 +45,7 @@ struct child {
 	struct worker *worker;      /* serves it, and it has no process; NULL: it has */
 	uint32_t place;             /* there */
 	bool posted;                /* there: a socket of datagrams; nobody's client */
+	bool end_wanted;            /* there: is to be told to end, as soon as there is room */
 	unsigned workers_tried;     /* that it was sent to, see master/unread */
 	bool unwanted;              /* to get SIGTERM once it has executed */
 	bool killed_late;           /* not executed within start_timeout, killed by us */
@@ -101,7 +102,7 @@ void child_free(struct child_table *table, struct child *child);
  * its number before.  To a worker any signal says that the connection is to be ended, and
  * SIGKILL that it did not do so when it was told.
  */
-void child_signal(const struct child *child, int signal);
+void child_signal(struct child *child, int signal);
 
 /* The same as soon as its program runs: before, it throws away what comes. */
 void child_end_early(struct child *child);

@@ -14,6 +14,10 @@
 #include <string.h>
 #include <sys/epoll.h>
 
+#ifndef SO_PASSRIGHTS
+#define SO_PASSRIGHTS 83
+#endif
+
 struct listener *listener_new(struct service *service, uint32_t index)
 {
 	struct listener *listener = calloc(1, sizeof *listener);
@@ -252,6 +256,17 @@ static int get_socket(struct listener *listener, const struct service_conf *conf
 	return bind_socket(listener, conf);
 }
 
+/* A program may want descriptors of its clients.  What is built in does not, and dropping
+ * one may take as long as the client likes.  Linux 6.16 refuses them; connections have it
+ * from the socket they came by. */
+static void choose_rights(const struct listener *listener, const struct service_conf *conf)
+{
+	int take = !service_conf_is_builtin(conf);
+
+	if (listener->fd >= 0)
+		(void)!setsockopt(listener->fd, SOL_SOCKET, SO_PASSRIGHTS, &take, sizeof take);
+}
+
 static int settle(struct listener *listener, const struct service_conf *conf)
 {
 	struct master *master = listener->service->master;
@@ -261,6 +276,7 @@ static int settle(struct listener *listener, const struct service_conf *conf)
 	if (fd < 0)
 		return fd;
 	listener->fd = fd;
+	choose_rights(listener, conf);
 	if (conf->wait)
 		arrival_prepare(listener);
 	return 0;
@@ -330,6 +346,7 @@ void listener_adjust(struct listener *listener, const struct service_conf *conf,
 		fd_set_nonblock(listener->fd, !conf->wait);
 		return;
 	}
+	choose_rights(listener, conf);
 	if (conf->wait)
 		arrival_prepare(listener);
 	r = listen_adjust(&request, &socket, step);

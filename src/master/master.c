@@ -199,6 +199,17 @@ int master_move_up(const struct master *master, int fd)
 	return high < 0 ? fd : high;
 }
 
+void master_close_later(struct master *master, int fd, uint64_t now)
+{
+	const struct closer_job job = {
+		.fd = master_move_up(master, fd),
+		.ticket = spawner_started(master->spawner),
+		.pending = &master->n_closing,
+	};
+
+	closer_close(master->closer, &job, now);
+}
+
 static int open_listeners_set(struct master *master)
 {
 	int fd = epoll_create1(EPOLL_CLOEXEC), high;
@@ -289,6 +300,7 @@ static uint64_t patience(const struct master *master, uint64_t now)
 	due = earlier(due, child_table_retry_due(master->children));
 	due = earlier(due, child_table_due(master->children));
 	due = earlier(due, master->overdue.asker_due);
+	due = earlier(due, master->workers_due);
 	if (master->stopping && master->stop_due < due)
 		due = master->stop_due;
 
@@ -328,6 +340,7 @@ static void turn(struct master *master, bool event_came)
 	paces_resume(master, now);
 	child_table_retry(master->children, now);
 	overdue_turn(master, now);
+	master->workers_due = workers_turn(master, now);
 	master->young_due = tend_young(master, now);
 	master->closer_due =
 		closer_tend(master->closer, spawner_arranging(master->spawner), now);
@@ -497,6 +510,7 @@ static void clean_up(struct master *master)
 		service_close(master->services[i]);
 	detach_end(&master->detach, master->status);
 	asker_done(master->overdue.asker);
+	workers_done(master);
 	/* Without a closer, which comes after the spawner, there was no child yet. */
 	if (master->closer &&
 		(spawner_in_flight(master->spawner) > 0 || !stop_wait_for_closer(master))) {
@@ -506,7 +520,7 @@ static void clean_up(struct master *master)
 	for (size_t i = 0; i < master->n_services; i++)
 		service_free(master->services[i]);
 	services_forget_retired(master);
-	workers_done(master);
+	workers_free(master);
 	free(master->services);
 	closer_done(master->closer);
 	notify_free(master->notify);

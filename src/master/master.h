@@ -90,6 +90,7 @@ struct master {
 	uint64_t slot_delay;          /* usec until slots in flight are looked at again */
 	uint64_t young_due;           /* when the next connection has been open for a while */
 	uint64_t spare_due;           /* when memory of children that were is given back */
+	uint64_t workers_due;         /* when a worker has to have answered */
 	uint64_t closer_due;          /* when the closer wants to be looked after */
 	uint64_t gates_due; /* earliest end of a log gate's window, or USEC_INFINITY */
 
@@ -127,6 +128,9 @@ void master_set_budget(struct master *master, const struct budget *budget);
 /* Move a descriptor out of the part of the table that children copy; where that fails
  * it stays where it is.  Its number from now on. */
 int master_move_up(const struct master *master, int fd);
+
+/* Have a descriptor that is no service's closed by somebody who may wait (os/closer). */
+void master_close_later(struct master *master, int fd, uint64_t now);
 
 /* A log gate of ours has closed: its count is due at that time. */
 void master_gate_closed(struct master *master, uint64_t due);

@@ -60,7 +60,7 @@ void overdue_begin(struct child *child, int conn_fd, uint64_t now)
 }
 
 /* What comes before its program runs is thrown away: then master/tend tells it. */
-static void tell_to_end(const struct child *child)
+static void tell_to_end(struct child *child)
 {
 	char who[RECORD_WHO_MAX];
 

@@ -1,12 +1,15 @@
 #include "master/pass.h"
 
+#include "base/clock.h"
 #include "base/fd.h"
+#include "base/log-gate.h"
 #include "base/log.h"
 #include "base/own.h"
 #include "master/admitted.h"
 #include "master/master.h"
 #include "master/pause.h"
 #include "master/record.h"
+#include "master/serve.h"
 #include "master/service.h"
 
 #include <assert.h>
@@ -104,6 +107,8 @@ static void leave_place(struct child *child)
 	worker->sessions[child->place] = NULL;
 	worker->free[worker->n_free++] = child->place;
 	worker->n_posted -= child->posted;
+	worker->n_to_end -= child->end_wanted;
+	child->end_wanted = false;
 }
 
 /* Until it has been sent, everything can be taken back. */
@@ -133,6 +138,14 @@ static void tell_not_passed(struct service *service, const struct worker *worker
 	enum pause_why why = r == -ENOENT || r == -EACCES ? PAUSE_BROKEN : PAUSE_MACHINE;
 	char reason[128];
 
+	/* It reads in a moment, or is found not to. */
+	if (r == -EAGAIN) {
+		service_look_away(service, clock_monotonic());
+		if (log_once_a_minute(&service_told(service)->pause, clock_monotonic()))
+			log_warning("%s%s has all it can do, new clients wait", service->label,
+				worker_name(worker));
+		return;
+	}
 	snprintf(reason, sizeof reason, "unable to pass a connection to %s: %s",
 		worker_name(worker), strerror(-r));
 	service_pause(service, why, reason);
@@ -153,7 +166,7 @@ static int begin(struct worker *worker, struct conn *conn, uint64_t now)
 int pass(struct conn *conn, uint64_t now)
 {
 	struct service *service = conn->listener->service;
-	struct worker *worker = worker_of(service);
+	struct worker *worker = worker_of(conn->listener);
 	int r = worker_need(worker, now);
 
 	if (r == 0)
@@ -164,6 +177,7 @@ int pass(struct conn *conn, uint64_t now)
 		return r;
 	}
 	service_recovered(service);
+	worker_ask(worker, now);
 	/* The worker has its own by now, and may hold its lock. */
 	service_close_later(service, conn->fd, conn->number, now);
 	return 0;
@@ -203,7 +217,7 @@ static int begin_socket(struct worker *worker, struct listener *listener, uint64
 
 int pass_socket(struct listener *listener, uint64_t now)
 {
-	struct worker *worker = worker_of(listener->service);
+	struct worker *worker = worker_of(listener);
 	int r = worker_need(worker, now);
 
 	if (r == 0)
@@ -215,7 +229,7 @@ int pass_socket(struct listener *listener, uint64_t now)
 	return r;
 }
 
-static void forget(struct child *child, uint64_t now)
+static void forget(struct child *child, int once_status, uint64_t now)
 {
 	struct master *master = child->service->master;
 
@@ -224,7 +238,7 @@ static void forget(struct child *child, uint64_t now)
 	leave_place(child);
 	admitted_forget(child, now);
 	if (client && master->cmdline->once)
-		master_exit(master, 0);
+		master_exit(master, once_status);
 }
 
 bool pass_done(struct worker *worker, const struct channel_answer *answer, uint64_t now)
@@ -235,24 +249,59 @@ bool pass_done(struct worker *worker, const struct channel_answer *answer, uint6
 	if (!child || child->connection != id->connection)
 		return false;
 	record_session_end(child, answer, now);
-	forget(child, now);
+	forget(child, answer->result == CHANNEL_REFUSED ? ONCE_FAILED : 0, now);
 	return true;
 }
 
 void pass_lost(struct child *child, uint64_t now)
 {
 	record_session_end(child, NULL, now);
-	forget(child, now);
+	forget(child, ONCE_FAILED, now);
 }
 
-void pass_end(const struct child *child)
+static int tell_to_end(struct child *child)
 {
 	struct channel_request request;
+	int r;
 
 	request_init(&request, CHANNEL_END, child);
-	/* Where there is no room for it now, it has all it can do: a limit that asks again, or
-	 * the end of all, kills it. */
-	if (channel_send(&child->worker->channel, &request, NULL, 0) < 0)
-		log_debug("%sunable to end connection %llu now", child->service->label,
-			(unsigned long long)child->connection);
+	r = channel_send(&child->worker->channel, &request, NULL, 0);
+	child->end_wanted = r < 0;
+	return r;
+}
+
+void pass_end(struct child *child)
+{
+	struct worker *worker = child->worker;
+
+	/* Those before it first. */
+	if (worker->n_to_end > 0 || tell_to_end(child) < 0) {
+		child->end_wanted = true;
+		worker->n_to_end++;
+		worker_wait_for_room(worker);
+	}
+}
+
+void pass_insist(struct child *child)
+{
+	if (!child->end_wanted)
+		worker_kill(child->worker, "does not end a connection");
+}
+
+void pass_ends(struct worker *worker)
+{
+	uint32_t left = worker->n_to_end;
+
+	for (uint32_t i = 0; i < worker->places && left > 0; i++) {
+		struct child *child = worker->sessions[i];
+
+		if (!child || !child->end_wanted)
+			continue;
+		if (tell_to_end(child) < 0)
+			break;
+		left--;
+		worker->n_to_end--;
+	}
+	if (worker->n_to_end > 0)
+		worker_wait_for_room(worker);
 }

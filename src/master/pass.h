@@ -30,7 +30,13 @@ bool pass_done(struct worker *worker, const struct channel_answer *answer, uint6
 /* The worker has died. */
 void pass_lost(struct child *child, uint64_t now);
 
-/* Have it ended by its worker. */
-void pass_end(const struct child *child);
+/* Have it ended by its worker, as soon as that can be told. */
+void pass_end(struct child *child);
+
+/* It was told, and has had its time: end the worker, who does not do as he is told. */
+void pass_insist(struct child *child);
+
+/* Tell the worker of those that are to end; there is room again, or a new worker. */
+void pass_ends(struct worker *worker);
 
 #endif

@@ -39,17 +39,18 @@ static bool fair_share(const struct service *service)
 
 /* Is there something that can serve one more: a slot for his program, a place at the
  * worker? */
-static bool can_be_served(const struct service *service)
+static bool can_be_served(const struct listener *listener)
 {
-	const struct worker *worker = worker_of(service);
+	const struct worker *worker = worker_of(listener);
 
-	return worker ? worker_has_room(worker) : fair_share(service);
+	return worker ? worker_has_room(worker) : fair_share(listener->service);
 }
 
 /* Slots and places are told of when they come free, the end of a worker's pause is not. */
-static void wait_to_be_served(struct service *service, uint64_t now)
+static void wait_to_be_served(const struct listener *listener, uint64_t now)
 {
-	const struct worker *worker = worker_of(service);
+	const struct worker *worker = worker_of(listener);
+	struct service *service = listener->service;
 
 	if (worker && worker_is_paused(worker))
 		service_look_away(service, now);
@@ -87,9 +88,9 @@ static bool room_for_one(struct listener *listener, uint64_t now)
 		return true;
 	switch (verdict) {
 	case ADMIT_OK:
-		if (can_be_served(service))
+		if (can_be_served(listener))
 			return true;
-		wait_to_be_served(service, now);
+		wait_to_be_served(listener, now);
 		return false;
 	case ADMIT_TOTAL:
 		service_starve(service);
@@ -182,7 +183,7 @@ static bool serve_conn(struct conn *conn, uint64_t now)
 		refuse(conn, verdict, now);
 		return true;
 	}
-	r = worker_of(service) ? pass(conn, now) : hatch(conn, now);
+	r = worker_of(conn->listener) ? pass(conn, now) : hatch(conn, now);
 	if (r >= 0)
 		gate_count(conn, now);
 	if (service->master->cmdline->once)
@@ -218,7 +219,7 @@ static bool may_go_on(const struct listener *listener, uint64_t now)
 
 	if (verdict != ADMIT_OK)
 		return refuses(listener, verdict);
-	return can_be_served(listener->service);
+	return can_be_served(listener);
 }
 
 void serve_held(struct service *service, uint64_t now)
@@ -292,10 +293,10 @@ static void serve_socket(struct listener *listener, uint64_t now)
 /* All datagrams from now on: the worker looks who has sent each. */
 static void serve_by_worker(struct listener *listener, uint64_t now)
 {
-	if (can_be_served(listener->service))
+	if (can_be_served(listener))
 		pass_socket(listener, now);
 	else
-		wait_to_be_served(listener->service, now);
+		wait_to_be_served(listener, now);
 	service_update(listener->service);
 }
 
@@ -314,7 +315,7 @@ static void serve_listener(struct listener *listener, int most, uint64_t now)
 		service_pause(service, PAUSE_SUSPECT, "its connections cannot be closed");
 		return;
 	}
-	if (listener->is_datagram && worker_of(service)) {
+	if (listener->is_datagram && worker_of(listener)) {
 		serve_by_worker(listener, now);
 		return;
 	}

@@ -15,7 +15,7 @@ static size_t terminate_those_of(const struct service *service, bool told)
 {
 	size_t n = 0;
 
-	for (const struct child *child = service->first; child; child = child->next) {
+	for (struct child *child = service->first; child; child = child->next) {
 		if (child->setup->conf->stop != STOP_TERMINATE)
 			continue;
 		n++;
@@ -41,18 +41,18 @@ static size_t terminate_children(struct master *master)
 	return n;
 }
 
-static const struct child *find(const struct service *service, uint64_t connection)
+static struct child *find(const struct service *service, uint64_t connection)
 {
-	const struct child *child = service->first;
+	struct child *child = service->first;
 
 	while (child && child->connection != connection)
 		child = child->next;
 	return child;
 }
 
-static const struct child *find_child(const struct master *master, uint64_t connection)
+static struct child *find_child(const struct master *master, uint64_t connection)
 {
-	const struct child *child = NULL;
+	struct child *child = NULL;
 
 	for (size_t i = 0; i < master->n_services && !child; i++)
 		child = find(master->services[i], connection);
@@ -62,7 +62,7 @@ static const struct child *find_child(const struct master *master, uint64_t conn
 }
 
 /* What is left in a UNIX socket may take its time as well, and that is a client's doing. */
-static void kill_holder(const struct child *holder)
+static void kill_holder(struct child *holder)
 {
 	char who[RECORD_WHO_MAX];
 
@@ -115,8 +115,9 @@ bool stop_wait_for_closer(struct master *master)
 
 static void finish(struct master *master)
 {
-	size_t n = child_table_used(master->children);
+	size_t n = child_table_used(master->children) - workers_running(master);
 
+	workers_kill_idle(master);
 	record_flush_held_back(master);
 	if (n > 0)
 		log_notice("stopped, leaving %zu %s alive", n, n == 1 ? "child" : "children");

@@ -99,7 +99,9 @@ static void judge_start(struct child *child, uint64_t now)
 		return;
 	}
 	log_debug("%sexec %s", child->service->label, child->setup->conf->path);
-	service_recovered(child->service);
+	/* Of a worker it is a start when it says so. */
+	if (!worker_of_process(child))
+		service_recovered(child->service);
 }
 
 static void leave_slot(struct child *child, uint64_t now)

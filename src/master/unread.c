@@ -1,9 +1,10 @@
 #include "master/unread.h"
 
-#include "base/fd.h"
+#include "master/master.h"
 #include "master/pass.h"
 #include "master/service.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 struct item {
@@ -32,11 +33,11 @@ static struct child *find(const struct unread *unread, const struct worker *work
 	return NULL;
 }
 
-static void close_later(const struct item *item, uint64_t now)
+/* The last copy may be ours, and then who has had another one decides how long that takes. */
+static void close_later(struct master *master, const struct item *item, uint64_t now)
 {
 	for (size_t i = 0; i < item->n_fds; i++)
-		service_close_later(
-			item->child->service, item->fds[i], item->child->connection, now);
+		master_close_later(master, item->fds[i], now);
 }
 
 /* A request to end one that the worker had taken has become idle. */
@@ -49,6 +50,9 @@ static bool take_back(struct unread *unread, struct worker *worker, struct item 
 	item->child = find(unread, worker, &request->session);
 	if (!item->child)
 		return false;
+	/* One that has never become ready is not tried. */
+	if (request->kind == CHANNEL_SERVE && worker->theirs >= 0)
+		item->child->workers_tried--;
 	if (request->kind == CHANNEL_SERVE && item->child->workers_tried >= WORKERS_TRIED_MAX)
 		return false;
 	if (request->kind == CHANNEL_SERVE)
@@ -59,23 +63,21 @@ static bool take_back(struct unread *unread, struct worker *worker, struct item 
 	return true;
 }
 
-struct unread *unread_take(struct worker *worker)
+struct unread *unread_take(struct worker *worker, uint64_t now)
 {
 	struct unread *unread = malloc(sizeof *unread);
+	int r = unread ? 0 : -ENOMEM;
 
-	if (!unread)
-		return NULL;
-	unread->n = 0;
-	while (unread->n < UNREAD_MAX) {
+	if (unread)
+		unread->n = 0;
+	while (r == 0 && unread->n < UNREAD_MAX) {
 		struct item *item = &unread->items[unread->n];
 
-		if (channel_take(worker->unread, &item->request, item->fds, &item->n_fds) < 0)
-			break;
-		if (!take_back(unread, worker, item))
-			for (size_t i = 0; i < item->n_fds; i++)
-				fd_close(item->fds[i]);
+		r = channel_take(worker->unread, &item->request, item->fds, &item->n_fds);
+		if (r < 0 || !take_back(unread, worker, item))
+			close_later(worker->master, item, now);
 	}
-	if (unread->n > 0)
+	if (unread && unread->n > 0)
 		return unread;
 	free(unread);
 	return NULL;
@@ -93,7 +95,7 @@ static int send_again(const struct item *item, struct worker *worker)
 static void lose_from(struct unread *unread, size_t first, struct worker *worker, uint64_t now)
 {
 	for (size_t i = first; i < unread->n; i++)
-		close_later(&unread->items[i], now);
+		close_later(worker->master, &unread->items[i], now);
 	for (size_t i = first; i < unread->n; i++) {
 		const struct item *item = &unread->items[i];
 
@@ -110,7 +112,7 @@ void unread_send(struct unread *unread, struct worker *worker, uint64_t now)
 	size_t i = 0;
 
 	while (i < unread->n && send_again(&unread->items[i], worker) == 0)
-		close_later(&unread->items[i++], now);
+		close_later(worker->master, &unread->items[i++], now);
 	lose_from(unread, i, worker, now);
 }
 
@@ -119,10 +121,9 @@ void unread_lose(struct unread *unread, struct worker *worker, uint64_t now)
 	lose_from(unread, 0, worker, now);
 }
 
-void unread_free(struct unread *unread)
+void unread_free(struct unread *unread, struct master *master, uint64_t now)
 {
 	for (size_t i = 0; unread && i < unread->n; i++)
-		for (size_t k = 0; k < unread->items[i].n_fds; k++)
-			fd_close(unread->items[i].fds[k]);
+		close_later(master, &unread->items[i], now);
 	free(unread);
 }

@@ -25,7 +25,7 @@ struct unread;
  * Take them out of the channel of a worker that has ended: they are in no place of its
  * table any more, though those are not free.  NULL: there are none, or there is no memory.
  */
-struct unread *unread_take(struct worker *worker);
+struct unread *unread_take(struct worker *worker, uint64_t now);
 
 /* To the worker, which has been started anew; those that it does not take are lost.  Frees
  * them. */
@@ -35,6 +35,6 @@ void unread_send(struct unread *unread, struct worker *worker, uint64_t now);
 void unread_lose(struct unread *unread, struct worker *worker, uint64_t now);
 
 /* At the end of all: only their descriptors are let go.  NULL is fine. */
-void unread_free(struct unread *unread);
+void unread_free(struct unread *unread, struct master *master, uint64_t now);
 
 #endif

@@ -30,20 +30,33 @@
 /* A worker that has not come to its exec by then is killed, as any program. */
 #define START_TIMEOUT (5 * USEC_PER_SEC)
 
-static const char *const names[] = {
-	[WORKER_BUILTIN] = "hatchd-builtin",
+/* One that has ended sooner has hardly done anything. */
+#define GOOD_RUN USEC_PER_SEC
+
+/* While it is given connections it is asked so often whether it goes on, and has so long to
+ * answer: what does not, does not serve anybody either. */
+#define ASK_EVERY    USEC_PER_SEC
+#define ASK_PATIENCE (10 * USEC_PER_SEC)
+
+static const struct {
+	const char *name, *program;
+} kinds[] = {
+	[WORKER_BUILTIN] = {"hatchd-builtin", "hatchd-builtin"},
+	[WORKER_BUILTIN_LOCAL] = {"hatchd-builtin-local", "hatchd-builtin"},
 };
 
 const char *worker_name(const struct worker *worker)
 {
-	return names[worker - worker->master->workers];
+	return kinds[worker - worker->master->workers].name;
 }
 
-struct worker *worker_of(const struct service *service)
+struct worker *worker_of(const struct listener *listener)
 {
-	struct worker *worker = &service->master->workers[WORKER_BUILTIN];
+	const struct service *service = listener->service;
+	enum worker_kind kind = listener->is_ip ? WORKER_BUILTIN : WORKER_BUILTIN_LOCAL;
 
-	return service_conf_is_builtin(service->setup->conf) ? worker : NULL;
+	return service_conf_is_builtin(service->setup->conf) ? &service->master->workers[kind]
+	                                                     : NULL;
 }
 
 struct worker *worker_of_process(const struct child *child)
@@ -165,6 +178,11 @@ static int make_places(struct worker *worker)
 {
 	uint32_t n = how_many_places(worker->master);
 
+	if (worker->places == n)
+		return 0;
+	free(worker->sessions);
+	free(worker->free);
+	worker->places = worker->n_free = 0;
 	worker->sessions = calloc(n, sizeof(struct child *));
 	worker->free = calloc(n, sizeof *worker->free);
 	if (!worker->sessions || !worker->free)
@@ -190,10 +208,11 @@ static int make_service(struct worker *worker)
 	return 0;
 }
 
-/* Who it is to be may have changed since the last one was started. */
+/* Who it is to be, and how many there may be, may have changed since the last one was
+ * started. */
 static int prepare(struct worker *worker)
 {
-	int r = worker->places == 0 ? make_places(worker) : 0;
+	int r = worker_sessions(worker) == 0 ? make_places(worker) : 0;
 
 	if (r == 0 && !worker->service)
 		r = make_service(worker);
@@ -211,11 +230,14 @@ static int prepare(struct worker *worker)
 static void close_channel(struct worker *worker, uint64_t now)
 {
 	worker->answers = sd_event_source_unref(worker->answers);
+	worker->room = sd_event_source_unref(worker->room);
+	worker->due = USEC_INFINITY;
+	worker->to_ask = false;
 	worker->channel.answers = fd_close(worker->channel.answers);
 	worker->channel.requests = fd_close(worker->channel.requests);
 	worker->theirs = fd_close(worker->theirs);
 	if (worker->unread >= 0)
-		service_close_later(worker->service, take_fd(&worker->unread), 0, now);
+		master_close_later(worker->master, take_fd(&worker->unread), now);
 }
 
 /* False: it has been killed. */
@@ -223,7 +245,12 @@ static bool believe(struct worker *worker, const struct channel_answer *answer, 
 {
 	if (answer->kind == CHANNEL_READY && worker->theirs >= 0) {
 		log_debug("%sready", worker->service->label);
+		service_recovered(worker->service);
 		worker->theirs = fd_close(worker->theirs);
+		return true;
+	}
+	if (answer->kind == CHANNEL_PONG && worker->due != USEC_INFINITY) {
+		worker->due = USEC_INFINITY;
 		return true;
 	}
 	if (answer->kind == CHANNEL_DONE && pass_done(worker, answer, now))
@@ -286,10 +313,80 @@ static int start(struct worker *worker, uint64_t now)
 		close_channel(worker, now);
 		return r;
 	}
+	worker->asked = 0;
+	worker_ask(worker, now);
 	if (worker->kept)
 		unread_send(take_ptr(worker->kept), worker, now);
+	pass_ends(worker);
 	return 0;
 }
+
+/* ------------------------------------------------------------------- requests */
+
+/* It has read what was there: that is a sign, so it has all its time from here on. */
+static void ask(struct worker *worker, uint64_t now)
+{
+	struct channel_request ping;
+
+	memset(&ping, 0, sizeof ping);
+	ping.version = CHANNEL_VERSION;
+	ping.kind = CHANNEL_PING;
+	worker->due = now + ASK_PATIENCE;
+	worker->to_ask = channel_send(&worker->channel, &ping, NULL, 0) < 0;
+	if (worker->to_ask)
+		worker_wait_for_room(worker);
+}
+
+static int on_room(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+	struct worker *worker = userdata;
+
+	(void)source;
+	(void)fd;
+	(void)revents;
+	worker->room = sd_event_source_unref(worker->room);
+	if (worker->to_ask)
+		ask(worker, clock_monotonic());
+	pass_ends(worker);
+	return 0;
+}
+
+/* Without memory for it the next one who is to end tries again. */
+void worker_wait_for_room(struct worker *worker)
+{
+	if (worker->process && !worker->room)
+		(void)sd_event_add_io(worker->master->event, &worker->room,
+			worker->channel.requests, EPOLLOUT, on_room, worker);
+}
+
+void worker_ask(struct worker *worker, uint64_t now)
+{
+	if (worker->due != USEC_INFINITY || now - worker->asked < ASK_EVERY)
+		return;
+	worker->asked = now;
+	ask(worker, now);
+}
+
+uint64_t workers_turn(struct master *master, uint64_t now)
+{
+	uint64_t due = USEC_INFINITY;
+
+	for (size_t i = 0; i < _WORKER_KIND_MAX; i++) {
+		struct worker *worker = &master->workers[i];
+
+		if (!worker->process || worker->due == USEC_INFINITY)
+			continue;
+		if (now >= worker->due) {
+			worker->due = USEC_INFINITY;
+			worker_kill(worker, "does not answer");
+		} else if (worker->due < due) {
+			due = worker->due;
+		}
+	}
+	return due;
+}
+
+/* ------------------------------------------------------------------- to begin */
 
 bool worker_is_paused(const struct worker *worker)
 {
@@ -335,7 +432,7 @@ void worker_kill(struct worker *worker, const char *why)
 		sd_event_source_set_enabled(worker->answers, SD_EVENT_OFF);
 }
 
-/* What it has said last is still in the pipe. */
+/* What it has said last is still in the pipe; what is not true there ends it. */
 static void hear_last(struct worker *worker, uint64_t now)
 {
 	struct channel_answer answers[ANSWER_BATCH];
@@ -343,8 +440,9 @@ static void hear_last(struct worker *worker, uint64_t now)
 
 	while ((n = channel_receive(&worker->channel, answers, ANSWER_BATCH)) > 0)
 		for (int i = 0; i < n; i++)
-			if (answers[i].kind == CHANNEL_DONE)
-				pass_done(worker, &answers[i], now);
+			if (answers[i].kind != CHANNEL_DONE ||
+				!pass_done(worker, &answers[i], now))
+				return;
 }
 
 static void lose_sessions(struct worker *worker, uint64_t now)
@@ -373,13 +471,24 @@ static void try_again(struct worker *worker, uint64_t now)
 		unread_lose(take_ptr(worker->kept), worker, now);
 }
 
+/* One that could not set itself up will not be able to in a moment either; what a client may
+ * have brought about never makes others wait for long. */
+static void pause_after(struct worker *worker, uint64_t now)
+{
+	if (worker->theirs >= 0)
+		service_pause(worker->service, PAUSE_BROKEN, "it has not become ready");
+	else if (!worker->master->stopping && now - worker->process->born < GOOD_RUN)
+		service_pause(worker->service, PAUSE_SUSPECT, "it has ended at once");
+}
+
 void worker_ended(struct worker *worker, uint64_t now)
 {
 	struct unread *unread;
 
+	pause_after(worker, now);
 	worker->process = NULL;
 	hear_last(worker, now);
-	unread = unread_take(worker);
+	unread = unread_take(worker, now);
 	lose_sessions(worker, now);
 	close_channel(worker, now);
 	worker->kept = unread;
@@ -406,8 +515,9 @@ void workers_init(struct master *master)
 			.channel = CHANNEL_NONE,
 			.unread = -EBADF,
 			.theirs = -EBADF,
+			.due = USEC_INFINITY,
 		};
-		worker->program = loader_open_other(names[i]);
+		worker->program = loader_open_other(kinds[i].program);
 		if (worker->program >= 0)
 			worker->program = master_move_up(master, worker->program);
 	}
@@ -438,17 +548,45 @@ void workers_drain(struct master *master)
 	}
 }
 
-void workers_done(struct master *master)
+void workers_kill_idle(struct master *master)
 {
 	for (size_t i = 0; i < _WORKER_KIND_MAX; i++) {
 		struct worker *worker = &master->workers[i];
 
-		if (worker->service)
-			close_channel(worker, clock_monotonic());
-		service_free(worker->service);
-		unread_free(worker->kept);
-		fd_close(worker->program);
-		free(worker->sessions);
-		free(worker->free);
+		if (worker->process && worker_sessions(worker) == worker->n_posted)
+			worker_kill(worker, NULL);
+	}
+}
+
+uint32_t workers_running(const struct master *master)
+{
+	uint32_t n = 0;
+
+	for (size_t i = 0; i < _WORKER_KIND_MAX; i++)
+		n += master->workers[i].process != NULL;
+	return n;
+}
+
+void workers_done(struct master *master)
+{
+	uint64_t now = clock_monotonic();
+
+	for (size_t i = 0; i < _WORKER_KIND_MAX; i++) {
+		struct worker *worker = &master->workers[i];
+
+		if (!worker->master)
+			continue;
+		unread_free(take_ptr(worker->kept), master, now);
+		close_channel(worker, now);
+		worker->program = fd_close(worker->program);
+	}
+}
+
+void workers_free(struct master *master)
+{
+	for (size_t i = 0; i < _WORKER_KIND_MAX; i++) {
+		service_free(master->workers[i].service);
+		free(master->workers[i].sessions);
+		free(master->workers[i].free);
 	}
 }

@@ -21,12 +21,16 @@
 #include <stdint.h>
 #include <systemd/sd-event.h>
 
+struct listener;
 struct master;
 struct service;
 struct unread;
 
 enum worker_kind {
 	WORKER_BUILTIN, /* hatchd-builtin: answers by itself */
+	/* The same for all that is not of IP.  A client of a UNIX socket can send a descriptor
+	 * along whose close waits for as long as he likes: that harms none of the network. */
+	WORKER_BUILTIN_LOCAL,
 	_WORKER_KIND_MAX,
 };
 
@@ -38,6 +42,11 @@ struct worker {
 	struct child *process;    /* NULL: it does not run */
 	struct channel channel;   /* owned */
 	sd_event_source *answers; /* owned */
+	sd_event_source *room;    /* owned: there is room for requests; NULL: nobody waits */
+	uint32_t n_to_end;        /* of its connections, those that wait for it */
+	uint64_t asked;           /* when it was asked last whether it goes on; usec */
+	uint64_t due;             /* when it has to have answered; USEC_INFINITY: it has */
+	bool to_ask;              /* there was no room for the question */
 	int unread; /* owned: its end of the requests, for what it has not read when it dies */
 	int theirs; /* owned: its end of the answers, until it has its own */
 	struct unread *kept; /* owned: what one had not read, until the next can be started */
@@ -50,9 +59,9 @@ struct worker {
 /* "hatchd-builtin" */
 const char *worker_name(const struct worker *worker);
 
-/* The one that serves that service; NULL: it has programs of its own.  The setup is in
- * memory. */
-struct worker *worker_of(const struct service *service);
+/* The one that serves the clients of that socket; NULL: its service has a program.  The setup
+ * is in memory. */
+struct worker *worker_of(const struct listener *listener);
 
 /* Open their programs: before anybody is served, the file system may not answer later
  * (I2), and what an upgrade puts in their place is not for us. */
@@ -80,6 +89,15 @@ struct worker *worker_of_process(const struct child *child);
 /* It has ended, and is about to be forgotten: so are its connections. */
 void worker_ended(struct worker *worker, uint64_t now);
 
+/* Ask it whether it goes on, now and then; it is killed if it does not answer. */
+void worker_ask(struct worker *worker, uint64_t now);
+
+/* Look after those that have not answered; returns when the next is due. */
+uint64_t workers_turn(struct master *master, uint64_t now);
+
+/* Call pass_ends() as soon as there is room for requests. */
+void worker_wait_for_room(struct worker *worker);
+
 /* It breaks the rules: say so, and kill it. */
 void worker_kill(struct worker *worker, const char *why);
 
@@ -89,7 +107,16 @@ void workers_drain(struct master *master);
 /* Is one that has no client left about to end? */
 bool workers_are_ending(const struct master *master);
 
-/* At the end: forget them all. */
+/* At the end: those that should have ended, and have not. */
+void workers_kill_idle(struct master *master);
+
+/* Then: they can be spoken to no more, and what they have not read is let go. */
 void workers_done(struct master *master);
+
+/* Then, when nobody is at work any more: forget them. */
+void workers_free(struct master *master);
+
+/* Processes of them that run: they are children, and nobody's clients. */
+uint32_t workers_running(const struct master *master);
 
 #endif

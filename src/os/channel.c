@@ -126,13 +126,6 @@ static size_t take_fds(struct msghdr *message, int fds[CHANNEL_FDS_MAX])
 	return n;
 }
 
-static void close_all(int *fds, size_t *n)
-{
-	for (size_t i = 0; i < *n; i++)
-		fds[i] = fd_close(fds[i]);
-	*n = 0;
-}
-
 int channel_take(
 	int fd, struct channel_request *ret, int ret_fds[CHANNEL_FDS_MAX], size_t *ret_n)
 {
@@ -153,15 +146,9 @@ int channel_take(
 		return errno == ECONNRESET ? -EPIPE : errno == EINTR ? -EAGAIN : -errno;
 	*ret_n = take_fds(&message, ret_fds);
 	if (len != sizeof *ret || ret->version != CHANNEL_VERSION || ret->kind == 0 ||
-		ret->kind >= _CHANNEL_REQUEST_MAX || (message.msg_flags & MSG_TRUNC)) {
-		close_all(ret_fds, ret_n);
+		ret->kind >= _CHANNEL_REQUEST_MAX || (message.msg_flags & MSG_TRUNC))
 		return -EBADMSG;
-	}
-	if (message.msg_flags & MSG_CTRUNC) {
-		close_all(ret_fds, ret_n);
-		return -EMFILE;
-	}
-	return 0;
+	return message.msg_flags & MSG_CTRUNC ? -EMFILE : 0;
 }
 
 int channel_answer(int fd, const struct channel_answer *answer)

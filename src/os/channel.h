@@ -48,6 +48,8 @@ enum channel_request_kind {
 	CHANNEL_END,
 	/* Finish what there is, and end: nothing more will come. */
 	CHANNEL_DRAIN,
+	/* Answer, to show that it goes on. */
+	CHANNEL_PING,
 	_CHANNEL_REQUEST_MAX,
 };
 
@@ -74,6 +76,8 @@ enum channel_answer_kind {
 	CHANNEL_READY = 1,
 	/* The connection is over, and closed.  Once for each SERVE. */
 	CHANNEL_DONE,
+	/* To each PING. */
+	CHANNEL_PONG,
 	_CHANNEL_ANSWER_MAX,
 };
 
@@ -124,9 +128,9 @@ int channel_receive(const struct channel *channel, struct channel_answer *ret, s
 
 /*
  * The next request, with its descriptors, which are the caller's and close-on-exec; how many
- * there are in *ret_n.  0; -EAGAIN: there is none now; -EMFILE: there is no room for its
- * descriptors, which are gone, while *ret is as it was sent; -EPIPE: the master is gone;
- * -EBADMSG: it is of another version.
+ * there are in *ret_n, on failure too.  0; -EAGAIN: there is none now; -EMFILE: there is no
+ * room for all of them, while *ret is as it was sent; -EPIPE: the master is gone; -EBADMSG:
+ * it is of another version.
  */
 int channel_take(
 	int fd, struct channel_request *ret, int ret_fds[CHANNEL_FDS_MAX], size_t *ret_n);

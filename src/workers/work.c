@@ -25,7 +25,7 @@ struct work {
 	uint32_t n_sessions;
 	struct heap due;
 
-	/* A ring of answers that could not be written yet: as many as there are places. */
+	/* A ring of answers that could not be written yet: one for each place, and a PONG. */
 	struct channel_answer *unsent;
 	uint32_t unsent_first, n_unsent;
 	bool waits_to_send;
@@ -65,7 +65,7 @@ static int send_unsent(struct work *work)
 
 		if (r < 0)
 			return r == -EAGAIN ? wait_to_send(work, true) : r;
-		work->unsent_first = (work->unsent_first + 1) % work->places;
+		work->unsent_first = (work->unsent_first + 1) % (work->places + 1);
 		work->n_unsent--;
 	}
 	return wait_to_send(work, false);
@@ -77,9 +77,9 @@ static int answer(struct work *work, const struct channel_answer *answer)
 
 	if (r != -EAGAIN)
 		return r;
-	if (work->n_unsent >= work->places)
+	if (work->n_unsent >= work->places + 1)
 		return -EPROTO; /* there are more than the master has asked for */
-	work->unsent[(work->unsent_first + work->n_unsent++) % work->places] = *answer;
+	work->unsent[(work->unsent_first + work->n_unsent++) % (work->places + 1)] = *answer;
 	return wait_to_send(work, true);
 }
 
@@ -195,6 +195,14 @@ static int drain(struct work *work)
 	return r;
 }
 
+static int pong(struct work *work)
+{
+	struct channel_answer here;
+
+	answer_init(&here, CHANNEL_PONG);
+	return answer(work, &here);
+}
+
 static int follow(struct work *work, const struct channel_request *request, int fds[], size_t n)
 {
 	switch (request->kind) {
@@ -202,6 +210,8 @@ static int follow(struct work *work, const struct channel_request *request, int 
 		return serve(work, request, fds, n);
 	case CHANNEL_END:
 		return end_asked(work, &request->session);
+	case CHANNEL_PING:
+		return pong(work);
 	default:
 		return drain(work);
 	}
@@ -351,7 +361,7 @@ int work_new(const struct work_kind *kind, uint32_t places, struct work **ret)
 	work->epoll_fd = -EBADF;
 	work->places = places;
 	work->sessions = calloc(places, sizeof(struct work_session *));
-	work->unsent = calloc(places, sizeof *work->unsent);
+	work->unsent = calloc((size_t)places + 1, sizeof *work->unsent);
 	if (work->sessions && work->unsent && heap_reserve(&work->due, places) == 0)
 		r = watch_requests(work);
 	if (r < 0) {

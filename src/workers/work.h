@@ -8,7 +8,7 @@
  *
  * The tables have the size that the master asks for at the start, and it never sends more
  * than they hold.  An answer that the master has not read yet is kept: there is one for
- * each connection at most.
+ * each connection at most, and one that says that the worker goes on.
  *
  * Layer: workers.
  */

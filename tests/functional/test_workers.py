@@ -453,6 +453,78 @@ def test_worker_dies_again_and_again(hatchd):
     assert talk(port, b"x") == b"x"
 
 
+def test_many_are_ended_at_once(hatchd):
+    """More than a channel holds: nobody is forgotten, and nobody else suffers."""
+    port, other = free_port(), free_port()
+    daemon = hatchd.file(
+        builtin("b", "echo", f"tcp:{port}", per_source=600, instances=600,
+                time_limit="1500ms", kill_after="5s")
+        + builtin("other", "echo", f"tcp:{other}")
+    )
+    with connect(other) as friend, contextlib.ExitStack() as stack:
+        friend.sendall(b"x")
+        assert read_exactly(friend, 1) == b"x"
+        (worker,) = workers(daemon.pid)
+        os.kill(worker, signal.SIGSTOP)
+        clients = [stack.enter_context(connect(port)) for _ in range(500)]
+        daemon.wait_log("hatchd-builtin has all it can do, new clients wait")
+        os.kill(worker, signal.SIGCONT)
+        for client in clients:
+            with contextlib.suppress(ConnectionResetError):
+                assert read_all(client) == b""
+        daemon.wait_log("ended: time_limit", count=500)
+        friend.sendall(b"y")
+        assert read_exactly(friend, 1) == b"y"
+        assert workers(daemon.pid) == [worker]
+
+
+def test_all_are_told_to_end_at_stop(hatchd):
+    port = free_port()
+    daemon = hatchd.file(builtin(
+        "b", "echo", f"tcp:{port}", per_source=600, instances=600, stop="terminate"))
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(connect(port)) for _ in range(500)]
+        for client in clients:
+            client.sendall(b"x")
+            assert read_exactly(client, 1) == b"x"
+        (worker,) = workers(daemon.pid)
+        # Nothing is read while more is written than the channel holds.
+        os.kill(worker, signal.SIGSTOP)
+        daemon.signal(signal.SIGTERM)
+        daemon.wait_log("stopping, waiting for 500 children to end")
+        os.kill(worker, signal.SIGCONT)
+        daemon.wait_end()
+        assert "leaving" not in daemon.text()
+        for client in clients:
+            assert read_all(client) == b""
+        daemon.stopped = True
+
+
+@pytest.mark.parametrize("total", [1, 2])
+def test_total_instances_are_clients(hatchd, total):
+    """The worker is a child as well, but nobody's client."""
+    port, other = free_port(), free_port()
+    hatchd.file(
+        f"total_instances = {total}\n" + builtin("b", "echo", f"tcp:{port}")
+        + service("cat", listen=f"tcp:{other}", exec="/bin/cat"))
+    for _ in range(3):
+        assert talk(port, b"x") == b"x"
+        assert talk(other, b"y") == b"y"
+
+
+def test_worker_that_cannot_begin_is_not_started_for_ever(hatchd, folder):
+    port = free_port()
+    binary = liar(folder, "sys.exit(1)\n")
+    daemon = hatchd.file(builtin("b", "echo", f"tcp:{port}"), binary=binary)
+    begun = time.monotonic()
+    with connect(port):
+        daemon.wait_log("hatchd-builtin: it has not become ready, retrying in 100 ms")
+        daemon.wait_log("hatchd-builtin: child .* ended: exit 1", count=4)
+    # Pauses that double.
+    assert time.monotonic() - begun >= 0.1 + 0.2 + 0.4
+    daemon.stop(leave=True)
+
+
 def test_reload_keeps_connections(hatchd):
     daemon, port = start(hatchd, "echo")
     with connect(port) as client:
@@ -516,7 +588,7 @@ def test_open_ones_are_told_of(hatchd):
 
 LIAR = """\
 #!{python} -SE
-import os, signal, socket, struct
+import os, signal, socket, struct, sys
 requests = socket.socket(fileno=3)
 ANSWER = "=HHIQIIQQ"
 def answer(kind, connection=0, place=0, result=0, version=1):
@@ -527,7 +599,7 @@ def take():
     data, fds, _, _ = socket.recv_fds(requests, 4096, 4)
     connection, place = struct.unpack_from("=QI", data, 8)
     return connection, place
-READY, DONE = 1, 2
+READY, DONE, PONG = 1, 2, 3
 """
 
 
@@ -557,6 +629,7 @@ LIES = {
     "unknown kind": "say(answer(READY)); take(); say(answer(77))",
     "unknown result": "say(answer(READY)); c, p = take(); say(answer(DONE, c, p, 77))",
     "another version": "say(answer(READY, version=2))",
+    "an answer without a question": "say(answer(READY)); take(); say(answer(PONG) * 2)",
     "flood": "say(answer(READY))\nwhile True: say(answer(DONE, 1, 1) * 100)",
 }
 
@@ -574,11 +647,15 @@ def test_liar(hatchd, folder, lie):
         cat.sendall(b"x")
         assert read_exactly(cat, 1) == b"x"
         with connect(port) as client, contextlib.suppress(ConnectionResetError):
-            assert read_all(client) == b""
-        daemon.wait_log("hatchd-builtin: child .*killing it")
+            # Whom it has not taken it has not harmed; he waits for the next one.
+            if lie != "another version":
+                assert read_all(client) == b""
+            daemon.wait_log("hatchd-builtin: child .*killing it")
         cat.sendall(b"y")
         assert read_exactly(cat, 1) == b"y"
     assert talk(other, b"z") == b"z"
+    if lie == "another version":
+        daemon.stop(leave=True)
 
 
 @pytest.mark.needs_root
@@ -591,11 +668,14 @@ def test_liar_that_does_not_read(hatchd, folder):
     )
     daemon = hatchd.file(config, binary=binary)
     clients = [connect(port) for _ in range(600)]
-    daemon.wait_log("unable to pass a connection to hatchd-builtin")
+    daemon.wait_log("hatchd-builtin has all it can do, new clients wait")
+    assert talk(other, b"z") == b"z"
+    # It is asked whether it goes on, and does not say so.
+    daemon.wait_log("hatchd-builtin: child .* does not answer, killing it")
     assert talk(other, b"z") == b"z"
     for client in clients:
         client.close()
-    # The one that could not be passed is held for the next worker.
+    # Those that could not be passed are held for the next worker.
     daemon.stop(leave=True)
 
 
