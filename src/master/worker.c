@@ -404,10 +404,26 @@ bool worker_has_room(const struct worker *worker)
 	return worker->process ? worker->n_free > 0 : may_start(worker);
 }
 
+/* Other limits are in force since it was started, and nobody would notice another one. */
+static bool has_wrong_size(const struct worker *worker)
+{
+	return worker_sessions(worker) == 0 &&
+	       worker->places != how_many_places(worker->master);
+}
+
+/* It ends when its channel does. */
+static void let_go(struct worker *worker, uint64_t now)
+{
+	close_channel(worker, now);
+	worker->process = NULL;
+}
+
 int worker_need(struct worker *worker, uint64_t now)
 {
 	int r;
 
+	if (worker->process && has_wrong_size(worker))
+		let_go(worker, now);
 	if (worker->process)
 		return worker->n_free > 0 ? 0 : -EAGAIN;
 	if (worker->master->stopping)

@@ -512,6 +512,21 @@ def test_total_instances_are_clients(hatchd, total):
         assert talk(other, b"y") == b"y"
 
 
+def test_more_places_after_a_reload(hatchd):
+    port = free_port()
+    text = builtin("b", "echo", f"tcp:{port}")
+    daemon = hatchd.file("total_instances = 2\n" + text)
+    assert talk(port, b"x") == b"x"
+    daemon.write("total_instances = 500\n" + text)
+    daemon.signal(signal.SIGHUP)
+    daemon.wait_log("reloaded: ")
+    with contextlib.ExitStack() as stack:
+        for _ in range(6):
+            client = stack.enter_context(connect(port))
+            client.sendall(b"y")
+            assert read_exactly(client, 1) == b"y"
+
+
 def test_worker_that_cannot_begin_is_not_started_for_ever(hatchd, folder):
     port = free_port()
     binary = liar(folder, "sys.exit(1)\n")
