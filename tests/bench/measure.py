@@ -48,8 +48,9 @@ class Cpu:
             sum(int(ticks) for ticks in after_name[i : i + 2]) * USEC_PER_TICK for i in (11, 13)
         )
         try:
-            # Nanoseconds; only the first thread's, but all of these have one.
-            own = int((proc / "schedstat").read_text().split()[0]) / 1000
+            # Nanoseconds, of each thread that lives.
+            spent = [(t / "schedstat").read_text().split()[0] for t in threads(pid)]
+            own = sum(map(int, spent)) / 1000
         except (OSError, IndexError, ValueError):
             pass
         return cls(own, children)
