@@ -80,9 +80,9 @@ def beside_floor(samples):
     return {name: measure.Series(s, samples["floor"]) for name, s in samples.items()}
 
 
-def judge_ratio(series, rounds, least, where):
-    """A rate beside the floor's, without an error, in every round."""
-    bar = f"errors 0 and at least {least:.1f} x floor {where} in {rounds} of {rounds} rounds"
+def judge_ratio(series, rounds, least, where, beside="floor"):
+    """A rate beside the floor's, or another one's, without an error, in every round."""
+    bar = f"errors 0 and at least {least:.1f} x {beside} {where} in {rounds} of {rounds} rounds"
     if series is None:
         return Verdict.judge(None, bar, "hatchd was not measured")
     if series.trouble:
@@ -91,7 +91,7 @@ def judge_ratio(series, rounds, least, where):
     held = sum(r >= least for r in series.ratios)
     got = " ".join(f"{r:.2f}" for r in series.ratios)
     if len(series.ratios) < rounds:
-        return Verdict.judge(None, bar, "the floor failed")
+        return Verdict.judge(None, bar, f"nothing to compare with: no {beside}")
     if held == rounds and series.errors == 0:
         return Verdict.judge(True, bar, got)
     return Verdict.judge(

@@ -3,10 +3,12 @@
  * that it was "hello\n", and begins again; for a time, or for a number of
  * connections.
  *
- *	load [-c CLIENTS] [-t SECONDS] [-w WARMUP] [-n CONNECTIONS] [-p PORTS] [-e TEXT]
- *		[-s SOURCE] [-i MSEC] [-y] PORT
+ *	load [-c CLIENTS] [-t SECONDS] [-w WARMUP] [-n CONNECTIONS] [-p PORTS]
+ *		[-e TEXT | -q TEXT | -l] [-s SOURCE] [-i MSEC] [-y] PORT
  *
- * goes to 127.0.0.1, over PORTS ports from PORT on in turn.  With -s it comes from that
+ * goes to 127.0.0.1, over PORTS ports from PORT on in turn.  With -e another text is to
+ * come, with -q each client first sends that text, ends its side, and is to get the same
+ * back; with -l it is any one line, which ends in CR LF.  With -s it comes from that
  * IPv4 address of the machine, with -i each client begins at most once in so many
  * milliseconds, with -y everybody else who waits for its processor has it after each step
  * of a connection.  It ends earlier at SIGTERM, after the connections that are open, and
@@ -64,8 +66,9 @@ struct options {
 	double warmup;
 	uint64_t connections; /* 0: no limit */
 	uint64_t interval;    /* usec between two connections of a client; 0: at once */
-	const char *text;
+	const char *text;     /* NULL: any line */
 	size_t text_len;
+	bool asks;             /* the text is sent first */
 	struct in_addr source; /* 0.0.0.0: whichever the kernel chooses */
 	bool yields;
 	uint16_t port;
@@ -75,7 +78,9 @@ struct client {
 	int fd;           /* -1: at rest */
 	uint64_t started; /* usec */
 	uint64_t next;    /* usec: when it begins again; 0: it does not */
-	size_t got;
+	size_t sent, got;
+	char last; /* of what it got */
+	int error; /* errno of its question; 0: none */
 	bool wrong;
 };
 
@@ -166,11 +171,42 @@ static bool may_begin(const struct load *load, uint64_t now)
 	return now < load->counted_to && !told_to_end;
 }
 
-/* Begin the client's next connection, if there is to be one. */
-static void begin(struct load *load, struct client *client, uint64_t now)
+static bool is_asking(const struct load *load, const struct client *client)
+{
+	return load->options.asks && client->error == 0 &&
+	       client->sent < load->options.text_len;
+}
+
+/* Send what the socket takes, and end our side behind the last byte.  The kernel tells an
+ * error once, so it is kept. */
+static void ask(const struct load *load, struct client *client)
+{
+	const struct options *o = &load->options;
+	ssize_t n = send(client->fd, o->text + client->sent, o->text_len - client->sent,
+		MSG_DONTWAIT | MSG_NOSIGNAL);
+
+	if (n < 0 && errno != EAGAIN && errno != EINTR)
+		client->error = errno;
+	if (n < 0)
+		return;
+	client->sent += (size_t)n;
+	if (!is_asking(load, client))
+		shutdown(client->fd, SHUT_WR);
+}
+
+static void watch(const struct load *load, struct client *client, int operation)
 {
 	struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP, .data.ptr = client};
 
+	if (is_asking(load, client))
+		event.events |= EPOLLOUT;
+	if (epoll_ctl(load->epoll, operation, client->fd, &event) < 0)
+		die("watch a socket");
+}
+
+/* Begin the client's next connection, if there is to be one. */
+static void begin(struct load *load, struct client *client, uint64_t now)
+{
 	client->fd = -1;
 	client->next = 0;
 	while (may_begin(load, now)) {
@@ -185,11 +221,15 @@ static void begin(struct load *load, struct client *client, uint64_t now)
 		return;
 
 	client->started = now;
-	client->got = 0;
+	client->sent = client->got = 0;
+	client->last = 0;
+	client->error = 0;
 	client->wrong = false;
 	load->n_busy++;
-	if (epoll_ctl(load->epoll, EPOLL_CTL_ADD, client->fd, &event) < 0)
-		die("watch a socket");
+	/* On this machine most are through with connecting by now. */
+	if (is_asking(load, client))
+		ask(load, client);
+	watch(load, client, EPOLL_CTL_ADD);
 }
 
 static void finish(struct load *load, struct client *client)
@@ -247,34 +287,59 @@ static void succeed(struct load *load, struct client *client)
 	finish(load, client);
 }
 
+/* Nothing may come behind its end. */
+static void take_line(struct client *client, const char *buf, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (client->last == '\n' || (buf[i] == '\n' && client->last != '\r'))
+			client->wrong = true;
+		client->last = buf[i];
+	}
+}
+
 static void take(struct load *load, struct client *client, const char *buf, size_t n)
 {
 	const struct options *o = &load->options;
 
-	if (client->got + n > o->text_len || memcmp(buf, o->text + client->got, n) != 0)
+	if (!o->text)
+		take_line(client, buf, n);
+	else if (client->got + n > o->text_len || memcmp(buf, o->text + client->got, n) != 0)
 		client->wrong = true;
 	else
 		client->got += n;
+}
+
+static bool is_answered(const struct load *load, const struct client *client)
+{
+	if (client->wrong || is_asking(load, client))
+		return false;
+	if (!load->options.text)
+		return client->last == '\n';
+	return client->got == load->options.text_len;
 }
 
 static void handle(struct load *load, struct client *client)
 {
 	char buf[TEXT_MAX];
 	ssize_t n;
+	int error;
 
+	if (is_asking(load, client)) {
+		ask(load, client);
+		watch(load, client, EPOLL_CTL_MOD);
+	}
 	while ((n = recv(client->fd, buf, sizeof buf, 0)) > 0)
 		take(load, client, buf, (size_t)n);
 
-	if (n == 0) {
-		if (client->wrong || client->got != load->options.text_len)
-			fail(load, client, FAIL_WRONG);
-		else
-			succeed(load, client);
-	} else if (errno == ECONNREFUSED) {
+	error = client->error ? client->error : n < 0 ? errno : 0;
+	if (error == 0 && is_answered(load, client))
+		succeed(load, client);
+	else if (error == 0)
+		fail(load, client, FAIL_WRONG);
+	else if (error == ECONNREFUSED)
 		fail(load, client, FAIL_CONNECT);
-	} else if (errno != EAGAIN && errno != EINTR) {
+	else if (error != EAGAIN && error != EINTR)
 		fail(load, client, FAIL_RESET);
-	}
 }
 
 static void look_for_late_ones(struct load *load, uint64_t now)
@@ -356,7 +421,8 @@ static void report(struct load *load)
 static int usage(void)
 {
 	fprintf(stderr, "Usage: load [-c CLIENTS] [-t SECONDS] [-w WARMUP] [-n CONNECTIONS] "
-			"[-p PORTS] [-e TEXT] [-s SOURCE] [-i MSEC] [-y] PORT\n");
+			"[-p PORTS] [-e TEXT | -q TEXT | -l] [-s SOURCE] [-i MSEC] [-y] "
+			"PORT\n");
 	return 2;
 }
 
@@ -364,7 +430,7 @@ static bool parse(struct options *o, int argc, char **argv)
 {
 	int option;
 
-	while ((option = getopt(argc, argv, "c:t:w:n:p:e:s:i:y")) != -1) {
+	while ((option = getopt(argc, argv, "c:t:w:n:p:e:q:ls:i:y")) != -1) {
 		switch (option) {
 		case 'c':
 			o->clients = (unsigned)strtoul(optarg, NULL, 10);
@@ -384,6 +450,13 @@ static bool parse(struct options *o, int argc, char **argv)
 		case 'e':
 			o->text = optarg;
 			break;
+		case 'q':
+			o->text = optarg;
+			o->asks = true;
+			break;
+		case 'l':
+			o->text = NULL;
+			break;
 		case 's':
 			if (inet_pton(AF_INET, optarg, &o->source) != 1)
 				return false;
@@ -401,7 +474,7 @@ static bool parse(struct options *o, int argc, char **argv)
 	if (argc - optind != 1 || o->clients == 0 || o->ports == 0)
 		return false;
 	o->port = (uint16_t)strtoul(argv[optind], NULL, 10);
-	o->text_len = strlen(o->text);
+	o->text_len = o->text ? strlen(o->text) : 0;
 	return true;
 }
 

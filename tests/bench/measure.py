@@ -25,7 +25,7 @@ class Sample:
     p99: float = 0
     errors: int = 0
     master: float = None  # CPU per connection
-    children: float = None  # the same, of children it has waited for
+    children: float = None  # the same, of children it has waited for and of its workers
     startup: float = None
     pss: float = None  # kB, of the master
     gone: float = None  # from letting go of many programs until none is left
@@ -35,13 +35,14 @@ class Sample:
 
 @dataclasses.dataclass
 class Cpu:
-    """CPU time of a process and of the children it has waited for, in microseconds."""
+    """CPU time of a process, and of the children it has waited for and those workers of
+    it, in microseconds."""
 
     own: float
     children: float
 
     @classmethod
-    def of(cls, pid):
+    def of(cls, pid, workers=()):
         proc = pathlib.Path(f"/proc/{pid}")
         after_name = (proc / "stat").read_text().rsplit(")", 1)[1].split()
         own, children = (
@@ -53,7 +54,7 @@ class Cpu:
             own = sum(map(int, spent)) / 1000
         except (OSError, IndexError, ValueError):
             pass
-        return cls(own, children)
+        return cls(own, children + sum(cls.of(worker).own for worker in workers))
 
 
 def pss(pid):
@@ -83,10 +84,10 @@ def switches(pid):
     return sum(int(l.split()[1]) for l in lines if "ctxt_switches:" in l)
 
 
-def start_load(bench, setup, clients, seconds, warmup=WARMUP):
+def start_load(bench, setup, clients, seconds, warmup=WARMUP, flags=()):
     argv = [
         bench.load, "-c", str(clients), "-t", str(seconds), "-w", str(warmup),
-        "-p", str(setup.n_services), str(setup.port),
+        "-p", str(setup.n_services), *flags, str(setup.port),
     ]  # fmt: skip
     return subprocess.Popen(
         argv,
@@ -108,12 +109,14 @@ def finish_load(process, seconds):
     return {name: float(value) for name, value in (w.split("=") for w in out.split())}
 
 
-def under_load(bench, running, clients):
+def under_load(bench, running, clients, flags=()):
     """A sample of a server that runs."""
     seconds = bench.options.seconds
-    before = Cpu.of(running.pid)
-    line = finish_load(start_load(bench, running.setup, clients, seconds), seconds)
-    after = Cpu.of(running.pid)
+    workers = children(running.pid) or () if running.server.has_workers else ()
+    before = Cpu.of(running.pid, workers)
+    load = start_load(bench, running.setup, clients, seconds, flags=flags)
+    line = finish_load(load, seconds)
+    after = Cpu.of(running.pid, workers)
     if running.setup.n_services > 1:
         # What it needs when nobody comes, not what it needs for a crowd.
         select.select([], [], [], AT_REST)
@@ -144,12 +147,12 @@ def attempt(work):
         return Sample(trouble=f"ended under load: {problem.strerror}")
 
 
-def measure(bench, server, binary, clients, setup=None):
-    """Start, load, stop."""
+def measure(bench, server, binary, clients, setup=None, flags=()):
+    """Start, load, stop.  `flags` are for the load generator."""
 
     def work():
         with servers.Running(server, binary, setup or bench.setup()) as running:
-            return under_load(bench, running, clients)
+            return under_load(bench, running, clients, flags)
 
     return attempt(work)
 

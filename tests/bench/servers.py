@@ -66,7 +66,9 @@ class Server:
     name = ""
     binary = ""  # looked up in PATH and where daemons are
     reloads = False  # SIGHUP: read the file again
+    has_workers = False  # children that serve one client after the other
     told_reloaded = None  # what it then writes into its log, if anything
+    keeps_log = True  # what it says is kept, and told if it does not answer
 
     def find(self, _build):
         """Absolute path, or None if it is not there."""
@@ -84,6 +86,10 @@ class Server:
         new.write_text(self.head() + "".join(self.stanza(*s) for s in setup.services()))
         new.rename(path)
         return str(path)
+
+    def answers(self, setup):
+        """Does the service answer that is ready last?"""
+        return bool(answer(setup.last_port))
 
     def begun(self, setup):
         """Called when it answers, before it is measured."""
@@ -205,11 +211,14 @@ class Xinetd(Server):
         return [binary, "-dontfork", "-f", self.write_conf(setup), "-pidfile", str(pid)]
 
     def stanza(self, name, port, program):
+        return self.describe(name, "UNLISTED", port, f"\tserver = {program}\n")
+
+    def describe(self, name, kind, port, more):
         return (
             f"service {name}\n{{\n"
-            "\ttype = UNLISTED\n\tsocket_type = stream\n\tprotocol = tcp\n\twait = no\n"
+            f"\ttype = {kind}\n\tsocket_type = stream\n\tprotocol = tcp\n\twait = no\n"
             f"\tuser = {getpass.getuser()}\n\tbind = 127.0.0.1\n\tport = {port}\n"
-            f"\tserver = {program}\n"
+            f"{more}"
             "\tinstances = UNLIMITED\n\tper_source = UNLIMITED\n\tcps = 10000000 1\n"
             "\tlog_on_success =\n\tlog_on_failure =\n}\n"
         )
@@ -267,7 +276,7 @@ class Running:
                 self.argv,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
-                stderr=log,
+                stderr=log if self.server.keeps_log else subprocess.DEVNULL,
                 start_new_session=True,
                 preexec_fn=die_with_parent,
             )
@@ -285,7 +294,7 @@ class Running:
 
     def wait_until_it_answers(self, deadline):
         while time.monotonic() < deadline:
-            if answer(self.setup.last_port):
+            if self.server.answers(self.setup):
                 return
             try:
                 self.process.wait(LOOK_AGAIN)
