@@ -4,7 +4,6 @@
 #include "base/own.h"
 
 #include <fcntl.h>
-#include <limits.h>
 #include <string.h>
 #include <sys/uio.h>
 
@@ -151,11 +150,11 @@ int channel_take(
 	return message.msg_flags & MSG_CTRUNC ? -EMFILE : 0;
 }
 
-int channel_answer(int fd, const struct channel_answer *answer)
+int channel_answer(int fd, const struct channel_answer *answers, size_t n)
 {
-	ssize_t len = write(fd, answer, sizeof *answer);
+	ssize_t len = write(fd, answers, n * sizeof *answers);
 
-	if (len == (ssize_t)sizeof *answer)
+	if (len == (ssize_t)(n * sizeof *answers))
 		return 0;
 	return len < 0 ? -errno : -EIO;
 }

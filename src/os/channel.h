@@ -8,8 +8,8 @@
  *
  *	requests  a SOCK_SEQPACKET pair, one packet each; the master's end is shut down for
  *	          reading, so the kernel refuses whatever a worker sends on it
- *	answers   a pipe, which cannot carry descriptors; records of one length, below
- *	          PIPE_BUF, so that none is ever torn by an honest worker
+ *	answers   a pipe, which cannot carry descriptors; records of one length, several in
+ *	          one write of PIPE_BUF at most, so that an honest worker never tears one
  *
  * Neither side waits for the other: the master sends without blocking, and a worker that
  * has all it can do does not read.  That a worker's end is closed says that it has ended;
@@ -24,6 +24,7 @@
 
 #include "base/addr.h"
 
+#include <limits.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -135,7 +136,11 @@ int channel_receive(const struct channel *channel, struct channel_answer *ret, s
 int channel_take(
 	int fd, struct channel_request *ret, int ret_fds[CHANNEL_FDS_MAX], size_t *ret_n);
 
-/* One answer.  0; -EAGAIN: later, the master has not read; -EPIPE: it is gone. */
-int channel_answer(int fd, const struct channel_answer *answer);
+/* As many as go into a pipe whole, whoever else writes there. */
+#define CHANNEL_ANSWERS_MAX (PIPE_BUF / sizeof(struct channel_answer))
+
+/* So many answers, 1 to CHANNEL_ANSWERS_MAX, all or none.  0; -EAGAIN: later, the master has
+ * not read; -EPIPE: it is gone. */
+int channel_answer(int fd, const struct channel_answer *answers, size_t n);
 
 #endif

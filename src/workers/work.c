@@ -25,9 +25,10 @@ struct work {
 	uint32_t n_sessions;
 	struct heap due;
 
-	/* A ring of answers that could not be written yet: one for each place, and a PONG. */
+	/* A ring of answers that have not been written yet: one for each place, READY, and a
+	 * PONG. */
 	struct channel_answer *unsent;
-	uint32_t unsent_first, n_unsent;
+	uint32_t unsent_room, unsent_first, n_unsent;
 	bool waits_to_send;
 };
 
@@ -46,10 +47,21 @@ static int wait_to_send(struct work *work, bool wait)
 	return 0;
 }
 
-/* Without the master nobody wants them. */
-static int send_or(struct work *work, const struct channel_answer *answer)
+/* Those at the head of the ring that lie side by side and go into one write. */
+static uint32_t how_many_at_once(const struct work *work)
 {
-	int r = work->orphan ? 0 : channel_answer(CHANNEL_ANSWERS_FD, answer);
+	uint32_t n = work->unsent_room - work->unsent_first;
+
+	if (n > work->n_unsent)
+		n = work->n_unsent;
+	return n < CHANNEL_ANSWERS_MAX ? n : CHANNEL_ANSWERS_MAX;
+}
+
+/* Without the master nobody wants them. */
+static int send_some(struct work *work, uint32_t n)
+{
+	const struct channel_answer *first = &work->unsent[work->unsent_first];
+	int r = work->orphan ? 0 : channel_answer(CHANNEL_ANSWERS_FD, first, n);
 
 	if (r == -EPIPE) {
 		work->orphan = work->draining = true;
@@ -61,26 +73,25 @@ static int send_or(struct work *work, const struct channel_answer *answer)
 static int send_unsent(struct work *work)
 {
 	while (work->n_unsent > 0) {
-		int r = send_or(work, &work->unsent[work->unsent_first]);
+		uint32_t n = how_many_at_once(work);
+		int r = send_some(work, n);
 
 		if (r < 0)
 			return r == -EAGAIN ? wait_to_send(work, true) : r;
-		work->unsent_first = (work->unsent_first + 1) % (work->places + 1);
-		work->n_unsent--;
+		work->unsent_first = (work->unsent_first + n) % work->unsent_room;
+		work->n_unsent -= n;
 	}
 	return wait_to_send(work, false);
 }
 
+/* Written at the end of the turn, all at once: each write wakes the master, who would do a
+ * turn of his own for each. */
 static int answer(struct work *work, const struct channel_answer *answer)
 {
-	int r = work->n_unsent > 0 ? -EAGAIN : send_or(work, answer);
-
-	if (r != -EAGAIN)
-		return r;
-	if (work->n_unsent >= work->places + 1)
+	if (work->n_unsent >= work->unsent_room)
 		return -EPROTO; /* there are more than the master has asked for */
-	work->unsent[(work->unsent_first + work->n_unsent++) % (work->places + 1)] = *answer;
-	return wait_to_send(work, true);
+	work->unsent[(work->unsent_first + work->n_unsent++) % work->unsent_room] = *answer;
+	return 0;
 }
 
 static void answer_init(struct channel_answer *ret, enum channel_answer_kind kind)
@@ -305,6 +316,14 @@ static int patience(const struct work *work)
 	return (int)((first->key - now + USEC_PER_MSEC - 1) / USEC_PER_MSEC);
 }
 
+/* Also what has ended before something went wrong is told. */
+static int end_turn(struct work *work, int r)
+{
+	int sent = work->waits_to_send ? 0 : send_unsent(work);
+
+	return r < 0 ? r : sent;
+}
+
 static int turn(struct work *work)
 {
 	struct epoll_event events[EVENT_BATCH];
@@ -320,7 +339,7 @@ static int turn(struct work *work)
 	 * was seen before is not his. */
 	if (r >= 0 && has_requests(events, n))
 		r = take_requests(work);
-	return r < 0 ? r : 0;
+	return end_turn(work, r);
 }
 
 int work_run(struct work *work)
@@ -330,6 +349,8 @@ int work_run(struct work *work)
 
 	answer_init(&ready, CHANNEL_READY);
 	r = answer(work, &ready);
+	if (r >= 0)
+		r = send_unsent(work);
 	while (r >= 0 && !(work->draining && work->n_sessions == 0 && work->n_unsent == 0))
 		r = turn(work);
 	return r;
@@ -361,7 +382,8 @@ int work_new(const struct work_kind *kind, uint32_t places, struct work **ret)
 	work->epoll_fd = -EBADF;
 	work->places = places;
 	work->sessions = calloc(places, sizeof(struct work_session *));
-	work->unsent = calloc((size_t)places + 1, sizeof *work->unsent);
+	work->unsent_room = places + 2;
+	work->unsent = calloc(work->unsent_room, sizeof *work->unsent);
 	if (work->sessions && work->unsent && heap_reserve(&work->due, places) == 0)
 		r = watch_requests(work);
 	if (r < 0) {

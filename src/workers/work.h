@@ -7,8 +7,9 @@
  * once, as most are that get an answer and no more, never gets into the set.
  *
  * The tables have the size that the master asks for at the start, and it never sends more
- * than they hold.  An answer that the master has not read yet is kept: there is one for
- * each connection at most, and one that says that the worker goes on.
+ * than they hold.  The answers of a turn go out together at its end; those that the master
+ * has no room for yet are kept: there is one for each connection at most, one that says
+ * that the worker goes on, and the first of all.
  *
  * Layer: workers.
  */

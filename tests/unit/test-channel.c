@@ -273,7 +273,7 @@ static void test_answers(void **state)
 	for (uint64_t i = 1; i <= 5; i++) {
 		struct channel_answer answer = done_answer(i);
 
-		assert_int_equal(channel_answer(ends->theirs[ANSWERS], &answer), 0);
+		assert_int_equal(channel_answer(ends->theirs[ANSWERS], &answer, 1), 0);
 	}
 	assert_int_equal(channel_receive(&ends->ours, got, 4), 4);
 	assert_int_equal(got[3].session.connection, 4);
@@ -282,6 +282,28 @@ static void test_answers(void **state)
 	assert_int_equal(channel_receive(&ends->ours, got, 4), 0);
 	ends->theirs[ANSWERS] = fd_close(ends->theirs[ANSWERS]);
 	assert_int_equal(channel_receive(&ends->ours, got, 4), -EPIPE);
+}
+
+/* All or none, also when there is room for some. */
+static void test_many_answers_at_once(void **state)
+{
+	struct ends *ends = *state;
+	struct channel_answer many[CHANNEL_ANSWERS_MAX], got[CHANNEL_ANSWERS_MAX];
+	int r = 0, sent = 0;
+
+	for (uint64_t i = 0; i < CHANNEL_ANSWERS_MAX; i++)
+		many[i] = done_answer(i);
+	while (r == 0 && sent < 1000000) {
+		r = channel_answer(ends->theirs[ANSWERS], many, CHANNEL_ANSWERS_MAX);
+		sent++;
+	}
+	assert_int_equal(r, -EAGAIN);
+	for (int i = 0; i < sent - 1; i++) {
+		r = channel_receive(&ends->ours, got, CHANNEL_ANSWERS_MAX);
+		assert_int_equal(r, CHANNEL_ANSWERS_MAX);
+		assert_memory_equal(got, many, sizeof many);
+	}
+	assert_int_equal(channel_receive(&ends->ours, got, CHANNEL_ANSWERS_MAX), 0);
 }
 
 static void is_bad(struct ends *ends, const void *bytes, size_t len)
@@ -321,7 +343,7 @@ static void test_a_master_that_does_not_read(void **state)
 	int r = 0, sent = 0;
 
 	while (r == 0 && sent < 1000000) {
-		r = channel_answer(ends->theirs[ANSWERS], &answer);
+		r = channel_answer(ends->theirs[ANSWERS], &answer, 1);
 		sent++;
 	}
 	assert_int_equal(r, -EAGAIN);
@@ -335,7 +357,7 @@ static void test_a_master_that_does_not_read(void **state)
 	assert_int_equal(channel_receive(&ends->ours, got, 4), 0);
 	ends->ours.answers = fd_close(ends->ours.answers);
 	signal(SIGPIPE, SIG_IGN);
-	assert_int_equal(channel_answer(ends->theirs[ANSWERS], &answer), -EPIPE);
+	assert_int_equal(channel_answer(ends->theirs[ANSWERS], &answer, 1), -EPIPE);
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -352,6 +374,7 @@ int main(void)
 		TEST(test_no_room_for_descriptors),
 		TEST(test_nothing_comes_back_on_the_socket),
 		TEST(test_answers),
+		TEST(test_many_answers_at_once),
 		TEST(test_bad_answers),
 		TEST(test_a_master_that_does_not_read),
 	};

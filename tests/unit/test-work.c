@@ -21,7 +21,7 @@
 
 #include <cmocka.h>
 
-#define PLACES 4
+#define PLACES 4096 /* more answers than two pages of any machine hold */
 
 /* What the worker of these tests does, by `what` of the request. */
 enum {
@@ -405,36 +405,64 @@ static void test_no_connection(void **state)
 	assert_int_equal(exit_status(stage), EPROTO);
 }
 
-/* None is in two pages. */
-static uint64_t records_in(int pipe)
+/* Its loop stands still, and what is sent meanwhile is there at once. */
+static void stop(struct stage *stage)
 {
-	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+	int status;
 
-	return (uint64_t)fcntl(pipe, F_GETPIPE_SZ) / page *
-	       (page / sizeof(struct channel_answer));
+	assert_int_equal(kill(stage->pid, SIGSTOP), 0);
+	assert_int_equal(waitpid(stage->pid, &status, WUNTRACED), stage->pid);
+	assert_true(WIFSTOPPED(status));
+}
+
+static void test_answers_of_a_turn_come_at_once(void **state)
+{
+	struct stage *stage = *state;
+	struct pollfd p = {.fd = stage->channel.answers, .events = POLLIN};
+	struct channel_answer answers[4];
+
+	stop(stage);
+	for (uint32_t i = 0; i < 3; i++)
+		close(serve(stage, SPEAK, i, "x"));
+	assert_int_equal(kill(stage->pid, SIGCONT), 0);
+	assert_int_equal(poll(&p, 1, 30000), 1);
+	assert_int_equal(channel_receive(&stage->channel, answers, 4), 3);
+	for (uint64_t i = 0; i < 3; i++)
+		assert_int_equal(answers[i].session.connection, i + 1);
+}
+
+/* Those that were served before it are told of. */
+static void test_what_goes_wrong_in_the_same_turn(void **state)
+{
+	struct stage *stage = *state;
+
+	stop(stage);
+	close(serve(stage, SPEAK, 0, "x"));
+	close(serve(stage, LISTEN, PLACES, NULL));
+	assert_int_equal(kill(stage->pid, SIGCONT), 0);
+	is_done(stage, 1, CHANNEL_FINISHED);
+	assert_int_equal(exit_status(stage), EPROTO);
 }
 
 /* The pipe is full long before: what has not been read is kept, in its order. */
 static void test_a_master_that_does_not_read(void **state)
 {
 	struct stage *stage = *state;
-	uint64_t in_pipe = records_in(stage->channel.answers), n = 0;
-	int client;
+	int page = (int)sysconf(_SC_PAGESIZE);
 
-	for (uint64_t i = 0; i < in_pipe; i++) {
-		struct pollfd gone;
+	assert_int_equal(fcntl(stage->channel.answers, F_SETPIPE_SZ, page), page);
+	assert_true((size_t)page / sizeof(struct channel_answer) < PLACES / 2);
+	for (uint32_t i = 0; i < PLACES; i++) {
+		int client = serve(stage, SPEAK, i, "x");
+		struct pollfd gone = {.fd = client, .events = POLLRDHUP};
 
-		client = serve(stage, SPEAK, (uint32_t)(i % PLACES), "x");
-		gone = (struct pollfd){.fd = client, .events = POLLRDHUP};
 		while (!(gone.revents & POLLRDHUP))
 			assert_int_equal(poll(&gone, 1, 30000), 1);
 		close(client);
 	}
-	for (uint32_t i = 0; i < PLACES; i++)
-		close(serve(stage, SPEAK, i, "x"));
 	drain(stage);
-	while (n < in_pipe + PLACES)
-		assert_int_equal(next_answer(stage).session.connection, ++n);
+	for (uint64_t n = 1; n <= PLACES; n++)
+		assert_int_equal(next_answer(stage).session.connection, n);
 	assert_int_equal(exit_status(stage), 0);
 }
 
@@ -469,6 +497,8 @@ int main(void)
 		TEST(test_requests_that_make_no_sense),
 		TEST(test_a_place_twice),
 		TEST(test_no_connection),
+		TEST(test_answers_of_a_turn_come_at_once),
+		TEST(test_what_goes_wrong_in_the_same_turn),
 		TEST(test_a_master_that_does_not_read),
 		cmocka_unit_test(test_places),
 	};
