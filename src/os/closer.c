@@ -192,14 +192,14 @@ int closer_done_fd(const struct closer *closer)
 uint64_t closer_tend(struct closer *closer, uint64_t passed, uint64_t now)
 {
 	uint64_t due = USEC_INFINITY;
+	bool wake = false;
 
 	pthread_mutex_lock(&closer->lock);
 	closer->passed = passed;
 	if (has_ready_job(closer)) {
 		if (closer->n_threads == 0)
 			add_threads(closer, 1);
-		if (closer->n_idle > 0)
-			pthread_cond_signal(&closer->more);
+		wake = closer->n_idle > 0;
 		due = closer->jobs[closer->first].since + PATIENCE;
 		if (due <= now) {
 			add_threads(closer,
@@ -208,6 +208,9 @@ uint64_t closer_tend(struct closer *closer, uint64_t passed, uint64_t now)
 		}
 	}
 	pthread_mutex_unlock(&closer->lock);
+	/* Not before: it would wake up to wait for the lock. */
+	if (wake)
+		pthread_cond_signal(&closer->more);
 	return due;
 }
 
