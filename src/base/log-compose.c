@@ -22,6 +22,17 @@ static size_t clean_one(const char *text, size_t len, char piece[8])
 	return n;
 }
 
+/* Copy the printing characters of ASCII at the beginning, up to `room`: nearly all of most
+ * texts, and these need no closer look.  How many there were. */
+static size_t copy_plain(const char *text, size_t len, char *to, size_t room)
+{
+	size_t n = 0;
+
+	for (; n < len && n < room && text[n] >= ' ' && text[n] <= '~'; n++)
+		to[n] = text[n];
+	return n;
+}
+
 void log_compose_text(char text[LOG_TEXT_MAX + 1], const char *format, va_list ap)
 {
 	/* Longer than the result can be, so that a character torn at its end
@@ -33,6 +44,11 @@ void log_compose_text(char text[LOG_TEXT_MAX + 1], const char *format, va_list a
 		snprintf(raw, sizeof raw, "%s", format);
 	len = strlen(raw);
 	while (at < len) {
+		piece_len = copy_plain(raw + at, len - at, text + used, LOG_TEXT_MAX - used);
+		at += piece_len;
+		used += piece_len;
+		if (at == len)
+			break;
 		at += clean_one(raw + at, len - at, piece);
 		piece_len = strlen(piece);
 		if (piece_len > LOG_TEXT_MAX - used)
