@@ -44,10 +44,12 @@ struct service {
 	bool retired : 1;      /* in master->retired: removed, but not forgotten */
 	bool sensor : 1;       /* whoever connects is banned */
 	bool refuses : 1;      /* overflow = refuse */
-	enum service_state state : 8;
-	enum pause_why pause_why : 8; /* of this pause, or else the last */
-	uint8_t pauses;               /* in a row for that reason: they grow */
-	uint32_t instances;           /* COUNT_UNLIMITED: no limit */
+	enum service_state state : 4;
+	unsigned deaths : 4;          /* children in a row that died at once */
+	enum pause_why pause_why : 4; /* of this pause, or else the last */
+	unsigned pauses : 4;          /* in a row for that reason: they grow */
+	uint8_t fruitless;  /* wait children in a row that left at once what woke them */
+	uint32_t instances; /* COUNT_UNLIMITED: no limit */
 
 	struct listener **listeners; /* owned, one for each address of its configuration */
 	struct listener *single;     /* where they are if there is only one */
@@ -59,10 +61,8 @@ struct service {
 	uint32_t n_children;        /* of them, those with a client */
 	uint32_t n_in_flight;       /* of them still in our memory */
 	uint32_t n_closing;         /* descriptors with the closer; atomic */
-	unsigned fruitless;       /* wait children in a row that left at once what woke them */
-	uint32_t number;          /* never given twice, from 1: names it to master->sources */
-	unsigned deaths;          /* children in a row that died at once */
-	struct child *wait_child; /* pass_as = listen_fds: who has all sockets now */
+	uint32_t number;            /* never given twice, from 1: names it to master->sources */
+	struct child *wait_child;   /* pass_as = listen_fds: who has all sockets now */
 
 	struct service *next_starved, *prev_starved;
 	struct service *next_retired; /* in master->retired */

@@ -206,8 +206,10 @@ static void judge_life(struct child *child, const struct child_end *end, uint64_
 		service->deaths = 0;
 		return;
 	}
-	if (service->deaths++ == 0)
+	if (service->deaths == 0)
 		service->deaths_since = child->born;
+	if (service->deaths < DEATHS_MAX)
+		service->deaths++;
 	if (service->deaths < DEATHS_MAX)
 		return;
 	if (another_lives(service, now))
@@ -267,7 +269,8 @@ static void judge_wait_child(struct child *child, const struct child_end *end, u
 		service->fruitless = 0;
 		return;
 	}
-	service->fruitless++;
+	if (service->fruitless < FRUITLESS_MAX)
+		service->fruitless++;
 	if (failed || (!is_exact(child->listener) && service->fruitless >= FRUITLESS_MAX))
 		service_pause(service, PAUSE_SUSPECT,
 			"the program ended without taking what woke it");
