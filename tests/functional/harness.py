@@ -231,7 +231,7 @@ def proc_children(pid):
 def adopted():
     """Children that a daemon has left to us: unlike our own, each has its own session."""
     found = set()
-    for pid in proc_children(os.getpid()):
+    for pid in proc_children(os.getpid()) + workers(os.getpid()):
         with contextlib.suppress(OSError):
             if int(proc_stat(pid)[3]) != os.getsid(0):
                 found.add(pid)
@@ -684,7 +684,7 @@ class Daemon:
 
     def _remember_children(self):
         with contextlib.suppress(OSError):
-            self.leftovers.update(self.children())
+            self.leftovers.update(self.children() + workers(self.pid))
 
     def kill(self):
         """Whatever happened, nothing stays: by pid, hatchd and the children it had."""
