@@ -1,0 +1,170 @@
+#include "master/worker-setup.h"
+
+#include "base/clock.h"
+#include "base/strv.h"
+#include "master/master.h"
+#include "master/service.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Most connections at one worker; it wants a descriptor for each. */
+#define PLACES_MAX 16384
+
+/* Descriptors that it needs besides. */
+#define SPARE_FDS 64
+
+/* A worker that has not come to its exec by then is killed, as any program. */
+#define START_TIMEOUT (5 * USEC_PER_SEC)
+
+static uint32_t how_many_places(const struct master *master)
+{
+	uint64_t most = master->budget.total_instances;
+	uint64_t fds = master->inherited.nofile.rlim_max;
+
+	if (most > PLACES_MAX)
+		most = PLACES_MAX;
+	if (most + SPARE_FDS > fds)
+		most = fds > 2 * SPARE_FDS ? fds - SPARE_FDS : SPARE_FDS;
+	return (uint32_t)most;
+}
+
+/* What concerns how any program is linked and checked, and what the time is here. */
+static int choose_environment(struct service_conf *conf)
+{
+	static const char *const wanted[] = {
+		"ASAN_OPTIONS",
+		"LD_LIBRARY_PATH",
+		"LD_PRELOAD",
+		"TZ",
+		"UBSAN_OPTIONS",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(wanted); i++) {
+		const char *value = getenv(wanted[i]);
+
+		if (value && strv_addf(&conf->base_env, "%s=%s", wanted[i], value) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int choose_arguments(struct service_conf *conf, const char *name, uint32_t places)
+{
+	if (strv_add(&conf->argv, name) < 0 || strv_addf(&conf->argv, "%" PRIu32, places) < 0)
+		return -ENOMEM;
+	return 0;
+}
+
+/* Never root: then the configuration does not come from our loader. */
+static int choose_identity(struct service_conf *conf, const struct conf *all, uid_t ours)
+{
+	if (ours == 0 && !all->worker_identity)
+		return -EPERM;
+	conf->change_identity = all->worker_identity;
+	conf->uid = all->worker_uid;
+	conf->gid = all->worker_gid;
+	return 0;
+}
+
+/* As a configuration would have it. */
+static int describe(const struct worker *worker, const char *name, struct service_conf *ret)
+{
+	const struct master *master = worker->master;
+	struct rlimit_conf *nofile = &ret->rlimit[RLIMIT_NOFILE];
+	int r;
+
+	ret->nice = NICE_INHERIT;
+	ret->umask = 077;
+	ret->stderr_kind = STDERR_LOG;
+	ret->stop = STOP_LEAVE;
+	ret->start_timeout = START_TIMEOUT;
+	ret->time_limit = ret->first_byte_timeout = ret->idle_timeout = DURATION_UNLIMITED;
+	ret->kill_after = DURATION_UNLIMITED;
+	ret->instances = ret->per_source = COUNT_UNLIMITED;
+	*nofile = (struct rlimit_conf){
+		.given = true,
+		.soft = worker->places + SPARE_FDS,
+		.hard = worker->places + SPARE_FDS,
+	};
+	r = choose_identity(ret, image_conf(master->image), master->inherited.uid);
+	if (r < 0)
+		return r;
+	ret->directory = strdup("/");
+	ret->path = strdup(name);
+	if (!ret->directory || !ret->path)
+		return -ENOMEM;
+	r = choose_arguments(ret, name, worker->places);
+	return r < 0 ? r : choose_environment(ret);
+}
+
+static int make_setup(const struct worker *worker)
+{
+	const char *name = worker_name(worker);
+	_cleanup_service_conf_ struct service_conf *conf = service_conf_new(name);
+	int r = conf ? describe(worker, name, conf) : -ENOMEM;
+
+	if (r < 0)
+		return r;
+	r = service_pin_setup(worker->service, conf);
+	if (r < 0)
+		return r;
+	conf = NULL;
+	worker->service->setup->recipe.by_descriptor = true;
+	worker->service->setup->recipe.program_fd = CHANNEL_PROGRAM_FD;
+	return 0;
+}
+
+static int make_places(struct worker *worker)
+{
+	uint32_t n = how_many_places(worker->master);
+
+	if (worker->places == n)
+		return 0;
+	free(worker->sessions);
+	free(worker->free);
+	worker->places = worker->n_free = 0;
+	worker->sessions = calloc(n, sizeof(struct child *));
+	worker->free = calloc(n, sizeof *worker->free);
+	if (!worker->sessions || !worker->free)
+		return -ENOMEM;
+	/* The lowest first: its tables are used from their beginning. */
+	for (uint32_t i = 0; i < n; i++)
+		worker->free[i] = n - 1 - i;
+	worker->places = worker->n_free = n;
+	return 0;
+}
+
+/* When it is needed for the first time. */
+static int make_service(struct worker *worker)
+{
+	struct service *service = service_new(worker->master, worker_name(worker));
+
+	if (!service)
+		return -ENOMEM;
+	service->index = CONF_NONE;
+	service->instances = COUNT_UNLIMITED;
+	service->state = SERVICE_ACTIVE;
+	worker->service = service;
+	return 0;
+}
+
+int worker_prepare(struct worker *worker)
+{
+	int r = worker_sessions(worker) == 0 ? make_places(worker) : 0;
+
+	if (r == 0 && !worker->service)
+		r = make_service(worker);
+	if (r == 0)
+		r = make_setup(worker);
+	if (r == 0)
+		service_open_log(worker->service);
+	return r;
+}
+
+bool worker_has_wrong_size(const struct worker *worker)
+{
+	return worker_sessions(worker) == 0 &&
+	       worker->places != how_many_places(worker->master);
+}

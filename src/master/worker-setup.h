@@ -1,0 +1,21 @@
+/*
+ * worker-setup: as what a worker is started: who it is, how many connections it may have,
+ * and all else that a configuration says of a service.
+ *
+ * Layer: master.
+ */
+#ifndef HATCHD_MASTER_WORKER_SETUP_H
+#define HATCHD_MASTER_WORKER_SETUP_H
+
+#include "master/worker.h"
+
+#include <stdbool.h>
+
+/* Before each start: who it is to be, and how many places it has, may have changed since the
+ * last one.  0 or a negative errno. */
+int worker_prepare(struct worker *worker);
+
+/* Other limits are in force since it was started, and nobody would notice another one. */
+bool worker_has_wrong_size(const struct worker *worker);
+
+#endif
