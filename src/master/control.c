@@ -41,21 +41,6 @@ struct control_client {
 
 /* ----------------------------------------------------------------- they leave */
 
-/* What a client has sent lies in there, and may take its time to close. */
-static void close_later(struct master *master, int fd)
-{
-	const struct closer_job job = {
-		.fd = fd,
-		.ticket = master->closer ? spawner_started(master->spawner) : 0,
-		.pending = &master->n_closing,
-	};
-
-	if (master->closer)
-		closer_close(master->closer, &job, clock_monotonic());
-	else
-		fd_close(fd);
-}
-
 static void unlink_client(struct control *control, struct control_client *client)
 {
 	if (client->prev)
@@ -76,7 +61,7 @@ static void drop(struct control_client *client)
 
 	unlink_client(&master->control, client);
 	sd_event_source_disable_unref(client->source);
-	close_later(master, client->fd);
+	master_close_later(master, client->fd, clock_monotonic());
 	free(client);
 	/* There may be somebody for his place. */
 	if (master->control.full)
@@ -250,7 +235,7 @@ static void turn_away(struct master *master, int fd, uint64_t now)
 
 	tell_refused(&master->control, fd, now);
 	send(fd, text, len, MSG_DONTWAIT | MSG_NOSIGNAL);
-	close_later(master, fd);
+	master_close_later(master, fd, clock_monotonic());
 }
 
 /* Times until which others do not get his place; or anybody, if `alone`. */
@@ -337,7 +322,7 @@ static int on_queue(sd_event_source *source, int listener, uint32_t revents, voi
 	if (!control_socket_may_ask(&control->socket, fd)) {
 		turn_away(master, fd, now);
 	} else if (add_client(master, fd, now) < 0) {
-		close_later(master, fd);
+		master_close_later(master, fd, clock_monotonic());
 		accept_later(control, now);
 	} else if (control->last && control->due > safe_until(control->last, true)) {
 		control->due = safe_until(control->last, true);
@@ -425,7 +410,7 @@ static void close_socket(struct master *master)
 	control->source = sd_event_source_disable_unref(control->source);
 	fd = control_socket_leave(&control->socket);
 	if (fd >= 0)
-		close_later(master, fd);
+		master_close_later(master, fd, clock_monotonic());
 }
 
 void control_refresh(struct master *master)

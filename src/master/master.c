@@ -201,12 +201,14 @@ int master_move_up(const struct master *master, int fd)
 
 void master_close_later(struct master *master, int fd, uint64_t now)
 {
-	const struct closer_job job = {
-		.fd = master_move_up(master, fd),
-		.ticket = spawner_started(master->spawner),
-		.pending = &master->n_closing,
-	};
+	struct closer_job job = {.pending = &master->n_closing};
 
+	if (!master->closer) {
+		fd_close(fd);
+		return;
+	}
+	job.fd = master_move_up(master, fd);
+	job.ticket = spawner_started(master->spawner);
 	closer_close(master->closer, &job, now);
 }
 

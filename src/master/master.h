@@ -129,7 +129,8 @@ void master_set_budget(struct master *master, const struct budget *budget);
  * it stays where it is.  Its number from now on. */
 int master_move_up(const struct master *master, int fd);
 
-/* Have a descriptor that is no service's closed by somebody who may wait (os/closer). */
+/* Have a descriptor that is no service's closed by somebody who may wait (os/closer); at once
+ * where the start failed before there was one. */
 void master_close_later(struct master *master, int fd, uint64_t now);
 
 /* A log gate of ours has closed: its count is due at that time. */

@@ -106,23 +106,6 @@ def measure_one(bench, server, binary, service):
     return measure.measure(bench, server, binary, CLIENTS, setup, service.load_flags)
 
 
-def row(name, series):
-    if not series.good:
-        return [name, *["-"] * (len(HEAD) - 1)]
-    rounds = "" if name == "xinetd" else " ".join(f"{r:.2f}" for r in series.ratios)
-    return [
-        name,
-        table.number(series.median("rate")),
-        "-" if series.ratio is None else f"{series.ratio:.2f}",
-        rounds,
-        table.elapsed(series.median("p50")),
-        table.elapsed(series.median("p99")),
-        f"{series.errors:,}",
-        table.elapsed(series.median("master")),
-        table.elapsed(series.median("children")),
-    ]
-
-
 def compare(bench, found, service):
     """{name: series} of one service, beside xinetd if it is there."""
     samples = bench.rounds(
@@ -136,7 +119,7 @@ def compare(bench, found, service):
 
 def print_table(service, results):
     print(f"\nbuiltin: TCP {service.name}, {CLIENTS} clients at a time\n")
-    rows = [row(name, series) for name, series in results.items()]
+    rows = [table.row_of_series(name, series, "xinetd") for name, series in results.items()]
     print("\n".join(table.render(HEAD, rows, left=(0, 3))))
     common.print_troubles(results)
     sys.stdout.flush()

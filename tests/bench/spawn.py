@@ -17,26 +17,9 @@ master, children: CPU time per connection; - where the kernel reaps unseen
 """
 
 
-def row(name, series):
-    if not series.good:
-        return [name, *["-"] * (len(HEAD) - 1)]
-    rounds = "" if name == "floor" else " ".join(f"{r:.2f}" for r in series.ratios)
-    return [
-        name,
-        table.number(series.median("rate")),
-        "-" if series.ratio is None else f"{series.ratio:.2f}",
-        rounds,
-        table.elapsed(series.median("p50")),
-        table.elapsed(series.median("p99")),
-        f"{series.errors:,}",
-        table.elapsed(series.median("master")),
-        table.elapsed(series.median("children")),
-    ]
-
-
 def print_table(clients, results):
     print(f"\nspawn: {clients} client{'s' if clients > 1 else ''} at a time\n")
-    rows = [row(name, series) for name, series in results.items()]
+    rows = [table.row_of_series(name, series, "floor") for name, series in results.items()]
     print("\n".join(table.render(HEAD, rows, left=(0, 3))))
     common.print_troubles(results)
     sys.stdout.flush()

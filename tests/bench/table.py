@@ -37,3 +37,21 @@ def render(head, rows, left=(0,)):
 
     rule = "  " + "   ".join("-" * width for width in widths)
     return [line(head), rule, *(line(row) for row in rows)]
+
+
+def row_of_series(name, series, one):
+    """A line of a table of servers that are compared with the one of that name."""
+    if not series.good:
+        return [name, *["-"] * 8]
+    rounds = "" if name == one else " ".join(f"{r:.2f}" for r in series.ratios)
+    return [
+        name,
+        number(series.median("rate")),
+        "-" if series.ratio is None else f"{series.ratio:.2f}",
+        rounds,
+        elapsed(series.median("p50")),
+        elapsed(series.median("p99")),
+        f"{series.errors:,}",
+        elapsed(series.median("master")),
+        elapsed(series.median("children")),
+    ]

@@ -160,7 +160,8 @@ static void test_a_master_that_is_gone(void **state)
 	assert_int_equal(channel_take(ends->theirs[REQUESTS], &got, fds, &n), -EPIPE);
 }
 
-static void refuses_as_foreign(struct ends *ends, const void *packet, size_t len)
+/* Like sendmsg(2), with one descriptor. */
+static ssize_t send_with_fd(int socket, const void *packet, size_t len, int fd)
 {
 	struct iovec iov = {.iov_base = (void *)packet, .iov_len = len};
 	union {
@@ -173,12 +174,18 @@ static void refuses_as_foreign(struct ends *ends, const void *packet, size_t len
 		.msg_iovlen = 1,
 		.msg_control = control.bytes,
 		.msg_controllen = sizeof control.bytes};
+
+	memcpy(CMSG_DATA(&control.header), &fd, sizeof fd);
+	return sendmsg(socket, &message, MSG_NOSIGNAL);
+}
+
+static void refuses_as_foreign(struct ends *ends, const void *packet, size_t len)
+{
 	struct channel_request got;
 	int fds[CHANNEL_FDS_MAX], before = highest_fd(), null = open("/dev/null", O_RDONLY);
 	size_t n;
 
-	memcpy(CMSG_DATA(&control.header), &null, sizeof null);
-	assert_int_equal(sendmsg(ends->ours.requests, &message, 0), len);
+	assert_int_equal(send_with_fd(ends->ours.requests, packet, len, null), len);
 	close(null);
 	assert_int_equal(channel_take(ends->theirs[REQUESTS], &got, fds, &n), -EBADMSG);
 	assert_int_equal(n, 1);
@@ -239,25 +246,13 @@ static void test_no_room_for_descriptors(void **state)
 static void test_nothing_comes_back_on_the_socket(void **state)
 {
 	struct ends *ends = *state;
-	struct iovec iov = {.iov_base = "x", .iov_len = 1};
-	union {
-		struct cmsghdr header;
-		char bytes[CMSG_SPACE(sizeof(int))];
-	} control = {.header = {.cmsg_len = CMSG_LEN(sizeof(int)),
-			     .cmsg_level = SOL_SOCKET,
-			     .cmsg_type = SCM_RIGHTS}};
-	struct msghdr message = {.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = control.bytes,
-		.msg_controllen = sizeof control.bytes};
 	int null = open("/dev/null", O_RDONLY);
 
-	memcpy(CMSG_DATA(&control.header), &null, sizeof null);
-	assert_int_equal(sendmsg(ends->theirs[REQUESTS], &message, MSG_NOSIGNAL), -1);
+	assert_int_equal(send_with_fd(ends->theirs[REQUESTS], "x", 1, null), -1);
 	assert_int_equal(errno, EPIPE);
 	assert_int_equal(send(ends->theirs[REQUESTS], "x", 1, MSG_NOSIGNAL), -1);
 	assert_int_equal(errno, EPIPE);
-	assert_int_equal(sendmsg(ends->theirs[ANSWERS], &message, MSG_NOSIGNAL), -1);
+	assert_int_equal(send_with_fd(ends->theirs[ANSWERS], "x", 1, null), -1);
 	assert_int_equal(errno, ENOTSOCK);
 	close(null);
 }
