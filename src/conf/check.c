@@ -74,16 +74,8 @@ void check_tell_missing(struct report *report, const struct service_conf *servic
 			service->name, what, remedy);
 }
 
-/* It starts nothing. */
-static void check_sensor_program(const struct service_conf *service, struct report *report)
-{
-	const char *const programs[] = {"exec", "shell", "builtin"};
-
-	for (size_t i = 0; i < ARRAY_SIZE(programs); i++)
-		if (check_given(service, programs[i]))
-			check_tell_warning(report, service, programs[i],
-				"has no effect with sensor = yes: nothing is started");
-}
+/* A service has exactly one of them. */
+static const char *const handlers[] = {"exec", "shell", "builtin"};
 
 /* `builtin = none` says that there is none. */
 static bool has_handler(const struct service_conf *service, const char *option)
@@ -93,17 +85,25 @@ static bool has_handler(const struct service_conf *service, const char *option)
 	return service->builtin != BUILTIN_NONE;
 }
 
+/* It starts nothing. */
+static void check_sensor_program(const struct service_conf *service, struct report *report)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(handlers); i++)
+		if (has_handler(service, handlers[i]))
+			check_tell_warning(report, service, handlers[i],
+				"has no effect with sensor = yes: nothing is started");
+}
+
 /* What serves the clients; NULL if that is missing, or after a mistake. */
 static const char *find_handler(const struct service_conf *service, struct report *report)
 {
-	static const char *const options[] = {"exec", "shell", "builtin"};
 	const char *found = NULL;
 	size_t n = 0;
 
-	for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
-		if (!has_handler(service, options[i]))
+	for (size_t i = 0; i < ARRAY_SIZE(handlers); i++) {
+		if (!has_handler(service, handlers[i]))
 			continue;
-		found = options[i];
+		found = handlers[i];
 		n++;
 	}
 	if (n == 0)

@@ -30,6 +30,10 @@ void explain_put_given(const struct explain *e, const struct conf_option *option
 /* ", by OPTION, FILE:LINE", and the end of the line. */
 void explain_put_by(const struct explain *e, const struct conf_option *option);
 
+/* Is he a client, whom limits are about?  Who sends a datagram to what is built in is none:
+ * for him there are only rules. */
+bool explain_is_counted(const struct explain *e);
+
 /* Does hatchd see who he is, before anything is started? */
 bool explain_is_seen(const struct explain *e);
 

@@ -24,6 +24,7 @@ enum silence {
 /* Whom an option makes a difference to. */
 enum effect {
 	ON_ALL,
+	ON_STARTED,  /* for whom a program is started */
 	ON_ACCEPTED, /* whose connection hatchd takes itself */
 	ON_BANNED,   /* of these, who can be banned */
 	ON_SEEN,     /* of whom hatchd sees who he is */
@@ -47,7 +48,7 @@ static const struct limit_row {
 	{"", "rate", NOT_SAID, ON_ALL},
 	{"", "max_load", NOT_SAID, ON_ALL},
 	{"", "overflow", SAID, ON_SEEN},
-	{"per child", "start_timeout", NOT_SAID, ON_ALL},
+	{"per child", "start_timeout", NOT_SAID, ON_STARTED},
 	{"", "time_limit", NOT_SAID, ON_ALL},
 	{"", "first_byte_timeout", NOT_SAID, ON_WATCHED},
 	{"", "idle_timeout", NOT_SAID, ON_WATCHED},
@@ -80,9 +81,13 @@ static bool is_on_him(const struct explain *e, enum effect effect)
 {
 	const struct service_conf *service = e->service;
 
+	if (!explain_is_counted(e))
+		return false;
 	switch (effect) {
 	case ON_ALL:
 		return true;
+	case ON_STARTED:
+		return service_conf_has_program(service);
 	case ON_ACCEPTED:
 		return !service->wait;
 	case ON_BANNED:

@@ -50,16 +50,20 @@ static struct decision decide(const struct explain *e)
 	struct decision decision = {.access = ask_rules(e)};
 	struct admit_request request = {
 		.total_limit = UINT32_MAX,
-		.instances_limit = service->instances,
-		.per_source_limit = per_source_of(service),
-		.rate = service->rate,
+		.instances_limit = UINT32_MAX,
+		.per_source_limit = UINT32_MAX,
 		.max_load = COUNT_UNLIMITED,
-		.sensor = service->sensor,
 		.access = decision.access.verdict,
-		.closed = !explain_is_open(e),
 	};
 
-	if (explain_is_seen(e))
+	if (explain_is_counted(e)) {
+		request.instances_limit = service->instances;
+		request.per_source_limit = per_source_of(service);
+		request.rate = service->rate;
+		request.sensor = service->sensor;
+		request.closed = !explain_is_open(e);
+	}
+	if (explain_is_counted(e) && explain_is_seen(e))
 		request.source_rate = service->per_source_rate;
 	decision.verdict = admit(&request);
 	return decision;

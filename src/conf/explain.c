@@ -106,6 +106,11 @@ static const struct addr *find_address(const struct explain *e)
 	return NULL;
 }
 
+bool explain_is_counted(const struct explain *e)
+{
+	return !(service_conf_is_builtin(e->service) && e->addr && addr_is_udp(e->addr));
+}
+
 bool explain_is_seen(const struct explain *e)
 {
 	return !e->service->wait || addr_shows_sender(e->addr);

@@ -161,12 +161,21 @@ static void look_at_clock(struct conf *conf)
 }
 
 /* Without that group, the socket is for root alone. */
-static void look_up_admins(const struct cmdline *cmdline, struct conf *conf)
+static void look_up_admins(const struct load *load, struct conf *conf)
 {
 	gid_t gid;
+	int r;
 
-	if (cmdline->control && identity_find_group(CMDLINE_CONTROL_GROUP, &gid) == 0)
+	if (!load->cmdline->control)
+		return;
+	r = identity_find_group(CMDLINE_CONTROL_GROUP, &gid);
+	if (r == 0)
 		conf->control_gid = gid;
+	else if (r != -ENOENT)
+		fprintf(load->err,
+			"hatchd: warning: unable to look up group '%s', whose members may not "
+			"ask for the state now: %s\n",
+			CMDLINE_CONTROL_GROUP, strerror(-r));
 }
 
 /* What becomes of the services and sockets in force is found out here, where
@@ -211,7 +220,7 @@ static int serve(struct load *load)
 
 	look_at_clock(&load->conf);
 	if (!load->cmdline->conditions)
-		look_up_admins(load->cmdline, &load->conf);
+		look_up_admins(load, &load->conf);
 	r = load->cmdline->conditions ? write_conditions(load) : write_image(load, &load->conf);
 	if (r < 0) {
 		fprintf(load->err,

@@ -1,6 +1,7 @@
 /*
  * hatchctl list: the services of a running hatchd, a line for each.
  */
+#include "conf/conf.h"
 #include "hatchctl/answer.h"
 #include "hatchctl/command.h"
 #include "hatchctl/table.h"
@@ -115,7 +116,7 @@ static int make_request(int argc, char **argv, char request[128])
 	if (argc - optind > 1)
 		return command_misused("list", "unexpected argument '%s': there is one service",
 			argv[optind + 1]);
-	if (service && (strlen(service) > 64 || strpbrk(service, " \t\r\n")))
+	if (service && !service_name_valid(service))
 		return command_misused("list", "'%s' is not the name of a service", service);
 	snprintf(request, 128, "list%s%s\n", service ? " " : "", service ? service : "");
 	return COMMAND_DONE;

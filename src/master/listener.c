@@ -256,15 +256,12 @@ static int get_socket(struct listener *listener, const struct service_conf *conf
 	return bind_socket(listener, conf);
 }
 
-/* A program may want descriptors of its clients.  What is built in does not, and dropping
- * one may take as long as the client likes.  Linux 6.16 refuses them; connections have it
- * from the socket they came by. */
-static void choose_rights(const struct listener *listener, const struct service_conf *conf)
+/* May clients send descriptors along?  A program may want them.  What is built in does not,
+ * and dropping one may take as long as the client likes.  Linux 6.16 refuses them;
+ * connections have it from the socket they came by. */
+static void let_pass_rights(const struct listener *listener, int pass)
 {
-	int take = !service_conf_is_builtin(conf);
-
-	if (listener->fd >= 0)
-		(void)!setsockopt(listener->fd, SOL_SOCKET, SO_PASSRIGHTS, &take, sizeof take);
+	(void)!setsockopt(listener->fd, SOL_SOCKET, SO_PASSRIGHTS, &pass, sizeof pass);
 }
 
 static int settle(struct listener *listener, const struct service_conf *conf)
@@ -276,7 +273,8 @@ static int settle(struct listener *listener, const struct service_conf *conf)
 	if (fd < 0)
 		return fd;
 	listener->fd = fd;
-	choose_rights(listener, conf);
+	if (service_conf_is_builtin(conf))
+		let_pass_rights(listener, false);
 	if (conf->wait)
 		arrival_prepare(listener);
 	return 0;
@@ -343,10 +341,12 @@ void listener_adjust(struct listener *listener, const struct service_conf *conf,
 		return;
 	/* One that was handed over is told nothing else: programs may have had it. */
 	if (listener->bound && listener->bound->handed_over) {
+		if (service_conf_is_builtin(conf))
+			let_pass_rights(listener, false);
 		fd_set_nonblock(listener->fd, !conf->wait);
 		return;
 	}
-	choose_rights(listener, conf);
+	let_pass_rights(listener, !service_conf_is_builtin(conf));
 	if (conf->wait)
 		arrival_prepare(listener);
 	r = listen_adjust(&request, &socket, step);

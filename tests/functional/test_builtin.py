@@ -99,6 +99,28 @@ def test_print_config(hatchd, folder):
     assert run_hatchd("--print-config", "-f", again).stdout == printed.stdout
 
 
+def test_text_has_a_longest(hatchd):
+    """What --check takes, the master takes."""
+    port = free_port()
+    done = hatchd.check(builtin("s", builtin="text", text="x" * 65537))
+    assert "this value is longer than 65536 bytes" in done.stderr
+    assert done.returncode == 1
+    hatchd.file(builtin("s", port, builtin="text", text="x" * 65536))
+    assert talk(port) == b"x" * 65536
+
+
+def test_explain_over_udp(hatchd):
+    """Only rules are about those who send datagrams."""
+    config = stanza(
+        "service", "s", listen="udp:127.0.0.1:7777", builtin="echo", instances=0, rate="0/s",
+        no_access="127.0.0.2")
+    daemon = hatchd.file(config)
+    for peer, status in (("127.0.0.1", 0), ("127.0.0.2", 1)):
+        done = run_hatchd("--explain", "s", peer, "-f", daemon.config_path)
+        assert done.returncode == status, done.stdout
+        assert "instances" not in done.stdout and "start_timeout" not in done.stdout
+
+
 def test_explain(hatchd):
     daemon = hatchd.file(builtin("s", builtin="echo"))
     done = run_hatchd("--explain", "s", "192.0.2.1", "-f", daemon.config_path)

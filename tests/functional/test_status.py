@@ -92,6 +92,8 @@ def test_no_such_service(hatchd, path):
     (["status", "x"], "unexpected argument 'x'"),
     (["list", "a", "b"], "unexpected argument 'b': there is one service"),
     (["list", "a b"], "'a b' is not the name of a service"),
+    (["list", ""], "'' is not the name of a service"),
+    (["list", "a/b"], "'a/b' is not the name of a service"),
     (["list", "--jsn"], "unknown option '--jsn'; did you mean '--json'?"),
     (["status", "--control"], "the option '--control' needs a value"),
     (["stats"], "unknown command 'stats'; did you mean 'status'?"),
