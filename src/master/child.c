@@ -106,6 +106,11 @@ size_t child_table_used(const struct child_table *table)
 	return table->used;
 }
 
+bool child_table_has_room(const struct child_table *table)
+{
+	return table->used < table->max;
+}
+
 /* Never used elements first come from the end of what was ever used, so that
  * a table for many children costs memory only for those that there were. */
 struct child *child_new(struct child_table *table)

@@ -90,6 +90,9 @@ int child_table_fd(const struct child_table *table);
 
 size_t child_table_used(const struct child_table *table);
 
+/* Do fewer live than there is room for? */
+bool child_table_has_room(const struct child_table *table);
+
 /* A zeroed child, or NULL when `max` live. */
 struct child *child_new(struct child_table *table);
 

@@ -80,7 +80,7 @@ static void put_counts(struct json *json, const struct master *master)
 
 	json_number(json, "services", master->n_services);
 	json_number(json, "removed", state_count_retired(master));
-	json_number(json, "children", child_table_used(master->children));
+	json_number(json, "children", master_clients(master));
 	json_number(json, "total_instances", master->budget.total_instances);
 	json_number(json, "connections", master->next_connection - 1);
 	json_number(json, "clients", sources_used(master->sources) - remembered);

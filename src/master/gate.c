@@ -25,7 +25,7 @@ static struct admit_request request_of(const struct service *service, uint64_t n
 	struct master *master = service->master;
 	const struct service_conf *conf = service->setup->conf;
 	struct admit_request request = {
-		.total = (uint32_t)child_table_used(master->children) - workers_running(master),
+		.total = master_clients(master),
 		.total_limit = master->budget.total_instances,
 		.instances = service->n_children,
 		.instances_limit = service->instances,

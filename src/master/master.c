@@ -199,6 +199,11 @@ int master_move_up(const struct master *master, int fd)
 	return high < 0 ? fd : high;
 }
 
+uint32_t master_clients(const struct master *master)
+{
+	return (uint32_t)child_table_used(master->children) - workers_not_clients(master);
+}
+
 void master_close_later(struct master *master, int fd, uint64_t now)
 {
 	struct closer_job job = {.pending = &master->n_closing};

@@ -129,6 +129,9 @@ void master_set_budget(struct master *master, const struct budget *budget);
  * it stays where it is.  Its number from now on. */
 int master_move_up(const struct master *master, int fd);
 
+/* Children that have a client: what total_instances is about. */
+uint32_t master_clients(const struct master *master);
+
 /* Have a descriptor that is no service's closed by somebody who may wait (os/closer); at once
  * where the start failed before there was one. */
 void master_close_later(struct master *master, int fd, uint64_t now);

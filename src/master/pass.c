@@ -222,11 +222,13 @@ int pass_socket(struct listener *listener, uint64_t now)
 
 	if (r == 0)
 		r = begin_socket(worker, listener, now);
-	if (r < 0)
+	if (r < 0) {
 		tell_not_passed(listener->service, worker, r);
-	else
-		service_recovered(listener->service);
-	return r;
+		return r;
+	}
+	service_recovered(listener->service);
+	worker_ask(worker, now);
+	return 0;
 }
 
 static void forget(struct child *child, int once_status, uint64_t now)
@@ -274,6 +276,10 @@ void pass_end(struct child *child)
 {
 	struct worker *worker = child->worker;
 
+	/* It is among those that wait already. */
+	if (child->end_wanted)
+		return;
+	worker_ask(worker, clock_monotonic());
 	/* Those before it first. */
 	if (worker->n_to_end > 0 || tell_to_end(child) < 0) {
 		child->end_wanted = true;

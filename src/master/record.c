@@ -355,9 +355,8 @@ void record_full_total(struct master *master, uint64_t now)
 {
 	if (!log_once_a_minute(&master->full_told, now))
 		return;
-	log_warning(
-		"full with %zu children of all services (total_instances), new clients wait",
-		child_table_used(master->children));
+	log_warning("full with %u children of all services (total_instances), new clients wait",
+		master_clients(master));
 }
 
 void record_forgotten(struct master *master, uint64_t now)

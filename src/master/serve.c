@@ -43,6 +43,9 @@ static bool can_be_served(const struct listener *listener)
 {
 	const struct worker *worker = worker_of(listener);
 
+	/* It has more than clients may be, but not for as many workers' things as there are. */
+	if (!child_table_has_room(listener->service->master->children))
+		return false;
 	return worker ? worker_has_room(worker) : fair_share(listener->service);
 }
 

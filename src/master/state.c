@@ -29,11 +29,10 @@ static void tell_all(const struct master *master)
 	size_t remembered = sources_remembered(master->sources);
 	size_t n_retired = state_count_retired(master);
 
-	log_notice("state: services: %zu, children: %zu of at most %u, "
+	log_notice("state: services: %zu, children: %u of at most %u, "
 		   "clients with a child: %zu, others remembered: %zu",
-		master->n_services, child_table_used(master->children),
-		master->budget.total_instances, sources_used(master->sources) - remembered,
-		remembered);
+		master->n_services, master_clients(master), master->budget.total_instances,
+		sources_used(master->sources) - remembered, remembered);
 	if (n_retired > 0)
 		log_notice("state: removed services that have children: %zu", n_retired);
 }

@@ -115,12 +115,12 @@ bool stop_wait_for_closer(struct master *master)
 
 static void finish(struct master *master)
 {
-	size_t n = child_table_used(master->children) - workers_running(master);
+	uint32_t n = master_clients(master);
 
 	workers_kill_idle(master);
 	record_flush_held_back(master);
 	if (n > 0)
-		log_notice("stopped, leaving %zu %s alive", n, n == 1 ? "child" : "children");
+		log_notice("stopped, leaving %u %s alive", n, n == 1 ? "child" : "children");
 	else
 		log_info("stopped");
 	master_exit(master, master->stop_status);

@@ -297,9 +297,9 @@ void tend_on_end(void *userdata, struct child *child, const struct child_end *en
 		leave_slot(child, now);
 	if (executed(child))
 		record_end(child, end, now);
-	if (worker)
+	if (worker && worker->process == child)
 		worker_ended(worker, now);
-	else if (master->cmdline->once)
+	if (!worker && master->cmdline->once)
 		master_exit(master, once_status(child, end));
 	if (executed(child) || child->report.error == 0)
 		judge_life(child, end, now);

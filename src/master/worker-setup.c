@@ -12,6 +12,9 @@
 /* Most connections at one worker; it wants a descriptor for each. */
 #define PLACES_MAX 16384
 
+/* Places besides those of clients, for sockets of datagrams. */
+#define SOCKETS 64
+
 /* Descriptors that it needs besides. */
 #define SPARE_FDS 64
 
@@ -20,7 +23,7 @@
 
 static uint32_t how_many_places(const struct master *master)
 {
-	uint64_t most = master->budget.total_instances;
+	uint64_t most = (uint64_t)master->budget.total_instances + SOCKETS;
 	uint64_t fds = master->inherited.nofile.rlim_max;
 
 	if (most > PLACES_MAX)

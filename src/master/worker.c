@@ -54,7 +54,7 @@ struct worker *worker_of_process(const struct child *child)
 	struct worker *workers = child->service->master->workers;
 
 	for (size_t i = 0; i < _WORKER_KIND_MAX; i++)
-		if (workers[i].process == child)
+		if (workers[i].service == child->service)
 			return &workers[i];
 	return NULL;
 }
@@ -97,9 +97,8 @@ static bool believe(struct worker *worker, const struct channel_answer *answer, 
 	if (answer->kind == CHANNEL_DONE && pass_done(worker, answer, now))
 		return true;
 	worker_kill(worker, answer->kind == CHANNEL_DONE
-				    ? "speaks of a connection that it does "
-				      "not have"
-				    : "says twice that it is ready");
+				    ? "speaks of a connection that it does not have"
+				    : "says what it was not asked");
 	return false;
 }
 
@@ -202,7 +201,7 @@ void worker_wait_for_room(struct worker *worker)
 
 void worker_ask(struct worker *worker, uint64_t now)
 {
-	if (worker->due != USEC_INFINITY || now - worker->asked < ASK_EVERY)
+	if (!worker->process || worker->due != USEC_INFINITY || now - worker->asked < ASK_EVERY)
 		return;
 	worker->asked = now;
 	ask(worker, now);
@@ -310,15 +309,21 @@ static void lose_sessions(struct worker *worker, uint64_t now)
 			lost == 1 ? "connection" : "connections");
 }
 
+/* There will be no other worker; what else goes wrong is a shortage that passes. */
+static bool is_for_good(int r)
+{
+	return r == -ESHUTDOWN || r == -ENOENT || r == -EACCES || r == -EPERM;
+}
+
 /* For those that the last one has not read; there may be a pause, or no slot, for now. */
 static void try_again(struct worker *worker, uint64_t now)
 {
 	int r = worker_need(worker, now);
 
-	if (r == -EAGAIN && !worker_is_paused(worker))
-		service_look_away(worker->service, now);
-	else if (r < 0 && r != -EAGAIN)
+	if (is_for_good(r))
 		unread_lose(take_ptr(worker->kept), worker, now);
+	else if (r < 0 && !worker_is_paused(worker))
+		service_look_away(worker->service, now);
 }
 
 /* One that could not set itself up will not be able to in a moment either; what a client may
@@ -408,12 +413,15 @@ void workers_kill_idle(struct master *master)
 	}
 }
 
-uint32_t workers_running(const struct master *master)
+uint32_t workers_not_clients(const struct master *master)
 {
 	uint32_t n = 0;
 
-	for (size_t i = 0; i < _WORKER_KIND_MAX; i++)
-		n += master->workers[i].process != NULL;
+	for (size_t i = 0; i < _WORKER_KIND_MAX; i++) {
+		const struct worker *worker = &master->workers[i];
+
+		n += worker->n_posted + (worker->service ? worker->service->n_children : 0);
+	}
 	return n;
 }
 

@@ -83,7 +83,7 @@ void worker_resume(const struct service *service, uint64_t now);
 /* Its connections, while it serves them. */
 uint32_t worker_sessions(const struct worker *worker);
 
-/* Whose process that is; NULL: no worker's. */
+/* Whose process that is, or was until another took its place; NULL: no worker's. */
 struct worker *worker_of_process(const struct child *child);
 
 /* It has ended, and is about to be forgotten: so are its connections. */
@@ -116,7 +116,7 @@ void workers_done(struct master *master);
 /* Then, when nobody is at work any more: forget them. */
 void workers_free(struct master *master);
 
-/* Processes of them that run: they are children, and nobody's clients. */
-uint32_t workers_running(const struct master *master);
+/* Children that are no clients: processes of workers, and sockets that these keep. */
+uint32_t workers_not_clients(const struct master *master);
 
 #endif

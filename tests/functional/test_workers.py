@@ -14,8 +14,9 @@ import time
 import pytest
 
 from harness import (
-    HATCHD, PYTHON, Daemon, connect, free_port, have_ipv6, is_refused, proc_fds, proc_status,
-    read_all, read_exactly, read_line, service, stanza, talk, udp, wait_until, workers,
+    HATCHD, PYTHON, Daemon, connect, free_port, have_ipv6, is_refused, proc_fds, proc_stat,
+    proc_status, read_all, read_exactly, read_line, reload, service, stanza, talk, udp,
+    wait_exit, wait_until, workers,
 )
 
 SECONDS_1900_TO_1970 = 2_208_988_800
@@ -148,7 +149,7 @@ def test_reset(hatchd):
     read_exactly(client, 74)
     client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     client.close()
-    daemon.wait_log("ended: ")
+    daemon.wait_log("ended: reset")
 
 
 def test_one_worker_for_all(hatchd):
@@ -240,7 +241,8 @@ def test_udp_worker_dies(hatchd):
     os.kill(worker, signal.SIGKILL)
     daemon.wait_log("ended: lost")
     assert udp(f"udp:127.0.0.1:{port}", b"y") == [b"y"]
-    assert workers(daemon.pid) != [worker]
+    (new,) = workers(daemon.pid)
+    assert new != worker
 
 
 def can_bind(port):
@@ -278,7 +280,7 @@ def test_udp_socket_is_free_after_the_end(hatchd, end):
         daemon.process.kill()
         daemon.process.wait()
         daemon.stopped = True
-    wait_until(lambda: not pathlib.Path(f"/proc/{worker}/exe").exists())
+    wait_exit(worker)
     assert can_bind(port)
 
 
@@ -415,7 +417,8 @@ def test_worker_dies(hatchd):
         daemon.wait_log("ended: lost")
         daemon.wait_log("hatchd-builtin: 1 connection lost")
         assert talk(port, b"again") == b"again"
-        assert workers(daemon.pid) != [worker]
+        (new,) = workers(daemon.pid)
+        assert new != worker
         cat.sendall(b"y")
         assert read_exactly(cat, 1) == b"y"
 
@@ -478,6 +481,31 @@ def test_many_are_ended_at_once(hatchd):
         assert workers(daemon.pid) == [worker]
 
 
+def test_one_is_told_to_end_twice(hatchd):
+    """Before there was room to tell it once; then nothing is left to be told."""
+    port, other = free_port(), free_port()
+    rest = builtin("b", "echo", f"tcp:{port}", per_source=600, instances=600)
+
+    def text(rule):
+        return rest + builtin("u", "echo", f"udp:127.0.0.1:{other}", no_access=rule)
+
+    daemon = hatchd.file(text("127.0.0.2"))
+    assert udp(f"udp:127.0.0.1:{other}", b"x") == [b"x"]
+    (worker,) = workers(daemon.pid)
+    os.kill(worker, signal.SIGSTOP)
+    with contextlib.ExitStack() as stack:
+        for _ in range(500):
+            stack.enter_context(connect(port))
+        daemon.wait_log("hatchd-builtin has all it can do, new clients wait")
+        reload(daemon, text("127.0.0.3"))
+        reload(daemon, text("127.0.0.4"))
+        os.kill(worker, signal.SIGCONT)
+        daemon.wait_log(r"u: socket \d+ ended: ended")
+    daemon.wait_children(0)
+    wait_until(lambda: proc_stat(daemon.pid)[0] == "S", what="a hatchd that sleeps")
+    assert udp(f"udp:127.0.0.1:{other}", b"y") == [b"y"]
+
+
 def test_all_are_told_to_end_at_stop(hatchd):
     port = free_port()
     daemon = hatchd.file(builtin(
@@ -493,20 +521,22 @@ def test_all_are_told_to_end_at_stop(hatchd):
         daemon.signal(signal.SIGTERM)
         daemon.wait_log("stopping, waiting for 500 children to end")
         os.kill(worker, signal.SIGCONT)
-        daemon.wait_end()
+        assert daemon.wait_end() == 0
         assert "leaving" not in daemon.text()
         for client in clients:
             assert read_all(client) == b""
-        daemon.stopped = True
 
 
 @pytest.mark.parametrize("total", [1, 2])
 def test_total_instances_are_clients(hatchd, total):
-    """The worker is a child as well, but nobody's client."""
+    """The worker is a child as well, and has sockets, but these are nobody's client."""
     port, other = free_port(), free_port()
+    sockets = [f"udp:127.0.0.{host}:{port}" for host in range(1, 5)]
     hatchd.file(
-        f"total_instances = {total}\n" + builtin("b", "echo", f"tcp:{port}")
+        f"total_instances = {total}\n" + builtin("b", "echo", f"tcp:{port}", *sockets)
         + service("cat", listen=f"tcp:{other}", exec="/bin/cat"))
+    for address in sockets:
+        assert udp(address, b"x") == [b"x"]
     for _ in range(3):
         assert talk(port, b"x") == b"x"
         assert talk(other, b"y") == b"y"
@@ -561,7 +591,7 @@ def test_stop(hatchd):
         (worker,) = workers(daemon.pid)
         daemon.stop(leave=True)
         assert read_all(client) == b""
-    wait_until(lambda: not pathlib.Path(f"/proc/{worker}/exe").exists())
+    wait_exit(worker)
 
 
 def test_stop_leaves_connections(hatchd):
@@ -573,7 +603,7 @@ def test_stop_leaves_connections(hatchd):
         daemon.stop(leave=True)
         client.sendall(b"y")
         assert read_exactly(client, 1) == b"y"
-    wait_until(lambda: not pathlib.Path(f"/proc/{worker}/exe").exists())
+    wait_exit(worker)
 
 
 def test_many_clients(hatchd):
@@ -634,26 +664,34 @@ def liar(folder, text):
 
 
 LIES = {
-    "torn": "say(answer(READY)); take(); say(b'x' * 3)",
-    "torn in the end": "say(answer(READY)); take(); say(answer(DONE)[:-1])",
-    "foreign connection": "say(answer(READY)); c, p = take(); say(answer(DONE, c + 1, p))",
-    "foreign place": "say(answer(READY)); c, p = take(); say(answer(DONE, c, p + 1))",
-    "place beyond all": "say(answer(READY)); c, p = take(); say(answer(DONE, c, 2**32 - 1))",
-    "done twice": "say(answer(READY)); c, p = take(); say(answer(DONE, c, p) * 2)",
-    "ready twice": "say(answer(READY) * 2)",
-    "unknown kind": "say(answer(READY)); take(); say(answer(77))",
-    "unknown result": "say(answer(READY)); c, p = take(); say(answer(DONE, c, p, 77))",
-    "another version": "say(answer(READY, version=2))",
-    "an answer without a question": "say(answer(READY)); take(); say(answer(PONG) * 2)",
-    "flood": "say(answer(READY))\nwhile True: say(answer(DONE, 1, 1) * 100)",
+    "says what cannot be understood": {
+        "torn": "say(answer(READY)); take(); say(b'x' * 3)",
+        "torn in the end": "say(answer(READY)); take(); say(answer(DONE)[:-1])",
+        "unknown kind": "say(answer(READY)); take(); say(answer(77))",
+        "unknown result": "say(answer(READY)); c, p = take(); say(answer(DONE, c, p, 77))",
+        "another version": "say(answer(READY, version=2))",
+    },
+    "speaks of a connection that it does not have": {
+        "foreign connection": "say(answer(READY)); c, p = take(); say(answer(DONE, c + 1, p))",
+        "foreign place": "say(answer(READY)); c, p = take(); say(answer(DONE, c, p + 1))",
+        "place beyond all":
+            "say(answer(READY)); c, p = take(); say(answer(DONE, c, 2**32 - 1))",
+        "done twice": "say(answer(READY)); c, p = take(); say(answer(DONE, c, p) * 2)",
+        "flood": "say(answer(READY))\nwhile True: say(answer(DONE, 1, 1) * 100)",
+    },
+    "says what it was not asked": {
+        "ready twice": "say(answer(READY) * 2)",
+        "an answer without a question": "say(answer(READY)); take(); say(answer(PONG) * 2)",
+    },
 }
 
 
-@pytest.mark.parametrize("lie", LIES)
-def test_liar(hatchd, folder, lie):
+@pytest.mark.parametrize(
+    ("reason", "lie"), [(reason, lie) for reason, lies in LIES.items() for lie in lies])
+def test_liar(hatchd, folder, reason, lie):
     """It is killed and told of; descriptors, children and other services stay."""
     port, other = free_port(), free_port()
-    binary = liar(folder, LIES[lie] + "\nsignal.pause()\n")
+    binary = liar(folder, LIES[reason][lie] + "\nsignal.pause()\n")
     config = builtin("b", "echo", f"tcp:{port}") + service(
         "cat", listen=f"tcp:{other}", exec="/bin/cat"
     )
@@ -661,11 +699,12 @@ def test_liar(hatchd, folder, lie):
     with connect(other) as cat:
         cat.sendall(b"x")
         assert read_exactly(cat, 1) == b"x"
-        with connect(port) as client, contextlib.suppress(ConnectionResetError):
+        with connect(port) as client:
             # Whom it has not taken it has not harmed; he waits for the next one.
             if lie != "another version":
-                assert read_all(client) == b""
-            daemon.wait_log("hatchd-builtin: child .*killing it")
+                with contextlib.suppress(ConnectionResetError):
+                    assert read_all(client) == b""
+            daemon.wait_log(f"hatchd-builtin: child .* {reason}, killing it")
         cat.sendall(b"y")
         assert read_exactly(cat, 1) == b"y"
     assert talk(other, b"z") == b"z"

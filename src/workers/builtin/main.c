@@ -172,6 +172,8 @@ static void end_stream(struct stream *stream, bool ended, struct channel_answer 
 	if (ended)
 		stream_abort(stream);
 	ret->result = results[stream_end(stream)];
+	if (stream_end(stream) == STREAM_ERROR && stream_error(stream) == ENOMEM)
+		ret->result = CHANNEL_REFUSED;
 	ret->bytes_in = stream_bytes_in(stream);
 	ret->bytes_out = stream_bytes_out(stream);
 	stream_free(stream);
