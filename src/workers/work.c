@@ -14,6 +14,9 @@
 #define EVENT_BATCH   64
 #define REQUEST_BATCH 32
 
+/* Events of sessions are numbered from here on: place by place, descriptor by descriptor. */
+#define FIRST_SESSION (CHANNEL_ANSWERS_FD + 1)
+
 struct work {
 	const struct work_kind *kind;
 	int epoll_fd;
@@ -114,26 +117,47 @@ static int end(struct work *work, struct work_session *session, bool ended)
 	work->n_sessions--;
 	heap_remove(&work->due, &session->due);
 	/* The master may still have its copy. */
-	if (session->events != 0)
-		epoll_ctl(work->epoll_fd, EPOLL_CTL_DEL, work->kind->fd(session), NULL);
+	for (unsigned i = 0; i < work->kind->n_fds; i++)
+		if (session->events[i] != 0)
+			epoll_ctl(work->epoll_fd, EPOLL_CTL_DEL, work->kind->fd(session, i),
+				NULL);
 	work->kind->end(session, ended, &done);
 	return answer(work, &done);
 }
 
-static int wait_for(struct work *work, struct work_session *session)
+static int wait_for(struct work *work, struct work_session *session, unsigned which)
 {
+	uint64_t place = session->id.place;
 	struct epoll_event event = {
-		.events = work->kind->events(session),
-		.data.u64 = (uint64_t)session->id.place + CHANNEL_ANSWERS_FD + 1,
+		.events = work->kind->events(session, which),
+		.data.u64 = FIRST_SESSION + place * WORK_FDS + which,
 	};
-	int operation = session->events == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
+	int operation = EPOLL_CTL_MOD;
 
-	if (session->events == event.events)
+	if (session->events[which] == event.events)
 		return 0;
-	if (epoll_ctl(work->epoll_fd, operation, work->kind->fd(session), &event) < 0)
+	if (session->events[which] == 0)
+		operation = EPOLL_CTL_ADD;
+	else if (event.events == 0)
+		operation = EPOLL_CTL_DEL;
+	if (epoll_ctl(work->epoll_fd, operation, work->kind->fd(session, which), &event) < 0)
 		return -errno;
-	session->events = event.events;
+	session->events[which] = event.events;
 	return 0;
+}
+
+static int wait_for_all(struct work *work, struct work_session *session)
+{
+	int r = 0;
+
+	for (unsigned i = 0; i < work->kind->n_fds && r == 0; i++)
+		r = wait_for(work, session, i);
+	return r;
+}
+
+void work_closed(struct work_session *session, unsigned which)
+{
+	session->events[which] = 0;
 }
 
 static void note_due(struct work *work, struct work_session *session)
@@ -146,13 +170,14 @@ static void note_due(struct work *work, struct work_session *session)
 		heap_put(&work->due, &session->due, due);
 }
 
-static int step(struct work *work, struct work_session *session, uint32_t events)
+static int step(
+	struct work *work, struct work_session *session, unsigned which, uint32_t events)
 {
-	if (!work->kind->go(session, events))
+	if (!work->kind->go(session, which, events))
 		return end(work, session, false);
 	note_due(work, session);
 	/* One that cannot be waited for is given up: that is its loss, not the others'. */
-	return wait_for(work, session) < 0 ? end(work, session, true) : 0;
+	return wait_for_all(work, session) < 0 ? end(work, session, true) : 0;
 }
 
 /* ----------------------------------------------------------------- requests */
@@ -181,7 +206,7 @@ static int serve(struct work *work, const struct channel_request *request, int f
 	session->id = request->session;
 	work->sessions[place] = session;
 	work->n_sessions++;
-	return step(work, session, 0);
+	return step(work, session, 0, 0);
 }
 
 static int end_asked(struct work *work, const struct channel_session *id)
@@ -265,14 +290,16 @@ static int take_requests(struct work *work)
 static int handle(struct work *work, const struct epoll_event *event)
 {
 	struct work_session *session;
+	uint64_t number;
 
 	if (event->data.u64 == CHANNEL_REQUESTS_FD)
 		return 0; /* they are taken at the end of the turn */
 	if (event->data.u64 == CHANNEL_ANSWERS_FD)
 		return send_unsent(work);
 	/* One before it in this batch may have ended it. */
-	session = work->sessions[event->data.u64 - CHANNEL_ANSWERS_FD - 1];
-	return session ? step(work, session, event->events) : 0;
+	number = event->data.u64 - FIRST_SESSION;
+	session = work->sessions[number / WORK_FDS];
+	return session ? step(work, session, (unsigned)(number % WORK_FDS), event->events) : 0;
 }
 
 static bool has_requests(const struct epoll_event *events, int n)
@@ -294,7 +321,7 @@ static int look_at_due(struct work *work, uint64_t now)
 		r = step(work,
 			(struct work_session *)((char *)first -
 						offsetof(struct work_session, due)),
-			0);
+			0, 0);
 		if (r < 0)
 			return r;
 	}

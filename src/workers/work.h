@@ -22,29 +22,37 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* Most descriptors that one connection waits for: the client's, and one that was opened for
+ * him. */
+#define WORK_FDS 2
+
 /* First in what a worker keeps of a connection. */
 struct work_session {
 	struct channel_session id;
-	uint32_t events;      /* what the set was told to wait for; 0: it is not in it */
-	struct heap_node due; /* among those that want to be looked at some time */
+	uint32_t events[WORK_FDS]; /* what the set waits for; 0: that one is not in it */
+	struct heap_node due;      /* among those that want to be looked at some time */
 };
 
-/* What a worker does.  The descriptor of a session is its own. */
+/* What a worker does.  The descriptors of a session are its own; each is spoken of by its
+ * place among them, below n_fds. */
 struct work_kind {
+	unsigned n_fds; /* of a session, WORK_FDS at most */
+
 	/* Somebody has come; `text` (borrowed; -EBADF: none) holds what is to be said.  The
 	 * descriptor `fd` becomes the session's.  NULL: no memory, and it is closed. */
 	struct work_session *(*begin)(const struct channel_request *request, int fd, int text);
 
-	/* These events (of epoll; 0: the time has come, or it has just begun) are there.
-	 * False: it is over. */
-	bool (*go)(struct work_session *session, uint32_t events);
+	/* These events (of epoll; 0: the time has come, or it has just begun) are there, for
+	 * that descriptor.  False: it is over. */
+	bool (*go)(struct work_session *session, unsigned which, uint32_t events);
 
 	/* It does not end by itself: it is over when nothing more will come.  NULL: all do. */
 	bool (*lasts)(const struct work_session *session);
 
-	int (*fd)(const struct work_session *session);
-	uint32_t (*events)(const struct work_session *session); /* that it waits for */
-	uint64_t (*due)(const struct work_session *session);    /* USEC_INFINITY: never */
+	int (*fd)(const struct work_session *session, unsigned which); /* -EBADF: none yet */
+	/* That it waits for.  0: nothing, not even an error; EPOLLERR: nothing else. */
+	uint32_t (*events)(const struct work_session *session, unsigned which);
+	uint64_t (*due)(const struct work_session *session); /* USEC_INFINITY: never */
 
 	/* Close and free it, after its last step or (`ended`) because it is to end now; say
 	 * how it was in result, bytes_in and bytes_out. */
@@ -63,6 +71,10 @@ struct work *work_free(struct work *work);
 /* Tell the master that all is set up, and work until there is nothing left to do and
  * nothing will come.  0, or the negative errno of what cannot go on. */
 int work_run(struct work *work);
+
+/* That descriptor of a session has been closed, and so has left the set.  Before another one
+ * takes its place. */
+void work_closed(struct work_session *session, unsigned which);
 
 /* As the master calls it: NAME PLACES.  The number, or 0 where it is none. */
 uint32_t work_places(int argc, char **argv);

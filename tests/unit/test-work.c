@@ -26,6 +26,7 @@
 /* What the worker of these tests does, by `what` of the request. */
 enum {
 	LISTEN, /* counts what it hears, until the client leaves */
+	HAND, /* sends back what it hears, by way of a second descriptor, each time a new one */
 	SPEAK,  /* says its text, and that is all */
 	EXPIRE, /* nothing, and its time is over at once */
 	FAIL,   /* has no memory for it */
@@ -35,6 +36,7 @@ enum {
 struct talk {
 	struct work_session session; /* first */
 	int fd;
+	int other; /* of HAND; -EBADF: none now */
 	unsigned what;
 	uint64_t due;
 	uint64_t in, out;
@@ -55,6 +57,7 @@ static struct work_session *begin(const struct channel_request *request, int fd,
 		return NULL;
 	}
 	talk->fd = fd;
+	talk->other = -EBADF;
 	talk->what = request->what;
 	talk->due = talk->what == EXPIRE ? clock_monotonic() + USEC_PER_MSEC : USEC_INFINITY;
 	if (text >= 0)
@@ -62,13 +65,45 @@ static struct work_session *begin(const struct channel_request *request, int fd,
 	return &talk->session;
 }
 
-static bool go(struct work_session *session, uint32_t events)
+static void let_go(struct talk *talk)
+{
+	talk->other = fd_close(talk->other);
+	work_closed(&talk->session, 1);
+}
+
+/* What is in it can be read, and then comes its end. */
+static void take_another(struct talk *talk, char heard)
+{
+	int ends[2];
+
+	let_go(talk);
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
+		abort();
+	talk->other = ends[0];
+	(void)!send(ends[1], &heard, 1, MSG_NOSIGNAL);
+	close(ends[1]);
+}
+
+static bool go_other(struct talk *talk)
+{
+	char heard;
+
+	if (recv(talk->other, &heard, 1, MSG_DONTWAIT) == 1)
+		(void)!send(talk->fd, &heard, 1, MSG_NOSIGNAL);
+	else
+		let_go(talk);
+	return true;
+}
+
+static bool go(struct work_session *session, unsigned which, uint32_t events)
 {
 	struct talk *talk = talk_of(session);
 	char heard[64];
 	ssize_t n;
 
 	(void)events;
+	if (which == 1)
+		return go_other(talk);
 	if (talk->what == SPEAK) {
 		(void)!send(talk->fd, talk->text, talk->out, MSG_NOSIGNAL);
 		return false;
@@ -78,18 +113,19 @@ static bool go(struct work_session *session, uint32_t events)
 	n = recv(talk->fd, heard, sizeof heard, MSG_DONTWAIT);
 	if (n > 0)
 		talk->in += (uint64_t)n;
+	if (n > 0 && talk->what == HAND)
+		take_another(talk, heard[0]);
 	return n > 0 || (n < 0 && errno == EAGAIN);
 }
 
-static int fd_of(const struct work_session *session)
+static int fd_of(const struct work_session *session, unsigned which)
 {
-	return talk_of(session)->fd;
+	return which == 0 ? talk_of(session)->fd : talk_of(session)->other;
 }
 
-static uint32_t events_of(const struct work_session *session)
+static uint32_t events_of(const struct work_session *session, unsigned which)
 {
-	(void)session;
-	return EPOLLIN;
+	return fd_of(session, which) >= 0 ? EPOLLIN : 0;
 }
 
 static uint64_t due_of(const struct work_session *session)
@@ -105,6 +141,7 @@ static void end(struct work_session *session, bool ended, struct channel_answer 
 	ret->bytes_in = talk->in;
 	ret->bytes_out = talk->out;
 	close(talk->fd);
+	fd_close(talk->other);
 	free(talk);
 }
 
@@ -114,6 +151,7 @@ static bool lasts(const struct work_session *session)
 }
 
 static const struct work_kind kind = {
+	.n_fds = WORK_FDS,
 	.begin = begin,
 	.go = go,
 	.lasts = lasts,
@@ -287,6 +325,23 @@ static void test_what_was_heard_is_told(void **state)
 	answer = next_answer(stage);
 	assert_int_equal(answer.bytes_in, 7);
 	assert_int_equal(answer.bytes_out, 0);
+}
+
+/* The second one comes and goes; the next has the number of the last. */
+static void test_a_second_descriptor(void **state)
+{
+	struct stage *stage = *state;
+	int client = serve(stage, HAND, 2, NULL);
+
+	for (char c = 'a'; c <= 'z'; c++) {
+		char said;
+
+		assert_int_equal(send(client, &c, 1, 0), 1);
+		assert_int_equal(recv(client, &said, 1, 0), 1);
+		assert_int_equal(said, c);
+	}
+	close(client);
+	is_done(stage, 1, CHANNEL_FINISHED);
 }
 
 static void test_whose_time_is_over(void **state)
@@ -487,6 +542,7 @@ int main(void)
 		TEST(test_over_at_once),
 		TEST(test_places_are_used_again),
 		TEST(test_what_was_heard_is_told),
+		TEST(test_a_second_descriptor),
 		TEST(test_whose_time_is_over),
 		TEST(test_without_memory),
 		TEST(test_ended),

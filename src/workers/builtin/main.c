@@ -120,12 +120,13 @@ static struct work_session *begin(const struct channel_request *request, int fd,
 	return &guest->session;
 }
 
-static bool go(struct work_session *session, uint32_t events)
+static bool go(struct work_session *session, unsigned which, uint32_t events)
 {
 	struct guest *guest = guest_of(session);
 
+	(void)which;
 	/* One that has just begun, and waits, is not asked again. */
-	if (guest->over || (events == 0 && session->events == 0))
+	if (guest->over || (events == 0 && session->events[0] == 0))
 		return !guest->over;
 	if (guest->post)
 		return post_go(guest->post);
@@ -138,17 +139,19 @@ static bool lasts(const struct work_session *session)
 	return guest_of(session)->post != NULL;
 }
 
-static int fd_of(const struct work_session *session)
+static int fd_of(const struct work_session *session, unsigned which)
 {
 	const struct guest *guest = guest_of(session);
 
+	(void)which;
 	return guest->post ? post_fd(guest->post) : stream_fd(guest->stream);
 }
 
-static uint32_t events_of(const struct work_session *session)
+static uint32_t events_of(const struct work_session *session, unsigned which)
 {
 	const struct guest *guest = guest_of(session);
 
+	(void)which;
 	return guest->post ? EPOLLIN : stream_events(guest->stream);
 }
 
@@ -199,6 +202,7 @@ static void end(struct work_session *session, bool ended, struct channel_answer 
 }
 
 static const struct work_kind kind = {
+	.n_fds = 1,
 	.begin = begin,
 	.go = go,
 	.lasts = lasts,
