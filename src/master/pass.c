@@ -248,7 +248,7 @@ bool pass_done(struct worker *worker, const struct channel_answer *answer, uint6
 	const struct channel_session *id = &answer->session;
 	struct child *child = id->place < worker->places ? worker->sessions[id->place] : NULL;
 
-	if (!child || child->connection != id->connection)
+	if (!child || child->connection != id->connection || answer->result >= CHANNEL_PASSED)
 		return false;
 	record_session_end(child, answer, now);
 	forget(child, answer->result == CHANNEL_REFUSED ? ONCE_FAILED : 0, now);

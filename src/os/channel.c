@@ -87,10 +87,24 @@ int channel_send(const struct channel *channel, const struct channel_request *re
 	return errno == ECONNRESET ? -EPIPE : -errno;
 }
 
+static bool is_sound_address(const struct channel_address *address)
+{
+	return address->family == 0 || address->family == AF_INET ||
+	       address->family == AF_INET6;
+}
+
+static bool is_sound_facts(const struct channel_facts *facts)
+{
+	return is_sound_address(&facts->peer) && is_sound_address(&facts->local) &&
+	       memchr(facts->service, '\0', sizeof facts->service) &&
+	       facts->authority_len <= sizeof facts->authority;
+}
+
 static bool is_sound(const struct channel_answer *answer)
 {
 	return answer->version == CHANNEL_VERSION && answer->kind > 0 &&
-	       answer->kind < _CHANNEL_ANSWER_MAX && answer->result < _CHANNEL_RESULT_MAX;
+	       answer->kind < _CHANNEL_ANSWER_MAX && answer->result < _CHANNEL_RESULT_MAX &&
+	       is_sound_facts(&answer->facts);
 }
 
 int channel_receive(const struct channel *channel, struct channel_answer *ret, size_t max)

@@ -28,7 +28,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define CHANNEL_VERSION 1
+#define CHANNEL_VERSION 2
 
 /* Where a worker finds its ends; 0 and 1 are /dev/null, 2 is for messages. */
 #define CHANNEL_REQUESTS_FD 3
@@ -51,7 +51,19 @@ enum channel_request_kind {
 	CHANNEL_DRAIN,
 	/* Answer, to show that it goes on. */
 	CHANNEL_PING,
+	/* What has become of what it has offered.  Once for each OFFER, unless the connection
+	 * is over or to end by then.  If a program of its own was started for it, with a
+	 * descriptor: the other end of what that program has. */
+	CHANNEL_VERDICT,
 	_CHANNEL_REQUEST_MAX,
+};
+
+enum channel_verdict {
+	CHANNEL_ADMITTED = 1, /* he may come in */
+	CHANNEL_NOT_ALLOWED,  /* he may not, and need not try again soon */
+	CHANNEL_BUSY,         /* not now */
+	CHANNEL_NO_SERVICE,   /* there is none of that name */
+	_CHANNEL_VERDICT_MAX,
 };
 
 /* A connection at a worker. */
@@ -62,13 +74,17 @@ struct channel_session {
 
 struct channel_request {
 	uint16_t version;
-	uint16_t kind; /* enum channel_request_kind */
-	uint16_t what; /* SERVE: what is to be done with it, as that worker understands it */
-	uint16_t has_text;
+	uint16_t kind;    /* enum channel_request_kind */
+	uint16_t what;    /* SERVE: what is to be done with it, as that worker understands it */
+	uint16_t verdict; /* VERDICT: enum channel_verdict */
+	struct channel_session session; /* SERVE, END, VERDICT */
+	uint32_t ticket;                /* VERDICT: of the OFFER */
+	uint16_t has_text;              /* SERVE */
 	uint16_t is_socket;             /* SERVE: no connection, but a socket of datagrams */
 	uint32_t rules_len;             /* so many bytes of the text, its first, are a table of
 	                                   policy/access: who may come in */
-	struct channel_session session; /* SERVE, END */
+	uint64_t patience;              /* SERVE: usec that its client may take to say what he
+	                                   has to say first */
 	struct addr peer, local;        /* SERVE; len 0 where unknown */
 };
 
@@ -79,6 +95,9 @@ enum channel_answer_kind {
 	CHANNEL_DONE,
 	/* To each PING. */
 	CHANNEL_PONG,
+	/* Who it really is, and what he wants: may he?  Of a connection once at most; of a
+	 * socket of datagrams once for each of those who send to it, with `ticket`. */
+	CHANNEL_OFFER,
 	_CHANNEL_ANSWER_MAX,
 };
 
@@ -88,7 +107,33 @@ enum channel_result {
 	CHANNEL_RESET,    /* the client, or the network, broke it off */
 	CHANNEL_ENDED,    /* by us: CHANNEL_END, or because hatchd stops */
 	CHANNEL_REFUSED,  /* the worker lacks memory or descriptors for it */
+	/* The worker's part is done: now it is for whoever serves the client that `facts` are
+	 * about.  The worker has nothing of it any more. */
+	CHANNEL_PASSED,
+	CHANNEL_BAD_HEADER, /* what the client has said first is not what it should be */
+	CHANNEL_SILENT,     /* he has not said it in time */
 	_CHANNEL_RESULT_MAX,
+};
+
+/* As it is on the wire, so that nothing has to be parsed. */
+struct channel_address {
+	uint16_t family; /* 0: nothing is said, the socket knows; else AF_INET or AF_INET6 */
+	uint16_t port;   /* in host order */
+	uint8_t ip[16];  /* in network order; of AF_INET the first 4 */
+};
+
+/* Longest name of a service, and of a host (RFC 1035). */
+#define CHANNEL_NAME_MAX      64
+#define CHANNEL_AUTHORITY_MAX 255
+
+/* What a worker has learned of a client: a stranger's word. */
+struct channel_facts {
+	struct channel_address peer, local;
+	uint16_t authority_len;                   /* 0: not said */
+	uint8_t authority[CHANNEL_AUTHORITY_MAX]; /* host that he asked his proxy for; any
+	                                             bytes */
+	char service[CHANNEL_NAME_MAX + 1]; /* that he wants, in small letters; "": the one
+	                                       whose socket he came to */
 };
 
 struct channel_answer {
@@ -97,6 +142,9 @@ struct channel_answer {
 	uint32_t result; /* enum channel_result */
 	struct channel_session session;
 	uint64_t bytes_in, bytes_out; /* from and to the client */
+	uint32_t ticket;              /* OFFER of who sends datagrams: the worker's number for
+	                                 him, which comes back with the VERDICT */
+	struct channel_facts facts;   /* OFFER, and DONE with CHANNEL_PASSED */
 };
 
 /* ---------------------------------------------------------------- the master */

@@ -29,7 +29,7 @@ struct work {
 	struct heap due;
 
 	/* A ring of answers that have not been written yet: one for each place, READY, and a
-	 * PONG. */
+	 * PONG; and as many offers as there are places. */
 	struct channel_answer *unsent;
 	uint32_t unsent_room, unsent_first, n_unsent;
 	bool waits_to_send;
@@ -84,6 +84,8 @@ static int send_unsent(struct work *work)
 		work->unsent_first = (work->unsent_first + n) % work->unsent_room;
 		work->n_unsent -= n;
 	}
+	/* Most times it is its first bytes that are used, and no others. */
+	work->unsent_first = 0;
 	return wait_to_send(work, false);
 }
 
@@ -170,14 +172,41 @@ static void note_due(struct work *work, struct work_session *session)
 		heap_put(&work->due, &session->due, due);
 }
 
-static int step(
-	struct work *work, struct work_session *session, unsigned which, uint32_t events)
+/* While the ring has room for them besides what must be said. */
+static int take_offers(struct work *work, struct work_session *session)
 {
-	if (!work->kind->go(session, which, events))
+	struct channel_answer offer;
+	int r = 0;
+
+	while (r == 0 && work->kind->offer && work->n_unsent < work->places) {
+		answer_init(&offer, CHANNEL_OFFER);
+		offer.session = session->id;
+		if (!work->kind->offer(session, &offer))
+			break;
+		r = answer(work, &offer);
+	}
+	return r;
+}
+
+/* It has done its step, and goes on or does not. */
+static int after(struct work *work, struct work_session *session, bool goes_on)
+{
+	int r;
+
+	if (!goes_on)
 		return end(work, session, false);
+	r = take_offers(work, session);
+	if (r < 0)
+		return r;
 	note_due(work, session);
 	/* One that cannot be waited for is given up: that is its loss, not the others'. */
 	return wait_for_all(work, session) < 0 ? end(work, session, true) : 0;
+}
+
+static int step(
+	struct work *work, struct work_session *session, unsigned which, uint32_t events)
+{
+	return after(work, session, work->kind->go(session, which, events));
 }
 
 /* ----------------------------------------------------------------- requests */
@@ -209,14 +238,29 @@ static int serve(struct work *work, const struct channel_request *request, int f
 	return step(work, session, 0, 0);
 }
 
-static int end_asked(struct work *work, const struct channel_session *id)
+/* NULL: it has ended meanwhile. */
+static struct work_session *find(const struct work *work, const struct channel_session *id)
 {
 	struct work_session *session =
 		id->place < work->places ? work->sessions[id->place] : NULL;
 
-	if (!session || session->id.connection != id->connection)
-		return 0;
-	return end(work, session, true);
+	return session && session->id.connection == id->connection ? session : NULL;
+}
+
+static int end_asked(struct work *work, const struct channel_session *id)
+{
+	struct work_session *session = find(work, id);
+
+	return session ? end(work, session, true) : 0;
+}
+
+static int verdict(struct work *work, const struct channel_request *request, int *fd)
+{
+	struct work_session *session = find(work, &request->session);
+
+	if (!work->kind->verdict)
+		return -EPROTO;
+	return session ? after(work, session, work->kind->verdict(session, request, fd)) : 0;
 }
 
 /* Nothing more will come. */
@@ -248,6 +292,8 @@ static int follow(struct work *work, const struct channel_request *request, int 
 		return end_asked(work, &request->session);
 	case CHANNEL_PING:
 		return pong(work);
+	case CHANNEL_VERDICT:
+		return verdict(work, request, &fds[0]);
 	default:
 		return drain(work);
 	}
@@ -267,9 +313,9 @@ static int take_request(struct work *work)
 		epoll_ctl(work->epoll_fd, EPOLL_CTL_DEL, CHANNEL_REQUESTS_FD, NULL);
 		return drain(work);
 	}
-	if (r == -EMFILE)
+	if (r == -EMFILE && request.kind == CHANNEL_SERVE)
 		r = refuse(work, &request);
-	else if (r == 0)
+	else if (r == -EMFILE || r == 0)
 		r = follow(work, &request, fds, n);
 	for (size_t i = 0; i < CHANNEL_FDS_MAX; i++)
 		fd_close(fds[i]);
@@ -409,7 +455,7 @@ int work_new(const struct work_kind *kind, uint32_t places, struct work **ret)
 	work->epoll_fd = -EBADF;
 	work->places = places;
 	work->sessions = calloc(places, sizeof(struct work_session *));
-	work->unsent_room = places + 2;
+	work->unsent_room = 2 * places + 2;
 	work->unsent = calloc(work->unsent_room, sizeof *work->unsent);
 	if (work->sessions && work->unsent && heap_reserve(&work->due, places) == 0)
 		r = watch_requests(work);

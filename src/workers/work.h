@@ -46,6 +46,17 @@ struct work_kind {
 	 * that descriptor.  False: it is over. */
 	bool (*go)(struct work_session *session, unsigned which, uint32_t events);
 
+	/* After each step: it asks whether somebody may come in, `ticket` and `facts` of *ret
+	 * (which is all zero) say who.  False: it has nothing to ask.  Called again until then,
+	 * but not while the master does not read: then at a later step.  NULL: none asks. */
+	bool (*offer)(struct work_session *session, struct channel_answer *ret);
+
+	/* What became of one of these.  A descriptor that came along (else -EBADF, also where
+	 * there was no room for it) is taken by making *fd -EBADF.  False: it is over.  NULL:
+	 * none asks. */
+	bool (*verdict)(
+		struct work_session *session, const struct channel_request *request, int *fd);
+
 	/* It does not end by itself: it is over when nothing more will come.  NULL: all do. */
 	bool (*lasts)(const struct work_session *session);
 

@@ -635,16 +635,20 @@ LIAR = """\
 #!{python} -SE
 import os, signal, socket, struct, sys
 requests = socket.socket(fileno=3)
-ANSWER = "=HHIQIIQQ"
-def answer(kind, connection=0, place=0, result=0, version=1):
-    return struct.pack(ANSWER, version, kind, result, connection, place, 0, 0, 0)
+ANSWER = "=HHIQI4xQQI2H16s2H16sH255s65s2x"
+def answer(kind, connection=0, place=0, result=0, version=2, ticket=0, family=0, service=b"",
+           authority_len=0):
+    return struct.pack(ANSWER, version, kind, result, connection, place, 0, 0, ticket,
+                       family, 0, b"", 0, 0, b"", authority_len, b"", service)
 def say(data):
     os.write(4, data)
 def take():
     data, fds, _, _ = socket.recv_fds(requests, 4096, 4)
+    for fd in fds:
+        os.close(fd)
     connection, place = struct.unpack_from("=QI", data, 8)
     return connection, place
-READY, DONE, PONG = 1, 2, 3
+READY, DONE, PONG, OFFER = 1, 2, 3, 4
 """
 
 
@@ -669,21 +673,30 @@ LIES = {
         "torn in the end": "say(answer(READY)); take(); say(answer(DONE)[:-1])",
         "unknown kind": "say(answer(READY)); take(); say(answer(77))",
         "unknown result": "say(answer(READY)); c, p = take(); say(answer(DONE, c, p, 77))",
-        "another version": "say(answer(READY, version=2))",
+        "another version": "say(answer(READY, version=1))",
+        "unknown family": "say(answer(READY, family=1))",
+        "name without end": "say(answer(READY, service=b'x' * 65))",
+        "too long a host": "say(answer(READY, authority_len=256))",
     },
     "speaks of a connection that it does not have": {
         "foreign connection": "say(answer(READY)); c, p = take(); say(answer(DONE, c + 1, p))",
         "foreign place": "say(answer(READY)); c, p = take(); say(answer(DONE, c, p + 1))",
         "place beyond all":
             "say(answer(READY)); c, p = take(); say(answer(DONE, c, 2**32 - 1))",
+        "passed on": "say(answer(READY)); c, p = take(); say(answer(DONE, c, p, 4))",
         "done twice": "say(answer(READY)); c, p = take(); say(answer(DONE, c, p) * 2)",
         "flood": "say(answer(READY))\nwhile True: say(answer(DONE, 1, 1) * 100)",
     },
     "says what it was not asked": {
         "ready twice": "say(answer(READY) * 2)",
         "an answer without a question": "say(answer(READY)); take(); say(answer(PONG) * 2)",
+        "an offer": "say(answer(READY)); c, p = take(); say(answer(OFFER, c, p))",
     },
 }
+
+
+# Whoever waits then is not told of.
+BEFORE_READY = ("another version", "unknown family", "name without end", "too long a host")
 
 
 @pytest.mark.parametrize(
@@ -701,15 +714,28 @@ def test_liar(hatchd, folder, reason, lie):
         assert read_exactly(cat, 1) == b"x"
         with connect(port) as client:
             # Whom it has not taken it has not harmed; he waits for the next one.
-            if lie != "another version":
+            if lie not in BEFORE_READY:
                 with contextlib.suppress(ConnectionResetError):
                     assert read_all(client) == b""
             daemon.wait_log(f"hatchd-builtin: child .* {reason}, killing it")
         cat.sendall(b"y")
         assert read_exactly(cat, 1) == b"y"
     assert talk(other, b"z") == b"z"
-    if lie == "another version":
+    if lie in BEFORE_READY:
         daemon.stop(leave=True)
+
+
+def test_the_same_without_a_lie(hatchd, folder):
+    """So that it is the lie that those of above are killed for."""
+    port = free_port()
+    binary = liar(folder, "say(answer(READY))\nwhile True:\n    c, p = take()\n"
+                          "    say(answer(DONE, c, p) if c else answer(PONG))\n")
+    daemon = hatchd.file(builtin("b", "echo", f"tcp:{port}"), binary=binary)
+    for _ in range(3):
+        with connect(port) as client:
+            assert read_all(client) == b""
+    assert "killing it" not in daemon.log.text()
+    daemon.stop(leave=True)
 
 
 @pytest.mark.needs_root

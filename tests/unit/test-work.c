@@ -31,6 +31,8 @@ enum {
 	EXPIRE, /* nothing, and its time is over at once */
 	FAIL,   /* has no memory for it */
 	LAST,   /* never ends by itself */
+	ASK,    /* offers each letter that it hears, tells the client what became of it, and
+	           writes him another one into what came along; a '.' is its end */
 };
 
 struct talk {
@@ -41,6 +43,7 @@ struct talk {
 	uint64_t due;
 	uint64_t in, out;
 	char text[16];
+	char asked; /* of ASK: to be offered */
 };
 
 static struct talk *talk_of(const struct work_session *session)
@@ -113,6 +116,8 @@ static bool go(struct work_session *session, unsigned which, uint32_t events)
 	n = recv(talk->fd, heard, sizeof heard, MSG_DONTWAIT);
 	if (n > 0)
 		talk->in += (uint64_t)n;
+	if (n > 0 && talk->what == ASK)
+		talk->asked = heard[0];
 	if (n > 0 && talk->what == HAND)
 		take_another(talk, heard[0]);
 	return n > 0 || (n < 0 && errno == EAGAIN);
@@ -145,6 +150,31 @@ static void end(struct work_session *session, bool ended, struct channel_answer 
 	free(talk);
 }
 
+static bool offer(struct work_session *session, struct channel_answer *ret)
+{
+	struct talk *talk = talk_of(session);
+
+	if (talk->asked == 0)
+		return false;
+	ret->ticket = (uint32_t)talk->asked;
+	ret->facts.service[0] = talk->asked;
+	talk->asked = 0;
+	return true;
+}
+
+static bool verdict(
+	struct work_session *session, const struct channel_request *request, int *fd)
+{
+	char letter = (char)request->ticket;
+
+	if (request->verdict == CHANNEL_ADMITTED && *fd >= 0)
+		(void)!send(*fd, &letter, 1, MSG_NOSIGNAL);
+	*fd = fd_close(*fd);
+	(void)!send(talk_of(session)->fd, request->verdict == CHANNEL_ADMITTED ? "+" : "-", 1,
+		MSG_NOSIGNAL);
+	return letter != '.';
+}
+
 static bool lasts(const struct work_session *session)
 {
 	return talk_of(session)->what == LAST;
@@ -154,6 +184,8 @@ static const struct work_kind kind = {
 	.n_fds = WORK_FDS,
 	.begin = begin,
 	.go = go,
+	.offer = offer,
+	.verdict = verdict,
 	.lasts = lasts,
 	.fd = fd_of,
 	.events = events_of,
@@ -342,6 +374,70 @@ static void test_a_second_descriptor(void **state)
 	}
 	close(client);
 	is_done(stage, 1, CHANNEL_FINISHED);
+}
+
+static void judge(struct stage *stage, unsigned judgement, const struct channel_answer *offer,
+	const int *fds, size_t n)
+{
+	struct channel_request request;
+
+	memset(&request, 0, sizeof request);
+	request.version = CHANNEL_VERSION;
+	request.kind = CHANNEL_VERDICT;
+	request.verdict = (uint16_t)judgement;
+	request.ticket = offer->ticket;
+	request.session = offer->session;
+	assert_int_equal(channel_send(&stage->channel, &request, fds, n), 0);
+}
+
+static struct channel_answer is_offered(struct stage *stage, int client, char letter)
+{
+	struct channel_answer answer;
+
+	assert_int_equal(send(client, &letter, 1, 0), 1);
+	answer = next_answer(stage);
+	assert_int_equal(answer.kind, CHANNEL_OFFER);
+	assert_int_equal(answer.session.connection, 1);
+	assert_int_equal(answer.ticket, letter);
+	assert_int_equal(answer.facts.service[0], letter);
+	return answer;
+}
+
+static void hears(int client, char letter)
+{
+	char said;
+
+	assert_int_equal(recv(client, &said, 1, 0), 1);
+	assert_int_equal(said, letter);
+}
+
+/* Refused, admitted, admitted with a descriptor, and over; then it is too late. */
+static void test_offered(void **state)
+{
+	struct stage *stage = *state;
+	int client = serve(stage, ASK, 5, NULL), ends[2];
+	struct channel_answer offer = is_offered(stage, client, 'a');
+
+	judge(stage, CHANNEL_BUSY, &offer, NULL, 0);
+	hears(client, '-');
+	offer = is_offered(stage, client, 'b');
+	judge(stage, CHANNEL_ADMITTED, &offer, NULL, 0);
+	hears(client, '+');
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
+	offer = is_offered(stage, client, 'c');
+	judge(stage, CHANNEL_ADMITTED, &offer, &ends[1], 1);
+	close(ends[1]);
+	hears(client, '+');
+	hears(ends[0], 'c');
+	assert_int_equal(recv(ends[0], &(char){0}, 1, 0), 0);
+	close(ends[0]);
+	offer = is_offered(stage, client, '.');
+	judge(stage, CHANNEL_ADMITTED, &offer, NULL, 0);
+	is_done(stage, 1, CHANNEL_FINISHED);
+	judge(stage, CHANNEL_ADMITTED, &offer, NULL, 0);
+	drain(stage);
+	assert_int_equal(exit_status(stage), 0);
+	close(client);
 }
 
 static void test_whose_time_is_over(void **state)
@@ -543,6 +639,7 @@ int main(void)
 		TEST(test_places_are_used_again),
 		TEST(test_what_was_heard_is_told),
 		TEST(test_a_second_descriptor),
+		TEST(test_offered),
 		TEST(test_whose_time_is_over),
 		TEST(test_without_memory),
 		TEST(test_ended),
