@@ -9,7 +9,7 @@
 
 struct child *admitted_note(struct conn *conn, uint64_t now)
 {
-	struct service *service = conn->listener->service;
+	struct service *service = conn->service;
 	struct master *master = service->master;
 	struct child *child = child_new(master->children);
 

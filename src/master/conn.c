@@ -30,16 +30,17 @@ static void conn_init(struct conn *conn, struct listener *listener, int fd)
 {
 	memset(conn, 0, sizeof *conn);
 	conn->listener = listener;
+	conn->service = listener->service;
 	conn->fd = fd;
 	conn->peer_cred.uid = (uid_t)-1;
 }
 
 void conn_learn_source(struct conn *conn)
 {
-	const struct service_conf *conf = conn->listener->service->setup->conf;
+	const struct service_conf *conf = conn->service->setup->conf;
 	socklen_t len = sizeof conn->peer_cred;
 
-	if (addr_family(listener_addr(conn->listener)) != AF_UNIX) {
+	if (addr_family(&conn->local) != AF_UNIX) {
 		addr_source(
 			&conn->peer, conf->source_prefix4, conf->source_prefix6, &conn->source);
 		return;

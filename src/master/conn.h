@@ -21,8 +21,9 @@
 
 /* Lives on the caller's stack. */
 struct conn {
-	struct listener *listener;
-	int fd; /* owned; wait = yes: the listener's own, borrowed */
+	struct listener *listener; /* that he came to */
+	struct service *service;   /* whose client he is */
+	int fd;                    /* owned; wait = yes: the listener's own, borrowed */
 	uint64_t number;
 	struct addr peer; /* len 0 and kind of the socket where unknown */
 	struct addr local;

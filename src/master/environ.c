@@ -237,6 +237,6 @@ int environ_fill(
 	if (conf->env_dialect & ENV_CGI)
 		add_cgi(&w, conn);
 	if (conf->wait && conf->pass_as == PASS_LISTEN_FDS)
-		add_listen_fds(&w, conn->listener->service);
+		add_listen_fds(&w, conn->service);
 	return w.overflow ? -E2BIG : 0;
 }

@@ -69,7 +69,7 @@ static void learn_groups(
 
 static enum access_verdict ask_rules(const struct conn *conn)
 {
-	const uint8_t *rules = rules_of(conn->listener->service);
+	const uint8_t *rules = rules_of(conn->service);
 	uint32_t groups[ACCESS_GROUPS_MAX];
 	struct access_peer peer = {0};
 
@@ -107,7 +107,7 @@ static bool is_closed(const struct service *service)
 /* What is known of the one who asks. */
 static void add_source(const struct conn *conn, struct admit_request *request)
 {
-	const struct service *service = conn->listener->service;
+	const struct service *service = conn->service;
 	const struct sources *sources = service->master->sources;
 	struct source_facts facts = sources_look(sources, service->number, &conn->source);
 
@@ -137,7 +137,7 @@ enum admit_verdict gate_before(const struct service *service, uint64_t now)
 
 enum admit_verdict gate_ask(const struct conn *conn, uint64_t now)
 {
-	const struct service *service = conn->listener->service;
+	const struct service *service = conn->service;
 	struct admit_request request = request_of(service, now);
 
 	request.closed = is_closed(service);
@@ -148,7 +148,7 @@ enum admit_verdict gate_ask(const struct conn *conn, uint64_t now)
 
 void gate_count(const struct conn *conn, uint64_t now)
 {
-	struct service *service = conn->listener->service;
+	struct service *service = conn->service;
 	const struct limit *limit = &service->setup->conf->per_source_rate;
 
 	service_count_client(service, now);
@@ -191,7 +191,7 @@ static bool bans_from_all(const struct service *service)
 /* For how long one who was refused for that is to be refused for everything; 0: not. */
 static uint64_t ban_for(const struct conn *conn, enum admit_verdict verdict)
 {
-	const struct service *service = conn->listener->service;
+	const struct service *service = conn->service;
 	const struct service_conf *conf = service->setup->conf;
 
 	if (conn->source.family == ADDR_SOURCE_NONE ||
@@ -206,7 +206,7 @@ static uint64_t ban_for(const struct conn *conn, enum admit_verdict verdict)
 
 static void ban(const struct conn *conn, uint64_t duration, uint64_t now)
 {
-	const struct service *service = conn->listener->service;
+	const struct service *service = conn->service;
 	struct addr_source source = source_everywhere(conn);
 	uint64_t until = now + duration;
 

@@ -28,7 +28,7 @@ static int stderr_of(const struct service *service, int conn_fd)
 
 static void plan_descriptors(const struct conn *conn, struct spawn_plan *plan)
 {
-	const struct service *service = conn->listener->service;
+	const struct service *service = conn->service;
 	bool passed = service->takes_all;
 	bool on_socket = service->setup->conf->stderr_kind == STDERR_SOCKET;
 	int null_fd = service->master->null_fd;
@@ -128,7 +128,7 @@ static void not_started(struct child *child, int r, uint64_t now)
 
 int hatch(struct conn *conn, uint64_t now)
 {
-	struct service *service = conn->listener->service;
+	struct service *service = conn->service;
 	struct master *master = service->master;
 	struct spawn_slot *slot = spawner_take(master->spawner);
 	struct child *child;

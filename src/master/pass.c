@@ -165,8 +165,8 @@ static int begin(struct worker *worker, struct conn *conn, uint64_t now)
 
 int pass(struct conn *conn, uint64_t now)
 {
-	struct service *service = conn->listener->service;
-	struct worker *worker = worker_of(conn->listener);
+	struct service *service = conn->service;
+	struct worker *worker = worker_of(service, conn->listener->is_ip);
 	int r = worker_need(worker, now);
 
 	if (r == 0)
@@ -217,7 +217,7 @@ static int begin_socket(struct worker *worker, struct listener *listener, uint64
 
 int pass_socket(struct listener *listener, uint64_t now)
 {
-	struct worker *worker = worker_of(listener);
+	struct worker *worker = worker_of(listener->service, listener->is_ip);
 	int r = worker_need(worker, now);
 
 	if (r == 0)

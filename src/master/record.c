@@ -180,7 +180,7 @@ static bool passes(struct log_gate *gate, uint64_t now)
 static struct log_gate *gate_of(
 	const struct conn *conn, enum admit_verdict verdict, bool banned, uint64_t now)
 {
-	const struct service *service = conn->listener->service;
+	const struct service *service = conn->service;
 	struct master *master = service->master;
 	struct refusals **refusals = banned ? &master->bans : &master->refusals;
 	struct log_gate *gate = NULL;
@@ -209,7 +209,7 @@ static const char *describe_ban(
 void record_refused(
 	const struct conn *conn, enum admit_verdict verdict, uint64_t banned, uint64_t now)
 {
-	struct service *service = conn->listener->service;
+	struct service *service = conn->service;
 	struct log_gate *gate = gate_of(conn, verdict, banned > 0, now);
 	char peer[ADDR_TEXT_MAX], number[TEXT_NUMBER_MAX], ban[BAN_TEXT_MAX];
 	struct log_field fields[] = {

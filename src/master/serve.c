@@ -39,21 +39,26 @@ static bool fair_share(const struct service *service)
 
 /* Is there something that can serve one more: a slot for his program, a place at the
  * worker? */
-static bool can_be_served(const struct listener *listener)
+static bool can_serve(const struct service *service, bool is_ip)
 {
-	const struct worker *worker = worker_of(listener);
+	const struct worker *worker = worker_of(service, is_ip);
 
 	/* It has more than clients may be, but not for as many workers' things as there are. */
-	if (!child_table_has_room(listener->service->master->children))
+	if (!child_table_has_room(service->master->children))
 		return false;
-	return worker ? worker_has_room(worker) : fair_share(listener->service);
+	return worker ? worker_has_room(worker) : fair_share(service);
+}
+
+static bool can_be_served(const struct listener *listener)
+{
+	return can_serve(listener->service, listener->is_ip);
 }
 
 /* Slots and places are told of when they come free, the end of a worker's pause is not. */
 static void wait_to_be_served(const struct listener *listener, uint64_t now)
 {
-	const struct worker *worker = worker_of(listener);
 	struct service *service = listener->service;
+	const struct worker *worker = worker_of(service, listener->is_ip);
 
 	if (worker && worker_is_paused(worker))
 		service_look_away(service, now);
@@ -115,7 +120,7 @@ static bool room_for_one(struct listener *listener, uint64_t now)
 
 static void refuse(struct conn *conn, enum admit_verdict verdict, uint64_t now)
 {
-	conn->number = conn->listener->service->master->next_connection++;
+	conn->number = conn->service->master->next_connection++;
 	record_refused(conn, verdict, gate_ban(conn, verdict, now), now);
 	conn_drop(conn->listener, conn->fd, now);
 }
@@ -136,7 +141,7 @@ static void refuse_datagram(struct conn *conn, enum admit_verdict verdict, uint6
 		serve_nobody(conn->listener);
 		return;
 	}
-	conn->number = conn->listener->service->master->next_connection++;
+	conn->number = conn->service->master->next_connection++;
 	conn_learn_source(conn);
 	record_refused(conn, verdict, 0, now);
 	arrival_drop(conn->listener);
@@ -146,7 +151,7 @@ static void refuse_datagram(struct conn *conn, enum admit_verdict verdict, uint6
  * for ever; who has connected cannot be turned away without being taken, and waits. */
 static void refuse_arrival(struct conn *conn, enum admit_verdict verdict, uint64_t now)
 {
-	struct service *service = conn->listener->service;
+	struct service *service = conn->service;
 
 	if (arrival_has_sender(conn->listener)) {
 		refuse_datagram(conn, verdict, now);
@@ -161,7 +166,7 @@ static void tell_accept(const struct conn *conn)
 	char peer[ADDR_TEXT_MAX];
 
 	if (log_max_priority() >= LOG_DEBUG)
-		log_debug("%saccept from %s", conn->listener->service->label,
+		log_debug("%saccept from %s", conn->service->label,
 			record_peer(&conn->peer, &conn->peer_cred, peer));
 }
 
@@ -178,7 +183,7 @@ static void end_once(struct service *service, const struct conn *conn, int r)
 /* False: no more from this socket now. */
 static bool serve_conn(struct conn *conn, uint64_t now)
 {
-	struct service *service = conn->listener->service;
+	struct service *service = conn->service;
 	enum admit_verdict verdict = gate_ask(conn, now);
 	int r;
 
@@ -186,7 +191,7 @@ static bool serve_conn(struct conn *conn, uint64_t now)
 		refuse(conn, verdict, now);
 		return true;
 	}
-	r = worker_of(conn->listener) ? pass(conn, now) : hatch(conn, now);
+	r = worker_of(service, conn->listener->is_ip) ? pass(conn, now) : hatch(conn, now);
 	if (r >= 0)
 		gate_count(conn, now);
 	if (service->master->cmdline->once)
@@ -264,7 +269,7 @@ static void note_arrivals(struct listener *listener)
 /* Whose datagram is the next, if that makes a difference.  False: there is none. */
 static bool learn_sender(struct conn *conn)
 {
-	if (!arrival_has_sender(conn->listener) || !gate_minds_sources(conn->listener->service))
+	if (!arrival_has_sender(conn->listener) || !gate_minds_sources(conn->service))
 		return true;
 	if (!arrival_sender(conn->listener, &conn->peer))
 		return false;
@@ -318,7 +323,7 @@ static void serve_listener(struct listener *listener, int most, uint64_t now)
 		service_pause(service, PAUSE_SUSPECT, "its connections cannot be closed");
 		return;
 	}
-	if (listener->is_datagram && worker_of(listener)) {
+	if (listener->is_datagram && worker_of(service, listener->is_ip)) {
 		serve_by_worker(listener, now);
 		return;
 	}

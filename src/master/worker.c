@@ -40,10 +40,9 @@ const char *worker_name(const struct worker *worker)
 	return kinds[worker - worker->master->workers].name;
 }
 
-struct worker *worker_of(const struct listener *listener)
+struct worker *worker_of(const struct service *service, bool is_ip)
 {
-	const struct service *service = listener->service;
-	enum worker_kind kind = listener->is_ip ? WORKER_BUILTIN : WORKER_BUILTIN_LOCAL;
+	enum worker_kind kind = is_ip ? WORKER_BUILTIN : WORKER_BUILTIN_LOCAL;
 
 	return service_conf_is_builtin(service->setup->conf) ? &service->master->workers[kind]
 	                                                     : NULL;

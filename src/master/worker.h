@@ -21,7 +21,6 @@
 #include <stdint.h>
 #include <systemd/sd-event.h>
 
-struct listener;
 struct master;
 struct service;
 struct unread;
@@ -59,9 +58,9 @@ struct worker {
 /* "hatchd-builtin" */
 const char *worker_name(const struct worker *worker);
 
-/* The one that serves the clients of that socket; NULL: its service has a program.  The setup
- * is in memory. */
-struct worker *worker_of(const struct listener *listener);
+/* The one that serves clients of that service, who have come by IP or not; NULL: it has a
+ * program.  The setup is in memory. */
+struct worker *worker_of(const struct service *service, bool is_ip);
 
 /* Open their programs: before anybody is served, the file system may not answer later
  * (I2), and what an upgrade puts in their place is not for us. */
