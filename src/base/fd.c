@@ -8,10 +8,12 @@
 #include <limits.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 
 /* First piece read from something whose size fstat(2) does not tell. */
@@ -144,6 +146,23 @@ static int grow(char **text, size_t *room, size_t max)
 	*text = larger;
 	*room = wanted;
 	return 0;
+}
+
+int fd_new_memory(const char *name, const struct iovec *parts, size_t n)
+{
+	_cleanup_close_ int fd = memfd_create(name, MFD_CLOEXEC);
+	size_t len = 0;
+
+	if (fd < 0)
+		return -errno;
+	for (size_t i = 0; i < n; i++)
+		len += parts[i].iov_len;
+	/* To memory: what there is not enough of. */
+	if (writev(fd, parts, (int)n) != (ssize_t)len)
+		return -ENOMEM;
+	if (lseek(fd, 0, SEEK_SET) < 0)
+		return -errno;
+	return take_fd(&fd);
 }
 
 int fd_read_all(int fd, size_t max, char **ret_text, size_t *ret_len)

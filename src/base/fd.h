@@ -47,6 +47,13 @@ void fd_close_range(int first, int last);
 int fd_connect_unix(int fd, const char *path);
 
 /*
+ * A file in memory of that name (memfd_create(2)) with the parts one behind the other,
+ * close-on-exec, to be read from its beginning.  The caller's; negative errno on failure.
+ */
+struct iovec;
+int fd_new_memory(const char *name, const struct iovec *parts, size_t n);
+
+/*
  * Read a whole file of at most `max` bytes through an open descriptor into
  * fresh memory, which the caller frees; one NUL is added that *ret_len does
  * not count.  -EFBIG when there is more.

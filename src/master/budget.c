@@ -17,6 +17,9 @@
 #define CHILDREN_MIN 16
 /* Where the hard limit is raised, there is to be room. */
 #define CHILDREN_WANTED 1024
+/* The same of callers. */
+#define CALLERS_MIN    16
+#define CALLERS_WANTED 1024
 
 static uint64_t min_u64(uint64_t a, uint64_t b)
 {
@@ -72,6 +75,13 @@ static uint64_t children_allowed(uint64_t descriptors)
 	return min_u64(descriptors, process_limit()) / 4 * 3;
 }
 
+/* What children leave; a few can always do with what is spare elsewhere. */
+static uint64_t callers_allowed(uint64_t descriptors)
+{
+	return descriptors < CALLERS_MIN ? CALLERS_MIN
+	                                 : min_u64(descriptors, BUDGET_CALLERS_MAX);
+}
+
 /* The kernel doubles the table; asking once for the last number grows it for good. */
 static void grow_table(uint64_t size)
 {
@@ -107,7 +117,7 @@ static int not_enough(uint64_t needed, uint64_t allowed, struct budget *ret)
 
 int budget_make(const struct image *image, struct budget *ret)
 {
-	uint64_t own = own_descriptors(image), low, room, children, need;
+	uint64_t own = own_descriptors(image), low, room, children, callers, need;
 	uint64_t asked = min_u64(image_conf(image)->total_instances, BUDGET_CHILDREN_MAX);
 	struct rlimit limit;
 	int r;
@@ -115,13 +125,16 @@ int budget_make(const struct image *image, struct budget *ret)
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
 		return -errno;
 	if (room_for_children(&limit, own, &low) < (asked ? asked : CHILDREN_MIN))
-		raise_hard_limit(LOW_MAX + own + (asked ? asked : CHILDREN_WANTED), &limit);
+		raise_hard_limit(
+			LOW_MAX + own + (asked ? asked : CHILDREN_WANTED) + CALLERS_WANTED,
+			&limit);
 
 	room = room_for_children(&limit, own, &low);
 	if (room < CHILDREN_MIN)
 		return not_enough(low + own + CHILDREN_MIN, limit.rlim_max, ret);
 	children = asked ? min_u64(asked, room) : children_allowed(room);
-	need = low + own + children;
+	callers = callers_allowed(room - children);
+	need = min_u64(low + own + children + callers, limit.rlim_max);
 
 	r = raise_soft_limit(need, &limit);
 	if (r < 0)
@@ -129,6 +142,7 @@ int budget_make(const struct image *image, struct budget *ret)
 	grow_table(need);
 	*ret = (struct budget){
 		.total_instances = (uint32_t)children,
+		.callers = (uint32_t)callers,
 		.low_limit = (int)low,
 		.fd_limit = (int)need,
 	};

@@ -16,8 +16,12 @@
 /* Most children, whatever the machine allows: bounds the child table. */
 #define BUDGET_CHILDREN_MAX 65536
 
+/* Most callers. */
+#define BUDGET_CALLERS_MAX 16384
+
 struct budget {
 	uint32_t total_instances; /* children that may live at once */
+	uint32_t callers;         /* clients whose first words are read; see master/caller */
 	int low_limit; /* descriptors below: connections, and what children need; above: ours */
 	int fd_limit;  /* all of ours are below */
 	uint64_t needed, allowed; /* descriptors; set when there are not enough */

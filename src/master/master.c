@@ -412,6 +412,7 @@ static void say_started(struct master *master)
 void master_set_budget(struct master *master, const struct budget *budget)
 {
 	master->budget.total_instances = budget->total_instances;
+	master->budget.callers = budget->callers;
 	master->budget.fd_limit = budget->fd_limit;
 	spawner_set_fd_limit(master->spawner, budget->fd_limit);
 	/* There may be room now for those who wait for some. */

@@ -14,7 +14,7 @@
 
 #include <assert.h>
 #include <string.h>
-#include <sys/mman.h>
+#include <sys/uio.h>
 
 static void request_init(
 	struct channel_request *ret, enum channel_request_kind kind, const struct child *child)
@@ -34,29 +34,18 @@ struct text {
 	size_t reply_len;
 };
 
-static int write_all(int fd, const void *data, size_t len)
-{
-	/* To memory: what there is not enough of. */
-	return len == 0 || write(fd, data, len) == (ssize_t)len ? 0 : -ENOMEM;
-}
-
 /* It goes along as a descriptor: it may be long, and a worker opens no files.  -EBADF: there
  * is nothing. */
 static int make_text(const struct text *text)
 {
-	_cleanup_close_ int fd = -EBADF;
+	const struct iovec parts[] = {
+		{.iov_base = (void *)text->rules, .iov_len = text->rules_len},
+		{.iov_base = (void *)text->reply, .iov_len = text->reply_len},
+	};
 
 	if (!text->rules && !text->reply)
 		return -EBADF;
-	fd = memfd_create("hatchd-text", MFD_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	if (write_all(fd, text->rules, text->rules_len) < 0 ||
-		write_all(fd, text->reply, text->reply_len) < 0)
-		return -ENOMEM;
-	if (lseek(fd, 0, SEEK_SET) < 0)
-		return -errno;
-	return take_fd(&fd);
+	return fd_new_memory("hatchd-text", parts, ARRAY_SIZE(parts));
 }
 
 /* The master has looked who a client is; who sends datagrams is the worker's to look at. */

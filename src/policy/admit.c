@@ -55,6 +55,11 @@ const char *admit_reason(enum admit_verdict verdict)
 		[ADMIT_SENSOR] = "sensor",
 		[ADMIT_TIMES] = "access_times",
 		[ADMIT_LOAD] = "max_load",
+		[ADMIT_PROXY_FROM] = "proxy_from",
+		[ADMIT_HEADER] = "header",
+		[ADMIT_HEADER_TIMEOUT] = "header_timeout",
+		[ADMIT_PENDING] = "pending",
+		[ADMIT_TCPMUX] = "tcpmux",
 	};
 
 	return (unsigned)verdict < ARRAY_SIZE(words) ? words[verdict] : "unknown";

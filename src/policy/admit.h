@@ -30,6 +30,13 @@ enum admit_verdict {
 	ADMIT_SENSOR,          /* nobody comes in here: who tries is banned */
 	ADMIT_TIMES,           /* outside its access_times */
 	ADMIT_LOAD,            /* the load average is above max_load */
+
+	/* Why it does not come to the question; admit() answers none of these. */
+	ADMIT_PROXY_FROM,     /* he is none of the proxies that are believed */
+	ADMIT_HEADER,         /* what he has said first is not what it should be */
+	ADMIT_HEADER_TIMEOUT, /* he has not said it in time */
+	ADMIT_PENDING,        /* too many have not said it yet, and he was the oldest */
+	ADMIT_TCPMUX,         /* there is no service of the name that he has asked for */
 	_ADMIT_MAX,
 };
 

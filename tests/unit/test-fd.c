@@ -196,6 +196,27 @@ static void test_close_range(void **ctx)
 	}
 }
 
+static void test_new_memory(void **ctx)
+{
+	const struct iovec parts[] = {
+		{.iov_base = (void *)"abc", .iov_len = 3},
+		{.iov_base = NULL, .iov_len = 0},
+		{.iov_base = (void *)"de", .iov_len = 2},
+	};
+	_cleanup_close_ int fd = fd_new_memory("test", parts, 3);
+	_cleanup_close_ int empty = fd_new_memory("test", parts + 1, 1);
+	_cleanup_free_ char *text = NULL;
+	size_t len;
+
+	(void)ctx;
+	assert_true(fd >= 0 && empty >= 0);
+	assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC);
+	assert_int_equal(fd_read_all(fd, 5, &text, &len), 0);
+	assert_int_equal(len, 5);
+	assert_string_equal(text, "abcde");
+	assert_int_equal(lseek(empty, 0, SEEK_END), 0);
+}
+
 static void test_read_all_of_a_file(void **ctx)
 {
 	static const size_t sizes[] = {0, 1, 2, 4095, 4096, 4097, 20000};
@@ -319,6 +340,7 @@ int main(void)
 		cmocka_unit_test(test_move_up),
 		cmocka_unit_test(test_fill_stdio),
 		cmocka_unit_test(test_close_range),
+		cmocka_unit_test(test_new_memory),
 		cmocka_unit_test(test_read_all_of_a_file),
 		cmocka_unit_test(test_read_all_of_a_pipe),
 		cmocka_unit_test(test_read_all_fails),
