@@ -11,6 +11,7 @@ const char *const builtin_names[] = {
 	[BUILTIN_TIME] = "time",
 	[BUILTIN_QOTD] = "qotd",
 	[BUILTIN_TEXT] = "text",
+	[BUILTIN_TCPMUX] = "tcpmux",
 	[_BUILTIN_MAX] = NULL,
 };
 

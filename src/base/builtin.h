@@ -20,6 +20,7 @@ enum service_builtin {
 	BUILTIN_TIME,    /* RFC 868 */
 	BUILTIN_QOTD,    /* RFC 865: one quotation out of the reply */
 	BUILTIN_TEXT,    /* the reply, to everybody the same */
+	BUILTIN_TCPMUX,  /* RFC 1078: other services by name; the reply is the list for HELP */
 	_BUILTIN_MAX,
 };
 
@@ -32,7 +33,7 @@ extern const char *const builtin_names[];
 /* Most bytes that a quotation should have, RFC 865. */
 #define BUILTIN_QUOTE_MAX 512
 
-/* Has a reply of its own. */
+/* Has a reply that somebody has to write. */
 bool builtin_has_reply(enum service_builtin builtin);
 
 /*

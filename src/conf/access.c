@@ -19,7 +19,8 @@ struct work {
 	struct service_conf *service;
 	struct report *report;
 	struct access_rules rules;
-	uint32_t n_elements;
+	bool proxies; /* about proxy_from; else about only_from and no_access */
+	uint32_t n_allow, n_elements;
 	bool mistaken;
 };
 
@@ -61,6 +62,14 @@ struct access_element access_element_of(const struct service_conf *service, uint
 			service->only_from_at[element]};
 	return (struct access_element){"no_access", service->no_access[element - n],
 		service->no_access_at[element - n]};
+}
+
+static struct access_element element_of(const struct work *w, uint32_t element)
+{
+	if (!w->proxies)
+		return access_element_of(w->service, element);
+	return (struct access_element){"proxy_from", w->service->proxy_from[element],
+		w->service->proxy_from_at[element]};
 }
 
 static int set_condition(struct service_conf *service, const char *text)
@@ -134,7 +143,7 @@ static int add_word(struct work *w, const struct access_element *e)
 /* One after the other; what was added is of this element. */
 static int add_element(struct work *w, uint32_t element, bool deny)
 {
-	struct access_element e = access_element_of(w->service, element);
+	struct access_element e = element_of(w, element);
 	const char *name = access_names_file(e.word);
 	size_t before = w->rules.n;
 	int r;
@@ -149,11 +158,10 @@ static int add_element(struct work *w, uint32_t element, bool deny)
 
 static int add_elements(struct work *w)
 {
-	uint32_t n = (uint32_t)strv_length(w->service->only_from);
 	int r = 0;
 
 	for (uint32_t i = 0; i < w->n_elements && r == 0; i++)
-		r = add_element(w, i, i >= n);
+		r = add_element(w, i, i >= w->n_allow);
 	return r;
 }
 
@@ -166,25 +174,31 @@ static bool is_given(const struct service_conf *service, const char *option)
 	return service_conf_given(service, conf_option_find(option));
 }
 
+/* Whether whoever is not listed is left out. */
+static bool is_exclusive(const struct work *w)
+{
+	return w->proxies || is_given(w->service, "only_from");
+}
+
 /* What two services must have in common to share a list: all words in their order,
  * and files by where they are.  NULL without memory. */
-static char *make_key(const struct service_conf *service, uint32_t n_elements)
+static char *make_key(const struct work *w)
 {
-	size_t n = strv_length(service->only_from), len;
+	size_t len;
 	char *text = NULL;
 	FILE *out = open_memstream(&text, &len);
 	bool whole = true;
 
 	if (!out)
 		return NULL;
-	fputs(is_given(service, "only_from") ? "only" : "all", out);
-	for (uint32_t i = 0; i < n_elements; i++) {
-		struct access_element e = access_element_of(service, i);
+	fputs(is_exclusive(w) ? "only" : "all", out);
+	for (uint32_t i = 0; i < w->n_elements; i++) {
+		struct access_element e = element_of(w, i);
 		const char *name = access_names_file(e.word);
 		_cleanup_free_ char *path = name ? access_file_path(name, &e.origin) : NULL;
 
 		whole = whole && (path || !name);
-		fprintf(out, "\n%c%c%s", i < n ? '+' : '-', path ? 'f' : 'w',
+		fprintf(out, "\n%c%c%s", i < w->n_allow ? '+' : '-', path ? 'f' : 'w',
 			path ? path : e.word);
 	}
 	if (fclose(out) == 0 && whole)
@@ -241,8 +255,7 @@ static int compile(struct work *w, struct access_list **ret)
 	size_t len;
 	int r;
 
-	r = access_compile(
-		w->rules.items, w->rules.n, is_given(w->service, "only_from"), &table, &len);
+	r = access_compile(w->rules.items, w->rules.n, is_exclusive(w), &table, &len);
 	if (r < 0)
 		return r;
 	*ret = access_list_new(table, len, w->rules.where);
@@ -255,10 +268,13 @@ static int compile(struct work *w, struct access_list **ret)
 	return 0;
 }
 
-static void give(struct service_conf *service, struct access_list *list)
+static void give(const struct work *w, struct access_list *list)
 {
-	service->access = list;
-	memcpy(service->access_digest, list->table, sizeof service->access_digest);
+	struct service_conf *service = w->service;
+	uint8_t *digest = w->proxies ? service->proxies_digest : service->access_digest;
+
+	*(w->proxies ? &service->proxies : &service->access) = list;
+	memcpy(digest, list->table, ACCESS_DIGEST_LEN);
 }
 
 static int make_list(struct work *w, const char *key)
@@ -272,19 +288,20 @@ static int make_list(struct work *w, const char *key)
 	r = compile(w, &list);
 	if (r == -E2BIG) {
 		report_mistake(w->report, &w->service->origin,
-			"service '%s' has more than %u rules about who may come in",
-			w->service->name, ACCESS_RULES_MAX);
+			"service '%s' has more than %u rules about %s", w->service->name,
+			ACCESS_RULES_MAX,
+			w->proxies ? "whose headers are believed" : "who may come in");
 		return 0;
 	}
 	if (r < 0)
 		return r;
-	give(w->service, list);
+	give(w, list);
 	return remember(w, key, list);
 }
 
 static int prepare(struct work *w)
 {
-	_cleanup_free_ char *key = make_key(w->service, w->n_elements);
+	_cleanup_free_ char *key = make_key(w);
 	const struct access_made *made;
 
 	if (!key)
@@ -292,7 +309,7 @@ static int prepare(struct work *w)
 	made = textmap_get(&w->accesses->lists, key);
 	if (!made)
 		return make_list(w, key);
-	give(w->service, access_list_hold(made->list));
+	give(w, access_list_hold(made->list));
 	return made->condition ? set_condition(w->service, made->condition) : 0;
 }
 
@@ -303,10 +320,47 @@ static bool understood(const struct service_conf *service)
 	       !service_conf_mistaken(service, conf_option_find("no_access"));
 }
 
+static int prepare_clients(struct work w)
+{
+	const struct service_conf *service = w.service;
+	int r;
+
+	if ((!is_given(service, "only_from") && !is_given(service, "no_access")) ||
+		!understood(service))
+		return 0;
+	w.n_allow = (uint32_t)strv_length(service->only_from);
+	w.n_elements = w.n_allow + (uint32_t)strv_length(service->no_access);
+	r = prepare(&w);
+	access_rules_done(&w.rules);
+	return r;
+}
+
+/* Without an element nobody could be believed, which check_front() tells. */
+static int prepare_proxies(struct work w)
+{
+	char *before;
+	int r;
+
+	w.proxies = true;
+	w.n_allow = w.n_elements = (uint32_t)strv_length(w.service->proxy_from);
+	if (w.n_elements == 0 || w.service->proxy_protocol == PROXY_USE_NO ||
+		service_conf_mistaken(w.service, conf_option_find("proxy_from")))
+		return 0;
+	/* What is remembered of the list is what it lacks, not what the service does. */
+	before = take_ptr(w.service->condition);
+	r = prepare(&w);
+	access_rules_done(&w.rules);
+	if (before) {
+		free(w.service->condition);
+		w.service->condition = before;
+	}
+	return r;
+}
+
 int access_prepare(struct accesses *accesses, struct identities *identities,
 	struct service_conf *service, struct report *report)
 {
-	struct work w = {
+	const struct work w = {
 		.accesses = accesses,
 		.identities = identities,
 		.service = service,
@@ -314,13 +368,8 @@ int access_prepare(struct accesses *accesses, struct identities *identities,
 	};
 	int r;
 
-	if (service->disable ||
-		(!is_given(service, "only_from") && !is_given(service, "no_access")) ||
-		!understood(service))
+	if (service->disable)
 		return 0;
-	w.n_elements =
-		(uint32_t)(strv_length(service->only_from) + strv_length(service->no_access));
-	r = prepare(&w);
-	access_rules_done(&w.rules);
-	return r;
+	r = prepare_clients(w);
+	return r < 0 ? r : prepare_proxies(w);
 }

@@ -2,7 +2,8 @@
  * access: who may come in, from words and lists to compiled rules.
  *
  * Elements of only_from and no_access are judged here, and both options together become
- * one list.  Thousands of services with the same words share what was made of them.
+ * one list; so does proxy_from, whose headers are believed.  Thousands of services with the
+ * same words share what was made of them.
  *
  * Layer: conf.
  */
@@ -25,7 +26,7 @@ void accesses_init(struct accesses *accesses, struct source **sources);
 void accesses_done(struct accesses *accesses);
 
 /*
- * Give the service its list.  A list file is trusted as other files are; what is wrong
+ * Give the service its lists.  A list file is trusted as other files are; what is wrong
  * with one refuses the file that names it.  0 or -ENOMEM.
  */
 int access_prepare(struct accesses *accesses, struct identities *identities,

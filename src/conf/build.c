@@ -12,6 +12,7 @@
 #include "conf/identity.h"
 #include "conf/memo.h"
 #include "conf/merge.h"
+#include "conf/mux.h"
 #include "conf/program.h"
 #include "conf/reply.h"
 #include "conf/report.h"
@@ -184,6 +185,8 @@ static int look_around_builtin(struct build *b, struct service_conf *service)
 	check_watching(b, service);
 	r = look_around_sockets(b, service);
 	if (r == 0)
+		r = reply_prepare_banners(service, b->context, &b->memo, &b->report);
+	if (r == 0)
 		r = reply_prepare(service, b->context, &b->memo, &b->report);
 	return r;
 }
@@ -216,6 +219,9 @@ static int look_around(struct build *b, struct service_conf *service)
 	if (r < 0 || !account)
 		return r;
 	program_check_writers(service, &b->memo, &b->report);
+	r = reply_prepare_banners(service, b->context, &b->memo, &b->report);
+	if (r < 0)
+		return r;
 	r = addresses_check_writers(service, b->context, &b->memo, &b->report);
 	if (r < 0)
 		return r;
@@ -337,6 +343,9 @@ static int build_all(struct build *b, const struct raw_conf *raw, const struct s
 	if (r < 0)
 		return r;
 	drop_refused(b, sources);
+	r = mux_prepare(b->conf, &b->report);
+	if (r < 0)
+		return r;
 	return worker_settle(&b->identities, b->context, b->conf, &b->report);
 }
 

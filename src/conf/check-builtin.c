@@ -47,10 +47,12 @@ static void check_sockets(const struct service_conf *service, struct report *rep
 	for (size_t i = 0; i < service->n_listen; i++) {
 		const struct listen_conf *listen = &service->listen[i];
 
-		if (service_conf_builtin_takes(&listen->addr))
+		if (service_conf_builtin_takes(service, &listen->addr))
 			continue;
 		report_mistake(report, &listen->origin,
-			"a built-in service is for stream sockets and UDP");
+			service->builtin == BUILTIN_TCPMUX
+				? "tcpmux is for stream sockets"
+				: "a built-in service is for stream sockets and UDP");
 		return;
 	}
 }
@@ -60,6 +62,9 @@ static void check_public(const struct service_conf *service, struct report *repo
 {
 	bool udp = false;
 
+	/* It answers none. */
+	if (service->builtin == BUILTIN_TCPMUX && !service->public)
+		return;
 	for (size_t i = 0; i < service->n_listen; i++) {
 		const struct listen_conf *listen = &service->listen[i];
 

@@ -38,6 +38,11 @@ void check_tell_missing(struct report *report, const struct service_conf *servic
 void check_builtin(const struct service_conf *service, const struct service_conf *defaults,
 	struct report *report);
 
+/* What must hold between options for connections that begin with something; settles
+ * pending_per_source. */
+void check_front(struct service_conf *service, const struct service_conf *defaults,
+	struct report *report);
+
 /* What must hold between options of admission; settles hours and per_source.  0 or -ENOMEM. */
 int check_admission(struct service_conf *service, const struct service_conf *defaults,
 	struct report *report);

@@ -142,6 +142,10 @@ static void check_program(const struct service_conf *service, struct report *rep
 
 static void check_listen(const struct service_conf *service, struct report *report)
 {
+	bool named = service_conf_has_mux(service) || !check_understood(service, "tcpmux");
+
+	if (!check_given(service, "listen") && named)
+		return;
 	if (!check_given(service, "listen"))
 		check_tell_missing(report, service, "address", "listen = tcp:PORT");
 	else if (check_understood(service, "listen") && strv_length(service->listen_text) == 0)
@@ -374,5 +378,6 @@ int check_service(struct service_conf *service, const struct service_conf *defau
 	check_silence(service, defaults, report, "first_byte_timeout");
 	check_silence(service, defaults, report, "idle_timeout");
 	check_sorts(service, defaults, report);
+	check_front(service, defaults, report);
 	return check_admission(service, defaults, report);
 }

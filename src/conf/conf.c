@@ -72,9 +72,14 @@ void service_conf_free(struct service_conf *service)
 	free(service->only_from_at);
 	free(service->no_access_at);
 	free(service->access_times_at);
+	free(service->proxy_from_at);
 	access_list_release(service->access);
+	access_list_release(service->proxies);
 	free(service->listen);
 	free(service->reply);
+	free(service->banner_text);
+	free(service->banner_success_text);
+	free(service->banner_fail_text);
 	free(service->path);
 	free(service->hours);
 	strv_free(service->argv);
@@ -199,17 +204,55 @@ bool service_conf_is_builtin(const struct service_conf *service)
 	return !service->sensor && service->builtin != BUILTIN_NONE;
 }
 
-bool service_conf_builtin_takes(const struct addr *addr)
+bool service_conf_builtin_takes(const struct service_conf *service, const struct addr *addr)
 {
-	return addr_is_udp(addr) ||
-	       (!addr_is_datagram(addr) && addr->kind != ADDR_UNIX_SEQPACKET);
+	if (addr_is_datagram(addr))
+		return addr_is_udp(addr) && service->builtin != BUILTIN_TCPMUX;
+	return addr->kind != ADDR_UNIX_SEQPACKET;
+}
+
+static bool is_set(const uint8_t digest[ACCESS_DIGEST_LEN])
+{
+	static const uint8_t none[ACCESS_DIGEST_LEN];
+
+	return memcmp(digest, none, sizeof none) != 0;
 }
 
 bool service_conf_has_access(const struct service_conf *service)
 {
-	static const uint8_t none[ACCESS_DIGEST_LEN];
+	return is_set(service->access_digest);
+}
 
-	return memcmp(service->access_digest, none, sizeof none) != 0;
+bool service_conf_has_proxies(const struct service_conf *service)
+{
+	return is_set(service->proxies_digest);
+}
+
+bool service_conf_has_front(const struct service_conf *service)
+{
+	if (service->wait || service->sensor)
+		return false;
+	return service->proxy_protocol != PROXY_USE_NO || service->banner ||
+	       service->banner_success || service->banner_fail ||
+	       service->builtin == BUILTIN_TCPMUX;
+}
+
+bool service_conf_has_mux(const struct service_conf *service)
+{
+	return service->tcpmux != TCPMUX_USE_NO && !service->sensor;
+}
+
+uint32_t service_name_hash(const char *name)
+{
+	uint32_t hash = UINT32_C(2166136261);
+
+	for (; *name; name++) {
+		bool capital = *name >= 'A' && *name <= 'Z';
+
+		hash ^= (uint8_t)(capital ? *name - 'A' + 'a' : *name);
+		hash *= UINT32_C(16777619);
+	}
+	return hash ? hash : 1;
 }
 
 struct origin **service_conf_elements_at(
@@ -222,6 +265,8 @@ struct origin **service_conf_elements_at(
 		return &service->no_access_at;
 	case offsetof(struct service_conf, access_times):
 		return &service->access_times_at;
+	case offsetof(struct service_conf, proxy_from):
+		return &service->proxy_from_at;
 	default:
 		return NULL;
 	}

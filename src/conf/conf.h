@@ -40,6 +40,9 @@
 #define CONF_ENV_MAX       256
 #define CONF_ENV_BYTES_MAX 65536
 
+/* Most connections of one service that have yet to say what they begin with. */
+#define CONF_PENDING_MAX 16384
+
 enum pass_as {
 	PASS_STDIO,      /* the socket is the child's descriptors 0 and 1 */
 	PASS_LISTEN_FDS, /* all sockets of the service from descriptor 3, sd_listen_fds(3) */
@@ -60,6 +63,20 @@ enum overflow_policy {
 enum ban_scope {
 	BAN_SERVICE,
 	BAN_ALL,
+};
+
+/* Whether connections begin with a header of the PROXY protocol. */
+enum proxy_use {
+	PROXY_USE_NO,
+	PROXY_USE_REQUIRED, /* whoever is not in proxy_from is refused */
+	PROXY_USE_OPTIONAL, /* he is a client like any other */
+};
+
+/* Whether a service can be had by its name (RFC 1078). */
+enum tcpmux_use {
+	TCPMUX_USE_NO,
+	TCPMUX_USE_YES,  /* its program says whether it is there */
+	TCPMUX_USE_PLUS, /* hatchd says that it is, with a plus sign */
 };
 
 enum stderr_kind {
@@ -167,6 +184,16 @@ struct service_conf {
 	bool sensor;
 	uint64_t ban_time; /* usec */
 
+	int proxy_protocol;      /* enum proxy_use */
+	char **proxy_from;       /* whose headers are believed */
+	int tcpmux;              /* enum tcpmux_use */
+	uint64_t header_timeout; /* usec, for a header or the name of a service */
+	uint32_t pending;
+	uint32_t pending_per_source; /* resolved to half of pending */
+	char *banner;                /* paths; what is in them is below */
+	char *banner_success;
+	char *banner_fail;
+
 	uint64_t time_limit; /* usec, DURATION_UNLIMITED: none; here and below */
 	uint64_t first_byte_timeout;
 	uint64_t idle_timeout;
@@ -216,14 +243,17 @@ struct service_conf {
 	bool unknown;
 
 	/* Loader only: where each element of these lists was given. */
-	struct origin *only_from_at, *no_access_at, *access_times_at;
+	struct origin *only_from_at, *no_access_at, *access_times_at, *proxy_from_at;
 
 	/* What the loader made of them. */
 	struct listen_conf *listen;
 	size_t n_listen;
 	char *reply;      /* what is built in says it: any bytes, of `text` or of `text_file` */
 	size_t reply_len; /* BUILTIN_REPLY_MAX at most */
-	char *path;       /* absolute path of the program */
+	/* What is in the files of the same names, and as long at most; NULL: nothing. */
+	char *banner_text, *banner_success_text, *banner_fail_text;
+	size_t banner_text_len, banner_success_text_len, banner_fail_text_len;
+	char *path; /* absolute path of the program */
 	char **argv;
 	char **base_env;     /* NAME=VALUE: everything that does not depend on the connection */
 	int stderr_kind;     /* enum stderr_kind */
@@ -241,6 +271,9 @@ struct service_conf {
 	 * in the image. */
 	uint8_t access_digest[ACCESS_DIGEST_LEN];
 	struct access_list *access;
+	/* The same of proxy_from, which only allows. */
+	uint8_t proxies_digest[ACCESS_DIGEST_LEN];
+	struct access_list *proxies;
 	char *condition; /* why it cannot be served now ("no user 'ftp'"); NULL: it can */
 	uint32_t old;    /* index in the configuration in force; CONF_NONE: it is new */
 	uint32_t news;   /* enum service_news; 0: it stays as it is */
@@ -308,11 +341,24 @@ bool service_conf_has_program(const struct service_conf *service);
 /* Whether what serves its clients is built in. */
 bool service_conf_is_builtin(const struct service_conf *service);
 
-/* Whether what is built in can serve clients of such an address. */
-bool service_conf_builtin_takes(const struct addr *addr);
+/* Whether what is built in there can serve clients of such an address. */
+bool service_conf_builtin_takes(const struct service_conf *service, const struct addr *addr);
 
 /* Whether there are rules about who may come in. */
 bool service_conf_has_access(const struct service_conf *service);
+
+/* Whether there are rules about whose headers are believed. */
+bool service_conf_has_proxies(const struct service_conf *service);
+
+/* Whether a connection has to be talked to, or read from, before somebody serves it:
+ * a header, a banner, or the listener of tcpmux.  Not of sockets of datagrams. */
+bool service_conf_has_front(const struct service_conf *service);
+
+/* Whether the service can be had by its name through a listener of tcpmux. */
+bool service_conf_has_mux(const struct service_conf *service);
+
+/* A number for the name, in which capital letters are small ones: FNV-1a, never 0. */
+uint32_t service_name_hash(const char *name);
 
 /* The array that says where each element of that list was given; NULL if that is not
  * kept for it.  In the loader only. */

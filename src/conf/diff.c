@@ -138,11 +138,24 @@ static int compare_groups(
 	return 0;
 }
 
+static bool same_bytes(const char *a, size_t a_len, const char *b, size_t b_len)
+{
+	return a_len == b_len && (a_len == 0 || memcmp(a, b, a_len) == 0);
+}
+
 static bool same_reply(const struct service_conf *a, const struct service_conf *b)
 {
-	if (a->reply_len != b->reply_len)
-		return false;
-	return a->reply_len == 0 || memcmp(a->reply, b->reply, a->reply_len) == 0;
+	return same_bytes(a->reply, a->reply_len, b->reply, b->reply_len);
+}
+
+static bool same_banners(const struct service_conf *a, const struct service_conf *b)
+{
+	return same_bytes(a->banner_text, a->banner_text_len, b->banner_text,
+		       b->banner_text_len) &&
+	       same_bytes(a->banner_success_text, a->banner_success_text_len,
+		       b->banner_success_text, b->banner_success_text_len) &&
+	       same_bytes(a->banner_fail_text, a->banner_fail_text_len, b->banner_fail_text,
+		       b->banner_fail_text_len);
 }
 
 /* Every field of "What the loader made of them" is here, but the addresses;
@@ -175,8 +188,12 @@ static int compare_resolved(
 		resolved |= DIFF_OWNER;
 	if (memcmp(a->access_digest, b->access_digest, sizeof a->access_digest) != 0)
 		resolved |= DIFF_ACCESS;
+	if (memcmp(a->proxies_digest, b->proxies_digest, sizeof a->proxies_digest) != 0)
+		resolved |= DIFF_PROXIES;
 	if (!same_reply(a, b))
 		resolved |= DIFF_REPLY;
+	if (!same_banners(a, b))
+		resolved |= DIFF_BANNERS;
 	*ret = resolved;
 	return 0;
 }

@@ -52,6 +52,8 @@ enum diff_resolved {
 	DIFF_OWNER = 1 << 5,       /* uid, gid of UNIX sockets */
 	DIFF_ACCESS = 1 << 7,      /* rules of only_from and no_access */
 	DIFF_REPLY = 1 << 8,       /* what is built in says */
+	DIFF_PROXIES = 1 << 9,     /* rules of proxy_from */
+	DIFF_BANNERS = 1 << 10,    /* what is told before somebody serves */
 	DIFF_CONDITION = 1 << 6,   /* waits now, waits no longer, or for something else */
 };
 

@@ -7,7 +7,8 @@
  *	           the global part, number of services, number of access lists
  *	globals    the main file, the names of all files, global options
  *	index      for each service: length of its record, old, news, number of its
- *	           access list; then for each of these its length
+ *	           access list, number for its name, number of the list of its
+ *	           proxies; then for each list its length
  *	records    one for each service: a body and a tail
  *	lists      tables of policy/access
  *
@@ -36,7 +37,10 @@
 
 /* Bytes of the prologue, and of one service in the index. */
 #define IMAGE_PROLOGUE_LEN (sizeof(uint32_t) + IMAGE_MAGIC_LEN + 5 * sizeof(uint32_t))
-#define IMAGE_INDEX_LEN    (4 * sizeof(uint32_t))
+#define IMAGE_INDEX_LEN    (6 * sizeof(uint32_t))
+
+/* Most lists of a service. */
+#define IMAGE_LISTS_EACH 2
 
 /* Bytes of one list in the index. */
 #define IMAGE_LIST_LEN sizeof(uint32_t)
@@ -97,6 +101,20 @@ const uint8_t *image_record(const struct image *image, size_t i, size_t *ret_len
 
 /* As image_access(), with its length. */
 const uint8_t *image_list(const struct image *image, size_t i, size_t *ret_len);
+
+/* The number of a service in the index, by which it is found by name. */
+static inline uint32_t image_mux(const struct service_conf *service)
+{
+	return service_conf_has_mux(service) ? service_name_hash(service->name) : 0;
+}
+
+/* The number of its list of proxies, CONF_NONE without. */
+uint32_t image_proxies(const struct image *image, size_t i);
+
+size_t image_n_lists(const struct image *image);
+
+/* List `list`, below image_n_lists(); borrowed. */
+const uint8_t *image_get_list(const struct image *image, size_t list, size_t *ret_len);
 
 /* As image_get(), with origins whose files are borrowed from `files`. */
 int image_get_with_files(

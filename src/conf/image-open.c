@@ -27,6 +27,12 @@ struct place {
 	struct image_entry entry;
 };
 
+/* Most services have none, so that it is not kept for each. */
+struct proxies {
+	uint32_t service;
+	uint32_t list;
+};
+
 struct image {
 	int fd;              /* owned after image_open() */
 	const uint8_t *data; /* borrowed; NULL: read from `fd` */
@@ -35,7 +41,9 @@ struct image {
 	size_t n_files;
 	struct place *places;
 	size_t n_services;
-	uint32_t records; /* where the first of them begins */
+	uint32_t records;        /* where the first of them begins */
+	struct proxies *proxies; /* owned; in the order of services */
+	size_t n_proxies;
 
 	/* Access lists, one after the other from where the last record ends. */
 	uint32_t *list_ends;
@@ -105,7 +113,7 @@ static int read_prologue(struct image *image, uint32_t *ret_globals)
 	n = wire_get_u32(&wire);
 	n_lists = wire_get_u32(&wire);
 	if (!wire_reader_complete(&wire) || globals > IMAGE_GLOBALS_MAX ||
-		n > IMAGE_SERVICES_MAX || n_lists > n)
+		n > IMAGE_SERVICES_MAX || n_lists > IMAGE_LISTS_EACH * n)
 		return -EBADMSG;
 	least = sizeof buf + globals + (uint64_t)n * (IMAGE_INDEX_LEN + IMAGE_RECORD_MIN) +
 	        (uint64_t)n_lists * IMAGE_LIST_LEN;
@@ -135,30 +143,54 @@ static int read_globals(struct image *image, uint32_t len)
 	return 0;
 }
 
+static bool has_list(const struct image *image, uint32_t list)
+{
+	return list == CONF_NONE || list < image->n_lists;
+}
+
+static int add_proxies(struct image *image, size_t service, uint32_t list)
+{
+	size_t n = image->n_proxies;
+	struct proxies *larger;
+
+	if (list == CONF_NONE)
+		return 0;
+	if ((n & (n - 1)) == 0) {
+		larger = reallocarray(image->proxies, n ? 2 * n : 1, sizeof *larger);
+		if (!larger)
+			return -ENOMEM;
+		image->proxies = larger;
+	}
+	image->proxies[image->n_proxies++] = (struct proxies){(uint32_t)service, list};
+	return 0;
+}
+
 /* The next service of the index; its record begins at *end. */
 static int get_place(
-	const struct image *image, struct wire_reader *wire, uint32_t *end, struct place *place)
+	struct image *image, struct wire_reader *wire, uint32_t *end, struct place *place)
 {
-	uint32_t len = wire_get_u32(wire);
+	uint32_t len = wire_get_u32(wire), proxies;
 
 	place->entry.old = wire_get_u32(wire);
 	place->entry.news = wire_get_u32(wire);
 	place->entry.access = wire_get_u32(wire);
+	place->entry.mux = wire_get_u32(wire);
+	proxies = wire_get_u32(wire);
 	if (wire->error)
 		return wire->error;
 	if (len < IMAGE_RECORD_MIN || len > IMAGE_RECORD_MAX || len > image->size - *end)
 		return -EBADMSG;
 	if (place->entry.news > _SERVICE_NEWS_ALL)
 		return -EBADMSG;
-	if (place->entry.access != CONF_NONE && place->entry.access >= image->n_lists)
+	if (!has_list(image, place->entry.access) || !has_list(image, proxies))
 		return -EBADMSG;
 	*end += len;
 	place->end = *end;
-	return 0;
+	return add_proxies(image, (size_t)(place - image->places), proxies);
 }
 
 static int read_chunk(
-	const struct image *image, uint32_t at, struct place *places, size_t n, uint32_t *end)
+	struct image *image, uint32_t at, struct place *places, size_t n, uint32_t *end)
 {
 	uint8_t buf[INDEX_CHUNK * IMAGE_INDEX_LEN];
 	struct wire_reader wire;
@@ -300,6 +332,7 @@ static void release(struct image *image)
 {
 	conf_done(&image->conf);
 	free(image->places);
+	free(image->proxies);
 	free(image->list_ends);
 	if (image->map)
 		munmap(image->map, image->map_len);
@@ -401,6 +434,55 @@ struct image_entry image_entry(const struct image *image, size_t i)
 	return image->places[i].entry;
 }
 
+size_t image_n_lists(const struct image *image)
+{
+	return image->n_lists;
+}
+
+const uint8_t *image_get_list(const struct image *image, size_t list, size_t *ret_len)
+{
+	assert(list < image->n_lists);
+	return get_list(image, list, ret_len);
+}
+
+static int compare_proxies(const void *a, const void *b)
+{
+	const struct proxies *x = a, *y = b;
+
+	return (x->service > y->service) - (x->service < y->service);
+}
+
+uint32_t image_proxies(const struct image *image, size_t i)
+{
+	const struct proxies key = {.service = (uint32_t)i};
+	const struct proxies *found;
+
+	assert(i < image->n_services);
+	if (image->n_proxies == 0)
+		return CONF_NONE;
+	found = bsearch(&key, image->proxies, image->n_proxies, sizeof key, compare_proxies);
+	return found ? found->list : CONF_NONE;
+}
+
+const uint8_t *image_proxy_from(const struct image *image, size_t i)
+{
+	uint32_t list = image_proxies(image, i);
+	size_t len;
+
+	return list == CONF_NONE ? NULL : get_list(image, list, &len);
+}
+
+size_t image_find_mux(const struct image *image, const char *name, size_t from)
+{
+	uint32_t hash = service_name_hash(name);
+
+	for (size_t i = from; i < image->n_services; i++) {
+		if (image->places[i].entry.mux == hash)
+			return i;
+	}
+	return image->n_services;
+}
+
 const uint8_t *image_list(const struct image *image, size_t i, size_t *ret_len)
 {
 	uint32_t list = image->places[i].entry.access;
@@ -423,14 +505,18 @@ const uint8_t *image_access(const struct image *image, size_t i)
 }
 
 /* What the service says of its rules is what the list begins with. */
-static bool has_its_list(
+static bool is_its_list(const uint8_t *table, bool has, const uint8_t digest[ACCESS_DIGEST_LEN])
+{
+	return table ? memcmp(table, digest, ACCESS_DIGEST_LEN) == 0 : !has;
+}
+
+static bool has_its_lists(
 	const struct image *image, size_t i, const struct service_conf *service)
 {
-	const uint8_t *table = image_access(image, i);
-
-	if (!table)
-		return !service_conf_has_access(service);
-	return memcmp(table, service->access_digest, ACCESS_DIGEST_LEN) == 0;
+	return is_its_list(image_access(image, i), service_conf_has_access(service),
+		       service->access_digest) &&
+	       is_its_list(image_proxy_from(image, i), service_conf_has_proxies(service),
+		       service->proxies_digest);
 }
 
 static size_t record_start(const struct image *image, size_t i)
@@ -470,7 +556,8 @@ int image_get_with_files(
 		return r;
 	if (service->old != image->places[i].entry.old ||
 		service->news != image->places[i].entry.news ||
-		!has_its_list(image, i, service))
+		image_mux(service) != image->places[i].entry.mux ||
+		!has_its_lists(image, i, service))
 		return -EBADMSG;
 	*ret = take_ptr(service);
 	return 0;

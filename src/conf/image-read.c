@@ -245,8 +245,8 @@ static void get_addresses(struct wire_reader *wire, struct service_conf *service
 {
 	uint32_t n = wire_get_count(wire, sizeof(uint32_t));
 
-	require(wire, n > 0 && n <= CONF_LISTEN_MAX);
-	if (wire->error)
+	require(wire, n <= CONF_LISTEN_MAX);
+	if (wire->error || n == 0)
 		return;
 	service->listen = calloc(n, sizeof *service->listen);
 	if (!service->listen) {
@@ -259,20 +259,28 @@ static void get_addresses(struct wire_reader *wire, struct service_conf *service
 }
 
 /* Any bytes; none at all are NULL. */
-static void get_reply(struct wire_reader *wire, struct service_conf *service)
+static void get_bytes(struct wire_reader *wire, char **ret, size_t *ret_len)
 {
 	uint32_t n = wire_get_count(wire, 1);
 
 	require(wire, n <= BUILTIN_REPLY_MAX);
 	if (wire->error || n == 0)
 		return;
-	service->reply = malloc(n);
-	if (!service->reply) {
+	*ret = malloc(n);
+	if (!*ret) {
 		wire->error = -ENOMEM;
 		return;
 	}
-	service->reply_len = n;
-	wire_get_raw(wire, service->reply, n);
+	*ret_len = n;
+	wire_get_raw(wire, *ret, n);
+}
+
+static void get_texts(struct wire_reader *wire, struct service_conf *service)
+{
+	get_bytes(wire, &service->reply, &service->reply_len);
+	get_bytes(wire, &service->banner_text, &service->banner_text_len);
+	get_bytes(wire, &service->banner_success_text, &service->banner_success_text_len);
+	get_bytes(wire, &service->banner_fail_text, &service->banner_fail_text_len);
 }
 
 static void get_identity(struct wire_reader *wire, struct service_conf *service)
@@ -305,6 +313,14 @@ static void get_access(struct wire_reader *wire, struct service_conf *service)
 	require(wire, service_conf_has_access(service));
 }
 
+static void get_proxies(struct wire_reader *wire, struct service_conf *service)
+{
+	if (!get_bool(wire))
+		return;
+	wire_get_blob(wire, service->proxies_digest, sizeof service->proxies_digest);
+	require(wire, service_conf_has_proxies(service));
+}
+
 /*
  * Between fields.
  */
@@ -335,10 +351,31 @@ static bool addresses_hold(const struct service_conf *service)
 	if (!service_conf_has_program(service) && service->wait)
 		return false;
 	for (size_t i = 0; service_conf_is_builtin(service) && i < service->n_listen; i++) {
-		if (!service_conf_builtin_takes(&service->listen[i].addr))
+		if (!service_conf_builtin_takes(service, &service->listen[i].addr))
 			return false;
 	}
 	return service->pass_as != PASS_LISTEN_FDS || service->wait;
+}
+
+/* Others find it by its name, and hand it their clients. */
+static bool mux_holds(const struct service_conf *service)
+{
+	if (!service_conf_has_mux(service))
+		return service->n_listen > 0;
+	return !service->wait && service->builtin != BUILTIN_TCPMUX;
+}
+
+/* Without a list of proxies everybody could say that he is somebody else. */
+static bool front_holds(const struct service_conf *service)
+{
+	if (!service_conf_has_front(service))
+		return true;
+	if (service->proxy_protocol != PROXY_USE_NO && !service_conf_has_proxies(service))
+		return false;
+	return (!service->banner || service->banner_text) &&
+	       (!service->banner_success || service->banner_success_text) &&
+	       (!service->banner_fail || service->banner_fail_text) &&
+	       service->header_timeout > 0 && service->pending_per_source > 0;
 }
 
 /* What a service needs before it may be served. */
@@ -348,6 +385,8 @@ static bool is_ready(const struct service_conf *service)
 
 	if (service->disable || service->condition)
 		return true;
+	if (!front_holds(service))
+		return false;
 	if (service_conf_is_builtin(service) &&
 		builtin_has_reply((enum service_builtin)service->builtin) && !service->reply)
 		return false;
@@ -371,7 +410,8 @@ static bool check_service(const struct service_conf *service)
 	}
 	if (service->congestion && strlen(service->congestion) >= CONF_CONGESTION_MAX)
 		return false;
-	return is_ready(service) && addresses_hold(service) && env_holds(service->base_env);
+	return is_ready(service) && addresses_hold(service) && mux_holds(service) &&
+	       env_holds(service->base_env);
 }
 
 /* Reading the text anew proves that each of them is one. */
@@ -397,7 +437,7 @@ static void get_body(struct wire_reader *wire, struct service_conf *service)
 	get_hours(wire, service);
 
 	get_addresses(wire, service);
-	get_reply(wire, service);
+	get_texts(wire, service);
 	service->path = get_path(wire);
 	service->argv = wire_get_strv(wire);
 	service->base_env = wire_get_strv(wire);
@@ -406,6 +446,7 @@ static void get_body(struct wire_reader *wire, struct service_conf *service)
 	service->stderr_kind = wire->error ? STDERR_LOG : (int)kind;
 	get_identity(wire, service);
 	get_access(wire, service);
+	get_proxies(wire, service);
 	service->condition = wire_get_string(wire);
 }
 

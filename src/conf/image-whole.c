@@ -61,21 +61,29 @@ static struct access_list *copy_list(const uint8_t *table, size_t len)
 }
 
 /* Those that share one in the image share its copy. */
-static int get_access(struct whole *w, size_t i, struct service_conf *service)
+static int hold_list(struct whole *w, uint32_t number, struct access_list **ret)
 {
+	struct access_list **list = &w->lists[number];
+	const uint8_t *table;
 	size_t len;
-	const uint8_t *table = image_list(w->image, i, &len);
-	struct access_list **list;
 
-	if (!table)
+	if (number == CONF_NONE)
 		return 0;
-	list = &w->lists[image_entry(w->image, i).access];
-	if (!*list)
+	if (!*list) {
+		table = image_get_list(w->image, number, &len);
 		*list = copy_list(table, len);
+	}
 	if (!*list)
 		return -ENOMEM;
-	service->access = access_list_hold(*list);
+	*ret = access_list_hold(*list);
 	return 0;
+}
+
+static int get_lists(struct whole *w, size_t i, struct service_conf *service)
+{
+	int r = hold_list(w, image_entry(w->image, i).access, &service->access);
+
+	return r < 0 ? r : hold_list(w, image_proxies(w->image, i), &service->proxies);
 }
 
 static int get_service(struct whole *w, size_t i)
@@ -88,26 +96,25 @@ static int get_service(struct whole *w, size_t i)
 		return r < 0 ? r : 0;
 	r = image_get_with_files(w->image, i, w->conf->files, service);
 	if (r == 0)
-		r = get_access(w, i, *service);
+		r = get_lists(w, i, *service);
 	return r < 0 ? r : add_name(w, (*service)->name);
 }
 
 static int get_services(struct whole *w)
 {
-	size_t n = image_n_services(w->image);
+	size_t n = image_n_services(w->image), n_lists = image_n_lists(w->image);
 	int r = 0;
 
 	w->conf->services = calloc(n + 1, sizeof(struct service_conf *));
 	if (!w->conf->services)
 		return -ENOMEM;
 	w->conf->n_services = n;
-	/* There are no more lists than services. */
-	w->lists = calloc(n + 1, sizeof(struct access_list *));
+	w->lists = calloc(n_lists + 1, sizeof(struct access_list *));
 	if (!w->lists)
 		return -ENOMEM;
 	for (size_t i = 0; i < n && r == 0; i++)
 		r = get_service(w, i);
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n_lists; i++)
 		access_list_release(w->lists[i]);
 	free(w->lists);
 	return r;

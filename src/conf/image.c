@@ -25,7 +25,7 @@ struct image_draft {
 	struct textmap digests;     /* of lists, to their place in `lists` */
 	struct access_list **lists; /* those that differ; borrowed */
 	uint32_t n_lists;
-	uint32_t *access; /* by service: its list */
+	uint32_t *access, *proxies; /* by service: its lists */
 };
 
 static void put_rlimit(struct wire_writer *wire, const struct rlimit_conf *limit)
@@ -129,10 +129,27 @@ static void put_access(struct wire_writer *wire, const struct service_conf *serv
 		wire_put_blob(wire, service->access_digest, ACCESS_DIGEST_LEN);
 }
 
-static void put_reply(struct wire_writer *wire, const struct service_conf *service)
+static void put_proxies(struct wire_writer *wire, const struct service_conf *service)
 {
-	wire_put_u32(wire, (uint32_t)service->reply_len);
-	wire_put_raw(wire, service->reply, service->reply_len);
+	bool has = service_conf_has_proxies(service);
+
+	wire_put_u8(wire, has);
+	if (has)
+		wire_put_blob(wire, service->proxies_digest, ACCESS_DIGEST_LEN);
+}
+
+static void put_bytes(struct wire_writer *wire, const char *text, size_t len)
+{
+	wire_put_u32(wire, (uint32_t)len);
+	wire_put_raw(wire, text, len);
+}
+
+static void put_texts(struct wire_writer *wire, const struct service_conf *service)
+{
+	put_bytes(wire, service->reply, service->reply_len);
+	put_bytes(wire, service->banner_text, service->banner_text_len);
+	put_bytes(wire, service->banner_success_text, service->banner_success_text_len);
+	put_bytes(wire, service->banner_fail_text, service->banner_fail_text_len);
 }
 
 static void put_body(struct wire_writer *wire, const struct service_conf *service)
@@ -143,13 +160,14 @@ static void put_body(struct wire_writer *wire, const struct service_conf *servic
 	put_options(wire, service, false);
 
 	put_addresses(wire, service);
-	put_reply(wire, service);
+	put_texts(wire, service);
 	wire_put_string(wire, service->path);
 	wire_put_strv(wire, service->argv);
 	wire_put_strv(wire, service->base_env);
 	wire_put_u32(wire, (uint32_t)service->stderr_kind);
 	put_identity(wire, service);
 	put_access(wire, service);
+	put_proxies(wire, service);
 	wire_put_string(wire, service->condition);
 }
 
@@ -262,23 +280,26 @@ static int put_bodies(struct image_draft *draft)
 
 #define DIGEST_TEXT_MAX (2 * ACCESS_DIGEST_LEN + 1)
 
-static const char *digest_text(const struct service_conf *service, char buf[DIGEST_TEXT_MAX])
+/* A table begins with what tells it from others. */
+static const char *digest_text(const struct access_list *list, char buf[DIGEST_TEXT_MAX])
 {
 	for (size_t i = 0; i < ACCESS_DIGEST_LEN; i++)
-		snprintf(buf + 2 * i, 3, "%02x", service->access_digest[i]);
+		snprintf(buf + 2 * i, 3, "%02x", list->table[i]);
 	return buf;
 }
 
 /* Its place among those that differ. */
-static int put_list(
-	struct image_draft *draft, const struct service_conf *service, uint32_t *ret)
+static int put_list(struct image_draft *draft, struct access_list *list, uint32_t *ret)
 {
 	struct access_list **place = &draft->lists[draft->n_lists];
 	struct access_list *const *known;
 	char digest[DIGEST_TEXT_MAX];
 	int r;
 
-	r = textmap_add(&draft->digests, digest_text(service, digest), place);
+	*ret = CONF_NONE;
+	if (!list)
+		return 0;
+	r = textmap_add(&draft->digests, digest_text(list, digest), place);
 	if (r == -EEXIST) {
 		known = textmap_get(&draft->digests, digest);
 		*ret = (uint32_t)(known - draft->lists);
@@ -286,7 +307,7 @@ static int put_list(
 	}
 	if (r < 0)
 		return r;
-	*place = service->access;
+	*place = list;
 	*ret = draft->n_lists++;
 	return 0;
 }
@@ -296,14 +317,20 @@ static int put_lists(struct image_draft *draft)
 	const struct conf *conf = draft->conf;
 	int r = 0;
 
-	draft->lists = calloc(conf->n_services + 1, sizeof(struct access_list *));
+	draft->lists =
+		calloc(IMAGE_LISTS_EACH * conf->n_services + 1, sizeof(struct access_list *));
 	draft->access = calloc(conf->n_services + 1, sizeof *draft->access);
-	if (!draft->lists || !draft->access)
+	draft->proxies = calloc(conf->n_services + 1, sizeof *draft->proxies);
+	if (!draft->lists || !draft->access || !draft->proxies)
 		return -ENOMEM;
 	for (size_t i = 0; i < conf->n_services && r == 0; i++) {
-		draft->access[i] = CONF_NONE;
-		if (!conf->services[i]->disable && conf->services[i]->access)
-			r = put_list(draft, conf->services[i], &draft->access[i]);
+		const struct service_conf *service = conf->services[i];
+
+		if (service->disable)
+			continue;
+		r = put_list(draft, service->access, &draft->access[i]);
+		if (r == 0)
+			r = put_list(draft, service->proxies, &draft->proxies[i]);
 	}
 	return r;
 }
@@ -338,6 +365,7 @@ struct image_draft *image_draft_free(struct image_draft *draft)
 	textmap_done(&draft->digests);
 	free(draft->lists);
 	free(draft->access);
+	free(draft->proxies);
 	free(draft);
 	return NULL;
 }
@@ -450,12 +478,16 @@ static void put_index(struct output *out)
 	const struct conf *conf = out->draft->conf;
 
 	for (size_t i = 0; i < conf->n_services; i++) {
-		if (conf->services[i]->disable)
+		const struct service_conf *service = conf->services[i];
+
+		if (service->disable)
 			continue;
 		wire_put_u32(&out->wire, (uint32_t)record_length(out->draft, i));
-		wire_put_u32(&out->wire, conf->services[i]->old);
-		wire_put_u32(&out->wire, conf->services[i]->news);
+		wire_put_u32(&out->wire, service->old);
+		wire_put_u32(&out->wire, service->news);
 		wire_put_u32(&out->wire, out->draft->access[i]);
+		wire_put_u32(&out->wire, image_mux(service));
+		wire_put_u32(&out->wire, out->draft->proxies[i]);
 	}
 	for (uint32_t i = 0; i < out->draft->n_lists; i++)
 		wire_put_u32(&out->wire, (uint32_t)out->draft->lists[i]->len);

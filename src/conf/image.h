@@ -16,7 +16,7 @@
 
 #include "conf/conf.h"
 
-#define IMAGE_VERSION 8
+#define IMAGE_VERSION 9
 
 /* Name of the memfd, by which a running master's image is found in /proc. */
 #define IMAGE_NAME "hatchd-conf"
@@ -68,7 +68,7 @@ int image_decode(const void *data, size_t len, struct conf *conf);
 
 /*
  * An open image: its descriptor, its global part, and for each service where it
- * lies, in 16 bytes.  Not mapped into memory, so that its pages do not count as
+ * lies, in 20 bytes.  Not mapped into memory, so that its pages do not count as
  * those of the process that reads it; but for access lists, which are looked up
  * where they are.
  */
@@ -79,6 +79,7 @@ struct image_entry {
 	uint32_t old;
 	uint32_t news;
 	uint32_t access; /* its list among those of the image; CONF_NONE: everybody */
+	uint32_t mux;    /* service_name_hash() if it can be had by its name, else 0 */
 };
 
 /*
@@ -114,6 +115,19 @@ const uint8_t *image_access(const struct image *image, size_t i);
 
 /* The same, and how many bytes it has; 0 without. */
 const uint8_t *image_access_bytes(const struct image *image, size_t i, size_t *ret_len);
+
+/*
+ * The same for those whose headers are believed; NULL if the service has no such list.
+ * Looks for the service among those that have one.
+ */
+const uint8_t *image_proxy_from(const struct image *image, size_t i);
+
+/*
+ * The first service from `from` on that can be had by its name and whose number is that of
+ * `name`, in capital or small letters: most probably the one of that name, which is the
+ * caller's to compare.  image_n_services() if there is none.  No system call.
+ */
+size_t image_find_mux(const struct image *image, const char *name, size_t from);
 
 /*
  * Read and check service `i`, below image_n_services().  It belongs to the

@@ -22,6 +22,8 @@
 static const char *const pass_as_words[] = {"stdio", "listen_fds", NULL};
 static const char *const overflow_words[] = {"wait", "refuse", NULL};
 static const char *const ban_scope_words[] = {"service", "all", NULL};
+static const char *const proxy_words[] = {"no", "required", "optional", NULL};
+static const char *const tcpmux_words[] = {"no", "yes", "plus", NULL};
 static const char *const stop_words[] = {"leave", "terminate", NULL};
 static const char *const dialect_words[] = {"socat", "ncat", "cgi", NULL};
 
@@ -47,7 +49,7 @@ const struct conf_option conf_options[] = {
 	{ .name = "builtin", .type = OPTION_ENUM, .flags = OPTION_NO_DEFAULTS,
 	  .offset = SERVICE(builtin), .fallback = "none", .words = builtin_names,
 	  .metavar = "NAME",
-	  .help = "serve with something built in: echo, discard, daytime, text" },
+	  .help = "serve with something built in: echo, daytime, text, tcpmux" },
 	{ .name = "text", .type = OPTION_STRING, .flags = OPTION_NO_DEFAULTS,
 	  .offset = SERVICE(text), .metavar = "TEXT",
 	  .help = "what builtin = text says" },
@@ -119,6 +121,38 @@ const struct conf_option conf_options[] = {
 	  .offset = SERVICE(ban_time), .fallback = "1h",
 	  .min = RATE_BAN_MIN, .max = RATE_BAN_MAX, .metavar = "TIME",
 	  .help = "for how long a sensor bans (1h)" },
+	{ .name = "proxy_protocol", .type = OPTION_ENUM,
+	  .offset = SERVICE(proxy_protocol), .fallback = "no", .words = proxy_words,
+	  .metavar = "no|required|optional",
+	  .help = "proxies say first who their client is (no)" },
+	{ .name = "proxy_from", .type = OPTION_LIST,
+	  .offset = SERVICE(proxy_from), .metavar = "ADDRESS",
+	  .help = "whose word is taken for that: 192.0.2.1, 10.0.0.0/8" },
+	{ .name = "tcpmux", .type = OPTION_ENUM, .flags = OPTION_NO_DEFAULTS | OPTION_NO_FLAG,
+	  .offset = SERVICE(tcpmux), .fallback = "no", .words = tcpmux_words,
+	  .metavar = "no|yes|plus",
+	  .help = "can be had by its name, through builtin = tcpmux (no)" },
+	{ .name = "header_timeout", .type = OPTION_DURATION,
+	  .offset = SERVICE(header_timeout), .fallback = "5s",
+	  .min = 100000, .max = 3600 * SECONDS, .metavar = "TIME",
+	  .help = "how long a header or a name may take (5s)" },
+	{ .name = "pending", .type = OPTION_U32,
+	  .offset = SERVICE(pending), .fallback = "1000",
+	  .min = 1, .max = CONF_PENDING_MAX, .metavar = "N",
+	  .help = "most clients who have not said it yet (1000)" },
+	{ .name = "pending_per_source", .type = OPTION_U32,
+	  .offset = SERVICE(pending_per_source),
+	  .min = 1, .max = CONF_PENDING_MAX, .metavar = "N",
+	  .help = "most of them of one address (half of pending)" },
+	{ .name = "banner", .type = OPTION_PATH,
+	  .offset = SERVICE(banner), .metavar = "FILE",
+	  .help = "what everybody is told first" },
+	{ .name = "banner_success", .type = OPTION_PATH,
+	  .offset = SERVICE(banner_success), .metavar = "FILE",
+	  .help = "what who comes in is told first" },
+	{ .name = "banner_fail", .type = OPTION_PATH,
+	  .offset = SERVICE(banner_fail), .metavar = "FILE",
+	  .help = "what who is refused is told" },
 	{ .name = "stop", .type = OPTION_ENUM,
 	  .offset = SERVICE(stop), .fallback = "leave", .words = stop_words,
 	  .metavar = "leave|terminate",

@@ -211,10 +211,28 @@ static int add_access(
 	return strv_add(phrases, "other rules about who may come in");
 }
 
+static int add_proxies(
+	const struct service_conf *old, const struct service_conf *new, char ***phrases)
+{
+	(void)old;
+	(void)new;
+	return strv_add(phrases, "other rules about whose headers are believed");
+}
+
+static int add_banners(
+	const struct service_conf *old, const struct service_conf *new, char ***phrases)
+{
+	(void)old;
+	(void)new;
+	return strv_add(phrases, "other text in its banners");
+}
+
 static int add_reply(
 	const struct service_conf *old, const struct service_conf *new, char ***phrases)
 {
 	(void)old;
+	if (new->builtin == BUILTIN_TCPMUX)
+		return strv_add(phrases, "other services can be had by their names");
 	return strv_addf(phrases, "other text in %s", new->text_file ? new->text_file : "it");
 }
 
@@ -235,7 +253,9 @@ static int add_resolved(const struct service_conf *old, const struct service_con
 			{"user", "group", "env", "pass_env", "env_dialect", "exec", "shell"}},
 		{DIFF_OWNER, add_owner, {"socket_user", "socket_group"}},
 		{DIFF_ACCESS, add_access, {"only_from", "no_access"}},
+		{DIFF_PROXIES, add_proxies, {"proxy_protocol", "proxy_from"}},
 		{DIFF_REPLY, add_reply, {"text", "text_file"}},
+		{DIFF_BANNERS, add_banners, {"banner", "banner_success", "banner_fail"}},
 	};
 	static const char *const other_kind[] = {"sensor", "builtin", NULL};
 	unsigned resolved = diff->resolved;
@@ -243,7 +263,7 @@ static int add_resolved(const struct service_conf *old, const struct service_con
 
 	/* What starts a program now, or no longer: that says everything about it. */
 	if (explained(diff, other_kind))
-		resolved &= DIFF_OWNER | DIFF_ACCESS;
+		resolved &= DIFF_OWNER | DIFF_ACCESS | DIFF_PROXIES | DIFF_BANNERS;
 	for (size_t i = 0; i < ARRAY_SIZE(all) && r == 0; i++) {
 		if (resolved & all[i].what && !explained(diff, all[i].options))
 			r = all[i].add(old, new, phrases);

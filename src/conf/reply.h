@@ -1,5 +1,5 @@
 /*
- * reply: what a built-in service says, from an option or a file to bytes.
+ * reply: what a built-in service or a banner says, from an option or a file to bytes.
  *
  * The file is read by the loader, with the rights of the master, and told to whoever
  * asks.  So nobody else may choose which file that is.
@@ -18,6 +18,10 @@
  * none.  A file that cannot be read now is a condition.  0 or -ENOMEM.
  */
 int reply_prepare(struct service_conf *service, const struct build_context *context,
+	struct memo *memo, struct report *report);
+
+/* The same for what is in the files of banner, banner_success and banner_fail. */
+int reply_prepare_banners(struct service_conf *service, const struct build_context *context,
 	struct memo *memo, struct report *report);
 
 #endif

@@ -269,7 +269,7 @@ int listen_adopt(int fd, const struct service_conf *service, struct addr *ret_ad
 		return -EINVAL;
 	}
 
-	if (service_conf_is_builtin(service) && !service_conf_builtin_takes(&addr))
+	if (service_conf_is_builtin(service) && !service_conf_builtin_takes(service, &addr))
 		return -EINVAL;
 	r = fd_set_nonblock(fd, !service->wait);
 	if (r < 0)

@@ -194,11 +194,11 @@ static void test_one_handler(void **ctx)
 		"service 'a' has no program; write exec = { \"/path/of/program\" }, "
 		"shell = '...' or builtin = echo");
 	refuse(SERVICE("ech", ""),
-		"builtin: 'ech' is not none, echo, discard, chargen, daytime, time, qotd or "
-		"text; did you mean 'echo'?");
+		"builtin: 'ech' is not none, echo, discard, chargen, daytime, time, qotd, text "
+		"or tcpmux; did you mean 'echo'?");
 	refuse("service a { listen = udp:7 builtin = ech }",
-		"builtin: 'ech' is not none, echo, discard, chargen, daytime, time, qotd or "
-		"text; did you mean 'echo'?");
+		"builtin: 'ech' is not none, echo, discard, chargen, daytime, time, qotd, text "
+		"or tcpmux; did you mean 'echo'?");
 	refuse("service a { listen = 7 exec = internal }",
 		"exec: what inetd has inside is builtin = echo and so on");
 	refuse("defaults { builtin = echo }",
@@ -289,8 +289,8 @@ static void test_no_user_needed(void **ctx)
 	refuse_in(SERVICE("echo", "wait = yes"), &thorough,
 		"builtin: hatchd takes the clients itself; leave out wait = yes");
 	refuse_in(SERVICE("ech", ""), &thorough,
-		"builtin: 'ech' is not none, echo, discard, chargen, daytime, time, qotd or "
-		"text; did you mean 'echo'?");
+		"builtin: 'ech' is not none, echo, discard, chargen, daytime, time, qotd, text "
+		"or tcpmux; did you mean 'echo'?");
 }
 
 /*

@@ -45,10 +45,12 @@ enum {
 	AT_COUNT = 27,
 	AT_LISTS = 31, /* number of access lists */
 	PROLOGUE = 35,
-	ENTRY = 16,
+	ENTRY = 24,
 	ENTRY_OLD = 4,
 	ENTRY_NEWS = 8,
 	ENTRY_ACCESS = 12,
+	ENTRY_MUX = 16,
+	ENTRY_PROXIES = 20,
 };
 
 static uint32_t get32(const uint8_t *at)
@@ -206,6 +208,14 @@ static void assert_same_service(
 	assert_int_equal(a->reply_len, b->reply_len);
 	if (a->reply)
 		assert_memory_equal(a->reply, b->reply, a->reply_len);
+	assert_int_equal(a->pending_per_source, b->pending_per_source);
+	assert_int_equal(a->banner_text_len, b->banner_text_len);
+	if (a->banner_text)
+		assert_memory_equal(a->banner_text, b->banner_text, a->banner_text_len);
+	assert_int_equal(a->banner_success_text_len, b->banner_success_text_len);
+	assert_int_equal(a->banner_fail_text_len, b->banner_fail_text_len);
+	assert_memory_equal(a->proxies_digest, b->proxies_digest, sizeof a->proxies_digest);
+	assert_int_equal(alone || !a->proxies, b->proxies == NULL);
 	assert_same_text(a->path, b->path);
 	assert_true(strv_equal(a->argv, b->argv));
 	assert_true(strv_equal(a->base_env, b->base_env));
@@ -292,6 +302,14 @@ static void test_round_trip(void **ctx)
 	assert_survives(sample, &conf_text_user);
 	assert_survives("", &conf_text_user);
 	assert_survives("service a { listen = 7 exec = /bin/sh user = root }", &conf_text_root);
+	assert_survives("service a { listen = 7 exec = /bin/sh banner = /etc/passwd "
+			"banner_success = /etc/group banner_fail = /etc/passwd }",
+		&conf_text_user);
+	assert_survives("service a { listen = 1 builtin = tcpmux }\n"
+			"service b { exec = /bin/sh tcpmux = plus }\n"
+			"service c { listen = 2 exec = /bin/sh proxy_protocol = optional "
+			"proxy_from = { 10.0.0.1, unix } }\n",
+		&conf_text_user);
 }
 
 /* What cannot be opened stays the caller's. */
@@ -744,6 +762,123 @@ static void test_lists_damaged(void **ctx)
 	}
 }
 
+/* Some have proxies, which may be whom others let in. */
+#define BEHIND(from) "proxy_protocol = required proxy_from = " from
+static const char fronted[] = "service a { listen = 1 exec = /bin/sh " BEHIND(
+	"10.0.0.0/8") " }\n"
+		      "service B.b { tcpmux = plus exec = /bin/sh }\n"
+		      "service c { listen = 3 exec = /bin/sh only_from = 10.0.0.0/8 pending = "
+		      "7 " BEHIND(
+			      "11.0.0.0/8") " }\n"
+					    "service d { listen = 4 exec = /bin/sh tcpmux = "
+					    "yes }\n"
+					    "service e { listen = 5 builtin = tcpmux " BEHIND(
+						    "10.0.0.0/8") " }\n";
+enum { N_FRONTED = 5, N_FRONTED_LISTS = 2 };
+
+static void test_proxies(void **ctx)
+{
+	_cleanup_free_ uint8_t *data = NULL;
+	struct image *image;
+	struct conf conf;
+	size_t len;
+
+	(void)ctx;
+	data = write_image(fronted, &len);
+	assert_int_equal(get32(data + AT_LISTS), N_FRONTED_LISTS);
+	assert_int_equal(image_decode(data, len, &conf), 0);
+	assert_ptr_equal(conf.services[0]->proxies, conf.services[4]->proxies);
+	assert_ptr_equal(conf.services[0]->proxies, conf.services[2]->access);
+	assert_null(conf.services[1]->proxies);
+	assert_int_equal(ask(conf.services[2]->proxies->table, 11), ACCESS_OK);
+	assert_int_equal(conf.services[0]->pending_per_source, 500);
+	assert_int_equal(conf.services[2]->pending_per_source, 3);
+	assert_int_equal(conf.services[1]->n_listen, 0);
+	assert_int_equal(conf.services[4]->reply_len, 6);
+	assert_memory_equal(conf.services[4]->reply, "b.b\nd\n", 6);
+	conf_done(&conf);
+
+	assert_int_equal(open_data(data, len, &image), 0);
+	assert_null(image_proxy_from(image, 1));
+	assert_null(image_proxy_from(image, 3));
+	assert_null(image_access(image, 0));
+	assert_ptr_equal(image_proxy_from(image, 0), image_proxy_from(image, 4));
+	assert_ptr_equal(image_proxy_from(image, 0), image_access(image, 2));
+	assert_int_equal(ask(image_proxy_from(image, 2), 11), ACCESS_OK);
+	assert_int_equal(ask(image_proxy_from(image, 2), 10), ACCESS_NOT_LISTED);
+	image_free(image);
+
+	assert_told_otherwise(data, len, 0, ENTRY_PROXIES, 1);
+	assert_told_otherwise(data, len, 0, ENTRY_PROXIES, CONF_NONE);
+	assert_told_otherwise(data, len, 1, ENTRY_PROXIES, 0);
+	assert_number_counts(data, len, index_entry(data, 0) + ENTRY_PROXIES, N_FRONTED_LISTS);
+}
+
+/* Without reading a service, and in whichever letters. */
+static void test_mux(void **ctx)
+{
+	_cleanup_free_ uint8_t *data = NULL;
+	struct image *image;
+	uint32_t hash;
+	size_t len;
+
+	(void)ctx;
+	data = write_image(fronted, &len);
+	assert_int_equal(open_data(data, len, &image), 0);
+	assert_int_equal(image_find_mux(image, "b.b", 0), 1);
+	assert_int_equal(image_find_mux(image, "B.B", 1), 1);
+	assert_int_equal(image_find_mux(image, "b.b", 2), N_FRONTED);
+	assert_int_equal(image_find_mux(image, "d", 0), 3);
+	assert_int_equal(image_find_mux(image, "a", 0), N_FRONTED);
+	assert_int_equal(image_find_mux(image, "d", N_FRONTED), N_FRONTED);
+	assert_int_equal(image_entry(image, 0).mux, 0);
+	image_free(image);
+
+	/* What is told of FNV-1a with 32 bits: "a", and nothing at all. */
+	assert_int_equal(service_name_hash("A"), UINT32_C(0xe40c292c));
+	assert_int_equal(service_name_hash(""), UINT32_C(0x811c9dc5));
+	hash = service_name_hash("d");
+	assert_told_otherwise(data, len, 3, ENTRY_MUX, hash ^ 1);
+	assert_told_otherwise(data, len, 3, ENTRY_MUX, 0);
+	assert_told_otherwise(data, len, 0, ENTRY_MUX, hash);
+}
+
+static void assert_damaged(struct conf *conf);
+
+/* What a master relies on where connections begin with something. */
+static void test_front_ranges(void **ctx)
+{
+	struct service_conf *s;
+	struct conf_text t;
+
+	(void)ctx;
+	assert_int_equal(conf_text_load(&t, fronted, &conf_text_user), 0);
+
+#define HARM(i, field, value)                         \
+	do {                                          \
+		s = t.conf.services[i];               \
+		__typeof__(s->field) was_ = s->field; \
+		s->field = (value);                   \
+		assert_damaged(&t.conf);              \
+		s->field = was_;                      \
+	} while (0)
+
+	HARM(0, pending, 0);
+	HARM(0, pending, CONF_PENDING_MAX + 1);
+	HARM(0, pending_per_source, 0);
+	HARM(0, header_timeout, 0);
+	HARM(0, proxy_protocol, PROXY_USE_OPTIONAL + 1);
+	HARM(3, proxy_protocol, PROXY_USE_REQUIRED);
+	HARM(0, banner, (char *)"/etc/passwd");
+	HARM(0, banner_success, (char *)"/etc/passwd");
+	HARM(0, banner_fail, (char *)"/etc/passwd");
+	HARM(1, tcpmux, TCPMUX_USE_NO);
+	HARM(1, tcpmux, TCPMUX_USE_PLUS + 1);
+	HARM(1, wait, true);
+	HARM(4, tcpmux, TCPMUX_USE_YES);
+	conf_text_done(&t);
+}
+
 /* The one whose list says something else is not the same, though its words are. */
 static void test_changed_list(void **ctx)
 {
@@ -877,6 +1012,7 @@ static void test_ranges(void **ctx)
 	DAMAGE(idle_timeout, 1);
 	DAMAGE(start_timeout, DURATION_UNLIMITED);
 	DAMAGE(max_load, COUNT_UNLIMITED - 1);
+	DAMAGE(header_timeout, 1);
 	DAMAGE(access_times, s->argv);
 	DAMAGE(pass_as, 2);
 	DAMAGE(stop, -1);
@@ -1010,6 +1146,9 @@ int main(void)
 		cmocka_unit_test(test_lists),
 		cmocka_unit_test(test_lists_at_any_place),
 		cmocka_unit_test(test_lists_damaged),
+		cmocka_unit_test(test_proxies),
+		cmocka_unit_test(test_mux),
+		cmocka_unit_test(test_front_ranges),
 		cmocka_unit_test(test_changed_list),
 		cmocka_unit_test(test_entries),
 		cmocka_unit_test(test_double_name),

@@ -156,7 +156,7 @@ int datagrams_new(const struct datagrams_setup *setup, int fd, struct datagrams 
 	uint16_t port = 0;
 	int r;
 
-	if (setup->kind == BUILTIN_NONE || setup->kind >= _BUILTIN_MAX)
+	if (setup->kind == BUILTIN_NONE || setup->kind >= BUILTIN_TCPMUX)
 		return -EINVAL;
 	r = learn_port(fd, &port, &family);
 	if (r < 0)

@@ -282,7 +282,7 @@ int stream_new(const struct stream_setup *setup, int fd, struct stream **ret)
 {
 	struct stream *s;
 
-	if (setup->kind == BUILTIN_NONE || setup->kind >= _BUILTIN_MAX)
+	if (setup->kind == BUILTIN_NONE || setup->kind >= BUILTIN_TCPMUX)
 		return -EINVAL;
 	s = calloc(1, sizeof *s);
 	if (!s)
