@@ -96,18 +96,26 @@ void conn_of_socket(struct listener *listener, struct conn *conn)
 	conn->peer.kind = conn->local.kind;
 }
 
-/* Nobody has it but us; a UNIX client can have put something into it that takes
- * its time to be let go, and what a driver of vsock waits for is its own affair. */
-void conn_drop(struct listener *listener, int fd, uint64_t now)
+/* A UNIX client can have put something into it that takes its time to be let go, and what
+ * a driver of vsock waits for is its own affair. */
+static void drop(const struct listener *listener, int fd, bool is_ours, uint64_t now)
 {
-	if (listener->is_ip)
+	if (listener->is_ip && is_ours)
 		fd_close(fd);
 	else
 		service_close_later(listener->service, fd, 0, now);
 }
 
-void conn_hold(const struct conn *conn)
+void conn_drop(const struct conn *conn, uint64_t now)
 {
+	drop(conn->listener, conn->fd, !conn->is_caller, now);
+}
+
+void conn_hold(struct conn *conn)
+{
+	conn->held = true;
+	if (conn->is_caller)
+		return;
 	conn->listener->held = conn->fd;
 	conn->listener->held_number = conn->number;
 }
@@ -130,6 +138,6 @@ void conn_drop_held(struct listener *listener, uint64_t now)
 {
 	if (listener->held < 0)
 		return;
-	conn_drop(listener, listener->held, now);
+	drop(listener, listener->held, true, now);
 	listener->held = -EBADF;
 }

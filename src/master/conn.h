@@ -29,6 +29,13 @@ struct conn {
 	struct addr local;
 	struct ucred peer_cred; /* UNIX; uid (uid_t)-1: unknown */
 	struct addr_source source;
+	bool is_caller; /* master/caller keeps him, and a worker may have had the connection */
+	bool held;      /* he is kept for later */
+
+	/* Of a client who has come through a proxy. */
+	struct addr proxy;        /* its address; len 0: unknown, or there is none */
+	const uint8_t *authority; /* host that he has asked it for; borrowed, any bytes */
+	uint16_t authority_len;   /* 0: not said */
 };
 
 /* Accept one.  1: there he is; 0: none is waiting; else a negative errno. */
@@ -40,11 +47,11 @@ void conn_of_socket(struct listener *listener, struct conn *conn);
 /* Whom the client counts as, once his address is known; a UNIX one as his user. */
 void conn_learn_source(struct conn *conn);
 
-/* Close what nobody has but us. */
-void conn_drop(struct listener *listener, int fd, uint64_t now);
+/* Close the connection. */
+void conn_drop(const struct conn *conn, uint64_t now);
 
-/* Keep him for later; the connection is the listener's from now on. */
-void conn_hold(const struct conn *conn);
+/* Keep him for later: the connection is the listener's from now on, or stays the caller's. */
+void conn_hold(struct conn *conn);
 
 /* Take the one that is held.  False: he has left without being served, nobody knows any
  * more who he was, and the descriptor is the caller's to drop. */

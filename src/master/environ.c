@@ -2,6 +2,7 @@
 
 #include "base/own.h"
 #include "base/strv.h"
+#include "os/channel.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -184,6 +185,34 @@ static void add_unix(struct writer *w, const struct conn *conn)
 		add(w, "IPCREMOTEPID=%d", conn->peer_cred.pid);
 }
 
+/* What is not fit for a line of text is not passed on. */
+static void add_authority(struct writer *w, const struct conn *conn)
+{
+	char text[CHANNEL_AUTHORITY_MAX + 1];
+
+	if (conn->authority_len == 0 || conn->authority_len >= sizeof text)
+		return;
+	for (size_t i = 0; i < conn->authority_len; i++)
+		text[i] = (char)(conn->authority[i] > ' ' && conn->authority[i] < 0x7f
+					 ? conn->authority[i]
+					 : '?');
+	text[conn->authority_len] = '\0';
+	add(w, "PROXY_AUTHORITY=%s", text);
+}
+
+/* Who has told us who the client is. */
+static void add_proxy(struct writer *w, const struct conn *conn)
+{
+	struct end proxy;
+
+	if (conn->proxy.len > 0 && addr_is_ip(&conn->proxy)) {
+		describe(&conn->proxy, &proxy);
+		add(w, "PROXY_ADDR=%s", proxy.host);
+		add(w, "PROXY_PORT=%u", proxy.port);
+	}
+	add_authority(w, conn);
+}
+
 /* RFC 3875 names that are not there already. */
 static void add_cgi(struct writer *w, const struct conn *conn)
 {
@@ -234,6 +263,7 @@ int environ_fill(
 		add_vsock(&w, conn, conf->env_dialect);
 	else
 		add_unix(&w, conn);
+	add_proxy(&w, conn);
 	if (conf->env_dialect & ENV_CGI)
 		add_cgi(&w, conn);
 	if (conf->wait && conf->pass_as == PASS_LISTEN_FDS)

@@ -67,9 +67,8 @@ static void learn_groups(
 		peer->n_groups += len / sizeof *groups;
 }
 
-static enum access_verdict ask_rules(const struct conn *conn)
+static enum access_verdict ask_rules(const struct conn *conn, const uint8_t *rules)
 {
-	const uint8_t *rules = rules_of(conn->service);
 	uint32_t groups[ACCESS_GROUPS_MAX];
 	struct access_peer peer = {0};
 
@@ -111,7 +110,7 @@ static void add_source(const struct conn *conn, struct admit_request *request)
 	const struct sources *sources = service->master->sources;
 	struct source_facts facts = sources_look(sources, service->number, &conn->source);
 
-	request->access = ask_rules(conn);
+	request->access = ask_rules(conn, rules_of(service));
 	request->from_source = facts.count;
 	/* The children of a service that waits are nobody's in particular. */
 	if (!service->wait)
@@ -144,6 +143,26 @@ enum admit_verdict gate_ask(const struct conn *conn, uint64_t now)
 	if (!service->wait || conn->source.family != ADDR_SOURCE_NONE)
 		add_source(conn, &request);
 	return admit(&request);
+}
+
+bool gate_believes(const struct conn *conn)
+{
+	const struct service *service = conn->service;
+	const uint8_t *proxies;
+
+	if (service->retired || !service->master->image)
+		return false;
+	proxies = image_proxy_from(service->master->image, service->index);
+	return proxies && ask_rules(conn, proxies) == ACCESS_OK;
+}
+
+enum admit_verdict gate_first(const struct conn *conn, uint64_t now)
+{
+	int use = conn->service->setup->conf->proxy_protocol;
+
+	if (use != PROXY_USE_NO && gate_believes(conn))
+		return ADMIT_OK;
+	return use == PROXY_USE_REQUIRED ? ADMIT_PROXY_FROM : gate_ask(conn, now);
 }
 
 void gate_count(const struct conn *conn, uint64_t now)

@@ -24,6 +24,13 @@ enum admit_verdict gate_before(const struct service *service, uint64_t now);
 /* May this one?  Without a source: what there is to know of the service alone. */
 enum admit_verdict gate_ask(const struct conn *conn, uint64_t now);
 
+/* He has come, and no word of his has been read.  As gate_ask(), but of who has come to a
+ * service that believes what he says first, it is asked only whether he may speak. */
+enum admit_verdict gate_first(const struct conn *conn, uint64_t now);
+
+/* Is that one of the proxies whose headers are believed? */
+bool gate_believes(const struct conn *conn);
+
 /* Are there rules about who may come in? */
 bool gate_has_rules(const struct service *service);
 

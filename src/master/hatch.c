@@ -143,7 +143,7 @@ int hatch(struct conn *conn, uint64_t now)
 		if (!service->wait && shortage(-r))
 			conn_hold(conn);
 		else if (!service->wait)
-			conn_drop(conn->listener, conn->fd, now);
+			conn_drop(conn, now);
 		not_started(child, r, now);
 		return r;
 	}

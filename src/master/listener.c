@@ -4,6 +4,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/strv.h"
+#include "master/caller.h"
 #include "master/conn.h"
 #include "master/master.h"
 #include "master/service.h"
@@ -390,6 +391,7 @@ void listener_close(struct listener *listener)
 	 * socket, and a closed one would go on waking us. */
 	listener_poll(listener, false);
 	conn_drop_held(listener, clock_monotonic());
+	callers_drop_listener(listener, clock_monotonic());
 	if (listener->fd < 0)
 		return;
 	let_go(listener);

@@ -262,6 +262,7 @@ static int make_runtime(struct master *master, struct image *image)
 	if (r < 0)
 		return r;
 	workers_init(master);
+	callers_init(&master->callers);
 	r = closer_new(CLOSER_MAX, &master->closer);
 	if (r < 0)
 		return r;
@@ -308,6 +309,7 @@ static uint64_t patience(const struct master *master, uint64_t now)
 	due = earlier(due, child_table_due(master->children));
 	due = earlier(due, master->overdue.asker_due);
 	due = earlier(due, master->workers_due);
+	due = earlier(due, master->callers.due);
 	if (master->stopping && master->stop_due < due)
 		due = master->stop_due;
 
@@ -340,6 +342,8 @@ static void turn(struct master *master, bool event_came)
 		master->slot_delay *= 2;
 	if (spawner_in_flight(master->spawner) > 0)
 		tend_slots(master, now);
+	if (master->slot_came_free || now >= master->callers.due)
+		callers_turn(master, now);
 	if (master->slot_came_free)
 		services_feed(master);
 	if (now >= master->paused_due)
@@ -529,6 +533,7 @@ static void clean_up(struct master *master)
 		service_free(master->services[i]);
 	services_forget_retired(master);
 	workers_free(master);
+	callers_done(&master->callers);
 	free(master->services);
 	closer_done(master->closer);
 	notify_free(master->notify);

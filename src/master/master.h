@@ -15,6 +15,7 @@
 #include "conf/cmdline.h"
 #include "conf/image.h"
 #include "master/budget.h"
+#include "master/caller.h"
 #include "master/child.h"
 #include "master/control.h"
 #include "master/detach.h"
@@ -60,6 +61,7 @@ struct master {
 	struct closer *closer; /* closes what programs and clients have had their hands on */
 	uint32_t n_closing;    /* descriptors of no service with it; atomic */
 	struct worker workers[_WORKER_KIND_MAX];
+	struct callers callers;
 	struct overdue overdue;
 	struct state state;
 	struct control control;

@@ -120,7 +120,7 @@ static int send_new(struct worker *worker, struct child *child, int fd)
 	return r;
 }
 
-static void tell_not_passed(struct service *service, const struct worker *worker, int r)
+void pass_failed(struct service *service, const struct worker *worker, int r)
 {
 	/* A worker that has all it can do, or has just died, is tried again soon; one that is
 	 * not there later and later. */
@@ -162,7 +162,7 @@ int pass(struct conn *conn, uint64_t now)
 		r = begin(worker, conn, now);
 	if (r < 0) {
 		conn_hold(conn); /* he waits with his listener */
-		tell_not_passed(service, worker, r);
+		pass_failed(service, worker, r);
 		return r;
 	}
 	service_recovered(service);
@@ -212,7 +212,7 @@ int pass_socket(struct listener *listener, uint64_t now)
 	if (r == 0)
 		r = begin_socket(worker, listener, now);
 	if (r < 0) {
-		tell_not_passed(listener->service, worker, r);
+		pass_failed(listener->service, worker, r);
 		return r;
 	}
 	service_recovered(listener->service);

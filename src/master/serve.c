@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "master/arrival.h"
+#include "master/caller.h"
 #include "master/conn.h"
 #include "master/gate.h"
 #include "master/hatch.h"
@@ -49,17 +50,23 @@ static bool can_serve(const struct service *service, bool is_ip)
 	return worker ? worker_has_room(worker) : fair_share(service);
 }
 
+/* The first that one more client has to do with: who reads what he says, or who serves him. */
 static bool can_be_served(const struct listener *listener)
 {
-	return can_serve(listener->service, listener->is_ip);
+	const struct service *service = listener->service;
+	const struct worker *front = worker_of_front(service, listener->is_ip);
+
+	return front ? worker_has_room(front) : can_serve(service, listener->is_ip);
 }
 
 /* Slots and places are told of when they come free, the end of a worker's pause is not. */
 static void wait_to_be_served(const struct listener *listener, uint64_t now)
 {
 	struct service *service = listener->service;
-	const struct worker *worker = worker_of(service, listener->is_ip);
+	const struct worker *worker = worker_of_front(service, listener->is_ip);
 
+	if (!worker)
+		worker = worker_of(service, listener->is_ip);
 	if (worker && worker_is_paused(worker))
 		service_look_away(service, now);
 	else
@@ -120,9 +127,11 @@ static bool room_for_one(struct listener *listener, uint64_t now)
 
 static void refuse(struct conn *conn, enum admit_verdict verdict, uint64_t now)
 {
-	conn->number = conn->service->master->next_connection++;
+	if (conn->number == 0)
+		conn->number = conn->service->master->next_connection++;
 	record_refused(conn, verdict, gate_ban(conn, verdict, now), now);
-	conn_drop(conn->listener, conn->fd, now);
+	if (!caller_deny(conn, now))
+		conn_drop(conn, now);
 }
 
 /* The socket is ready, and has nobody.  A program that had it may have left an error in it,
@@ -173,30 +182,89 @@ static void tell_accept(const struct conn *conn)
 /* The one client of --once has been served, or never will be; who is held will be. */
 static void end_once(struct service *service, const struct conn *conn, int r)
 {
-	if (conn->listener->held >= 0)
+	if (conn->held)
 		return;
 	service_close(service);
 	if (r < 0)
 		master_exit(service->master, ONCE_FAILED);
 }
 
-/* False: no more from this socket now. */
-static bool serve_conn(struct conn *conn, uint64_t now)
+/* To his program, or to the worker who serves him. */
+static int let_in(struct conn *conn, uint64_t now)
 {
 	struct service *service = conn->service;
-	enum admit_verdict verdict = gate_ask(conn, now);
 	int r;
 
-	if (verdict != ADMIT_OK) {
-		refuse(conn, verdict, now);
-		return true;
-	}
 	r = worker_of(service, conn->listener->is_ip) ? pass(conn, now) : hatch(conn, now);
 	if (r >= 0)
 		gate_count(conn, now);
 	if (service->master->cmdline->once)
 		end_once(service, conn, r);
-	return r >= 0;
+	return r;
+}
+
+/* False: no more from this socket now. */
+static bool serve_conn(struct conn *conn, uint64_t now)
+{
+	enum admit_verdict verdict = gate_first(conn, now);
+
+	if (verdict != ADMIT_OK) {
+		refuse(conn, verdict, now);
+		return true;
+	}
+	if (worker_of_front(conn->service, conn->listener->is_ip))
+		return caller_begin(conn, now) >= 0;
+	return let_in(conn, now) >= 0;
+}
+
+/* What will pass, and who comes in that case waits for it. */
+static bool is_passing(const struct service *service, enum admit_verdict verdict)
+{
+	return !service->refuses && (verdict == ADMIT_INSTANCES || verdict == ADMIT_TOTAL ||
+					    verdict == ADMIT_RATE || verdict == ADMIT_LOAD);
+}
+
+enum admit_verdict serve_judge(const struct conn *conn, uint64_t now)
+{
+	const struct service *service = conn->service;
+	enum admit_verdict verdict;
+
+	if (service->state != SERVICE_ACTIVE)
+		return ADMIT_TCPMUX;
+	verdict = gate_ask(conn, now);
+	return is_passing(service, verdict) ? ADMIT_OK : verdict;
+}
+
+/* The same without waiting for what will pass. */
+static bool is_his_turn(const struct conn *conn, enum admit_verdict verdict)
+{
+	const struct service *service = conn->service;
+
+	return verdict != ADMIT_OK ? !is_passing(service, verdict)
+	                           : can_serve(service, conn->listener->is_ip);
+}
+
+bool serve_caller(struct conn *conn, uint64_t now)
+{
+	struct service *service = conn->service;
+	enum admit_verdict verdict;
+
+	if (service->state != SERVICE_ACTIVE) {
+		conn_drop(conn, now);
+		return true;
+	}
+	if (service->paused_until != 0 || !service_setup(service))
+		return false;
+	verdict = gate_ask(conn, now);
+	if (!is_his_turn(conn, verdict))
+		return false;
+	if (verdict != ADMIT_OK) {
+		refuse(conn, verdict, now);
+		return true;
+	}
+	let_in(conn, now);
+	service_update(service);
+	return !conn->held;
 }
 
 /* One client.  False: no more from this socket now. */
@@ -247,7 +315,7 @@ void serve_held(struct service *service, uint64_t now)
 		else if (!may_go_on(listener, now))
 			continue;
 		else if (!conn_take_held(listener, &conn))
-			conn_drop(listener, conn.fd, now);
+			conn_drop(&conn, now);
 		else if (!serve_conn(&conn, now))
 			break;
 	}

@@ -10,7 +10,9 @@
 #ifndef HATCHD_MASTER_SERVE_H
 #define HATCHD_MASTER_SERVE_H
 
+#include "master/conn.h"
 #include "master/service.h"
+#include "policy/admit.h"
 
 #include <systemd/sd-event.h>
 
@@ -23,6 +25,13 @@
  * than an event source for each, and one wake-up serves several.
  */
 int serve_on_clients(sd_event_source *source, int fd, uint32_t revents, void *userdata);
+
+/* Who it is that is with a worker yet (master/caller) is known: what would become of him now?
+ * ADMIT_OK also if he would only have to wait. */
+enum admit_verdict serve_judge(const struct conn *conn, uint64_t now);
+
+/* Serve or refuse him.  False: not now; he stays the caller's. */
+bool serve_caller(struct conn *conn, uint64_t now);
 
 /* Try again with clients that are held: see master/conn. */
 void serve_held(struct service *service, uint64_t now);

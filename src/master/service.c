@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "master/caller.h"
 #include "master/master.h"
 #include "master/pause.h"
 #include "os/journal_stream.h"
@@ -115,6 +116,7 @@ void service_take_listeners(struct service *service, struct listener **listeners
 
 void service_close(struct service *service)
 {
+	callers_drop_service(service, clock_monotonic());
 	service_close_listeners(service);
 	service->state = SERVICE_STOPPED;
 }
@@ -199,6 +201,7 @@ struct service *service_free(struct service *service)
 	if (!service)
 		return NULL;
 	service_close(service);
+	callers_forget(service, clock_monotonic());
 	service_leave_lists(service);
 	for (struct child *child = service->first; child; child = child->next)
 		child->setup = setup_release(child->setup);

@@ -13,7 +13,7 @@
 #define STATE_BATCH 64
 
 /* Every reason with a count of 20 digits. */
-#define REFUSED_TEXT_MAX 640
+#define REFUSED_TEXT_MAX 1024
 
 size_t state_count_retired(const struct master *master)
 {

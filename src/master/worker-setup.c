@@ -21,11 +21,14 @@
 /* A worker that has not come to its exec by then is killed, as any program. */
 #define START_TIMEOUT (5 * USEC_PER_SEC)
 
-static uint32_t how_many_places(const struct master *master)
+static uint32_t how_many_places(const struct worker *worker)
 {
+	const struct master *master = worker->master;
 	uint64_t most = (uint64_t)master->budget.total_instances + SOCKETS;
 	uint64_t fds = master->inherited.nofile.rlim_max;
 
+	if (worker_is_front(worker))
+		most = master->budget.callers;
 	if (most > PLACES_MAX)
 		most = PLACES_MAX;
 	if (most + SPARE_FDS > fds)
@@ -119,18 +122,30 @@ static int make_setup(const struct worker *worker)
 	return 0;
 }
 
+static void free_places(struct worker *worker)
+{
+	free(worker->sessions);
+	free(worker->callers);
+	free(worker->free);
+	worker->sessions = NULL;
+	worker->callers = NULL;
+	worker->free = NULL;
+	worker->places = worker->n_free = 0;
+}
+
 static int make_places(struct worker *worker)
 {
-	uint32_t n = how_many_places(worker->master);
+	uint32_t n = how_many_places(worker);
 
 	if (worker->places == n)
 		return 0;
-	free(worker->sessions);
-	free(worker->free);
-	worker->places = worker->n_free = 0;
-	worker->sessions = calloc(n, sizeof(struct child *));
+	free_places(worker);
 	worker->free = calloc(n, sizeof *worker->free);
-	if (!worker->sessions || !worker->free)
+	if (worker_is_front(worker))
+		worker->callers = calloc(n, sizeof(struct caller *));
+	else
+		worker->sessions = calloc(n, sizeof(struct child *));
+	if (!worker->free || (!worker->sessions && !worker->callers))
 		return -ENOMEM;
 	/* The lowest first: its tables are used from their beginning. */
 	for (uint32_t i = 0; i < n; i++)
@@ -168,6 +183,5 @@ int worker_prepare(struct worker *worker)
 
 bool worker_has_wrong_size(const struct worker *worker)
 {
-	return worker_sessions(worker) == 0 &&
-	       worker->places != how_many_places(worker->master);
+	return worker_sessions(worker) == 0 && worker->places != how_many_places(worker);
 }

@@ -4,6 +4,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/own.h"
+#include "master/caller.h"
 #include "master/hatch.h"
 #include "master/loader.h"
 #include "master/master.h"
@@ -33,6 +34,8 @@ static const struct {
 } kinds[] = {
 	[WORKER_BUILTIN] = {"hatchd-builtin", "hatchd-builtin"},
 	[WORKER_BUILTIN_LOCAL] = {"hatchd-builtin-local", "hatchd-builtin"},
+	[WORKER_FRONT] = {"hatchd-front", "hatchd-front"},
+	[WORKER_FRONT_LOCAL] = {"hatchd-front-local", "hatchd-front"},
 };
 
 const char *worker_name(const struct worker *worker)
@@ -46,6 +49,21 @@ struct worker *worker_of(const struct service *service, bool is_ip)
 
 	return service_conf_is_builtin(service->setup->conf) ? &service->master->workers[kind]
 	                                                     : NULL;
+}
+
+struct worker *worker_of_front(const struct service *service, bool is_ip)
+{
+	enum worker_kind kind = is_ip ? WORKER_FRONT : WORKER_FRONT_LOCAL;
+
+	return service_conf_has_front(service->setup->conf) ? &service->master->workers[kind]
+	                                                    : NULL;
+}
+
+bool worker_is_front(const struct worker *worker)
+{
+	size_t kind = (size_t)(worker - worker->master->workers);
+
+	return kind == WORKER_FRONT || kind == WORKER_FRONT_LOCAL;
 }
 
 struct worker *worker_of_process(const struct child *child)
@@ -80,6 +98,19 @@ static void close_channel(struct worker *worker, uint64_t now)
 		master_close_later(worker->master, take_fd(&worker->unread), now);
 }
 
+/* Of one of its connections.  False: it lies. */
+static bool hear(struct worker *worker, const struct channel_answer *answer, uint64_t now)
+{
+	if (worker_is_front(worker))
+		return caller_hear(worker, answer, now);
+	return answer->kind == CHANNEL_DONE && pass_done(worker, answer, now);
+}
+
+static bool is_of_connection(const struct channel_answer *answer)
+{
+	return answer->kind == CHANNEL_DONE || answer->kind == CHANNEL_OFFER;
+}
+
 /* False: it has been killed. */
 static bool believe(struct worker *worker, const struct channel_answer *answer, uint64_t now)
 {
@@ -93,7 +124,7 @@ static bool believe(struct worker *worker, const struct channel_answer *answer, 
 		worker->due = USEC_INFINITY;
 		return true;
 	}
-	if (answer->kind == CHANNEL_DONE && pass_done(worker, answer, now))
+	if (is_of_connection(answer) && hear(worker, answer, now))
 		return true;
 	worker_kill(worker, answer->kind == CHANNEL_DONE
 				    ? "speaks of a connection that it does not have"
@@ -139,6 +170,14 @@ static int open_channel(struct worker *worker)
 		EPOLLIN, on_answers, worker);
 }
 
+static void tell_ends(struct worker *worker)
+{
+	if (worker_is_front(worker))
+		callers_end(worker);
+	else
+		pass_ends(worker);
+}
+
 static int start(struct worker *worker, uint64_t now)
 {
 	int r = open_channel(worker);
@@ -156,7 +195,7 @@ static int start(struct worker *worker, uint64_t now)
 	worker_ask(worker, now);
 	if (worker->kept)
 		unread_send(take_ptr(worker->kept), worker, now);
-	pass_ends(worker);
+	tell_ends(worker);
 	return 0;
 }
 
@@ -186,7 +225,7 @@ static int on_room(sd_event_source *source, int fd, uint32_t revents, void *user
 	worker->room = sd_event_source_unref(worker->room);
 	if (worker->to_ask)
 		ask(worker, clock_monotonic());
-	pass_ends(worker);
+	tell_ends(worker);
 	return 0;
 }
 
@@ -288,12 +327,11 @@ static void hear_last(struct worker *worker, uint64_t now)
 
 	while ((n = channel_receive(&worker->channel, answers, ANSWER_BATCH)) > 0)
 		for (int i = 0; i < n; i++)
-			if (answers[i].kind != CHANNEL_DONE ||
-				!pass_done(worker, &answers[i], now))
+			if (!is_of_connection(&answers[i]) || !hear(worker, &answers[i], now))
 				return;
 }
 
-static void lose_sessions(struct worker *worker, uint64_t now)
+static uint32_t lose_children(struct worker *worker, uint64_t now)
 {
 	uint32_t lost = 0;
 
@@ -303,6 +341,14 @@ static void lose_sessions(struct worker *worker, uint64_t now)
 		pass_lost(worker->sessions[i], now);
 		lost++;
 	}
+	return lost;
+}
+
+static void lose_sessions(struct worker *worker, uint64_t now)
+{
+	uint32_t lost = worker_is_front(worker) ? callers_lost(worker, now)
+	                                        : lose_children(worker, now);
+
 	if (lost > 0)
 		log_warning("%s%" PRIu32 " %s lost", worker->service->label, lost,
 			lost == 1 ? "connection" : "connections");
@@ -342,7 +388,7 @@ void worker_ended(struct worker *worker, uint64_t now)
 	pause_after(worker, now);
 	worker->process = NULL;
 	hear_last(worker, now);
-	unread = unread_take(worker, now);
+	unread = worker_is_front(worker) ? NULL : unread_take(worker, now);
 	lose_sessions(worker, now);
 	close_channel(worker, now);
 	worker->kept = unread;
@@ -444,6 +490,7 @@ void workers_free(struct master *master)
 	for (size_t i = 0; i < _WORKER_KIND_MAX; i++) {
 		service_free(master->workers[i].service);
 		free(master->workers[i].sessions);
+		free(master->workers[i].callers);
 		free(master->workers[i].free);
 	}
 }

@@ -21,6 +21,7 @@
 #include <stdint.h>
 #include <systemd/sd-event.h>
 
+struct caller;
 struct master;
 struct service;
 struct unread;
@@ -30,6 +31,8 @@ enum worker_kind {
 	/* The same for all that is not of IP.  A client of a UNIX socket can send a descriptor
 	 * along whose close waits for as long as he likes: that harms none of the network. */
 	WORKER_BUILTIN_LOCAL,
+	WORKER_FRONT, /* hatchd-front: reads what clients say first (master/caller) */
+	WORKER_FRONT_LOCAL,
 	_WORKER_KIND_MAX,
 };
 
@@ -50,6 +53,7 @@ struct worker {
 	int theirs; /* owned: its end of the answers, until it has its own */
 	struct unread *kept; /* owned: what one had not read, until the next can be started */
 	struct child **sessions; /* owned: its connections by place; NULL: the place is free */
+	struct caller **callers; /* the same of hatchd-front, who has no others */
 	uint32_t *free;          /* owned: places that are free, a stack */
 	uint32_t places, n_free;
 	uint32_t n_posted; /* of the connections, those that are sockets of datagrams */
@@ -78,6 +82,13 @@ int worker_need(struct worker *worker, uint64_t now);
 /* A pause of that service is over: if it is a worker's, and somebody waits for it, try again.
  */
 void worker_resume(const struct service *service, uint64_t now);
+
+/* The one that has to read what clients of that service say before somebody serves them; NULL:
+ * nobody has.  The setup is in memory. */
+struct worker *worker_of_front(const struct service *service, bool is_ip);
+
+/* Is it one of those? */
+bool worker_is_front(const struct worker *worker);
 
 /* Its connections, while it serves them. */
 uint32_t worker_sessions(const struct worker *worker);

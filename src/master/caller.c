@@ -1,0 +1,628 @@
+#include "master/caller.h"
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/front.h"
+#include "base/log.h"
+#include "base/own.h"
+#include "master/gate.h"
+#include "master/introduce.h"
+#include "master/master.h"
+#include "master/pass.h"
+#include "master/record.h"
+#include "master/serve.h"
+#include "master/service.h"
+#include "master/unread.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Of those that wait, in one turn; and how long until they are looked at again. */
+#define WAITING_BATCH 64
+#define WAITING_LOOK  (20 * USEC_PER_MSEC)
+
+enum caller_state {
+	CALLER_IN_HAND, /* something is being done about him: whoever does that sees to him */
+	CALLER_NEW,     /* waits for the worker */
+	CALLER_SPEAKS,  /* the worker reads what he says */
+	CALLER_KNOWN,   /* waits for somebody to serve him */
+	CALLER_GONE,    /* nothing is left but his place at the worker, who has been told */
+};
+
+struct caller {
+	struct pending_node pending; /* in the ledger of the service that he came to */
+	TAILQ_ENTRY(caller) all, waiting;
+	struct master *master;
+	struct conn conn; /* its descriptor owned, a high number; and what is known of him */
+	uint32_t ledger;  /* number of that service */
+	enum caller_state state;
+	struct worker *worker; /* that reads, or is to */
+	uint32_t place;        /* there: of CALLER_SPEAKS and CALLER_GONE */
+	unsigned tries;        /* workers that he was sent to, and that did not take him */
+	unsigned tasks;        /* enum front_task: what the worker is told to do */
+	bool named;            /* he has come to a tcpmux, and conn.service is what he wants */
+	bool offered;          /* the worker has asked whether he may come in, */
+	bool refused;          /* and he may not */
+	bool end_wanted;       /* the worker is to be told, as soon as there is room */
+	uint8_t *authority;    /* owned: conn.authority; NULL: not said */
+};
+
+static struct caller *caller_of(struct pending_node *node)
+{
+	return (struct caller *)((char *)node - offsetof(struct caller, pending));
+}
+
+void callers_init(struct callers *callers)
+{
+	TAILQ_INIT(&callers->all);
+	TAILQ_INIT(&callers->waiting);
+	callers->ledgers = (struct ledgers){NULL};
+	callers->due = USEC_INFINITY;
+}
+
+void callers_done(struct callers *callers)
+{
+	struct caller *caller;
+
+	while ((caller = TAILQ_FIRST(&callers->all))) {
+		TAILQ_REMOVE(&callers->all, caller, all);
+		free(caller->authority);
+		free(caller);
+	}
+	ledgers_done(&callers->ledgers);
+}
+
+/* ------------------------------------------------------------------- where he is */
+
+static bool is_waiting(const struct caller *caller)
+{
+	return caller->state == CALLER_NEW || caller->state == CALLER_KNOWN;
+}
+
+static void let_wait(struct caller *caller, enum caller_state state, uint64_t due)
+{
+	struct callers *callers = &caller->master->callers;
+
+	caller->state = state;
+	TAILQ_INSERT_TAIL(&callers->waiting, caller, waiting);
+	if (due < callers->due)
+		callers->due = due;
+}
+
+static void take_place(struct caller *caller)
+{
+	struct worker *worker = caller->worker;
+
+	caller->place = worker->free[--worker->n_free];
+	worker->callers[caller->place] = caller;
+	caller->state = CALLER_SPEAKS;
+}
+
+static void leave_place(struct caller *caller)
+{
+	struct worker *worker = caller->worker;
+
+	worker->callers[caller->place] = NULL;
+	worker->free[worker->n_free++] = caller->place;
+	worker->n_to_end -= caller->end_wanted;
+	caller->end_wanted = false;
+	/* Somebody may wait for it. */
+	caller->master->slot_came_free = true;
+}
+
+static void leave_ledger(struct caller *caller)
+{
+	struct pending *ledger = ledger_find(&caller->master->callers.ledgers, caller->ledger);
+
+	if (ledger)
+		pending_remove(ledger, &caller->pending);
+}
+
+/* Without a place, and not waiting; the descriptor is somebody else's. */
+static void forget(struct caller *caller)
+{
+	leave_ledger(caller);
+	TAILQ_REMOVE(&caller->master->callers.all, caller, all);
+	free(caller->authority);
+	free(caller);
+}
+
+static void request_init(const struct caller *caller, enum channel_request_kind kind,
+	struct channel_request *ret)
+{
+	memset(ret, 0, sizeof *ret);
+	ret->version = CHANNEL_VERSION;
+	ret->kind = (uint16_t)kind;
+	ret->session.connection = caller->conn.number;
+	ret->session.place = caller->place;
+}
+
+/* ------------------------------------------------------------------ to let him go */
+
+static void tell_to_end(struct caller *caller)
+{
+	struct channel_request request;
+
+	request_init(caller, CHANNEL_END, &request);
+	if (channel_send(&caller->worker->channel, &request, NULL, 0) == 0)
+		return;
+	caller->end_wanted = true;
+	caller->worker->n_to_end++;
+	worker_wait_for_room(caller->worker);
+}
+
+/* The worker still has its own copy, and its answer on the way. */
+static void let_go(struct caller *caller, uint64_t now)
+{
+	leave_ledger(caller);
+	if (is_waiting(caller))
+		TAILQ_REMOVE(&caller->master->callers.waiting, caller, waiting);
+	conn_drop(&caller->conn, now);
+	if (caller->state != CALLER_SPEAKS) {
+		forget(caller);
+		return;
+	}
+	caller->state = CALLER_GONE;
+	tell_to_end(caller);
+}
+
+static void refuse(struct caller *caller, enum admit_verdict verdict, uint64_t now)
+{
+	if (service_setup(caller->conn.service))
+		record_refused(
+			&caller->conn, verdict, gate_ban(&caller->conn, verdict, now), now);
+}
+
+static bool may_be_let_go(const struct caller *caller)
+{
+	return caller->state != CALLER_GONE && caller->state != CALLER_IN_HAND;
+}
+
+void callers_drop_listener(const struct listener *listener, uint64_t now)
+{
+	struct callers *callers = &listener->service->master->callers;
+	struct caller *next;
+
+	for (struct caller *caller = TAILQ_FIRST(&callers->all); caller; caller = next) {
+		next = TAILQ_NEXT(caller, all);
+		if (may_be_let_go(caller) && caller->conn.listener == listener)
+			let_go(caller, now);
+	}
+}
+
+void callers_drop_service(const struct service *service, uint64_t now)
+{
+	struct caller *next;
+
+	for (struct caller *caller = TAILQ_FIRST(&service->master->callers.all); caller;
+		caller = next) {
+		next = TAILQ_NEXT(caller, all);
+		if (may_be_let_go(caller) && caller->conn.service == service)
+			let_go(caller, now);
+	}
+}
+
+void callers_forget(struct service *service, uint64_t now)
+{
+	callers_drop_service(service, now);
+	ledger_forget(&service->master->callers.ledgers, service->number);
+}
+
+uint32_t callers_pending(const struct service *service)
+{
+	const struct pending *ledger =
+		ledger_find(&service->master->callers.ledgers, service->number);
+
+	return ledger ? (uint32_t)ledger->n : 0;
+}
+
+void callers_end(struct worker *worker)
+{
+	for (uint32_t i = 0; i < worker->places && worker->n_to_end > 0; i++) {
+		struct caller *caller = worker->callers[i];
+
+		if (!caller || !caller->end_wanted)
+			continue;
+		caller->end_wanted = false;
+		worker->n_to_end--;
+		tell_to_end(caller);
+		if (caller->end_wanted)
+			break;
+	}
+}
+
+/* ------------------------------------------------------------------- to the worker */
+
+static int serve(const struct caller *caller, int text_fd)
+{
+	const struct conn *conn = &caller->conn;
+	const int fds[] = {conn->fd, text_fd};
+	struct channel_request request;
+
+	request_init(caller, CHANNEL_SERVE, &request);
+	request.what = (uint16_t)caller->tasks;
+	request.has_text = text_fd >= 0;
+	request.patience = conn->service->setup->conf->header_timeout;
+	request.peer = conn->peer;
+	request.local = conn->local;
+	return channel_send(&caller->worker->channel, &request, fds, text_fd >= 0 ? 2 : 1);
+}
+
+static int send_to_worker(struct caller *caller)
+{
+	_cleanup_close_ int text_fd = introduce_text(&caller->conn, caller->tasks);
+	int r;
+
+	if (text_fd < 0 && text_fd != -EBADF)
+		return text_fd;
+	take_place(caller);
+	r = serve(caller, text_fd);
+	if (r == 0)
+		log_debug("%sconnection %llu: passed to child %d, %s",
+			caller->conn.service->label, (unsigned long long)caller->conn.number,
+			caller->worker->process->pid, worker_name(caller->worker));
+	else
+		leave_place(caller);
+	return r;
+}
+
+/* The setup of his service is in memory. */
+static int give(struct caller *caller, uint64_t now)
+{
+	int r = worker_need(caller->worker, now);
+
+	if (r == 0)
+		r = send_to_worker(caller);
+	if (r == 0)
+		worker_ask(caller->worker, now);
+	return r;
+}
+
+/* One more, if need be in the place of another one. */
+static int enter_ledger(struct caller *caller, uint64_t now)
+{
+	const struct service_conf *conf = caller->conn.service->setup->conf;
+	const struct pending_limits limits = {
+		.all = conf->pending,
+		.per_source = conf->pending_per_source,
+	};
+	struct pending *ledger =
+		ledger_of(&caller->master->callers.ledgers, caller->ledger, conf->pending);
+	struct pending_node *node;
+
+	if (!ledger)
+		return -ENOMEM;
+	while ((node = pending_make_room(ledger, &caller->conn.source, &limits))) {
+		refuse(caller_of(node), ADMIT_PENDING, now);
+		let_go(caller_of(node), now);
+	}
+	pending_add(ledger, &caller->pending, &caller->conn.source);
+	return 0;
+}
+
+static struct caller *new_caller(const struct conn *conn, unsigned tasks)
+{
+	struct master *master = conn->service->master;
+	struct caller *caller = calloc(1, sizeof *caller);
+
+	if (!caller)
+		return NULL;
+	caller->master = master;
+	caller->conn = *conn;
+	caller->conn.is_caller = true;
+	caller->ledger = conn->service->number;
+	caller->worker = worker_of_front(conn->service, conn->listener->is_ip);
+	caller->tasks = tasks;
+	TAILQ_INSERT_TAIL(&master->callers.all, caller, all);
+	return caller;
+}
+
+/* A negative errno, and he is nobody's caller. */
+static int begin(struct conn *conn, unsigned tasks, uint64_t now)
+{
+	struct caller *caller;
+	int r;
+
+	if (conn->number == 0)
+		conn->number = conn->service->master->next_connection++;
+	caller = new_caller(conn, tasks);
+	r = caller ? enter_ledger(caller, now) : -ENOMEM;
+	if (r == 0)
+		r = give(caller, now);
+	if (r == 0)
+		caller->conn.fd = master_move_up(caller->master, conn->fd);
+	else if (caller)
+		forget(caller);
+	return r;
+}
+
+int caller_begin(struct conn *conn, uint64_t now)
+{
+	struct service *service = conn->service;
+	int r = begin(conn, introduce_tasks(conn), now);
+
+	if (r < 0) {
+		conn_hold(conn); /* he waits with his listener */
+		pass_failed(service, worker_of_front(service, conn->listener->is_ip), r);
+		return r;
+	}
+	service_recovered(service);
+	return 0;
+}
+
+bool caller_deny(struct conn *conn, uint64_t now)
+{
+	const struct service_conf *conf = conn->service->setup->conf;
+	const struct worker *worker = worker_of_front(conn->service, conn->listener->is_ip);
+
+	if (conn->is_caller || !worker || !conf->banner_fail_text)
+		return false;
+	return worker_has_room(worker) && begin(conn, FRONT_DENIED, now) == 0;
+}
+
+/* -------------------------------------------------------------- what the worker says */
+
+/* Without memory he is served without. */
+static void keep_authority(struct caller *caller, const struct channel_facts *facts)
+{
+	caller->authority = malloc(facts->authority_len);
+	if (!caller->authority)
+		return;
+	memcpy(caller->authority, facts->authority, facts->authority_len);
+	caller->conn.authority = caller->authority;
+	caller->conn.authority_len = facts->authority_len;
+}
+
+/* False: it lies. */
+static bool learn(struct caller *caller, const struct channel_facts *facts)
+{
+	if (!introduce_learn(&caller->conn, caller->tasks, facts))
+		return false;
+	if (facts->authority_len > 0)
+		keep_authority(caller, facts);
+	return true;
+}
+
+/* Whom he wants is known, and if it is somebody, so is who he is to them. */
+static bool settle(struct caller *caller, const char *name)
+{
+	struct service *service = caller->conn.service;
+
+	if (caller->tasks & FRONT_MUX)
+		service = introduce_service(caller->master, name);
+	if (!service || !service_setup(service) ||
+		(caller->tasks & FRONT_MUX && service->setup->conf->builtin == BUILTIN_TCPMUX))
+		return false;
+	caller->named = caller->tasks & FRONT_MUX;
+	caller->conn.service = service;
+	conn_learn_source(&caller->conn);
+	return true;
+}
+
+static enum channel_verdict in_words(enum admit_verdict verdict)
+{
+	switch (verdict) {
+	case ADMIT_OK:
+		return CHANNEL_ADMITTED;
+	case ADMIT_TCPMUX:
+		return CHANNEL_NO_SERVICE;
+	case ADMIT_ONLY_FROM:
+	case ADMIT_NO_ACCESS:
+	case ADMIT_BANNED:
+	case ADMIT_SENSOR:
+		return CHANNEL_NOT_ALLOWED;
+	default:
+		return CHANNEL_BUSY;
+	}
+}
+
+static int send_verdict(const struct caller *caller, enum admit_verdict verdict)
+{
+	const struct service_conf *conf = caller->conn.service->setup->conf;
+	struct channel_request request;
+
+	request_init(caller, CHANNEL_VERDICT, &request);
+	request.verdict = (uint16_t)in_words(verdict);
+	if (verdict == ADMIT_OK && caller->named && conf->tcpmux == TCPMUX_USE_PLUS)
+		request.what = FRONT_PLUS;
+	return channel_send(&caller->worker->channel, &request, NULL, 0);
+}
+
+/* What he is told is said now; whether he comes in is decided when that is done, and who
+ * would have to wait then is told that he may. */
+static bool hear_offer(struct caller *caller, const struct channel_answer *answer, uint64_t now)
+{
+	enum admit_verdict verdict = ADMIT_TCPMUX;
+
+	if (caller->offered || caller->tasks & FRONT_DENIED || !learn(caller, &answer->facts))
+		return false;
+	caller->offered = true;
+	if (settle(caller, answer->facts.service))
+		verdict = serve_judge(&caller->conn, now);
+	caller->refused = verdict != ADMIT_OK;
+	if (caller->refused)
+		refuse(caller, verdict, now);
+	if (!service_setup(caller->conn.service) || send_verdict(caller, verdict) < 0)
+		let_go(caller, now);
+	return true;
+}
+
+/* If not, he waits. */
+static void try_to_serve(struct caller *caller, uint64_t now)
+{
+	struct conn *conn = &caller->conn;
+
+	conn->held = false;
+	caller->state = CALLER_IN_HAND;
+	if (serve_caller(conn, now))
+		forget(caller);
+	else
+		let_wait(caller, CALLER_KNOWN, now + WAITING_LOOK);
+}
+
+/* A service that was asked for by name greets its clients itself. */
+static bool is_to_be_greeted(const struct caller *caller)
+{
+	return caller->tasks & FRONT_MUX && introduce_has_banners(caller->conn.service);
+}
+
+static void go_on(struct caller *caller, uint64_t now)
+{
+	if (is_to_be_greeted(caller)) {
+		caller->tasks = 0;
+		caller->offered = false;
+		let_wait(caller, CALLER_NEW, now);
+	} else {
+		try_to_serve(caller, now);
+	}
+}
+
+/* The worker has nothing of him any more. */
+static bool hear_passed(
+	struct caller *caller, const struct channel_answer *answer, uint64_t now)
+{
+	bool known = caller->offered;
+
+	if (caller->refused || caller->tasks & FRONT_DENIED ||
+		(!known && !learn(caller, &answer->facts)))
+		return false;
+	leave_place(caller);
+	if (known || settle(caller, answer->facts.service)) {
+		go_on(caller, now);
+		return true;
+	}
+	refuse(caller, ADMIT_TCPMUX, now);
+	conn_drop(&caller->conn, now);
+	forget(caller);
+	return true;
+}
+
+/* He has gone, or was refused, or has to. */
+static void hear_end(struct caller *caller, uint32_t result, uint64_t now)
+{
+	if (result == CHANNEL_BAD_HEADER)
+		refuse(caller, ADMIT_HEADER, now);
+	else if (result == CHANNEL_SILENT)
+		refuse(caller, ADMIT_HEADER_TIMEOUT, now);
+	leave_place(caller);
+	conn_drop(&caller->conn, now);
+	forget(caller);
+}
+
+static bool hear_done(struct caller *caller, const struct channel_answer *answer, uint64_t now)
+{
+	if (caller->state == CALLER_GONE) {
+		leave_place(caller);
+		forget(caller);
+		return true;
+	}
+	if (answer->result == CHANNEL_PASSED)
+		return hear_passed(caller, answer, now);
+	/* It lacked what it needs for one more: later, or another one. */
+	if (answer->result == CHANNEL_REFUSED && ++caller->tries < WORKERS_TRIED_MAX) {
+		leave_place(caller);
+		let_wait(caller, CALLER_NEW, now + WAITING_LOOK);
+		return true;
+	}
+	hear_end(caller, answer->result, now);
+	return true;
+}
+
+bool caller_hear(struct worker *worker, const struct channel_answer *answer, uint64_t now)
+{
+	const struct channel_session *id = &answer->session;
+	struct caller *caller = id->place < worker->places ? worker->callers[id->place] : NULL;
+
+	if (!caller || caller->conn.number != id->connection)
+		return false;
+	if (answer->kind == CHANNEL_DONE)
+		return hear_done(caller, answer, now);
+	return caller->state == CALLER_GONE || hear_offer(caller, answer, now);
+}
+
+/* ----------------------------------------------------------------- when it has died */
+
+/* Whom it has not taken is as he was before. */
+static void take_back(struct worker *worker, const struct channel_request *request)
+{
+	const struct channel_session *id = &request->session;
+	struct caller *caller = id->place < worker->places ? worker->callers[id->place] : NULL;
+
+	if (request->kind != CHANNEL_SERVE || !caller || caller->state != CALLER_SPEAKS ||
+		caller->conn.number != id->connection)
+		return;
+	/* One that has never become ready was not tried. */
+	if (worker->theirs < 0 && ++caller->tries >= WORKERS_TRIED_MAX)
+		return;
+	leave_place(caller);
+	let_wait(caller, CALLER_NEW, clock_monotonic());
+}
+
+/* Only copies of ours can be there; what has come along is memory. */
+static void take_unread(struct worker *worker, uint64_t now)
+{
+	struct channel_request request;
+	int fds[CHANNEL_FDS_MAX], r;
+	size_t n;
+
+	do {
+		r = channel_take(worker->unread, &request, fds, &n);
+		if (r == 0)
+			take_back(worker, &request);
+		for (size_t i = 0; i < n; i++)
+			master_close_later(worker->master, fds[i], now);
+	} while (r == 0 || r == -EMFILE);
+}
+
+uint32_t callers_lost(struct worker *worker, uint64_t now)
+{
+	uint32_t lost = 0;
+
+	take_unread(worker, now);
+	for (uint32_t i = 0; i < worker->places; i++) {
+		struct caller *caller = worker->callers[i];
+
+		if (!caller)
+			continue;
+		lost += caller->state == CALLER_SPEAKS;
+		if (caller->state == CALLER_SPEAKS)
+			conn_drop(&caller->conn, now);
+		leave_place(caller);
+		forget(caller);
+	}
+	return lost;
+}
+
+/* ------------------------------------------------------------------- those that wait */
+
+static void go_on_waiting(struct caller *caller, uint64_t now)
+{
+	bool known = caller->state == CALLER_KNOWN;
+
+	caller->state = CALLER_IN_HAND;
+	if (known)
+		try_to_serve(caller, now);
+	else if (!service_setup(caller->conn.service) || give(caller, now) < 0)
+		let_wait(caller, CALLER_NEW, now + WAITING_LOOK);
+}
+
+void callers_turn(struct master *master, uint64_t now)
+{
+	struct callers *callers = &master->callers;
+	const struct caller *last = TAILQ_LAST(&callers->waiting, caller_list);
+	bool more = last != NULL;
+
+	callers->due = USEC_INFINITY;
+	for (int i = 0; i < WAITING_BATCH && more; i++) {
+		struct caller *caller = TAILQ_FIRST(&callers->waiting);
+
+		/* What is done about one may let go of others. */
+		more = caller && caller != last;
+		if (!caller)
+			break;
+		TAILQ_REMOVE(&callers->waiting, caller, waiting);
+		go_on_waiting(caller, now);
+	}
+	if (!TAILQ_EMPTY(&callers->waiting) && now + WAITING_LOOK < callers->due)
+		callers->due = now + WAITING_LOOK;
+}

@@ -1,0 +1,86 @@
+/*
+ * caller: a client who has not said yet who he is, or what he wants.
+ *
+ * Where a service expects the header of a proxy, is a tcpmux or greets its clients, a
+ * connection goes to hatchd-front first, which reads what has to be read and says what it was:
+ *
+ *	accept, gate_first()       may he speak at all?
+ *	SERVE                      hatchd-front reads, and greets him
+ *	OFFER, VERDICT             if what he is to be told depends on whether he may come in
+ *	DONE, CHANNEL_PASSED       serve_caller(): now who he is, is known; may he come in?
+ *
+ * The master keeps its own copy of the connection meanwhile, so that nothing has to come back
+ * from the worker but what it has read.  Whatever that says, it is believed as far as the
+ * client himself is: who he is, of a service that expects a header and of a proxy that is
+ * believed; and the name of a service, if he has come to a tcpmux.
+ *
+ * A caller is no child and counts as none.  There may be budget.callers of them, and of one
+ * service `pending`, whose oldest goes (policy/pending) when another one comes.
+ *
+ * Layer: master.
+ */
+#ifndef HATCHD_MASTER_CALLER_H
+#define HATCHD_MASTER_CALLER_H
+
+#include "master/conn.h"
+#include "master/ledger.h"
+#include "master/worker.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+struct caller;
+
+TAILQ_HEAD(caller_list, caller);
+
+/* All of them. */
+struct callers {
+	struct caller_list all;
+	struct caller_list waiting; /* of them, those that wait for somebody to serve them; in
+	                               the order in which they have become ready for it */
+	struct ledgers ledgers;
+	uint64_t due; /* usec: the waiting are to be looked at; USEC_INFINITY: there are none */
+};
+
+void callers_init(struct callers *callers);
+
+/* At the end: they are forgotten, but for their descriptors. */
+void callers_done(struct callers *callers);
+
+/*
+ * Give that client to the worker that is to read what he says.  The connection is the
+ * caller's no longer: it is the worker's, or is held.  0, or a negative errno when it could
+ * not be passed, which has been told and pauses the service.
+ */
+int caller_begin(struct conn *conn, uint64_t now);
+
+/* He is refused, and there is a banner that says so: have the worker tell him.  False: there
+ * is none, or nobody who could, and he is the caller's to drop. */
+bool caller_deny(struct conn *conn, uint64_t now);
+
+/* What the worker says, OFFER or DONE.  False: it has no such connection, or may not say that
+ * of it. */
+bool caller_hear(struct worker *worker, const struct channel_answer *answer, uint64_t now);
+
+/* The worker has died: those that it had not taken yet go to the next one, the others are
+ * gone with it.  Returns how many. */
+uint32_t callers_lost(struct worker *worker, uint64_t now);
+
+/* Tell the worker of those that are to end; there is room again, or a new worker. */
+void callers_end(struct worker *worker);
+
+/* Try to serve those that wait; a bounded number. */
+void callers_turn(struct master *master, uint64_t now);
+
+/* Let go of those that have come to that socket, or are for that service: it is closed. */
+void callers_drop_listener(const struct listener *listener, uint64_t now);
+void callers_drop_service(const struct service *service, uint64_t now);
+
+/* Nothing is to be remembered of that service, which is about to be freed. */
+void callers_forget(struct service *service, uint64_t now);
+
+/* Those of that service whose words are read now, for who looks at it. */
+uint32_t callers_pending(const struct service *service);
+
+#endif
