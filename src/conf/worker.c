@@ -4,13 +4,18 @@
 
 #include <string.h>
 
+static bool needs_worker(const struct service_conf *service)
+{
+	return service_conf_is_builtin(service) || service_conf_has_front(service);
+}
+
 /* The first service that needs one; NULL: none does. */
-static const struct service_conf *find_built_in(const struct conf *conf)
+static const struct service_conf *find_one(const struct conf *conf)
 {
 	for (size_t i = 0; i < conf->n_services; i++) {
 		const struct service_conf *service = conf->services[i];
 
-		if (!service->disable && service_conf_is_builtin(service))
+		if (!service->disable && needs_worker(service))
 			return service;
 	}
 	return NULL;
@@ -19,7 +24,7 @@ static const struct service_conf *find_built_in(const struct conf *conf)
 int worker_settle(struct identities *identities, const struct build_context *context,
 	struct conf *conf, struct report *report)
 {
-	const struct service_conf *service = find_built_in(conf);
+	const struct service_conf *service = find_one(conf);
 	uid_t uid;
 	gid_t gid;
 	int r;

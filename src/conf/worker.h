@@ -22,7 +22,7 @@
 
 /*
  * Settle worker_identity, worker_uid and worker_gid of `conf`: only for a master that is
- * root and serves something that is built in.  0 or -ENOMEM.
+ * root and serves something for which one is needed.  0 or -ENOMEM.
  */
 int worker_settle(struct identities *identities, const struct build_context *context,
 	struct conf *conf, struct report *report);

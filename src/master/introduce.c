@@ -135,6 +135,7 @@ bool introduce_learn(struct conn *conn, unsigned tasks, const struct channel_fac
 		return true;
 	conn->proxy = conn->peer;
 	conn->peer = peer;
+	conn->peer_cred.uid = (uid_t)-1; /* that was the proxy's */
 	if (to_addr(conn, &facts->local, &local))
 		conn->local = local;
 	return true;

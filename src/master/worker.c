@@ -111,6 +111,18 @@ static bool is_of_connection(const struct channel_answer *answer)
 	return answer->kind == CHANNEL_DONE || answer->kind == CHANNEL_OFFER;
 }
 
+static const char *describe_lie(const struct channel_answer *answer)
+{
+	switch (answer->kind) {
+	case CHANNEL_DONE:
+		return "speaks of a connection that it does not have";
+	case CHANNEL_OFFER:
+		return "offers a client whom it must not offer";
+	default:
+		return "says what it was not asked";
+	}
+}
+
 /* False: it has been killed. */
 static bool believe(struct worker *worker, const struct channel_answer *answer, uint64_t now)
 {
@@ -126,9 +138,7 @@ static bool believe(struct worker *worker, const struct channel_answer *answer, 
 	}
 	if (is_of_connection(answer) && hear(worker, answer, now))
 		return true;
-	worker_kill(worker, answer->kind == CHANNEL_DONE
-				    ? "speaks of a connection that it does not have"
-				    : "says what it was not asked");
+	worker_kill(worker, describe_lie(answer));
 	return false;
 }
 

@@ -687,10 +687,12 @@ LIES = {
         "done twice": "say(answer(READY)); c, p = take(); say(answer(DONE, c, p) * 2)",
         "flood": "say(answer(READY))\nwhile True: say(answer(DONE, 1, 1) * 100)",
     },
+    "offers a client whom it must not offer": {
+        "an offer": "say(answer(READY)); c, p = take(); say(answer(OFFER, c, p))",
+    },
     "says what it was not asked": {
         "ready twice": "say(answer(READY) * 2)",
         "an answer without a question": "say(answer(READY)); take(); say(answer(PONG) * 2)",
-        "an offer": "say(answer(READY)); c, p = take(); say(answer(OFFER, c, p))",
     },
 }
 
