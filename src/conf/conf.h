@@ -290,6 +290,7 @@ struct conf {
 	int program_error; /* loader only: errno of a program that cannot be run; 0: none */
 	struct origin total_instances_at; /* loader only: where that was given */
 	uint32_t n_addresses;             /* of an image: those of all services */
+	uint32_t n_pending; /* of an image: the sum of their `pending`, where it is needed */
 	uint32_t total_instances; /* 0: computed at start from what the machine allows */
 	struct hours_zone zone;   /* of the machine, if a service has hours; else empty */
 

@@ -504,6 +504,7 @@ int image_get_globals(const void *data, size_t len, struct conf *conf)
 	conf->files = wire_get_strv(&wire);
 	get_options(&wire, conf, true);
 	conf->n_addresses = wire_get_u32(&wire);
+	conf->n_pending = wire_get_u32(&wire);
 	get_zone(&wire, &conf->zone);
 	get_worker(&wire, conf);
 	conf->control_gid = wire_get_u32(&wire);

@@ -217,6 +217,16 @@ static uint32_t count_addresses(const struct conf *conf)
 	return n;
 }
 
+static uint32_t count_pending(const struct conf *conf)
+{
+	uint32_t n = 0;
+
+	for (size_t i = 0; i < conf->n_services; i++)
+		if (!conf->services[i]->disable && service_conf_has_front(conf->services[i]))
+			n += conf->services[i]->pending;
+	return n;
+}
+
 static void put_zone(struct wire_writer *wire, const struct hours_zone *zone)
 {
 	wire_put_u32(wire, zone->n);
@@ -248,6 +258,7 @@ static int put_globals(struct image_draft *draft)
 	wire_put_strv(wire, conf->files);
 	put_options(wire, conf, true);
 	wire_put_u32(wire, count_addresses(conf));
+	wire_put_u32(wire, count_pending(conf));
 	put_zone(wire, &conf->zone);
 	put_worker(wire, conf);
 	wire_put_u32(wire, conf->control_gid);

@@ -17,9 +17,8 @@
 #define CHILDREN_MIN 16
 /* Where the hard limit is raised, there is to be room. */
 #define CHILDREN_WANTED 1024
-/* The same of callers. */
-#define CALLERS_MIN    16
-#define CALLERS_WANTED 1024
+/* So many callers can always do with what is spare elsewhere. */
+#define CALLERS_MIN 16
 
 static uint64_t min_u64(uint64_t a, uint64_t b)
 {
@@ -75,11 +74,11 @@ static uint64_t children_allowed(uint64_t descriptors)
 	return min_u64(descriptors, process_limit()) / 4 * 3;
 }
 
-/* What children leave; a few can always do with what is spare elsewhere. */
-static uint64_t callers_allowed(uint64_t descriptors)
+static uint64_t callers_allowed(uint64_t wanted, uint64_t descriptors)
 {
-	return descriptors < CALLERS_MIN ? CALLERS_MIN
-	                                 : min_u64(descriptors, BUDGET_CALLERS_MAX);
+	uint64_t allowed = min_u64(wanted, descriptors);
+
+	return allowed < CALLERS_MIN ? CALLERS_MIN : allowed;
 }
 
 /* The kernel doubles the table; asking once for the last number grows it for good. */
@@ -125,15 +124,16 @@ int budget_make(const struct image *image, struct budget *ret)
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
 		return -errno;
 	if (room_for_children(&limit, own, &low) < (asked ? asked : CHILDREN_MIN))
-		raise_hard_limit(
-			LOW_MAX + own + (asked ? asked : CHILDREN_WANTED) + CALLERS_WANTED,
-			&limit);
+		raise_hard_limit(LOW_MAX + own + (asked ? asked : CHILDREN_WANTED), &limit);
 
 	room = room_for_children(&limit, own, &low);
 	if (room < CHILDREN_MIN)
 		return not_enough(low + own + CHILDREN_MIN, limit.rlim_max, ret);
 	children = asked ? min_u64(asked, room) : children_allowed(room);
-	callers = callers_allowed(room - children);
+	callers = min_u64(image_conf(image)->n_pending, BUDGET_CALLERS_MAX);
+	if (room - children < callers)
+		raise_hard_limit(low + own + children + callers, &limit);
+	callers = callers_allowed(callers, limit.rlim_max - low - own - children);
 	need = min_u64(low + own + children + callers, limit.rlim_max);
 
 	r = raise_soft_limit(need, &limit);

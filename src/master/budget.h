@@ -32,9 +32,9 @@ struct budget {
  * (not further: a limit of 10^9 is no reason for a table of that size) and let
  * the kernel grow the descriptor table now, while no child shares it.
  *
- * Where the hard limit does not allow the listeners, or the total_instances that
- * somebody has asked for, and we may (CAP_SYS_RESOURCE), that is raised as well, up to
- * fs.nr_open.  Children get back what was inherited (master/recipe).
+ * Where the hard limit does not allow the listeners, the clients whose words are to be read,
+ * or the total_instances that somebody has asked for, and we may (CAP_SYS_RESOURCE), that is
+ * raised as well, up to fs.nr_open.  Children get back what was inherited (master/recipe).
  *
  * -EMFILE: there are not even enough for the listeners; ret->needed and ret->allowed
  * say how many would be.

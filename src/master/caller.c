@@ -278,16 +278,25 @@ static int give(struct caller *caller, uint64_t now)
 	return r;
 }
 
+/* Places at the worker are everybody's: no service alone takes the last of them. */
+static struct pending_limits limits_of(const struct caller *caller)
+{
+	const struct service_conf *conf = caller->conn.service->setup->conf;
+	uint32_t all = caller->master->budget.callers;
+
+	all -= all / 8;
+	return (struct pending_limits){
+		.all = conf->pending < all ? conf->pending : all,
+		.per_source = conf->pending_per_source,
+	};
+}
+
 /* One more, if need be in the place of another one. */
 static int enter_ledger(struct caller *caller, uint64_t now)
 {
-	const struct service_conf *conf = caller->conn.service->setup->conf;
-	const struct pending_limits limits = {
-		.all = conf->pending,
-		.per_source = conf->pending_per_source,
-	};
+	const struct pending_limits limits = limits_of(caller);
 	struct pending *ledger =
-		ledger_of(&caller->master->callers.ledgers, caller->ledger, conf->pending);
+		ledger_of(&caller->master->callers.ledgers, caller->ledger, limits.all);
 	struct pending_node *node;
 
 	if (!ledger)
@@ -329,6 +338,12 @@ static int begin(struct conn *conn, unsigned tasks, uint64_t now)
 	r = caller ? enter_ledger(caller, now) : -ENOMEM;
 	if (r == 0)
 		r = give(caller, now);
+	/* The worker reads in a moment; nobody else is accepted until then. */
+	if (r == -EAGAIN && caller->worker->process) {
+		worker_is_full(caller->worker);
+		let_wait(caller, CALLER_NEW, now + WAITING_LOOK);
+		r = 0;
+	}
 	if (r == 0)
 		caller->conn.fd = master_move_up(caller->master, conn->fd);
 	else if (caller)

@@ -120,7 +120,7 @@ static int send_new(struct worker *worker, struct child *child, int fd)
 	return r;
 }
 
-void pass_failed(struct service *service, const struct worker *worker, int r)
+void pass_failed(struct service *service, struct worker *worker, int r)
 {
 	/* A worker that has all it can do, or has just died, is tried again soon; one that is
 	 * not there later and later. */
@@ -129,6 +129,7 @@ void pass_failed(struct service *service, const struct worker *worker, int r)
 
 	/* It reads in a moment, or is found not to. */
 	if (r == -EAGAIN) {
+		worker_is_full(worker);
 		service_look_away(service, clock_monotonic());
 		if (log_once_a_minute(&service_told(service)->pause, clock_monotonic()))
 			log_warning("%s%s has all it can do, new clients wait", service->label,

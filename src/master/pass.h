@@ -26,7 +26,7 @@ int pass_socket(struct listener *listener, uint64_t now);
 
 /* A client of that service could not be passed to that worker: tell why, and have the service
  * pause for as long as that may last. */
-void pass_failed(struct service *service, const struct worker *worker, int error);
+void pass_failed(struct service *service, struct worker *worker, int error);
 
 /* The worker says that it is over.  False: it has no such connection. */
 bool pass_done(struct worker *worker, const struct channel_answer *answer, uint64_t now);

@@ -90,7 +90,7 @@ static void close_channel(struct worker *worker, uint64_t now)
 	worker->answers = sd_event_source_unref(worker->answers);
 	worker->room = sd_event_source_unref(worker->room);
 	worker->due = USEC_INFINITY;
-	worker->to_ask = false;
+	worker->to_ask = worker->is_full = false;
 	worker->channel.answers = fd_close(worker->channel.answers);
 	worker->channel.requests = fd_close(worker->channel.requests);
 	worker->theirs = fd_close(worker->theirs);
@@ -233,6 +233,9 @@ static int on_room(sd_event_source *source, int fd, uint32_t revents, void *user
 	(void)fd;
 	(void)revents;
 	worker->room = sd_event_source_unref(worker->room);
+	if (worker->is_full)
+		worker->master->slot_came_free = true;
+	worker->is_full = false;
 	if (worker->to_ask)
 		ask(worker, clock_monotonic());
 	tell_ends(worker);
@@ -245,6 +248,13 @@ void worker_wait_for_room(struct worker *worker)
 	if (worker->process && !worker->room)
 		(void)sd_event_add_io(worker->master->event, &worker->room,
 			worker->channel.requests, EPOLLOUT, on_room, worker);
+}
+
+/* Without memory to wait for it, the next one finds out. */
+void worker_is_full(struct worker *worker)
+{
+	worker_wait_for_room(worker);
+	worker->is_full = worker->room != NULL;
 }
 
 void worker_ask(struct worker *worker, uint64_t now)
@@ -289,7 +299,7 @@ static bool may_start(const struct worker *worker)
 
 bool worker_has_room(const struct worker *worker)
 {
-	return worker->process ? worker->n_free > 0 : may_start(worker);
+	return worker->process ? worker->n_free > 0 && !worker->is_full : may_start(worker);
 }
 
 /* It ends when its channel does. */

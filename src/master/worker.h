@@ -49,6 +49,7 @@ struct worker {
 	uint64_t asked;           /* when it was asked last whether it goes on; usec */
 	uint64_t due;             /* when it has to have answered; USEC_INFINITY: it has */
 	bool to_ask;              /* there was no room for the question */
+	bool is_full;             /* there was none for a client, nor is there yet */
 	int unread; /* owned: its end of the requests, for what it has not read when it dies */
 	int theirs; /* owned: its end of the answers, until it has its own */
 	struct unread *kept; /* owned: what one had not read, until the next can be started */
@@ -105,8 +106,11 @@ void worker_ask(struct worker *worker, uint64_t now);
 /* Look after those that have not answered; returns when the next is due. */
 uint64_t workers_turn(struct master *master, uint64_t now);
 
-/* Call pass_ends() as soon as there is room for requests. */
+/* There was no room for a request: those who are to end are told as soon as there is. */
 void worker_wait_for_room(struct worker *worker);
+
+/* The same of a client: until then worker_has_room() says no. */
+void worker_is_full(struct worker *worker);
 
 /* It breaks the rules: say so, and kill it. */
 void worker_kill(struct worker *worker, const char *why);
