@@ -62,10 +62,9 @@ static void check_access_wait(const struct service_conf *service,
 			"with wait = yes only the datagram that starts the program is checked");
 }
 
-/* Clients of an address that only_from has nothing for; NULL: there are no such. */
-static const char *left_out(const struct service_conf *service, const struct addr *addr)
+const char *check_find_left_out(
+	const struct service_conf *service, unsigned scope, const struct addr *addr)
 {
-	unsigned scope = service->access->scope;
 	bool v6 = addr_family(addr) == AF_INET6;
 	bool v4 = addr_takes_ipv4(addr, service->v6only);
 
@@ -90,13 +89,17 @@ static void check_only_from(const struct service_conf *service, struct report *r
 	if (!check_given(service, "only_from") || !service->access || service->wait ||
 		service->condition)
 		return;
+	/* Through a proxy anybody can come from anywhere. */
+	if (service->proxy_protocol != PROXY_USE_NO && strv_length(service->only_from) > 0)
+		return;
 	if (strv_length(service->only_from) == 0) {
 		check_tell_warning(
 			report, service, "only_from", "is empty: nobody may come in");
 		return;
 	}
 	for (size_t i = 0; i < service->n_listen && !whom; i++)
-		whom = left_out(service, &service->listen[i].addr);
+		whom = check_find_left_out(
+			service, service->access->scope, &service->listen[i].addr);
 	if (whom)
 		report_warning(report, service_conf_origin(service, "only_from"),
 			"%s: it names no %s client, so all of them are refused",

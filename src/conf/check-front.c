@@ -6,6 +6,7 @@
 #include "conf/merge.h"
 
 #include <string.h>
+#include <strings.h>
 
 /* What is done with a connection before somebody serves it. */
 static const char *const front_options[] = {
@@ -48,27 +49,27 @@ static const char *why_not(const struct service_conf *service)
 		return "is for connections that hatchd takes itself; leave out wait = yes";
 	if (is_datagram(service))
 		return "is for connections; leave out the datagram sockets, or write a service "
-		       "of its own for them";
+		       "of their own for them";
 	return NULL;
 }
 
-/* What is not asked for in particular is left undone, which only for headers has to be
- * said: who relies on them would take proxies for clients. */
+/* What `defaults` give to all is left undone where it cannot be done.  Only of headers that
+ * has to be said: who relies on them would take proxies for clients. */
 static void check_connections(const struct service_conf *service,
 	const struct service_conf *defaults, struct report *report)
 {
 	const char *why = why_not(service);
 
-	if (!why || service->sensor || !check_understood(service, "wait") ||
-		!check_understood(service, "pass_as"))
+	if (!why || !check_understood(service, "wait") || !check_understood(service, "pass_as"))
 		return;
-	for (size_t i = 0; i < ARRAY_SIZE(front_options); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(front_options); i++)
 		if (is_wanted_here(service, defaults, front_options[i]))
 			check_tell_mistake(report, service, front_options[i], why);
-		else if (i == 0 && is_wanted(service, front_options[i]))
-			check_tell_warning(report, service, front_options[i],
-				"has no effect: hatchd takes no connections for the service");
-	}
+	if (is_wanted(service, "proxy_protocol") &&
+		!is_wanted_here(service, defaults, "proxy_protocol"))
+		report_warning(report, &service->origin,
+			"service '%s' has %s: proxy_protocol of defaults has no effect there",
+			service->name, service->wait ? "wait = yes" : "datagram sockets");
 }
 
 /* A header is the word of whoever connects: it has to be said whose word counts. */
@@ -98,13 +99,32 @@ static void check_proxy_from(const struct service_conf *service,
 				  "ADDRESS }, where the proxies are");
 }
 
-/* RFC 1078 has the client speak first. */
-static void check_banners(const struct service_conf *service, struct report *report)
+/* Whom nobody speaks for can be told from the list alone. */
+static void check_left_out(const struct service_conf *service, struct report *report)
 {
-	if (!service_conf_is_builtin(service) || service->builtin != BUILTIN_TCPMUX)
+	char label[OPTION_FLAG_MAX + 2];
+	const char *whom = NULL;
+
+	if (service->proxy_protocol != PROXY_USE_REQUIRED || !service->proxies ||
+		service->condition)
+		return;
+	for (size_t i = 0; i < service->n_listen && !whom; i++)
+		whom = check_find_left_out(
+			service, service->proxies->scope, &service->listen[i].addr);
+	if (whom)
+		report_warning(report, service_conf_origin(service, "proxy_from"),
+			"%s: it names no %s client, so all of them are refused",
+			check_label(service, "proxy_from", label), whom);
+}
+
+/* RFC 1078 has the client speak first. */
+static void check_banners(const struct service_conf *service,
+	const struct service_conf *defaults, struct report *report)
+{
+	if (service->builtin != BUILTIN_TCPMUX)
 		return;
 	for (size_t i = 1; i < ARRAY_SIZE(front_options); i++)
-		if (check_given(service, front_options[i]))
+		if (is_wanted_here(service, defaults, front_options[i]))
 			check_tell_mistake(report, service, front_options[i],
 				"with tcpmux the client speaks first; leave it out, or write "
 				"it "
@@ -119,7 +139,11 @@ static void check_mux(const struct service_conf *service, const struct service_c
 	if (service->wait && check_understood(service, "wait"))
 		check_tell_mistake(report, service, "tcpmux",
 			"hatchd takes the clients itself; leave out wait = yes");
-	if (service->builtin == BUILTIN_TCPMUX)
+	if (strcasecmp(service->name, "help") == 0)
+		check_tell_mistake(report, service, "tcpmux",
+			"HELP is how clients ask for all names; call the service something "
+			"else");
+	if (service->builtin == BUILTIN_TCPMUX && check_understood(service, "builtin"))
 		check_tell_mistake(report, service, "tcpmux",
 			"is for services that builtin = tcpmux hands its clients to");
 	if (!check_given(service, "listen") &&
@@ -153,8 +177,10 @@ static void check_bounds(const struct service_conf *service,
 		if (check_understood(service, bounds[i]) &&
 			check_given_here(service, defaults, conf_option_find(bounds[i])))
 			check_tell_warning(report, service, bounds[i],
-				"has no effect without proxy_protocol, a banner or builtin = "
-				"tcpmux");
+				report->adhoc ? "has no effect without --proxy-protocol, a "
+						"banner or --builtin=tcpmux"
+					      : "has no effect without proxy_protocol, a "
+						"banner or builtin = tcpmux");
 }
 
 /* As with per_source: nobody may take all of it unless the file says so. */
@@ -182,7 +208,8 @@ void check_front(struct service_conf *service, const struct service_conf *defaul
 	}
 	check_connections(service, defaults, report);
 	check_proxy_from(service, defaults, report);
-	check_banners(service, report);
+	check_left_out(service, report);
+	check_banners(service, defaults, report);
 	check_mux(service, defaults, report);
 	check_bounds(service, defaults, report);
 }

@@ -34,6 +34,11 @@ void check_tell_warning(struct report *report, const struct service_conf *servic
 void check_tell_missing(struct report *report, const struct service_conf *service,
 	const char *what, const char *remedy);
 
+/* Clients of that address of whom a list whose rules that allow are about `scope` (enum
+ * access_scope) has none: "UNIX".  NULL: there are no such. */
+const char *check_find_left_out(
+	const struct service_conf *service, unsigned scope, const struct addr *addr);
+
 /* What a service with `builtin` must and cannot say. */
 void check_builtin(const struct service_conf *service, const struct service_conf *defaults,
 	struct report *report);

@@ -237,6 +237,11 @@ bool service_conf_has_front(const struct service_conf *service)
 	       service->builtin == BUILTIN_TCPMUX;
 }
 
+bool service_conf_tells_banners(const struct service_conf *service)
+{
+	return !service->wait && !service->sensor && service->builtin != BUILTIN_TCPMUX;
+}
+
 bool service_conf_has_mux(const struct service_conf *service)
 {
 	return service->tcpmux != TCPMUX_USE_NO && !service->sensor;

@@ -355,6 +355,10 @@ bool service_conf_has_proxies(const struct service_conf *service);
  * a header, a banner, or the listener of tcpmux.  Not of sockets of datagrams. */
 bool service_conf_has_front(const struct service_conf *service);
 
+/* Whether its clients are told what is in the files of banner, banner_success and
+ * banner_fail, if there are any: those that `defaults` give are not for all services. */
+bool service_conf_tells_banners(const struct service_conf *service);
+
 /* Whether the service can be had by its name through a listener of tcpmux. */
 bool service_conf_has_mux(const struct service_conf *service);
 

@@ -365,6 +365,16 @@ static bool mux_holds(const struct service_conf *service)
 	return !service->wait && service->builtin != BUILTIN_TCPMUX;
 }
 
+static bool banners_hold(const struct service_conf *service)
+{
+	if (!service_conf_tells_banners(service))
+		return !service->banner_text && !service->banner_success_text &&
+		       !service->banner_fail_text;
+	return !service->banner == !service->banner_text &&
+	       !service->banner_success == !service->banner_success_text &&
+	       !service->banner_fail == !service->banner_fail_text;
+}
+
 /* Without a list of proxies everybody could say that he is somebody else. */
 static bool front_holds(const struct service_conf *service)
 {
@@ -372,10 +382,7 @@ static bool front_holds(const struct service_conf *service)
 		return true;
 	if (service->proxy_protocol != PROXY_USE_NO && !service_conf_has_proxies(service))
 		return false;
-	return (!service->banner || service->banner_text) &&
-	       (!service->banner_success || service->banner_success_text) &&
-	       (!service->banner_fail || service->banner_fail_text) &&
-	       service->header_timeout > 0 && service->pending_per_source > 0;
+	return service->header_timeout > 0 && service->pending_per_source > 0;
 }
 
 /* What a service needs before it may be served. */
@@ -385,7 +392,7 @@ static bool is_ready(const struct service_conf *service)
 
 	if (service->disable || service->condition)
 		return true;
-	if (!front_holds(service))
+	if (!front_holds(service) || !banners_hold(service))
 		return false;
 	if (service_conf_is_builtin(service) &&
 		builtin_has_reply((enum service_builtin)service->builtin) && !service->reply)

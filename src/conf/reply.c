@@ -198,7 +198,7 @@ int reply_prepare_banners(struct service_conf *service, const struct build_conte
 	};
 	int r = 0;
 
-	if (!service_conf_has_front(service))
+	if (!service_conf_tells_banners(service))
 		return 0;
 	for (size_t i = 0; i < ARRAY_SIZE(texts) && r == 0; i++)
 		r = use_banner(&texts[i], context, memo, report);

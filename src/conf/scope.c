@@ -115,8 +115,9 @@ static bool tell_foreign(const struct name *name, struct diag_list *diags)
 		{"socket_type", "write listen = tcp:PORT or udp:PORT"},
 		{"interface", "write listen = tcp:ADDRESS:PORT"},
 		{"bind", "write listen = tcp:ADDRESS:PORT"},
-		{"type",
-			"for INTERNAL write builtin = echo, discard, chargen, daytime or time"},
+		{"type", "for INTERNAL write builtin = echo, discard, chargen, daytime or "
+			 "time; for "
+			 "TCPMUX tcpmux = yes"},
 		{"id", "it is the name behind 'service'"},
 		{"flags", "write sensor, nodelay, keepalive or reuse_port = yes; NAMEINARGS is "
 			  "argv0"},
@@ -124,9 +125,6 @@ static bool tell_foreign(const struct name *name, struct diag_list *diags)
 		{"deny_time", "write ban_time = TIME; it was in minutes, so 60 is 60min"},
 		{"libwrap", "write only_from and no_access; hosts.allow is not read"},
 		{"redirect", "this version has no redirects"},
-		{"banner", "this version has no banners"},
-		{"banner_fail", "this version has no banners"},
-		{"banner_success", "this version has no banners"},
 		{"log_type", "every connection is logged, see hatchd(8)"},
 		{"log_on_success", "every connection is logged, see hatchd(8)"},
 		{"log_on_failure", "every connection is logged, see hatchd(8)"},
