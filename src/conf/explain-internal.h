@@ -13,8 +13,9 @@ struct explain {
 	const struct conf *conf;
 	const struct service_conf *service;
 	struct explain_peer peer;
-	const struct addr *addr; /* that he can have called; NULL: none is for him */
-	int64_t now;             /* seconds since 1970, UTC */
+	const struct addr *addr;        /* that he can have called; NULL: none is for him */
+	const struct service_conf *mux; /* whose address that is, where he gives a name */
+	int64_t now;                    /* seconds since 1970, UTC */
 	FILE *out;
 };
 

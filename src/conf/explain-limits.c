@@ -30,6 +30,7 @@ enum effect {
 	ON_SEEN,     /* of whom hatchd sees who he is */
 	ON_WATCHED,  /* who can be asked how long he is silent */
 	ON_ENDED,    /* whose child can be ended */
+	ON_FRONTED,  /* whose connection begins with something */
 };
 
 static const struct limit_row {
@@ -48,6 +49,9 @@ static const struct limit_row {
 	{"", "rate", NOT_SAID, ON_ALL},
 	{"", "max_load", NOT_SAID, ON_ALL},
 	{"", "overflow", SAID, ON_SEEN},
+	{"at first", "header_timeout", SAID, ON_FRONTED},
+	{"", "pending", SAID, ON_FRONTED},
+	{"", "pending_per_source", SAID, ON_FRONTED},
 	{"per child", "start_timeout", NOT_SAID, ON_STARTED},
 	{"", "time_limit", NOT_SAID, ON_ALL},
 	{"", "first_byte_timeout", NOT_SAID, ON_WATCHED},
@@ -98,6 +102,8 @@ static bool is_on_him(const struct explain *e, enum effect effect)
 		return is_watched(e);
 	case ON_ENDED:
 		return ends_children(e);
+	case ON_FRONTED:
+		return service_conf_has_front(service);
 	}
 	return false;
 }
@@ -129,6 +135,9 @@ static void put_source(const struct explain *e, const struct conf_option *option
 	else if (strcmp(option->name, "per_source") == 0 &&
 		 !service_conf_given(e->service, option))
 		fputs("half of instances", e->out);
+	else if (strcmp(option->name, "pending_per_source") == 0 &&
+		 !service_conf_given(e->service, option))
+		fputs("half of pending", e->out);
 	else
 		explain_put_given(e, option);
 	if (strcmp(option->name, "max_load") == 0 && getloadavg(&load, 1) == 1)

@@ -206,6 +206,29 @@ static void put_wait(const struct explain *e)
 		fputs("the program takes its clients itself: nobody is checked\n", e->out);
 }
 
+/* Whose word it is that this is who he is.  What is said above is said of the client, not
+ * of the proxy. */
+static void put_proxy(const struct explain *e)
+{
+	const struct conf_option *option = conf_option_find("proxy_protocol");
+	const struct service_conf *service = e->mux ? e->mux : e->service;
+	bool required = service->proxy_protocol == PROXY_USE_REQUIRED;
+
+	if (!service_conf_has_front(service) || !service->proxies)
+		return;
+	explain_put_word(e, "proxy");
+	if (access_ask(service->proxies->table, &e->peer.peer).verdict == ACCESS_OK)
+		fprintf(e->out, "he is in proxy_from: %s",
+			required ? "without a header he is refused"
+				 : "a header of his is believed");
+	else
+		fprintf(e->out, "%s one of proxy_from, which says who he is",
+			required ? "only through" : "by himself, or through");
+	fputs(", ", e->out);
+	explain_put_origin(e, service_conf_given_at(service, option));
+	fputc('\n', e->out);
+}
+
 /* Nobody comes in there, whoever he is. */
 static int put_unserved(const struct explain *e, const char *why, const char *what)
 {
@@ -230,7 +253,9 @@ int explain_verdict(const struct explain *e)
 	if (put_decision(e, &decision) < 0)
 		return -ENOMEM;
 	explain_put_word(e, "address");
-	fprintf(e->out, "%s\n", addr_format(e->addr, text));
+	fprintf(e->out, "%s%s%s\n", addr_format(e->addr, text),
+		e->mux ? ", by its name, from service " : "", e->mux ? e->mux->name : "");
 	put_wait(e);
+	put_proxy(e);
 	return decision.verdict == ADMIT_OK ? EXPLAIN_ADMITTED : EXPLAIN_REFUSED;
 }

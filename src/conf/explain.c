@@ -95,15 +95,44 @@ static bool can_call(const struct access_peer *peer, const struct service_conf *
 	}
 }
 
-static const struct addr *find_address(const struct explain *e)
+static const struct addr *find_own_address(
+	const struct explain *e, const struct service_conf *service)
 {
-	const struct service_conf *service = e->service;
-
 	for (size_t i = 0; i < service->n_listen; i++) {
 		if (can_call(&e->peer.peer, service, &service->listen[i].addr))
 			return &service->listen[i].addr;
 	}
+	/* A proxy speaks for clients of any sort, wherever it comes in itself. */
+	for (size_t i = 0; service_conf_has_proxies(service) && i < service->n_listen; i++) {
+		if (!addr_is_datagram(&service->listen[i].addr))
+			return &service->listen[i].addr;
+	}
 	return NULL;
+}
+
+/* Where he can give the name of the service, if he cannot come to it. */
+static const struct addr *find_mux_address(struct explain *e)
+{
+	const struct addr *addr = NULL;
+
+	for (size_t i = 0; i < e->conf->n_services && !addr; i++) {
+		const struct service_conf *mux = e->conf->services[i];
+
+		if (mux->disable || mux->sensor || mux->builtin != BUILTIN_TCPMUX)
+			continue;
+		addr = find_own_address(e, mux);
+		e->mux = addr ? mux : NULL;
+	}
+	return addr;
+}
+
+static const struct addr *find_address(struct explain *e)
+{
+	const struct addr *addr = find_own_address(e, e->service);
+
+	if (!addr && service_conf_has_mux(e->service))
+		addr = find_mux_address(e);
+	return addr;
 }
 
 bool explain_is_counted(const struct explain *e)
@@ -189,7 +218,8 @@ static void put_builtin(const struct explain *e)
 	const struct conf *conf = e->conf;
 
 	explain_put_word(e, "program");
-	fprintf(e->out, "built-in %s, in hatchd-builtin as ", builtin_names[service->builtin]);
+	fprintf(e->out, "built-in %s, in hatchd-%s as ", builtin_names[service->builtin],
+		service->builtin == BUILTIN_TCPMUX ? "front" : "builtin");
 	if (!conf->worker_identity)
 		fputs("who hatchd is\n", e->out);
 	else if (conf->worker_uid == WORKER_UNPRIVILEGED)
@@ -199,6 +229,11 @@ static void put_builtin(const struct explain *e)
 	if (!service->reply)
 		return;
 	explain_put_word(e, "says");
+	if (service->builtin == BUILTIN_TCPMUX) {
+		fprintf(e->out, "%zu bytes of names to who asks for HELP\n",
+			service->reply_len);
+		return;
+	}
 	fprintf(e->out, "%s%zu bytes of %s\n",
 		service->builtin == BUILTIN_QOTD ? "a quotation out of " : "",
 		service->reply_len, service->text_file ? service->text_file : "text");

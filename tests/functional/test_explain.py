@@ -274,3 +274,51 @@ def test_explain_unix_is_not_watched(folder):
     assert "idle_timeout" not in out and "kill_after" not in out
     _, out, _ = explain(path, "a", "::1")
     assert "idle_timeout" in out and "kill_after" in out
+
+
+def test_explain_proxy(folder):
+    """Who is asked about is the client, and it is told whose word for that is taken."""
+    path = put(folder, hello(
+        "a", 7, proxy_protocol="required", proxy_from="10.0.0.0/8", only_from="192.0.2.0/24",
+        pending=9,
+    ) + service(
+        "b", listen=f"unix:{folder}/s", exec="/bin/cat", proxy_protocol="optional",
+        proxy_from="unix",
+    ), "hatchd.conf")
+    line = line_of(path, "proxy_protocol")
+    status, out, err = explain(path, "a", "192.0.2.7")
+    assert (status, err) == (0, "")
+    assert ("proxy", f"only through one of proxy_from, which says who he is, {line}") \
+        in words_of(out, path)
+    assert re.search(r"header_timeout = 5s +default\n", out)
+    assert re.search(r"pending = 9 +\S+:\d+\n", out)
+    assert re.search(r"pending_per_source = 4 +half of pending\n", out)
+
+    status, out, _ = explain(path, "a", "10.0.0.1")
+    assert status == 1 and "10.0.0.1 is refused: only_from\n" in out
+    assert "he is in proxy_from: without a header he is refused, " in out
+
+    # Through a proxy anybody can come from anywhere.
+    status, out, _ = explain(path, "b", "192.0.2.7")
+    assert status == 0 and f"address      unix:{folder}/s\n" in out
+    assert "by himself, or through one of proxy_from, which says who he is, " in out
+    status, out, _ = explain(path, "b", "unix:uid=0")
+    assert status == 0 and "he is in proxy_from: a header of his is believed, " in out
+
+
+def test_explain_tcpmux(folder):
+    """Who cannot come to a service may give its name."""
+    named = service("named", exec="/bin/cat", tcpmux="plus")
+    path = put(folder, named, "alone.conf")
+    status, out, _ = explain(path, "named", "192.0.2.7")
+    assert status == 1 and "no address of the service is for clients of IPv4\n" in out
+
+    path = put(folder, named + stanza("service", "mux", listen="tcp:1", builtin="tcpmux"),
+               "hatchd.conf")
+    status, out, err = explain(path, "named", "192.0.2.7")
+    assert (status, err) == (0, "")
+    assert "address      tcp:1, by its name, from service mux\n" in out
+    assert "header_timeout" not in out
+    status, out, _ = explain(path, "mux", "192.0.2.7")
+    assert status == 0 and "built-in tcpmux, in hatchd-front as " in out
+    assert "says         6 bytes of names to who asks for HELP\n" in out
