@@ -58,6 +58,17 @@ static void ask(const uint8_t *table)
 	}
 }
 
+/* Whoever can be had by his name is found by it, though others may be as well. */
+static void find(const struct image *image, const char *name, size_t service)
+{
+	size_t i = image_find_mux(image, name, 0);
+
+	while (i < service)
+		i = image_find_mux(image, name, i + 1);
+	if (i != service)
+		abort();
+}
+
 /* Services that can be read alone, which is more than the whole allows. */
 static size_t count_readable(const struct image *image)
 {
@@ -69,9 +80,12 @@ static size_t count_readable(const struct image *image)
 		if (image_get(image, i, &service) == 0)
 			n++;
 		ask(image_access(image, i));
+		ask(image_proxy_from(image, i));
 		if (service && (service->old != image_entry(image, i).old ||
 				       service->news != image_entry(image, i).news))
 			abort();
+		if (service && service_conf_has_mux(service))
+			find(image, service->name, i);
 	}
 	return n;
 }

@@ -440,7 +440,10 @@ static void test_every_byte(void **ctx)
 	(void)ctx;
 	data = write_image("service a { listen = { 7-8, unix:/x } exec = /bin/sh "
 			   "no_access = 127.0.0.1 }\n"
-			   "service b { listen = 9 exec = /nowhere/x }\n",
+			   "service b { listen = 9 exec = /nowhere/x }\n"
+			   "service c { tcpmux = yes exec = /bin/sh }\n"
+			   "service d { listen = 1 builtin = tcpmux "
+			   "proxy_protocol = required proxy_from = 10.0.0.1 }\n",
 		&len);
 	for (size_t i = 0; i < len; i++) {
 		uint8_t was = data[i];
