@@ -121,14 +121,14 @@ static void check_left_out(const struct service_conf *service, struct report *re
 static void check_banners(const struct service_conf *service,
 	const struct service_conf *defaults, struct report *report)
 {
+	static const char why[] = "with tcpmux the client speaks first; leave it out, or write "
+				  "it in the services that are had by their names";
+
 	if (service->builtin != BUILTIN_TCPMUX)
 		return;
 	for (size_t i = 1; i < ARRAY_SIZE(front_options); i++)
 		if (is_wanted_here(service, defaults, front_options[i]))
-			check_tell_mistake(report, service, front_options[i],
-				"with tcpmux the client speaks first; leave it out, or write "
-				"it "
-				"in the services that are had by their names");
+			check_tell_mistake(report, service, front_options[i], why);
 }
 
 static void check_mux(const struct service_conf *service, const struct service_conf *defaults,

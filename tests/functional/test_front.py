@@ -5,7 +5,7 @@ What a configuration may say about them, and what is said about it.
 
 import pytest
 
-from harness import free_port, service
+from harness import free_port, run_hatchd, service
 
 PROXY = "192.0.2.1"
 
@@ -62,3 +62,21 @@ def test_tcpmux(checked):
     named = service("named", exec="/bin/cat", tcpmux="plus")
     assert checked(mux, named) == ""
     assert "tcpmux: nobody can reach 'named'" in checked(named)
+
+
+def test_flags():
+    """What a command line says is what the stanza says, and mistakes name the flags."""
+    program = ("-l", "7777", "--", "/bin/cat")
+    done = run_hatchd("--print-config", "--proxy-protocol=required", f"--proxy-from={PROXY}",
+                      "--proxy-from=unix", "--header-timeout=2s", "--pending=9",
+                      "--pending-per-source=8", "--banner-success=/etc/passwd", *program)
+    assert done.returncode == 0, done.stderr
+    said = [" ".join(line.split()) for line in done.stdout.splitlines()]
+    for line in ("proxy_protocol = required", f"proxy_from = {{ {PROXY}, unix }}",
+                 "header_timeout = 2s", "pending = 9", "pending_per_source = 8",
+                 "banner_success = /etc/passwd"):
+        assert line in said
+    done = run_hatchd("--check", "--proxy-protocol=required", *program)
+    assert "write --proxy-from=ADDRESS" in done.stderr
+    done = run_hatchd("--check", "--banner=/etc/passwd", "--wait", *program)
+    assert "--banner: is for connections that hatchd takes itself" in done.stderr
