@@ -268,6 +268,12 @@ bool service_lacks_address(const struct service *service)
 	return false;
 }
 
+/* Through the socket of a tcpmux. */
+static bool is_had_by_name(const struct service *service)
+{
+	return image_entry(service->master->image, service->index).mux != 0;
+}
+
 bool service_is_served(const struct service *service)
 {
 	if (service->state != SERVICE_ACTIVE)
@@ -275,7 +281,7 @@ bool service_is_served(const struct service *service)
 	for (uint32_t i = 0; i < service->n_listeners; i++)
 		if (service->listeners[i]->fd >= 0)
 			return true;
-	return false;
+	return service->n_listeners == 0 && is_had_by_name(service);
 }
 
 bool service_is_full(const struct service *service)

@@ -99,7 +99,7 @@ int service_open(struct service *service);
 /* Is there an address that cannot be had? */
 bool service_lacks_address(const struct service *service);
 
-/* Does it serve anybody: active, and with a socket? */
+/* Does it serve anybody: active, and with a socket, or to be had by its name? */
 bool service_is_served(const struct service *service);
 
 /* Take over an array of `n` listeners, which is freed or kept. */

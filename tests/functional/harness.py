@@ -42,7 +42,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 
 # Programs that serve connections in the place of hatchd, and what it has open for each: its
 # ends of a channel, the worker's end of one half, and its pidfd.
-WORKERS = ("hatchd-builtin",)
+WORKERS = ("hatchd-builtin", "hatchd-front")
 WORKER_FDS = 4
 
 
@@ -193,6 +193,15 @@ def is_ours(pid):
     if name.isdigit():
         name = os.path.basename(os.readlink(f"/proc/{pid}/exe"))
     return name in ("hatchd-log", "hatchd-ask", *WORKERS)
+
+
+def proc_memory(pid):
+    """Bytes of memory that are its own, and its share of the others'."""
+    with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:
+        for line in file:
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024
+    raise AssertionError(f"nothing is known of the memory of {pid}")
 
 
 def children_named(pid, *names):
