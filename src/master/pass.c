@@ -169,7 +169,7 @@ int pass(struct conn *conn, uint64_t now)
 	service_recovered(service);
 	worker_ask(worker, now);
 	/* The worker has its own by now, and may hold its lock. */
-	service_close_later(service, conn->fd, conn->number, now);
+	service_close_copy_later(service, conn->fd, conn->number, now);
 	return 0;
 }
 

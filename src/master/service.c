@@ -62,29 +62,39 @@ const char *service_name(struct service *service)
 	return setup ? setup->conf->name : "";
 }
 
-static void close_later(
-	struct service *service, int fd, bool tell, uint64_t owner, uint64_t now)
+static void close_later(struct service *service, struct closer_job job, uint64_t now)
 {
 	struct master *master = service->master;
-	const struct closer_job job = {
-		.fd = fd,
-		.tell = tell,
-		.ticket = spawner_started(master->spawner),
-		.pending = &service->n_closing,
-		.owner = owner,
-	};
 
+	job.ticket = spawner_started(master->spawner);
+	job.pending = &service->n_closing;
 	closer_close(master->closer, &job, now);
 }
 
 void service_close_later(struct service *service, int fd, uint64_t connection, uint64_t now)
 {
-	close_later(service, master_move_up(service->master, fd), false, connection, now);
+	const struct closer_job job = {
+		.fd = master_move_up(service->master, fd),
+		.owner = connection,
+	};
+
+	close_later(service, job, now);
+}
+
+void service_close_copy_later(
+	struct service *service, int fd, uint64_t connection, uint64_t now)
+{
+	/* It stays where it is: that is not for long, and there are few of them. */
+	const struct closer_job job = {.fd = fd, .owner = connection, .patient = true};
+
+	close_later(service, job, now);
 }
 
 void service_close_listener_later(struct service *service, int fd, uint64_t now)
 {
-	close_later(service, fd, true, 0, now);
+	const struct closer_job job = {.fd = fd, .tell = true};
+
+	close_later(service, job, now);
 }
 
 uint32_t service_closing(const struct service *service)

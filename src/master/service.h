@@ -142,6 +142,10 @@ void service_update(struct service *service);
  * wait (os/closer), from `now` on (usec, monotonic): after a while he gets help. */
 void service_close_later(struct service *service, int fd, uint64_t connection, uint64_t now);
 
+/* The same for a copy of it, where whoever has the other one says himself when it is over. */
+void service_close_copy_later(
+	struct service *service, int fd, uint64_t connection, uint64_t now);
+
 /* The same for a socket, whose address somebody else may wait for. */
 void service_close_listener_later(struct service *service, int fd, uint64_t now);
 

@@ -18,6 +18,11 @@
 /* Threads started at once when they are. */
 #define THREADS_MORE 8
 
+/* Waking a thread costs more than what it has to do: it is done for so many descriptors that
+ * nobody waits for, or after that time. */
+#define PATIENT_BATCH 32
+#define PATIENT_TIME  (2 * USEC_PER_MSEC)
+
 struct job {
 	struct closer_job what;
 	uint64_t since; /* usec, monotonic */
@@ -30,6 +35,7 @@ struct closer {
 	struct job *jobs; /* ring of `max` */
 	unsigned max;
 	unsigned first, n_jobs;
+	unsigned n_urgent; /* of them, those that are not patient */
 	unsigned n_threads;
 	unsigned n_idle;
 	struct job *begun; /* on the stacks of the threads that are at them */
@@ -93,6 +99,7 @@ static bool next_job(struct closer *closer, struct job *ret)
 		return false;
 	*ret = closer->jobs[closer->first];
 	closer->n_jobs--;
+	closer->n_urgent -= !ret->what.patient;
 	/* From the beginning again, so that not all of the ring is ever touched. */
 	closer->first = closer->n_jobs == 0 ? 0 : (closer->first + 1) % closer->max;
 	return true;
@@ -170,6 +177,7 @@ void closer_close(struct closer *closer, const struct closer_job *job, uint64_t 
 	pthread_mutex_lock(&closer->lock);
 	closer->jobs[(closer->first + closer->n_jobs++) % closer->max] =
 		(struct job){.what = *job, .since = now};
+	closer->n_urgent += !job->patient;
 	pthread_mutex_unlock(&closer->lock);
 }
 
@@ -189,6 +197,13 @@ int closer_done_fd(const struct closer *closer)
 	return closer->done_fd;
 }
 
+/* With the lock held. */
+static bool may_wait(const struct closer *closer, uint64_t now)
+{
+	return closer->n_urgent == 0 && closer->n_jobs < PATIENT_BATCH &&
+	       now < closer->jobs[closer->first].since + PATIENT_TIME;
+}
+
 uint64_t closer_tend(struct closer *closer, uint64_t passed, uint64_t now)
 {
 	uint64_t due = USEC_INFINITY;
@@ -196,7 +211,9 @@ uint64_t closer_tend(struct closer *closer, uint64_t passed, uint64_t now)
 
 	pthread_mutex_lock(&closer->lock);
 	closer->passed = passed;
-	if (has_ready_job(closer)) {
+	if (has_ready_job(closer) && may_wait(closer, now)) {
+		due = closer->jobs[closer->first].since + PATIENT_TIME;
+	} else if (has_ready_job(closer)) {
 		if (closer->n_threads == 0)
 			add_threads(closer, 1);
 		wake = closer->n_idle > 0;

@@ -39,6 +39,7 @@ void closer_done(struct closer *closer);
 struct closer_job {
 	int fd;            /* taken over */
 	bool tell;         /* an address that it is bound to is waited for */
+	bool patient;      /* nobody waits for it: it may be done with others, in a while */
 	uint64_t ticket;   /* children with a lower one may have a copy: spawner_started() */
 	uint32_t *pending; /* counted up now and down when it is closed, with atomic
 	                      operations; must live as long */

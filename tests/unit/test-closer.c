@@ -192,6 +192,57 @@ static void test_tells(void **state)
 	closer_done(closer);
 }
 
+static int close_patiently(struct closer *closer, uint64_t now, uint32_t *pending)
+{
+	struct closer_job job = {.ticket = TICKET, .pending = pending, .patient = true};
+	int ends[2];
+
+	assert_int_equal(pipe(ends), 0);
+	job.fd = ends[1];
+	closer_close(closer, &job, now);
+	return ends[0];
+}
+
+static void is_closed(int fd)
+{
+	wait_for_end(fd);
+	close(fd);
+}
+
+/* Nobody waits for it: after a while, or with one that somebody waits for, or with many. */
+static void test_does_some_together(void **state)
+{
+	uint64_t now = clock_monotonic(), due;
+	uint32_t pending = 0;
+	struct closer *closer;
+	int first, second, ends[2], many[64];
+
+	(void)state;
+	assert_int_equal(closer_new(128, &closer), 0);
+	first = close_patiently(closer, now, &pending);
+	due = closer_tend(closer, TICKET + 1, now);
+	assert_true(due > now && due < now + USEC_PER_SEC);
+	assert_int_equal(pending, 1);
+	closer_tend(closer, TICKET + 1, due);
+	is_closed(first);
+	wait_for_none(&pending);
+
+	second = close_patiently(closer, now, &pending);
+	assert_int_equal(pipe(ends), 0);
+	close_by(closer, ends[1], TICKET, false, &pending);
+	closer_tend(closer, TICKET + 1, now);
+	is_closed(second);
+	is_closed(ends[0]);
+	wait_for_none(&pending);
+
+	for (size_t i = 0; i < ARRAY_SIZE(many); i++)
+		many[i] = close_patiently(closer, now, &pending);
+	closer_tend(closer, TICKET + 1, now);
+	for (size_t i = 0; i < ARRAY_SIZE(many); i++)
+		is_closed(many[i]);
+	closer_done(closer);
+}
+
 /* What is left at the end is still closed. */
 static void test_ends_with_work_left(void **state)
 {
@@ -218,6 +269,7 @@ int main(void)
 		cmocka_unit_test(test_does_not_linger),
 		cmocka_unit_test(test_waits_for_the_ticket),
 		cmocka_unit_test(test_tells),
+		cmocka_unit_test(test_does_some_together),
 		cmocka_unit_test(test_ends_with_work_left),
 	};
 
