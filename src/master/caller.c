@@ -40,7 +40,6 @@ struct caller {
 	uint32_t place;        /* there: of CALLER_SPEAKS and CALLER_GONE */
 	unsigned tries;        /* workers that he was sent to, and that did not take him */
 	unsigned tasks;        /* enum front_task: what the worker is told to do */
-	bool named;            /* he has come to a tcpmux, and conn.service is what he wants */
 	bool offered;          /* the worker has asked whether he may come in, */
 	bool refused;          /* and he may not */
 	bool end_wanted;       /* the worker is to be told, as soon as there is room */
@@ -398,20 +397,42 @@ static bool learn(struct caller *caller, const struct channel_facts *facts)
 	return true;
 }
 
-/* Whom he wants is known, and if it is somebody, so is who he is to them. */
-static bool settle(struct caller *caller, const char *name)
+/* A tcpmux has rules of its own; they were asked about the one whom its socket told. */
+static enum admit_verdict ask_mux(struct caller *caller, uint64_t now)
 {
-	struct service *service = caller->conn.service;
-
-	if (caller->tasks & FRONT_MUX)
-		service = introduce_service(caller->master, name);
-	if (!service || !service_setup(service) ||
-		(caller->tasks & FRONT_MUX && service->setup->conf->builtin == BUILTIN_TCPMUX))
-		return false;
-	caller->named = caller->tasks & FRONT_MUX;
-	caller->conn.service = service;
+	if (!(caller->tasks & FRONT_PROXY) || !service_setup(caller->conn.service))
+		return ADMIT_OK;
 	conn_learn_source(&caller->conn);
-	return true;
+	return gate_ask(&caller->conn, now);
+}
+
+static enum admit_verdict find_service(struct caller *caller, const char *name, uint64_t now)
+{
+	enum admit_verdict verdict = ask_mux(caller, now);
+	struct service *service;
+
+	if (verdict != ADMIT_OK)
+		return verdict;
+	service = introduce_service(caller->master, name);
+	if (!service)
+		return ADMIT_TCPMUX;
+	caller->conn.service = service;
+	return ADMIT_OK;
+}
+
+/* Whom he wants is known, and if he may have that, so is who he is to them. */
+static enum admit_verdict settle(struct caller *caller, const char *name, uint64_t now)
+{
+	if (caller->tasks & FRONT_MUX) {
+		enum admit_verdict verdict = find_service(caller, name, now);
+
+		if (verdict != ADMIT_OK)
+			return verdict;
+	}
+	/* Without memory for what it says he waits, and so does this. */
+	if (service_setup(caller->conn.service))
+		conn_learn_source(&caller->conn);
+	return ADMIT_OK;
 }
 
 static enum channel_verdict in_words(enum admit_verdict verdict)
@@ -438,7 +459,7 @@ static int send_verdict(const struct caller *caller, enum admit_verdict verdict)
 
 	request_init(caller, CHANNEL_VERDICT, &request);
 	request.verdict = (uint16_t)in_words(verdict);
-	if (verdict == ADMIT_OK && caller->named && conf->tcpmux == TCPMUX_USE_PLUS)
+	if (verdict == ADMIT_OK && caller->tasks & FRONT_MUX && conf->tcpmux == TCPMUX_USE_PLUS)
 		request.what = FRONT_PLUS;
 	return channel_send(&caller->worker->channel, &request, NULL, 0);
 }
@@ -447,12 +468,13 @@ static int send_verdict(const struct caller *caller, enum admit_verdict verdict)
  * would have to wait then is told that he may. */
 static bool hear_offer(struct caller *caller, const struct channel_answer *answer, uint64_t now)
 {
-	enum admit_verdict verdict = ADMIT_TCPMUX;
+	enum admit_verdict verdict;
 
 	if (caller->offered || caller->tasks & FRONT_DENIED || !learn(caller, &answer->facts))
 		return false;
 	caller->offered = true;
-	if (settle(caller, answer->facts.service))
+	verdict = settle(caller, answer->facts.service, now);
+	if (verdict == ADMIT_OK)
 		verdict = serve_judge(&caller->conn, now);
 	caller->refused = verdict != ADMIT_OK;
 	if (caller->refused)
@@ -478,7 +500,8 @@ static void try_to_serve(struct caller *caller, uint64_t now)
 /* A service that was asked for by name greets its clients itself. */
 static bool is_to_be_greeted(const struct caller *caller)
 {
-	return caller->tasks & FRONT_MUX && introduce_has_banners(caller->conn.service);
+	return caller->tasks & FRONT_MUX && service_setup(caller->conn.service) &&
+	       introduce_has_banners(caller->conn.service);
 }
 
 static void go_on(struct caller *caller, uint64_t now)
@@ -496,17 +519,20 @@ static void go_on(struct caller *caller, uint64_t now)
 static bool hear_passed(
 	struct caller *caller, const struct channel_answer *answer, uint64_t now)
 {
+	enum admit_verdict verdict = ADMIT_OK;
 	bool known = caller->offered;
 
 	if (caller->refused || caller->tasks & FRONT_DENIED ||
 		(!known && !learn(caller, &answer->facts)))
 		return false;
 	leave_place(caller);
-	if (known || settle(caller, answer->facts.service)) {
+	if (!known)
+		verdict = settle(caller, answer->facts.service, now);
+	if (verdict == ADMIT_OK) {
 		go_on(caller, now);
 		return true;
 	}
-	refuse(caller, ADMIT_TCPMUX, now);
+	refuse(caller, verdict, now);
 	conn_drop(&caller->conn, now);
 	forget(caller);
 	return true;

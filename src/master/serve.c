@@ -203,6 +203,16 @@ static int let_in(struct conn *conn, uint64_t now)
 	return r;
 }
 
+/* To the worker who reads what he says.  A tcpmux has no other clients than these. */
+static int let_speak(struct conn *conn, uint64_t now)
+{
+	int r = caller_begin(conn, now);
+
+	if (r >= 0 && conn->service->setup->conf->builtin == BUILTIN_TCPMUX)
+		gate_count(conn, now);
+	return r;
+}
+
 /* False: no more from this socket now. */
 static bool serve_conn(struct conn *conn, uint64_t now)
 {
@@ -213,7 +223,7 @@ static bool serve_conn(struct conn *conn, uint64_t now)
 		return true;
 	}
 	if (worker_of_front(conn->service, conn->listener->is_ip))
-		return caller_begin(conn, now) >= 0;
+		return let_speak(conn, now) >= 0;
 	return let_in(conn, now) >= 0;
 }
 
@@ -226,11 +236,13 @@ static bool is_passing(const struct service *service, enum admit_verdict verdict
 
 enum admit_verdict serve_judge(const struct conn *conn, uint64_t now)
 {
-	const struct service *service = conn->service;
+	struct service *service = conn->service;
 	enum admit_verdict verdict;
 
 	if (service->state != SERVICE_ACTIVE)
 		return ADMIT_TCPMUX;
+	if (!service_setup(service))
+		return ADMIT_OK;
 	verdict = gate_ask(conn, now);
 	return is_passing(service, verdict) ? ADMIT_OK : verdict;
 }

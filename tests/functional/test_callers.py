@@ -313,6 +313,29 @@ def test_tcpmux_behind_a_proxy(hatchd):
         b"+go\r\n192.0.2.7 4711 198.51.100.1 25 127.0.0.1\nx")
 
 
+def test_tcpmux_has_rules_of_its_own(hatchd):
+    """Also about those whom a proxy speaks of."""
+    port = free_port()
+    daemon = hatchd.file(
+        proxied("mux", listen=f"tcp:{port}", builtin="tcpmux", only_from="192.0.2.0/24")
+        + by_name("cat", "plus", exec="/bin/cat"))
+    assert talk(port, v1() + b"cat\r\nx") == b"+go\r\nx"
+    assert talk(port, v1("203.0.113.9") + b"cat\r\nx").startswith(b"-")
+    daemon.wait_log(r"mux: .*refused 203\.0\.113\.9:4711: only_from")
+
+
+def test_tcpmux_has_a_rate_of_its_own(hatchd):
+    """Names are asked for, whatever they are of."""
+    port = free_port()
+    daemon = hatchd.file(mux(port, rate="2/1h", overflow="refuse")
+                         + by_name("cat", "plus", exec="/bin/cat"))
+    assert talk(port, b"cat\r\nx") == b"+go\r\nx"
+    assert talk(port, b"nothing\r\n").startswith(b"-")
+    with contextlib.suppress(ConnectionResetError):
+        assert talk(port, b"cat\r\n") == b""
+    daemon.wait_log(r"mux: .*refused 127\.0\.0\.1:\d+: rate")
+
+
 # ---------------------------------------------------------------------------
 # Banners
 
