@@ -153,11 +153,12 @@ int channel_take(
 	ssize_t len = recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 
 	*ret_n = 0;
-	if (len == 0)
-		return -EPIPE;
 	if (len < 0)
 		return errno == ECONNRESET ? -EPIPE : errno == EINTR ? -EAGAIN : -errno;
+	/* Also of an empty one, which looks as if the master was gone. */
 	*ret_n = take_fds(&message, ret_fds);
+	if (len == 0)
+		return -EPIPE;
 	if (len != sizeof *ret || ret->version != CHANNEL_VERSION || ret->kind == 0 ||
 		ret->kind >= _CHANNEL_REQUEST_MAX || (message.msg_flags & MSG_TRUNC))
 		return -EBADMSG;

@@ -214,6 +214,22 @@ static void test_foreign_requests(void **state)
 	refuses_as_foreign(ends, longer, sizeof longer);
 }
 
+/* It looks like the master's end, and has a descriptor all the same. */
+static void test_an_empty_request(void **state)
+{
+	struct ends *ends = *state;
+	struct channel_request got;
+	int fds[CHANNEL_FDS_MAX], before = highest_fd(), null = open("/dev/null", O_RDONLY);
+	size_t n;
+
+	assert_int_equal(send_with_fd(ends->ours.requests, "", 0, null), 0);
+	close(null);
+	assert_int_equal(channel_take(ends->theirs[REQUESTS], &got, fds, &n), -EPIPE);
+	assert_int_equal(n, 1);
+	close(fds[0]);
+	assert_int_equal(highest_fd(), before);
+}
+
 /* It knows whom it cannot serve, and can say so. */
 static void test_no_room_for_descriptors(void **state)
 {
@@ -366,6 +382,7 @@ int main(void)
 		TEST(test_a_worker_that_is_gone),
 		TEST(test_a_master_that_is_gone),
 		TEST(test_foreign_requests),
+		TEST(test_an_empty_request),
 		TEST(test_no_room_for_descriptors),
 		TEST(test_nothing_comes_back_on_the_socket),
 		TEST(test_answers),
