@@ -145,7 +145,8 @@ static int leave_files(const struct sandbox *sandbox, struct sandbox_report *rep
 
 static int filter_calls(const struct sandbox *sandbox, struct sandbox_report *report)
 {
-	return report->seccomp ? sandbox_calls_filter(sandbox->groups) : 0;
+	return report->seccomp ? sandbox_calls_filter(sandbox->groups, sandbox->leaves_sockets)
+	                       : 0;
 }
 
 /* Landlock wants no_new_privs of who has no capabilities.  The limits come late, so that

@@ -47,6 +47,9 @@ enum sandbox_group {
 struct sandbox {
 	unsigned groups;  /* of enum sandbox_group */
 	unsigned max_fds; /* descriptors are below it; at least 1 */
+	/* No flag of a descriptor, and no option that all others may set, can be set: what it
+	 * has is somebody else's later, who would find it changed. */
+	bool leaves_sockets;
 	/* Go on where there is no seccomp, as under qemu-user.  For tests: the wall that
 	 * matters most is missing. */
 	bool seccomp_optional;

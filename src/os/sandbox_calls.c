@@ -40,7 +40,13 @@
 #endif
 
 #define EVERYBODY 0
-#define ARGS_MAX  3
+
+/* A group that all are in but those who leave sockets as they are. */
+#define SETTERS (1U << 31)
+
+_Static_assert(!(SANDBOX_GROUPS & SETTERS), "that is somebody's");
+
+#define ARGS_MAX 3
 
 struct rule {
 	int call;
@@ -178,9 +184,9 @@ static const struct rule conditional[] = {
 	{SCMP_SYS(futex_time64), EVERYBODY, 1, {MASKED(1, FUTEX_COMMAND, FUTEX_WAKE)}},
 
 	{SCMP_SYS(fcntl), EVERYBODY, 1, {IS(1, F_GETFL)}},
-	{SCMP_SYS(fcntl), EVERYBODY, 1, {IS(1, F_SETFL)}},
+	{SCMP_SYS(fcntl), SETTERS, 1, {IS(1, F_SETFL)}},
 	{SCMP_SYS(fcntl64), EVERYBODY, 1, {IS(1, F_GETFL)}},
-	{SCMP_SYS(fcntl64), EVERYBODY, 1, {IS(1, F_SETFL)}},
+	{SCMP_SYS(fcntl64), SETTERS, 1, {IS(1, F_SETFL)}},
 
 	/* How much lies there, unread and unsent. */
 	{SCMP_SYS(ioctl), EVERYBODY, 1, {IS(1, FIONREAD)}},
@@ -190,12 +196,12 @@ static const struct rule conditional[] = {
 	{SCMP_SYS(getsockopt), EVERYBODY, 2, {IS(1, IPPROTO_TCP), IS(2, TCP_INFO)}},
 
 	/* Never SO_LINGER: the master, which is root, would sleep in its close(2). */
-	SETSOCKOPT(EVERYBODY, SOL_SOCKET, SO_RCVBUF),
-	SETSOCKOPT(EVERYBODY, SOL_SOCKET, SO_SNDBUF),
-	SETSOCKOPT(EVERYBODY, IPPROTO_TCP, TCP_CORK),
-	SETSOCKOPT(EVERYBODY, IPPROTO_TCP, TCP_NODELAY),
-	SETSOCKOPT(EVERYBODY, IPPROTO_TCP, TCP_NOTSENT_LOWAT),
-	SETSOCKOPT(EVERYBODY, IPPROTO_TCP, TCP_QUICKACK),
+	SETSOCKOPT(SETTERS, SOL_SOCKET, SO_RCVBUF),
+	SETSOCKOPT(SETTERS, SOL_SOCKET, SO_SNDBUF),
+	SETSOCKOPT(SETTERS, IPPROTO_TCP, TCP_CORK),
+	SETSOCKOPT(SETTERS, IPPROTO_TCP, TCP_NODELAY),
+	SETSOCKOPT(SETTERS, IPPROTO_TCP, TCP_NOTSENT_LOWAT),
+	SETSOCKOPT(SETTERS, IPPROTO_TCP, TCP_QUICKACK),
 
 	/* Datagrams. */
 	{SCMP_SYS(recvmmsg), SANDBOX_DATAGRAMS, 0, {}},
@@ -400,13 +406,15 @@ static void release(scmp_filter_ctx *filter)
 	seccomp_release(*filter);
 }
 
-int sandbox_calls_filter(unsigned groups)
+int sandbox_calls_filter(unsigned groups, bool leaves_sockets)
 {
 	_cleanup_(release) scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
 	int r;
 
 	if (!filter)
 		return -ENOMEM;
+	if (!leaves_sockets)
+		groups |= SETTERS;
 	r = set_attributes(filter);
 	if (r == 0)
 		r = add_core(filter);

@@ -595,6 +595,43 @@ static void test_groups(void **state)
 	assert_int_equal(n_wrong, 0);
 }
 
+static long try_delay(const struct belongings *have)
+{
+	return setsockopt(have->tcp, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
+}
+
+static long try_buffer(const struct belongings *have)
+{
+	return setsockopt(have->tcp, SOL_SOCKET, SO_SNDBUF, &(int){1}, sizeof(int));
+}
+
+static long try_flags(const struct belongings *have)
+{
+	return fcntl(have->tcp, F_SETFL, O_RDWR | O_NONBLOCK);
+}
+
+/* Whatever group it is in: who must leave them as they are cannot do otherwise. */
+static void test_sockets_that_are_left_as_they_are(void **state)
+{
+	static const struct trial trials[] = {
+		{"TCP_NODELAY", try_delay},
+		{"SO_SNDBUF", try_buffer},
+		{"F_SETFL", try_flags},
+	};
+	struct sandbox sandbox = plain;
+	int n_wrong = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(trials); i++) {
+		n_wrong += judge(&trials[i], geteuid(), &plain, false, *state);
+		sandbox.leaves_sockets = true;
+		sandbox.groups = 0;
+		n_wrong += judge(&trials[i], geteuid(), &sandbox, true, *state);
+		sandbox.groups = SANDBOX_GROUPS;
+		n_wrong += judge(&trials[i], geteuid(), &sandbox, true, *state);
+	}
+	assert_int_equal(n_wrong, 0);
+}
+
 /* --------------------------------------------------------------- every number there is */
 
 /* What may be called without a group and without arguments. */
@@ -767,6 +804,7 @@ int main(void)
 		test(test_forbidden),
 		test(test_open),
 		test(test_groups),
+		test(test_sockets_that_are_left_as_they_are),
 		test(test_every_number),
 		test(test_every_option),
 	};

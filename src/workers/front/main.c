@@ -133,7 +133,10 @@ static int fail(const char *what, int r)
 
 static int shut_in(uint32_t places)
 {
-	const struct sandbox sandbox = {.max_fds = places + OWN_FDS};
+	const struct sandbox sandbox = {
+		.max_fds = places + OWN_FDS,
+		.leaves_sockets = true,
+	};
 	struct sandbox_report report;
 	int r = sandbox_enter(&sandbox, &report);
 
