@@ -144,6 +144,16 @@ static void test_gone_within_the_banner(void **state)
 	is_over(CHANNEL_RESET);
 }
 
+/* Which must not kill the worker. */
+static void test_gone_before_the_banner(void **state)
+{
+	(void)state;
+	try_begin_on(try_pair(), 0, &banner, TRY_PATIENCE);
+	try.client = fd_close(try.client);
+	try_after(front_go(try.front, 0, try.now));
+	is_over(CHANNEL_RESET);
+}
+
 /* ---------------------------------------------------------------------- the verdict */
 
 static void test_asked_for_its_own_sake(void **state)
@@ -973,6 +983,7 @@ int main(void)
 		TRY_TEST(test_a_long_banner),
 		TRY_TEST(test_a_banner_that_nobody_reads),
 		TRY_TEST(test_gone_within_the_banner),
+		TRY_TEST(test_gone_before_the_banner),
 		TRY_TEST(test_asked_for_its_own_sake),
 		TRY_TEST(test_asked_and_refused),
 		TRY_TEST(test_success),
