@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/own.h"
 #include "base/text.h"
+#include "master/setup.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -25,13 +26,15 @@ static uint64_t min_u64(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-/* One for each listener, one for the journal's stream of each service where there
- * is a journal. */
+/* One for each listener, one for the journal's stream of each service where there is a
+ * journal, and one for what clients are told of each service that is in use. */
 static uint64_t own_descriptors(const struct image *image)
 {
 	bool journal = log_target() == LOG_TARGET_JOURNAL;
 
-	return SLACK + image_conf(image)->n_addresses + (journal ? image_n_services(image) : 0);
+	return SLACK + image_conf(image)->n_addresses +
+	       (journal ? image_n_services(image) : 0) +
+	       (image_conf(image)->n_pending > 0 ? SETUPS_MAX : 0);
 }
 
 /* What a process may have at most, whoever it is: fs.nr_open. */

@@ -232,9 +232,10 @@ void callers_end(struct worker *worker)
 
 /* ------------------------------------------------------------------- to the worker */
 
-static int serve(const struct caller *caller, int text_fd)
+static int serve(const struct caller *caller)
 {
 	const struct conn *conn = &caller->conn;
+	int text_fd = conn->service->setup->front_text;
 	const int fds[] = {conn->fd, text_fd};
 	struct channel_request request;
 
@@ -249,13 +250,12 @@ static int serve(const struct caller *caller, int text_fd)
 
 static int send_to_worker(struct caller *caller)
 {
-	_cleanup_close_ int text_fd = introduce_text(&caller->conn, caller->tasks);
-	int r;
+	int r = introduce_text(caller->conn.service);
 
-	if (text_fd < 0 && text_fd != -EBADF)
-		return text_fd;
+	if (r < 0)
+		return r;
 	take_place(caller);
-	r = serve(caller, text_fd);
+	r = serve(caller);
 	if (r == 0)
 		log_debug("%sconnection %llu: passed to child %d, %s",
 			caller->conn.service->label, (unsigned long long)caller->conn.number,
@@ -305,7 +305,8 @@ static int enter_ledger(struct caller *caller, uint64_t now)
 		let_go(caller_of(node), now);
 	}
 	pending_add(ledger, &caller->pending, &caller->conn.source);
-	return 0;
+	/* To tell of the others theirs may have been read in the place of this one. */
+	return service_setup(caller->conn.service) ? 0 : -ENOMEM;
 }
 
 static struct caller *new_caller(const struct conn *conn, unsigned tasks)

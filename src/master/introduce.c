@@ -58,7 +58,7 @@ static int names_of(const struct service_conf *conf, char ***ret)
 	return text ? split_names(text, ret) : -ENOMEM;
 }
 
-static int make_file(const struct front_text *text)
+static int make_file(const struct master *master, const struct front_text *text)
 {
 	struct wire_writer w;
 	int r;
@@ -71,24 +71,28 @@ static int make_file(const struct front_text *text)
 		r = fd_new_memory("hatchd-text", &part, 1);
 	}
 	wire_writer_done(&w);
-	return r;
+	return r < 0 ? r : master_move_up(master, r);
 }
 
-int introduce_text(const struct conn *conn, unsigned tasks)
+int introduce_text(struct service *service)
 {
-	const struct service_conf *conf = conn->service->setup->conf;
+	const struct service_conf *conf = service->setup->conf;
 	_cleanup_strv_ char **names = NULL;
 	struct front_text text = {
 		.banner = bytes(conf->banner_text, conf->banner_text_len),
 		.success = bytes(conf->banner_success_text, conf->banner_success_text_len),
 		.fail = bytes(conf->banner_fail_text, conf->banner_fail_text_len),
 	};
-	int r = tasks & FRONT_MUX ? names_of(conf, &names) : 0;
+	int r = 0;
 
-	if (r < 0)
-		return r;
+	if (service->setup->front_text >= 0)
+		return 0;
+	if (conf->builtin == BUILTIN_TCPMUX)
+		r = names_of(conf, &names);
 	text.names = names;
-	return front_text_is_empty(&text) ? -EBADF : make_file(&text);
+	if (r == 0 && !front_text_is_empty(&text))
+		r = service->setup->front_text = make_file(service->master, &text);
+	return r < 0 ? r : 0;
 }
 
 /* ------------------------------------------------------------------ what it says */

@@ -21,9 +21,9 @@ struct service;
  * setup of his service is in memory, here and below. */
 unsigned introduce_tasks(const struct conn *conn);
 
-/* What he is told by then, and after: a file in memory, the caller's.  -EBADF: nothing;
- * -ENOMEM and other negative errno. */
-int introduce_text(const struct conn *conn, unsigned tasks);
+/* Have what clients of that service are told in its setup, as a file in memory, if there is
+ * anything.  0 or a negative errno. */
+int introduce_text(struct service *service);
 
 /* The service has something to tell its clients. */
 bool introduce_has_banners(const struct service *service);

@@ -1,6 +1,7 @@
 #include "master/setup.h"
 
 #include "base/clock.h"
+#include "base/fd.h"
 #include "base/log.h"
 #include "conf/image.h"
 #include "master/master.h"
@@ -20,6 +21,7 @@ static struct setup *setup_new(struct service_conf *conf, const struct inherited
 		return NULL;
 	setup->conf = conf;
 	setup->n_holders = 1;
+	setup->front_text = -EBADF;
 	recipe_make(conf, inherited, &setup->recipe);
 	return setup;
 }
@@ -33,6 +35,7 @@ struct setup *setup_hold(struct setup *setup)
 struct setup *setup_release(struct setup *setup)
 {
 	if (setup && --setup->n_holders == 0) {
+		fd_close(setup->front_text);
 		service_conf_free(setup->conf);
 		free(setup);
 	}

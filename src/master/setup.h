@@ -25,6 +25,8 @@ struct setup {
 	struct service_conf *conf;  /* owned, immutable */
 	struct spawn_recipe recipe; /* points into conf */
 	unsigned n_holders;
+	int front_text; /* what hatchd-front tells its clients (master/introduce), a file in
+	                   memory; owned; negative: not made yet, or there is nothing */
 };
 
 struct setup *setup_hold(struct setup *setup);

@@ -657,11 +657,11 @@ class Daemon:
         }
 
     def count_fds(self):
-        """How many they are, without those to hatchd-ask and to workers, which come when
-        they are needed and stay; None where that cannot be seen."""
+        """How many they are, without those to hatchd-ask and to workers, and texts for
+        these, which come when they are needed and stay; None where that cannot be seen."""
         try:
             own = min(1, len(askers(self.pid))) + WORKER_FDS * len(workers(self.pid))
-            return len(self.fds()) - own
+            return sum("hatchd-text" not in what for what in self.fds().values()) - own
         except PermissionError:
             return None
 
