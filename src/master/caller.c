@@ -40,6 +40,7 @@ struct caller {
 	uint32_t place;        /* there: of CALLER_SPEAKS and CALLER_GONE */
 	unsigned tries;        /* workers that he was sent to, and that did not take him */
 	unsigned tasks;        /* enum front_task: what the worker is told to do */
+	bool named;            /* he has come to a tcpmux, and conn.service is what he wants */
 	bool offered;          /* the worker has asked whether he may come in, */
 	bool refused;          /* and he may not */
 	bool end_wanted;       /* the worker is to be told, as soon as there is room */
@@ -354,11 +355,12 @@ static int begin(struct conn *conn, unsigned tasks, uint64_t now)
 int caller_begin(struct conn *conn, uint64_t now)
 {
 	struct service *service = conn->service;
+	struct worker *worker = worker_of_front(service, conn->listener->is_ip);
 	int r = begin(conn, introduce_tasks(conn), now);
 
 	if (r < 0) {
 		conn_hold(conn); /* he waits with his listener */
-		pass_failed(service, worker_of_front(service, conn->listener->is_ip), r);
+		pass_failed(service, worker, r);
 		return r;
 	}
 	service_recovered(service);
@@ -418,6 +420,7 @@ static enum admit_verdict find_service(struct caller *caller, const char *name, 
 	if (!service)
 		return ADMIT_TCPMUX;
 	caller->conn.service = service;
+	caller->named = true;
 	return ADMIT_OK;
 }
 
@@ -505,9 +508,32 @@ static bool is_to_be_greeted(const struct caller *caller)
 	       introduce_has_banners(caller->conn.service);
 }
 
+/* A reload may have changed whom the service is for since he was told that he may come in. */
+static bool is_still_had(const struct caller *caller)
+{
+	const struct service *service = caller->conn.service;
+
+	if (service->wait || service->setup->conf->builtin == BUILTIN_TCPMUX)
+		return false;
+	return !caller->named || image_entry(caller->master->image, service->index).mux != 0;
+}
+
+static void turn_away(struct caller *caller, uint64_t now)
+{
+	if (caller->named)
+		refuse(caller, ADMIT_TCPMUX, now);
+	conn_drop(&caller->conn, now);
+	forget(caller);
+}
+
+/* The setup may have gone since it was looked at, and there may be no memory for it now. */
 static void go_on(struct caller *caller, uint64_t now)
 {
-	if (is_to_be_greeted(caller)) {
+	if (!service_setup(caller->conn.service)) {
+		let_wait(caller, CALLER_KNOWN, now + WAITING_LOOK);
+	} else if (!is_still_had(caller)) {
+		turn_away(caller, now);
+	} else if (is_to_be_greeted(caller)) {
 		caller->tasks = 0;
 		caller->offered = false;
 		let_wait(caller, CALLER_NEW, now);
@@ -643,7 +669,7 @@ static void go_on_waiting(struct caller *caller, uint64_t now)
 
 	caller->state = CALLER_IN_HAND;
 	if (known)
-		try_to_serve(caller, now);
+		go_on(caller, now);
 	else if (!service_setup(caller->conn.service) || give(caller, now) < 0)
 		let_wait(caller, CALLER_NEW, now + WAITING_LOOK);
 }

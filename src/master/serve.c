@@ -313,9 +313,7 @@ static bool may_go_on(const struct listener *listener, uint64_t now)
 void serve_held(struct service *service, uint64_t now)
 {
 	worker_resume(service, now);
-	if (!service_setup(service))
-		return;
-	for (size_t i = 0; i < service->n_listeners; i++) {
+	for (size_t i = 0; i < service->n_listeners && service_setup(service); i++) {
 		struct listener *listener = service->listeners[i];
 		struct conn conn;
 
@@ -407,7 +405,8 @@ static void serve_listener(struct listener *listener, int most, uint64_t now)
 		serve_by_worker(listener, now);
 		return;
 	}
-	for (int i = 0; i < most && room_for_one(listener, now); i++) {
+	for (int i = 0; i < most && service_setup(service) && room_for_one(listener, now);
+		i++) {
 		if (service->wait) {
 			serve_socket(listener, now);
 			break;

@@ -11,7 +11,7 @@ import struct
 import pytest
 
 from harness import (
-    HATCHD, IS_SANITIZED, PYTHON, connect, free_port, is_refused, proc_fds, proc_memory,
+    HATCHD, IS_SANITIZED, PYTHON, connect, free_port, is_refused, proc_children, proc_fds, proc_memory,
     read_all, read_exactly, read_line, reload, service, stanza, talk, wait_until, workers,
 )
 
@@ -304,6 +304,25 @@ def test_tcpmux_name_of_another_day(hatchd):
     assert talk(port, b"help\r\n") == b"b\r\n"
 
 
+def test_tcpmux_of_many(hatchd):
+    """More services are asked for at once than the daemon keeps in memory."""
+    port, n = free_port(), 300
+    daemon = hatchd.file(
+        mux(port, pending_per_source=n, header_timeout="1h") + "".join(by_name(f"s{i}", "plus", exec="/bin/cat") for i in range(n)))
+    assert talk(port, b"s0\r\nx") == b"+go\r\nx"
+    (worker,) = workers(daemon.pid)
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(connect(port)) for _ in range(n)]
+        wait_until(lambda: len(proc_fds(worker)) >= n)
+        os.kill(worker, signal.SIGSTOP)
+        for i, client in enumerate(clients):
+            client.sendall(b"s%d\r\nx" % i)
+        os.kill(worker, signal.SIGCONT)
+        for client in clients:
+            assert read_line(client) == b"+go\r"
+            assert read_exactly(client, 1) == b"x"
+
+
 def test_tcpmux_behind_a_proxy(hatchd):
     port = free_port()
     hatchd.file(
@@ -498,6 +517,59 @@ def front_instead(folder, text):
     worker.write_text(LIAR.format(python=PYTHON) + text)
     worker.chmod(0o755)
     return own / "hatchd"
+
+
+TELLS_LATER = """
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+say(answer(OFFER, c, p, service=b"x"))
+while take()[0] != c:
+    say(answer(PONG))
+os.write(2, b"has its verdict\\n")
+signal.sigwait([signal.SIGUSR1])
+say(answer(DONE, c, p, PASSED, service=b"x"))
+signal.pause()
+"""
+
+
+def reload_after_verdict(hatchd, folder, port, before, after):
+    """Who may come in to `before` is told so, and is with the worker yet when it changes.
+    (the daemon, and what he gets)"""
+    daemon = hatchd.file(mux(port) + before, binary=front_instead(folder, TELLS_LATER))
+    with connect(port) as client:
+        daemon.wait_log("has its verdict")
+        (worker,) = [pid for pid in proc_children(daemon.pid) if pid != daemon.pid]
+        reload(daemon, mux(port) + after)
+        os.kill(worker, signal.SIGUSR1)
+        client.sendall(b"y")
+        client.shutdown(socket.SHUT_WR)
+        with contextlib.suppress(ConnectionResetError):
+            return daemon, read_all(client)
+    return daemon, b""
+
+
+def test_reload_after_verdict(hatchd, folder):
+    """He gets what the service is by then."""
+    port = free_port()
+    daemon, said = reload_after_verdict(
+        hatchd, folder, port, by_name("x", exec="/bin/cat"), by_name("x", shell="echo new; cat"))
+    assert said == b"new\ny"
+    daemon.stop(leave=True)
+
+
+@pytest.mark.parametrize("change", ["not by name", "sockets of its own", "sensor"])
+def test_reload_after_verdict_is_for_others(hatchd, folder, change):
+    """The service is not had by its name any more: he does not come in, nor is he banned."""
+    port, listen = free_port(), f"unix:{folder}/s"
+    after = {
+        "not by name": service("x", listen=listen, exec="/bin/cat"),
+        "sockets of its own": service("x", listen=listen, exec="/bin/cat", wait=True),
+        "sensor": service("x", listen=listen, exec="/bin/cat", sensor=True),
+    }
+    daemon, said = reload_after_verdict(
+        hatchd, folder, port, by_name("x", exec="/bin/cat"), after[change])
+    assert said == b""
+    daemon.wait_log(r"x: refused 127\.0\.0\.1:\d+: tcpmux$")
+    daemon.stop(leave=True)
 
 
 @pytest.mark.parametrize("lie", LIES)
