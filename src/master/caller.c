@@ -32,6 +32,7 @@ enum caller_state {
 struct caller {
 	struct pending_node pending; /* in the ledger of the service that he came to */
 	TAILQ_ENTRY(caller) all, waiting;
+	struct belongs to_listener, to_service; /* of `conn`, who take him along */
 	struct master *master;
 	struct conn conn; /* its descriptor owned, a high number; and what is known of him */
 	uint32_t ledger;  /* number of that service */
@@ -43,21 +44,46 @@ struct caller {
 	bool named;            /* he has come to a tcpmux, and conn.service is what he wants */
 	bool offered;          /* the worker has asked whether he may come in, */
 	bool refused;          /* and he may not */
-	bool end_wanted;       /* the worker is to be told, as soon as there is room */
-	uint8_t *authority;    /* owned: conn.authority; NULL: not said */
+	enum channel_verdict verdict; /* what became of that */
+	bool plus;                    /* with it: "+go" is to be said */
+	bool untold;        /* the worker is to be told that, or of his end when he has gone,
+	                       as soon as there is room */
+	uint8_t *authority; /* owned: conn.authority; NULL: not said */
 };
 
-static struct caller *caller_of(struct pending_node *node)
-{
-	return (struct caller *)((char *)node - offsetof(struct caller, pending));
-}
+#define caller_of(member, field) \
+	((struct caller *)((char *)(member)-offsetof(struct caller, field)))
 
 void callers_init(struct callers *callers)
 {
 	TAILQ_INIT(&callers->all);
 	TAILQ_INIT(&callers->waiting);
+	callers->belonging = (struct belonging){NULL};
 	callers->ledgers = (struct ledgers){NULL};
 	callers->due = USEC_INFINITY;
+}
+
+/* 0 or -ENOMEM. */
+static int go_with(struct caller *caller)
+{
+	struct belonging *belonging = &caller->master->callers.belonging;
+	int r = belonging_add(belonging, caller->conn.listener, &caller->to_listener);
+
+	return r < 0 ? r : belonging_add(belonging, caller->conn.service, &caller->to_service);
+}
+
+/* They have gone, and he was in hand. */
+static bool is_alone(const struct caller *caller)
+{
+	return !caller->to_listener.crowd || !caller->to_service.crowd;
+}
+
+static void go_with_nobody(struct caller *caller)
+{
+	struct belonging *belonging = &caller->master->callers.belonging;
+
+	belonging_remove(belonging, &caller->to_listener);
+	belonging_remove(belonging, &caller->to_service);
 }
 
 void callers_done(struct callers *callers)
@@ -65,6 +91,7 @@ void callers_done(struct callers *callers)
 	struct caller *caller;
 
 	while ((caller = TAILQ_FIRST(&callers->all))) {
+		go_with_nobody(caller);
 		TAILQ_REMOVE(&callers->all, caller, all);
 		free(caller->authority);
 		free(caller);
@@ -104,8 +131,8 @@ static void leave_place(struct caller *caller)
 
 	worker->callers[caller->place] = NULL;
 	worker->free[worker->n_free++] = caller->place;
-	worker->n_to_end -= caller->end_wanted;
-	caller->end_wanted = false;
+	worker->n_to_end -= caller->untold;
+	caller->untold = false;
 	/* Somebody may wait for it. */
 	caller->master->slot_came_free = true;
 }
@@ -122,6 +149,7 @@ static void leave_ledger(struct caller *caller)
 static void forget(struct caller *caller)
 {
 	leave_ledger(caller);
+	go_with_nobody(caller);
 	TAILQ_REMOVE(&caller->master->callers.all, caller, all);
 	free(caller->authority);
 	free(caller);
@@ -139,22 +167,30 @@ static void request_init(const struct caller *caller, enum channel_request_kind 
 
 /* ------------------------------------------------------------------ to let him go */
 
-static void tell_to_end(struct caller *caller)
+/* What became of his offer, or that he has to end; the latter if he has gone. */
+static void tell_worker(struct caller *caller)
 {
 	struct channel_request request;
 
-	request_init(caller, CHANNEL_END, &request);
-	if (channel_send(&caller->worker->channel, &request, NULL, 0) == 0)
-		return;
-	caller->end_wanted = true;
-	caller->worker->n_to_end++;
-	worker_wait_for_room(caller->worker);
+	if (caller->state == CALLER_GONE) {
+		request_init(caller, CHANNEL_END, &request);
+	} else {
+		request_init(caller, CHANNEL_VERDICT, &request);
+		request.verdict = (uint16_t)caller->verdict;
+		request.what = caller->plus ? FRONT_PLUS : 0;
+	}
+	caller->worker->n_to_end -= caller->untold;
+	caller->untold = channel_send(&caller->worker->channel, &request, NULL, 0) < 0;
+	caller->worker->n_to_end += caller->untold;
+	if (caller->untold)
+		worker_wait_for_room(caller->worker);
 }
 
 /* The worker still has its own copy, and its answer on the way. */
 static void let_go(struct caller *caller, uint64_t now)
 {
 	leave_ledger(caller);
+	go_with_nobody(caller);
 	if (is_waiting(caller))
 		TAILQ_REMOVE(&caller->master->callers.waiting, caller, waiting);
 	conn_drop(&caller->conn, now);
@@ -163,7 +199,7 @@ static void let_go(struct caller *caller, uint64_t now)
 		return;
 	}
 	caller->state = CALLER_GONE;
-	tell_to_end(caller);
+	tell_worker(caller);
 }
 
 static void refuse(struct caller *caller, enum admit_verdict verdict, uint64_t now)
@@ -173,33 +209,30 @@ static void refuse(struct caller *caller, enum admit_verdict verdict, uint64_t n
 			&caller->conn, verdict, gate_ban(&caller->conn, verdict, now), now);
 }
 
-static bool may_be_let_go(const struct caller *caller)
+/* Whoever has one in hand sees to him; but he must not be found again. */
+static void drop(struct caller *caller, uint64_t now)
 {
-	return caller->state != CALLER_GONE && caller->state != CALLER_IN_HAND;
+	go_with_nobody(caller);
+	if (caller->state != CALLER_IN_HAND)
+		let_go(caller, now);
 }
 
 void callers_drop_listener(const struct listener *listener, uint64_t now)
 {
-	struct callers *callers = &listener->service->master->callers;
-	struct caller *next;
+	struct belonging *belonging = &listener->service->master->callers.belonging;
+	struct belongs *member;
 
-	for (struct caller *caller = TAILQ_FIRST(&callers->all); caller; caller = next) {
-		next = TAILQ_NEXT(caller, all);
-		if (may_be_let_go(caller) && caller->conn.listener == listener)
-			let_go(caller, now);
-	}
+	while ((member = belonging_first(belonging, listener)))
+		drop(caller_of(member, to_listener), now);
 }
 
 void callers_drop_service(const struct service *service, uint64_t now)
 {
-	struct caller *next;
+	struct belonging *belonging = &service->master->callers.belonging;
+	struct belongs *member;
 
-	for (struct caller *caller = TAILQ_FIRST(&service->master->callers.all); caller;
-		caller = next) {
-		next = TAILQ_NEXT(caller, all);
-		if (may_be_let_go(caller) && caller->conn.service == service)
-			let_go(caller, now);
-	}
+	while ((member = belonging_first(belonging, service)))
+		drop(caller_of(member, to_service), now);
 }
 
 void callers_forget(struct service *service, uint64_t now)
@@ -216,17 +249,15 @@ uint32_t callers_pending(const struct service *service)
 	return ledger ? (uint32_t)ledger->n : 0;
 }
 
-void callers_end(struct worker *worker)
+void callers_tell(struct worker *worker)
 {
 	for (uint32_t i = 0; i < worker->places && worker->n_to_end > 0; i++) {
 		struct caller *caller = worker->callers[i];
 
-		if (!caller || !caller->end_wanted)
+		if (!caller || !caller->untold)
 			continue;
-		caller->end_wanted = false;
-		worker->n_to_end--;
-		tell_to_end(caller);
-		if (caller->end_wanted)
+		tell_worker(caller);
+		if (caller->untold)
 			break;
 	}
 }
@@ -302,8 +333,8 @@ static int enter_ledger(struct caller *caller, uint64_t now)
 	if (!ledger)
 		return -ENOMEM;
 	while ((node = pending_make_room(ledger, &caller->conn.source, &limits))) {
-		refuse(caller_of(node), ADMIT_PENDING, now);
-		let_go(caller_of(node), now);
+		refuse(caller_of(node, pending), ADMIT_PENDING, now);
+		let_go(caller_of(node, pending), now);
 	}
 	pending_add(ledger, &caller->pending, &caller->conn.source);
 	/* To tell of the others theirs may have been read in the place of this one. */
@@ -324,7 +355,10 @@ static struct caller *new_caller(const struct conn *conn, unsigned tasks)
 	caller->worker = worker_of_front(conn->service, conn->listener->is_ip);
 	caller->tasks = tasks;
 	TAILQ_INSERT_TAIL(&master->callers.all, caller, all);
-	return caller;
+	if (go_with(caller) == 0)
+		return caller;
+	forget(caller);
+	return NULL;
 }
 
 /* A negative errno, and he is nobody's caller. */
@@ -411,6 +445,7 @@ static enum admit_verdict ask_mux(struct caller *caller, uint64_t now)
 
 static enum admit_verdict find_service(struct caller *caller, const char *name, uint64_t now)
 {
+	struct belonging *belonging = &caller->master->callers.belonging;
 	enum admit_verdict verdict = ask_mux(caller, now);
 	struct service *service;
 
@@ -419,6 +454,9 @@ static enum admit_verdict find_service(struct caller *caller, const char *name, 
 	service = introduce_service(caller->master, name);
 	if (!service)
 		return ADMIT_TCPMUX;
+	belonging_remove(belonging, &caller->to_service);
+	if (belonging_add(belonging, service, &caller->to_service) < 0)
+		return ADMIT_TOTAL; /* without memory: not now */
 	caller->conn.service = service;
 	caller->named = true;
 	return ADMIT_OK;
@@ -456,16 +494,12 @@ static enum channel_verdict in_words(enum admit_verdict verdict)
 	}
 }
 
-static int send_verdict(const struct caller *caller, enum admit_verdict verdict)
+static bool is_told_plus(const struct caller *caller)
 {
-	const struct service_conf *conf = caller->conn.service->setup->conf;
-	struct channel_request request;
+	struct service *service = caller->conn.service;
 
-	request_init(caller, CHANNEL_VERDICT, &request);
-	request.verdict = (uint16_t)in_words(verdict);
-	if (verdict == ADMIT_OK && caller->tasks & FRONT_MUX && conf->tcpmux == TCPMUX_USE_PLUS)
-		request.what = FRONT_PLUS;
-	return channel_send(&caller->worker->channel, &request, NULL, 0);
+	return caller->tasks & FRONT_MUX && service_setup(service) &&
+	       service->setup->conf->tcpmux == TCPMUX_USE_PLUS;
 }
 
 /* What he is told is said now; whether he comes in is decided when that is done, and who
@@ -483,8 +517,9 @@ static bool hear_offer(struct caller *caller, const struct channel_answer *answe
 	caller->refused = verdict != ADMIT_OK;
 	if (caller->refused)
 		refuse(caller, verdict, now);
-	if (!service_setup(caller->conn.service) || send_verdict(caller, verdict) < 0)
-		let_go(caller, now);
+	caller->verdict = in_words(verdict);
+	caller->plus = !caller->refused && is_told_plus(caller);
+	tell_worker(caller);
 	return true;
 }
 
@@ -495,10 +530,14 @@ static void try_to_serve(struct caller *caller, uint64_t now)
 
 	conn->held = false;
 	caller->state = CALLER_IN_HAND;
-	if (serve_caller(conn, now))
+	if (serve_caller(conn, now)) {
 		forget(caller);
-	else
+	} else if (is_alone(caller)) {
+		conn_drop(conn, now);
+		forget(caller);
+	} else {
 		let_wait(caller, CALLER_KNOWN, now + WAITING_LOOK);
+	}
 }
 
 /* A service that was asked for by name greets its clients itself. */

@@ -22,6 +22,7 @@
 #ifndef HATCHD_MASTER_CALLER_H
 #define HATCHD_MASTER_CALLER_H
 
+#include "master/belonging.h"
 #include "master/conn.h"
 #include "master/ledger.h"
 #include "master/worker.h"
@@ -39,6 +40,7 @@ struct callers {
 	struct caller_list all;
 	struct caller_list waiting; /* of them, those that wait for somebody to serve them; in
 	                               the order in which they have become ready for it */
+	struct belonging belonging; /* to the listeners and services that they go with */
 	struct ledgers ledgers;
 	uint64_t due; /* usec: the waiting are to be looked at; USEC_INFINITY: there are none */
 };
@@ -67,8 +69,8 @@ bool caller_hear(struct worker *worker, const struct channel_answer *answer, uin
  * gone with it.  Returns how many. */
 uint32_t callers_lost(struct worker *worker, uint64_t now);
 
-/* Tell the worker of those that are to end; there is room again, or a new worker. */
-void callers_end(struct worker *worker);
+/* Tell the worker what it could not be told; there is room again, or a new worker. */
+void callers_tell(struct worker *worker);
 
 /* Try to serve those that wait; a bounded number. */
 void callers_turn(struct master *master, uint64_t now);

@@ -183,7 +183,7 @@ static int open_channel(struct worker *worker)
 static void tell_ends(struct worker *worker)
 {
 	if (worker_is_front(worker))
-		callers_end(worker);
+		callers_tell(worker);
 	else
 		pass_ends(worker);
 }

@@ -45,7 +45,7 @@ struct worker {
 	struct channel channel;   /* owned */
 	sd_event_source *answers; /* owned */
 	sd_event_source *room;    /* owned: there is room for requests; NULL: nobody waits */
-	uint32_t n_to_end;        /* of its connections, those that wait for it */
+	uint32_t n_to_end;        /* of its connections, those about which it is to be told */
 	uint64_t asked;           /* when it was asked last whether it goes on; usec */
 	uint64_t due;             /* when it has to have answered; USEC_INFINITY: it has */
 	bool to_ask;              /* there was no room for the question */

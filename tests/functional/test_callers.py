@@ -11,8 +11,9 @@ import struct
 import pytest
 
 from harness import (
-    HATCHD, IS_SANITIZED, PYTHON, connect, free_port, is_refused, proc_children, proc_fds, proc_memory,
-    read_all, read_exactly, read_line, reload, service, stanza, talk, wait_until, workers,
+    HATCHD, IS_SANITIZED, PYTHON, connect, free_port, is_refused, proc_children, proc_fds,
+    proc_memory, read_all, read_exactly, read_line, reload, service, stanza, talk,
+    wait_until, workers,
 )
 
 LOCAL = "127.0.0.1"
@@ -308,7 +309,8 @@ def test_tcpmux_of_many(hatchd):
     """More services are asked for at once than the daemon keeps in memory."""
     port, n = free_port(), 300
     daemon = hatchd.file(
-        mux(port, pending_per_source=n, header_timeout="1h") + "".join(by_name(f"s{i}", "plus", exec="/bin/cat") for i in range(n)))
+        mux(port, pending_per_source=n, header_timeout="1h")
+        + "".join(by_name(f"s{i}", "plus", exec="/bin/cat") for i in range(n)))
     assert talk(port, b"s0\r\nx") == b"+go\r\nx"
     (worker,) = workers(daemon.pid)
     with contextlib.ExitStack() as stack:
@@ -551,7 +553,8 @@ def test_reload_after_verdict(hatchd, folder):
     """He gets what the service is by then."""
     port = free_port()
     daemon, said = reload_after_verdict(
-        hatchd, folder, port, by_name("x", exec="/bin/cat"), by_name("x", shell="echo new; cat"))
+        hatchd, folder, port, by_name("x", exec="/bin/cat"),
+        by_name("x", shell="echo new; cat"))
     assert said == b"new\ny"
     daemon.stop(leave=True)
 

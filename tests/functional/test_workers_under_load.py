@@ -59,7 +59,8 @@ class Crowd:
             thread.join()
 
 
-@pytest.mark.parametrize("kind", [echo, behind_a_proxy, by_name], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize(
+    "kind", [echo, behind_a_proxy, by_name], ids=lambda kind: kind.__name__)
 def test_worker_dies_under_load(hatchd, kind):
     """Ten times; the next client is served each time, and in the end nothing is left."""
     port, other = free_port(), free_port()
