@@ -24,7 +24,7 @@ struct child *admitted_note(struct conn *conn, uint64_t now)
 	child->local = conn->local;
 	child->peer_cred = conn->peer_cred;
 	child->source = conn->source;
-	overdue_begin(child, conn->fd, now);
+	overdue_begin(child, conn, now);
 	return child;
 }
 

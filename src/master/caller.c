@@ -591,6 +591,7 @@ static bool hear_passed(
 	if (caller->refused || caller->tasks & FRONT_DENIED ||
 		(!known && !learn(caller, &answer->facts)))
 		return false;
+	caller->conn.taken += answer->bytes_in;
 	leave_place(caller);
 	if (!known)
 		verdict = settle(caller, answer->facts.service, now);

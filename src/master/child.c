@@ -220,6 +220,8 @@ void child_free(struct child_table *table, struct child *child)
 	child->asking = 0; /* the answer is nobody's */
 	child->pidfd = fd_close(child->pidfd);
 	child->conn = fd_close(child->conn);
+	free(child->ends);
+	child->ends = NULL;
 	child->setup = setup_release(child->setup);
 	child->next = table->free;
 	table->free = child;

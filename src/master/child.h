@@ -30,6 +30,11 @@ struct setup;
 struct listener;
 struct worker;
 
+/* What the kernel knows a connection by, where the client is somebody else: behind a proxy. */
+struct tcp_ends {
+	struct addr local, peer;
+};
+
 struct child {
 	struct service *service;
 	struct setup *setup; /* what it was started with; held */
@@ -60,6 +65,8 @@ struct child {
 	struct heap_node due; /* in the table's heap, or not */
 	struct lifetime life;
 	struct tcp_handle tcp; /* of its connection, if that is watched */
+	uint64_t taken;        /* bytes of its client that its program will not see */
+	struct tcp_ends *ends; /* the addresses that it has; owned; NULL: local and peer */
 	uint8_t asking; /* how it is; times its lock kept the answer away, and one; 0: not */
 	bool holds;     /* the lock for so long that it gets little time to end */
 

@@ -31,9 +31,11 @@ struct conn {
 	struct addr_source source;
 	bool is_caller; /* master/caller keeps him, and a worker may have had the connection */
 	bool held;      /* he is kept for later */
+	uint64_t taken; /* bytes that he has sent and that a worker has taken */
 
 	/* Of a client who has come through a proxy. */
 	struct addr proxy;        /* its address; len 0: unknown, or there is none */
+	struct addr reached;      /* ours that the proxy has connected to */
 	const uint8_t *authority; /* host that he has asked it for; borrowed, any bytes */
 	uint16_t authority_len;   /* 0: not said */
 };

@@ -138,6 +138,7 @@ bool introduce_learn(struct conn *conn, unsigned tasks, const struct channel_fac
 	if (!to_addr(conn, &facts->peer, &peer))
 		return true;
 	conn->proxy = conn->peer;
+	conn->reached = conn->local;
 	conn->peer = peer;
 	conn->peer_cred.uid = (uid_t)-1; /* that was the proxy's */
 	if (to_addr(conn, &facts->local, &local))

@@ -8,6 +8,7 @@
 #include "master/service.h"
 
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Of them, or of answers, in one turn. */
@@ -38,22 +39,37 @@ static struct lifetime_limits limits_of(const struct child *child)
 	};
 }
 
+/* The kernel knows nothing of the client that a proxy speaks for.  Without memory for who it
+ * is that is connected, he may be silent. */
+static bool learn_ends(struct child *child, const struct conn *conn)
+{
+	if (conn->proxy.len == 0)
+		return true;
+	child->ends = malloc(sizeof *child->ends);
+	if (!child->ends)
+		return false;
+	*child->ends = (struct tcp_ends){.local = conn->reached, .peer = conn->proxy};
+	return true;
+}
+
 /* Its client is known only until a program has the connection. */
-static bool may_watch(struct child *child, const struct lifetime_limits *limits, int conn_fd)
+static bool may_watch(
+	struct child *child, const struct lifetime_limits *limits, const struct conn *conn)
 {
 	if (limits->first_byte_timeout == DURATION_UNLIMITED &&
 		limits->idle_timeout == DURATION_UNLIMITED)
 		return false;
 	if (child->setup->conf->wait || !addr_is_ip(&child->peer) || child->peer.len == 0)
 		return false;
-	return tcp_diag_learn(conn_fd, &child->tcp) == 0;
+	return tcp_diag_learn(conn->fd, &child->tcp) == 0 && learn_ends(child, conn);
 }
 
-void overdue_begin(struct child *child, int conn_fd, uint64_t now)
+void overdue_begin(struct child *child, const struct conn *conn, uint64_t now)
 {
 	const struct lifetime_limits limits = limits_of(child);
-	bool watched = may_watch(child, &limits, conn_fd);
+	bool watched = may_watch(child, &limits, conn);
 
+	child->taken = conn->taken;
 	lifetime_begin(&child->life, &limits, watched, now);
 	child_set_due(
 		child->service->master->children, child, lifetime_due(&child->life, &limits));
@@ -98,8 +114,8 @@ static bool put_question(struct asker *asker, const struct child *child)
 		.owner = (void *)child,
 		.id = child->connection,
 		.group = child->service->number,
-		.local = child->local,
-		.peer = child->peer,
+		.local = child->ends ? child->ends->local : child->local,
+		.peer = child->ends ? child->ends->peer : child->peer,
 		.handle = child->tcp,
 	};
 
@@ -137,15 +153,15 @@ static void tell_unknown(struct overdue *overdue, int r, uint64_t now)
 		strerror(-r));
 }
 
-static struct lifetime_facts facts_of(
-	struct overdue *overdue, const struct asker_answer *answer, uint64_t now)
+static struct lifetime_facts facts_of(struct overdue *overdue, const struct child *child,
+	const struct asker_answer *answer, uint64_t now)
 {
 	struct lifetime_facts facts = {.state = LIFETIME_UNKNOWN};
 
 	if (answer->result == 0)
 		facts = (struct lifetime_facts){
 			.state = LIFETIME_OPEN,
-			.heard = answer->facts.received > 0,
+			.heard = answer->facts.received > child->taken,
 			.silent = answer->facts.silent,
 		};
 	else if (answer->result == -ENOENT)
@@ -168,7 +184,7 @@ static void take_answer(
 		return;
 	child->asking = 0;
 	limits = limits_of(child);
-	facts = facts_of(overdue, answer, now);
+	facts = facts_of(overdue, child, answer, now);
 	act_on(child, lifetime_answer(&child->life, &limits, &facts, now), now);
 }
 

@@ -11,6 +11,7 @@
 #define HATCHD_MASTER_OVERDUE_H
 
 #include "master/child.h"
+#include "master/conn.h"
 #include "os/asker.h"
 
 #include <systemd/sd-event.h>
@@ -26,8 +27,8 @@ struct overdue {
 
 #define OVERDUE_NONE ((struct overdue){.asker_due = UINT64_MAX})
 
-/* A child is about to be started for that connection, which nobody shares yet. */
-void overdue_begin(struct child *child, int conn_fd, uint64_t now);
+/* A child is about to be started for that connection, which no program shares yet. */
+void overdue_begin(struct child *child, const struct conn *conn, uint64_t now);
 
 /* sd_event_io_handler_t of asker_fd(). */
 int overdue_on_answers(sd_event_source *source, int fd, uint32_t revents, void *userdata);

@@ -213,8 +213,11 @@ struct service *service_free(struct service *service)
 	service_close(service);
 	callers_forget(service, clock_monotonic());
 	service_leave_lists(service);
-	for (struct child *child = service->first; child; child = child->next)
+	for (struct child *child = service->first; child; child = child->next) {
 		child->setup = setup_release(child->setup);
+		free(child->ends);
+		child->ends = NULL;
+	}
 	fd_close(service->log_stream);
 	service_drop_setup(service);
 	pace_free(service->master, service->pace);

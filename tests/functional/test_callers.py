@@ -117,6 +117,19 @@ def test_per_source_is_about_the_client(hatchd):
         daemon.wait_log(r"refused 192\.0\.2\.1:4711: per_source")
 
 
+@pytest.mark.parametrize("limit", ["idle_timeout", "first_byte_timeout"])
+@pytest.mark.parametrize("served", [{"exec": "/bin/cat"}, {"builtin": "echo"}],
+                         ids=["exec", "builtin"])
+def test_silent_client_of_a_proxy(hatchd, limit, served):
+    """It is the connection that is asked after, not who it is for."""
+    said = b"x" if limit == "idle_timeout" else b""
+    daemon, port = start(hatchd, **{limit: "300ms"}, **served)
+    with connect(port) as client:
+        client.sendall(v1() + said)
+        assert read_all(client) == said
+        daemon.wait_log(rf"p: .*ended: {limit}, .*from 192\.0\.2\.7:4711")
+
+
 # ---------------------------------------------------------------------------
 # Whom nobody believes
 
