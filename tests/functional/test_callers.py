@@ -12,7 +12,7 @@ import pytest
 
 from harness import (
     HATCHD, IS_SANITIZED, PYTHON, connect, free_port, is_refused, proc_children, proc_fds,
-    proc_memory, read_all, read_exactly, read_line, reload, service, stanza, talk,
+    proc_memory, read_all, read_exactly, read_line, reload, service, stanza, talk, wait_exit,
     wait_until, workers,
 )
 
@@ -469,6 +469,24 @@ def test_worker_dies(hatchd):
     assert talk(port, v1() + b"x") == b"x"
 
 
+def test_master_dies(hatchd):
+    """Whoever waits for its word waits no longer, and the worker ends."""
+    port = free_port()
+    daemon = hatchd.file(mux(port) + by_name("cat", exec="/bin/cat"))
+    assert talk(port, b"cat\r\nx") == b"x"
+    (worker,) = workers(daemon.pid)
+    with connect(port) as client:
+        wait_until(lambda: len(proc_fds(worker)) > 6)
+        os.kill(worker, signal.SIGSTOP)
+        client.sendall(b"cat\r\n")
+        daemon.signal(signal.SIGKILL)
+        daemon.wait_end()
+        os.kill(worker, signal.SIGCONT)
+        wait_exit(worker)
+        with contextlib.suppress(ConnectionResetError):
+            assert read_all(client) == b""
+
+
 def test_worker_dies_before_it_has_read(hatchd):
     """The next one reads what they say."""
     daemon, port = start(hatchd, header_timeout="1h")
@@ -491,9 +509,10 @@ import os, signal, socket, struct
 requests = socket.socket(fileno=3)
 ANSWER = "=HHIQI4xQQI2H16s2H16sH255s65s2x"
 READY, DONE, PONG, OFFER = 1, 2, 3, 4
-FINISHED, PASSED = 0, 4
-def answer(kind, connection=0, place=0, result=0, family=0, service=b"", authority_len=0):
-    return struct.pack(ANSWER, 2, kind, result, connection, place, 0, 0, 0,
+FINISHED, REFUSED, PASSED = 0, 3, 4
+def answer(kind, connection=0, place=0, result=0, family=0, service=b"", authority_len=0,
+           taken=0):
+    return struct.pack(ANSWER, 2, kind, result, connection, place, taken, 0, 0,
                        family, 1, b"", 0, 0, b"", authority_len, b"", service)
 def say(*answers):
     os.write(4, b"".join(answers))
