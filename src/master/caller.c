@@ -617,6 +617,15 @@ static void hear_end(struct caller *caller, uint32_t result, uint64_t now)
 	forget(caller);
 }
 
+/* The worker lacked what it needs for one more: later, or another one.  Not where it has taken
+ * something: what is left may be the client's, and would be read as what his proxy says. */
+static bool may_try_again(struct caller *caller, const struct channel_answer *answer)
+{
+	return answer->result == CHANNEL_REFUSED && answer->bytes_in == 0 &&
+	       answer->bytes_out == 0 && !caller->offered &&
+	       ++caller->tries < WORKERS_TRIED_MAX;
+}
+
 static bool hear_done(struct caller *caller, const struct channel_answer *answer, uint64_t now)
 {
 	if (caller->state == CALLER_GONE) {
@@ -626,8 +635,7 @@ static bool hear_done(struct caller *caller, const struct channel_answer *answer
 	}
 	if (answer->result == CHANNEL_PASSED)
 		return hear_passed(caller, answer, now);
-	/* It lacked what it needs for one more: later, or another one. */
-	if (answer->result == CHANNEL_REFUSED && ++caller->tries < WORKERS_TRIED_MAX) {
+	if (may_try_again(caller, answer)) {
 		leave_place(caller);
 		let_wait(caller, CALLER_NEW, now + WAITING_LOOK);
 		return true;

@@ -553,6 +553,36 @@ def front_instead(folder, text):
     return own / "hatchd"
 
 
+HAS_NO_MEMORY = """
+first = c
+say(answer(DONE, c, p, REFUSED, taken={taken}))
+c = 0
+while not c:
+    c, p = take()
+    if not c:
+        say(answer(PONG))
+os.write(2, b"has him again\\n" if c == first else b"has another one\\n")
+signal.pause()
+"""
+
+
+@pytest.mark.parametrize("taken", [0, 5])
+def test_worker_lacks_memory(hatchd, folder, taken):
+    """It is given him again; but what is behind a header that it has taken is no header."""
+    port = free_port()
+    daemon = hatchd.file(
+        proxied(listen=f"tcp:{port}"),
+        binary=front_instead(folder, HAS_NO_MEMORY.format(taken=taken)))
+    with connect(port) as client:
+        if taken:
+            assert read_all(client) == b""
+            with connect(port):
+                daemon.wait_log("has another one")
+        else:
+            daemon.wait_log("has him again")
+    daemon.stop(leave=True)
+
+
 TELLS_LATER = """
 signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
 say(answer(OFFER, c, p, service=b"x"))
