@@ -59,7 +59,7 @@ void callers_init(struct callers *callers)
 	TAILQ_INIT(&callers->all);
 	TAILQ_INIT(&callers->waiting);
 	callers->belonging = (struct belonging){NULL};
-	callers->ledgers = (struct ledgers){NULL};
+	callers->ledgers = (struct ledgers){0};
 	callers->due = USEC_INFINITY;
 }
 
@@ -139,10 +139,7 @@ static void leave_place(struct caller *caller)
 
 static void leave_ledger(struct caller *caller)
 {
-	struct pending *ledger = ledger_find(&caller->master->callers.ledgers, caller->ledger);
-
-	if (ledger)
-		pending_remove(ledger, &caller->pending);
+	ledger_remove(&caller->master->callers.ledgers, caller->ledger, &caller->pending);
 }
 
 /* Without a place, and not waiting; the descriptor is somebody else's. */
@@ -243,10 +240,7 @@ void callers_forget(struct service *service, uint64_t now)
 
 uint32_t callers_pending(const struct service *service)
 {
-	const struct pending *ledger =
-		ledger_find(&service->master->callers.ledgers, service->number);
-
-	return ledger ? (uint32_t)ledger->n : 0;
+	return ledger_count(&service->master->callers.ledgers, service->number);
 }
 
 void callers_tell(struct worker *worker)
@@ -309,13 +303,20 @@ static int give(struct caller *caller, uint64_t now)
 	return r;
 }
 
-/* Places at the worker are everybody's: no service alone takes the last of them. */
+/* Places and descriptors are everybody's: some are left for those that have been let go, of
+ * whom the worker has not said so yet. */
+static uint32_t most_of_all(const struct caller *caller)
+{
+	uint32_t all = caller->master->budget.callers;
+
+	return all - all / 8;
+}
+
 static struct pending_limits limits_of(const struct caller *caller)
 {
 	const struct service_conf *conf = caller->conn.service->setup->conf;
-	uint32_t all = caller->master->budget.callers;
+	uint32_t all = most_of_all(caller);
 
-	all -= all / 8;
 	return (struct pending_limits){
 		.all = conf->pending < all ? conf->pending : all,
 		.per_source = conf->pending_per_source,
@@ -326,18 +327,19 @@ static struct pending_limits limits_of(const struct caller *caller)
 static int enter_ledger(struct caller *caller, uint64_t now)
 {
 	const struct pending_limits limits = limits_of(caller);
-	struct pending *ledger =
-		ledger_of(&caller->master->callers.ledgers, caller->ledger, limits.all);
+	const struct addr_source *source = &caller->conn.source;
+	struct ledgers *ledgers = &caller->master->callers.ledgers;
+	size_t all = most_of_all(caller);
 	struct pending_node *node;
 
-	if (!ledger)
+	if (ledger_reserve(ledgers, caller->ledger, limits.all) < 0)
 		return -ENOMEM;
-	while ((node = pending_make_room(ledger, &caller->conn.source, &limits))) {
+	while ((node = ledger_make_room(ledgers, caller->ledger, source, &limits, all))) {
 		refuse(caller_of(node, pending), ADMIT_PENDING, now);
 		let_go(caller_of(node, pending), now);
 	}
-	pending_add(ledger, &caller->pending, &caller->conn.source);
-	/* To tell of the others theirs may have been read in the place of this one. */
+	ledger_add(ledgers, caller->ledger, &caller->pending, source);
+	/* What was told of those who had to go has taken memory for other services. */
 	return service_setup(caller->conn.service) ? 0 : -ENOMEM;
 }
 

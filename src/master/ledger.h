@@ -13,16 +13,36 @@
 
 #include <stdint.h>
 
-/* By number of the service: a tree of search.h; NULL: there are none. */
+/* All zero: there are none. */
 struct ledgers {
-	void *tree;
+	void *tree;       /* by number of the service: a tree of search.h */
+	size_t n_ledgers; /* in it */
+	struct heap most; /* those with clients, the fullest first */
+	size_t n;         /* clients in all of them */
 };
 
-/* That of the service with room for so many, new if need be; NULL: no memory for it. */
-struct pending *ledger_of(struct ledgers *ledgers, uint32_t service, uint32_t room);
+/* Have one for the service, with room for so many: 0 or -ENOMEM. */
+int ledger_reserve(struct ledgers *ledgers, uint32_t service, uint32_t room);
 
-/* The same if there is one, else NULL. */
-struct pending *ledger_find(const struct ledgers *ledgers, uint32_t service);
+/*
+ * Who goes so that one more of that source can come to that service, and there are less than
+ * `all` of all services (at least 1): out of his ledger already, as pending_make_room() has
+ * it.  Where it is for all of them, the service that has most loses one.  NULL: nobody.
+ *
+ * To be asked until it says NULL; what is reserved comes first.
+ */
+struct pending_node *ledger_make_room(struct ledgers *ledgers, uint32_t service,
+	const struct addr_source *source, const struct pending_limits *limits, size_t all);
+
+/* One more, for whom there is room. */
+void ledger_add(struct ledgers *ledgers, uint32_t service, struct pending_node *node,
+	const struct addr_source *source);
+
+/* One less; nothing happens if he is not in. */
+void ledger_remove(struct ledgers *ledgers, uint32_t service, struct pending_node *node);
+
+/* How many of that service. */
+uint32_t ledger_count(const struct ledgers *ledgers, uint32_t service);
 
 /* There is nobody in it any more, and there will not be. */
 void ledger_forget(struct ledgers *ledgers, uint32_t service);

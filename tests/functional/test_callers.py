@@ -209,6 +209,22 @@ def test_silent_ones_keep_nobody_else_out(hatchd):
     wait_until(lambda: daemon.count_fds() <= daemon.fds_at_start + 8)
 
 
+def test_services_share_what_there_is(hatchd):
+    """Three that may have 20 each have less in all: the one that has most loses one."""
+    ports = [free_port() for _ in range(3)]
+    daemon = hatchd.file("".join(
+        proxied(f"p{i}", listen=f"tcp:{port}", proxies="127.0.0.0/8", pending=20,
+                header_timeout="1h")
+        for i, port in enumerate(ports)))
+    with contextlib.ExitStack() as stack:
+        for port in ports:
+            for i in range(20):
+                stack.enter_context(connect(port, source=f"127.0.1.{i + 1}"))
+        daemon.wait_log(r"p\d: refused 127\.0\.1\.\d+:\d+: pending")
+        for port in ports:
+            assert talk(port, v1() + b"x") == b"x"
+
+
 SLOW = 1000
 
 
