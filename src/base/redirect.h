@@ -1,0 +1,55 @@
+/*
+ * redirect: where connections go that hatchd passes on, and in which order that is tried.
+ *
+ * What the loader, the master and the worker that relays have to agree about.  The master
+ * hands it to the worker with each connection, as bytes that the worker checks.
+ *
+ * Layer: base.
+ */
+#ifndef HATCHD_BASE_REDIRECT_H
+#define HATCHD_BASE_REDIRECT_H
+
+#include "base/addr.h"
+#include "base/wire.h"
+
+#include <stddef.h>
+
+/* Most targets of one service. */
+#define REDIRECT_TARGETS_MAX 64
+
+/* Most bytes of what redirect_put() writes. */
+#define REDIRECT_BYTES_MAX (64 + REDIRECT_TARGETS_MAX * (ADDR_TEXT_MAX + 8))
+
+/* Descriptors that one relayed connection needs at most: the client, the target, and a pipe
+ * in each direction. */
+#define REDIRECT_FDS 6
+
+enum redirect_order {
+	REDIRECT_FIRST,       /* the first one that can be reached */
+	REDIRECT_ROUND_ROBIN, /* the one after that of the last connection */
+	_REDIRECT_ORDER_MAX,
+};
+
+/* Their names, in that order; NULL-terminated. */
+extern const char *const redirect_order_names[];
+
+struct redirect {
+	uint32_t service; /* whose targets these are: connections of one service take turns */
+	enum redirect_order order;
+	uint64_t connect_timeout;   /* usec, for each target */
+	uint32_t n_targets;         /* 1 to REDIRECT_TARGETS_MAX */
+	const struct addr *targets; /* borrowed */
+};
+
+/* Whether such an address can be a target: streams of TCP and UNIX, one address with one
+ * port.  NULL, or what is wrong with it, as a phrase that follows "redirect: ". */
+const char *redirect_refuses(const struct addr *addr);
+
+/* Interfaces of link-local addresses are looked up (an ioctl each): a worker cannot. */
+void redirect_put(struct wire_writer *wire, const struct redirect *redirect);
+
+/* The targets go into `targets`.  0; -EBADMSG: that is nothing which redirect_put() writes. */
+int redirect_get(const void *data, size_t len, struct addr targets[REDIRECT_TARGETS_MAX],
+	struct redirect *ret);
+
+#endif

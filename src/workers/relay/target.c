@@ -1,0 +1,282 @@
+#include "workers/relay/target.h"
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/own.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+_Static_assert(REDIRECT_TARGETS_MAX <= 64, "a bit for each target");
+
+struct search {
+	struct targets *targets;
+	uint64_t tried;    /* bits, by target */
+	uint64_t retry_at; /* a full queue is asked again; USEC_INFINITY: it is connecting */
+	uint64_t late_at;  /* the target has had its time */
+	int fd;            /* owned */
+	int error;
+	unsigned attempt;
+	uint32_t current, start;
+	bool unreachable;
+	struct redirect redirect;
+	struct addr all[];
+};
+
+/* ----------------------------------------------------------------- failing ones */
+
+static void forget(struct targets *targets, uint32_t i)
+{
+	targets->failing[i] = targets->failing[--targets->n_failing];
+}
+
+static void forget_old(struct targets *targets, uint64_t now)
+{
+	for (uint32_t i = targets->n_failing; i-- > 0;)
+		if (targets->failing[i].until <= now)
+			forget(targets, i);
+}
+
+static struct target_failing *find(struct targets *targets, const struct addr *addr)
+{
+	for (uint32_t i = 0; i < targets->n_failing; i++)
+		if (addr_equal(&targets->failing[i].addr, addr))
+			return &targets->failing[i];
+	return NULL;
+}
+
+static struct target_failing *find_room(struct targets *targets)
+{
+	struct target_failing *first = &targets->failing[0];
+
+	if (targets->n_failing < TARGET_FAILING_MAX)
+		return &targets->failing[targets->n_failing++];
+	for (uint32_t i = 1; i < TARGET_FAILING_MAX; i++)
+		if (targets->failing[i].until < first->until)
+			first = &targets->failing[i];
+	return first;
+}
+
+static void note_failing(
+	struct targets *targets, const struct addr *addr, int error, uint64_t now)
+{
+	struct target_failing *known = find(targets, addr);
+
+	if (!known && targets->tell)
+		targets->tell(addr, error);
+	if (!known)
+		known = find_room(targets);
+	known->addr = *addr;
+	known->until = now + TARGET_SKIP_TIME;
+}
+
+static void note_good(struct targets *targets, const struct addr *addr)
+{
+	struct target_failing *known = find(targets, addr);
+
+	if (known)
+		forget(targets, (uint32_t)(known - targets->failing));
+}
+
+/* ------------------------------------------------------------------ which next */
+
+static uint32_t first_of(struct targets *targets, const struct redirect *redirect)
+{
+	if (redirect->order == REDIRECT_FIRST)
+		return 0;
+	return targets->turns[redirect->service % TARGET_TURNS_MAX]++ % redirect->n_targets;
+}
+
+/* False: all have been tried. */
+static bool choose(struct search *s, bool failing_too)
+{
+	for (uint32_t i = 0; i < s->redirect.n_targets; i++) {
+		uint32_t at = (s->start + i) % s->redirect.n_targets;
+
+		if (s->tried >> at & 1 || (!failing_too && find(s->targets, &s->all[at])))
+			continue;
+		s->tried |= UINT64_C(1) << at;
+		s->current = at;
+		return true;
+	}
+	return false;
+}
+
+/* ------------------------------------------------------------------ one target */
+
+/* The fault of this machine, or of this process: the target is as good as before. */
+static bool is_ours(int error)
+{
+	return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM ||
+	       error == EADDRNOTAVAIL;
+}
+
+static void fail(struct search *s, int error, uint64_t now)
+{
+	s->fd = fd_close(s->fd);
+	s->error = error;
+	if (is_ours(error))
+		return;
+	s->unreachable = true;
+	note_failing(s->targets, &s->all[s->current], error, now);
+}
+
+/* Where nobody listens on a port of the range that clients get theirs from, a connection may
+ * be its own other end. */
+static bool is_itself(int fd, const struct sockaddr_storage *peer, socklen_t peer_len)
+{
+	struct sockaddr_storage own;
+	socklen_t len = sizeof own;
+
+	return peer->ss_family != AF_UNIX &&
+	       getsockname(fd, (struct sockaddr *)&own, &len) == 0 && len == peer_len &&
+	       memcmp(&own, peer, len) == 0;
+}
+
+/* -EINPROGRESS: not yet; else a negative errno, or 0. */
+static int look(int fd)
+{
+	struct sockaddr_storage peer;
+	socklen_t len = sizeof(int);
+	int error = 0;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
+		return -errno;
+	if (error != 0)
+		return -error;
+	len = sizeof peer;
+	if (getpeername(fd, (struct sockaddr *)&peer, &len) < 0)
+		return errno == ENOTCONN ? -EINPROGRESS : -errno;
+	return is_itself(fd, &peer, len) ? -ECONNREFUSED : 0;
+}
+
+/* The same.  Who has gone between is found out by who reads. */
+static int try_connect(struct search *s)
+{
+	const struct addr *addr = &s->all[s->current];
+
+	if (connect(s->fd, &addr->sa, addr->len) == 0)
+		return look(s->fd);
+	return errno == EINTR ? -EINPROGRESS : -errno;
+}
+
+/* True: that is all there is to say of this target. */
+static bool judge(struct search *s, int r, uint64_t now)
+{
+	s->retry_at = USEC_INFINITY;
+	if ((r == -EINPROGRESS || r == -EAGAIN) && now >= s->late_at)
+		r = -ETIMEDOUT;
+	if (r == -EINPROGRESS)
+		return false;
+	if (r == -EAGAIN) {
+		s->retry_at = now + TARGET_RETRY_TIME;
+		return false;
+	}
+	if (r < 0)
+		fail(s, -r, now);
+	else
+		note_good(s->targets, &s->all[s->current]);
+	return true;
+}
+
+static bool begin(struct search *s, uint64_t now)
+{
+	static const int on = 1;
+
+	s->attempt++;
+	s->late_at = now + s->redirect.connect_timeout;
+	s->fd = addr_socket(&s->all[s->current], SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (s->fd < 0)
+		return judge(s, s->fd, now);
+	/* A machine that has vanished is found out some time. */
+	(void)!setsockopt(s->fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+	return judge(s, try_connect(s), now);
+}
+
+static bool go_on(struct search *s, uint32_t events, uint64_t now)
+{
+	if (s->retry_at != USEC_INFINITY)
+		return now >= s->retry_at && judge(s, try_connect(s), now);
+	return judge(s, events != 0 ? look(s->fd) : -EINPROGRESS, now);
+}
+
+/* -------------------------------------------------------------------- the search */
+
+enum search_state search_go(struct search *s, uint32_t events, uint64_t now)
+{
+	forget_old(s->targets, now);
+	if (s->fd >= 0 && !go_on(s, events, now))
+		return SEARCH_WAITS;
+	while (s->fd < 0) {
+		if (!choose(s, false) && !choose(s, true))
+			return SEARCH_FAILED;
+		if (!begin(s, now))
+			return SEARCH_WAITS;
+	}
+	return SEARCH_FOUND;
+}
+
+int search_new(struct targets *targets, const struct redirect *redirect, struct search **ret)
+{
+	size_t len = redirect->n_targets * sizeof *redirect->targets;
+	struct search *s = malloc(sizeof *s + len);
+
+	if (!s)
+		return -ENOMEM;
+	*s = (struct search){
+		.targets = targets,
+		.fd = -EBADF,
+		.redirect = *redirect,
+		.start = first_of(targets, redirect),
+	};
+	memcpy(s->all, redirect->targets, len);
+	s->redirect.targets = s->all;
+	*ret = s;
+	return 0;
+}
+
+struct search *search_free(struct search *s)
+{
+	if (!s)
+		return NULL;
+	fd_close(s->fd);
+	free(s);
+	return NULL;
+}
+
+int search_fd(const struct search *s)
+{
+	return s->fd;
+}
+
+uint32_t search_events(const struct search *s)
+{
+	return s->fd >= 0 && s->retry_at == USEC_INFINITY ? EPOLLOUT : 0;
+}
+
+uint64_t search_due(const struct search *s)
+{
+	return s->retry_at < s->late_at ? s->retry_at : s->late_at;
+}
+
+unsigned search_attempt(const struct search *s)
+{
+	return s->attempt;
+}
+
+int search_take(struct search *s)
+{
+	return take_fd(&s->fd);
+}
+
+int search_error(const struct search *s)
+{
+	return s->error;
+}
+
+bool search_is_unreachable(const struct search *s)
+{
+	return s->unreachable;
+}
