@@ -1,0 +1,438 @@
+#include "workers/relay/relay.h"
+
+#include "base/fd.h"
+#include "base/own.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define SPLICE_FLAGS (SPLICE_F_NONBLOCK | SPLICE_F_MOVE)
+
+/* One direction, named by the side that its bytes come from. */
+struct half {
+	uint64_t in, out;
+	int pipe[2];     /* owned; -EBADF: it has none now */
+	uint8_t *buffer; /* owned; NULL: none now */
+	uint32_t at;     /* in the buffer */
+	uint32_t held;   /* bytes in the pipe or the buffer */
+	bool plain;      /* splice(2) cannot be used */
+	bool ended;      /* nothing more comes */
+	bool passed_on;  /* and the other side knows */
+};
+
+struct relay {
+	struct relay_pipes *pipes;
+	struct half halves[2]; /* by the side that bytes come from */
+	int fds[2];            /* owned; by side */
+	bool gone[2];          /* UNIX: that side is closed altogether, which is known */
+	enum relay_end end;
+};
+
+static enum relay_side other(enum relay_side side)
+{
+	return side == RELAY_CLIENT ? RELAY_TARGET : RELAY_CLIENT;
+}
+
+/* -------------------------------------------------------------------- the ends */
+
+void relay_reset_socket(int fd)
+{
+	const struct sockaddr nothing = {.sa_family = AF_UNSPEC};
+
+	/* SO_LINGER would do it as well, and is not for workers (os/sandbox). */
+	(void)!connect(fd, &nothing, sizeof nothing);
+}
+
+static void finish(struct relay *relay, enum relay_end end)
+{
+	if (relay->end == RELAY_OPEN)
+		relay->end = end;
+}
+
+static void reset_both(struct relay *relay)
+{
+	relay_reset_socket(relay->fds[RELAY_CLIENT]);
+	relay_reset_socket(relay->fds[RELAY_TARGET]);
+}
+
+static void break_off(struct relay *relay, enum relay_side side)
+{
+	if (relay->end != RELAY_OPEN)
+		return;
+	reset_both(relay);
+	finish(relay, side == RELAY_CLIENT ? RELAY_CLIENT_RESET : RELAY_TARGET_RESET);
+}
+
+static void give_up(struct relay *relay)
+{
+	reset_both(relay);
+	finish(relay, RELAY_ERROR);
+}
+
+/* ------------------------------------------------------------------- the pipes */
+
+void relay_pipes_done(struct relay_pipes *pipes)
+{
+	while (pipes->n > 0) {
+		pipes->n--;
+		fd_close(pipes->fds[pipes->n][0]);
+		fd_close(pipes->fds[pipes->n][1]);
+	}
+}
+
+/* False: there is none to be had. */
+static bool take_pipe(struct relay_pipes *pipes, struct half *half)
+{
+	if (half->pipe[0] >= 0)
+		return true;
+	if (pipes->refused)
+		return false;
+	if (pipes->n == 0)
+		return pipe2(half->pipe, O_CLOEXEC | O_NONBLOCK) == 0;
+	pipes->n--;
+	half->pipe[0] = pipes->fds[pipes->n][0];
+	half->pipe[1] = pipes->fds[pipes->n][1];
+	return true;
+}
+
+static void close_pipe(struct half *half)
+{
+	half->pipe[0] = fd_close(half->pipe[0]);
+	half->pipe[1] = fd_close(half->pipe[1]);
+}
+
+static void give_pipe_back(struct relay_pipes *pipes, struct half *half)
+{
+	if (half->pipe[0] < 0)
+		return;
+	if (pipes->n == RELAY_SPARE_MAX) {
+		close_pipe(half);
+		return;
+	}
+	pipes->fds[pipes->n][0] = take_fd(&half->pipe[0]);
+	pipes->fds[pipes->n][1] = take_fd(&half->pipe[1]);
+	pipes->n++;
+}
+
+static void free_buffer(struct half *half)
+{
+	free(half->buffer);
+	half->buffer = NULL;
+	half->at = 0;
+}
+
+/* Nothing is in it: what it had is for others. */
+static void empty(struct relay *relay, struct half *half)
+{
+	give_pipe_back(relay->pipes, half);
+	free_buffer(half);
+}
+
+/* What does not fit a pipe goes on through a buffer.  False: there is no memory. */
+static bool leave_pipe(struct half *half)
+{
+	ssize_t n = 0;
+
+	half->plain = true;
+	half->at = 0;
+	if (half->held > 0) {
+		half->buffer = malloc(half->held);
+		if (!half->buffer)
+			return false;
+		n = read(half->pipe[0], half->buffer, half->held);
+	}
+	close_pipe(half);
+	return n == (ssize_t)half->held;
+}
+
+/* --------------------------------------------------------------------- reading */
+
+static bool is_later(int error)
+{
+	return error == EAGAIN || error == EINTR;
+}
+
+/* What read(2) and splice(2) have said.  True if there are bytes now. */
+static bool note_read(struct relay *relay, enum relay_side from, ssize_t n)
+{
+	struct half *half = &relay->halves[from];
+
+	if (n < 0 && !is_later(errno))
+		break_off(relay, from);
+	if (n == 0)
+		half->ended = true;
+	if (n > 0) {
+		half->in += (uint64_t)n;
+		half->held = (uint32_t)n;
+	}
+	return n > 0;
+}
+
+/* Most reads are written at once, and need no memory. */
+static bool read_plain(struct relay *relay, enum relay_side from)
+{
+	struct half *half = &relay->halves[from];
+	uint8_t bytes[RELAY_CHUNK];
+	ssize_t n = recv(relay->fds[from], bytes, sizeof bytes, MSG_DONTWAIT);
+	ssize_t sent;
+
+	if (!note_read(relay, from, n))
+		return false;
+	sent = send(relay->fds[other(from)], bytes, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (sent < 0 && !is_later(errno)) {
+		break_off(relay, other(from));
+		return false;
+	}
+	if (sent > 0) {
+		half->out += (uint64_t)sent;
+		half->held -= (uint32_t)sent;
+	}
+	if (half->held == 0)
+		return true;
+	half->buffer = malloc(half->held);
+	if (!half->buffer) {
+		give_up(relay);
+		return false;
+	}
+	memcpy(half->buffer, bytes + (size_t)n - half->held, half->held);
+	return true;
+}
+
+static bool read_spliced(struct relay *relay, enum relay_side from)
+{
+	struct half *half = &relay->halves[from];
+	ssize_t n =
+		splice(relay->fds[from], NULL, half->pipe[1], NULL, RELAY_PIPE, SPLICE_FLAGS);
+
+	if (n < 0 && errno == EINVAL) {
+		leave_pipe(half);
+		return read_plain(relay, from);
+	}
+	return note_read(relay, from, n);
+}
+
+/* True: bytes came, and may have been passed on already. */
+static bool fill(struct relay *relay, enum relay_side from)
+{
+	struct half *half = &relay->halves[from];
+
+	if (half->ended)
+		return false;
+	if (half->plain || !take_pipe(relay->pipes, half))
+		return read_plain(relay, from);
+	return read_spliced(relay, from);
+}
+
+/* --------------------------------------------------------------------- writing */
+
+static ssize_t write_some(const struct half *half, int to)
+{
+	if (half->buffer)
+		return send(
+			to, half->buffer + half->at, half->held, MSG_DONTWAIT | MSG_NOSIGNAL);
+	return splice(half->pipe[0], NULL, to, NULL, half->held, SPLICE_FLAGS);
+}
+
+/* True: nothing is held any more. */
+static bool drain(struct relay *relay, enum relay_side from)
+{
+	struct half *half = &relay->halves[from];
+
+	while (half->held > 0) {
+		ssize_t n = write_some(half, relay->fds[other(from)]);
+
+		if (n < 0 && errno == EINVAL && !half->buffer) {
+			if (leave_pipe(half))
+				continue;
+			give_up(relay);
+			return false;
+		}
+		if (n <= 0) {
+			if (n < 0 && !is_later(errno))
+				break_off(relay, other(from));
+			return false;
+		}
+		half->out += (uint64_t)n;
+		half->at += (uint32_t)n;
+		half->held -= (uint32_t)n;
+	}
+	free_buffer(half);
+	return true;
+}
+
+/* ------------------------------------------------------------------ directions */
+
+static void pass_end_on(struct relay *relay, enum relay_side from)
+{
+	struct half *half = &relay->halves[from];
+
+	if (half->passed_on || relay->end != RELAY_OPEN)
+		return;
+	/* It fails where the connection is gone, which is found out by reading. */
+	(void)!shutdown(relay->fds[other(from)], SHUT_WR);
+	half->passed_on = true;
+}
+
+/* Until nothing comes, nothing can go, or it has had its share. */
+static void move(struct relay *relay, enum relay_side from)
+{
+	struct half *half = &relay->halves[from];
+	uint64_t enough = half->in + RELAY_SHARE;
+
+	while (relay->end == RELAY_OPEN && drain(relay, from))
+		if (half->in >= enough || !fill(relay, from))
+			break;
+	if (relay->end != RELAY_OPEN || half->held > 0)
+		return;
+	empty(relay, half);
+	if (half->ended)
+		pass_end_on(relay, from);
+}
+
+/* An error that nobody has met by reading or writing, because there is nothing to do; or a
+ * UNIX socket whose other end is closed, while what it said waits for the other side. */
+static void look_at(struct relay *relay, enum relay_side side, uint32_t events)
+{
+	socklen_t len = sizeof(int);
+	int error = 0;
+
+	if (relay->end != RELAY_OPEN || !(events & (EPOLLERR | EPOLLHUP)))
+		return;
+	if (getsockopt(relay->fds[side], SOL_SOCKET, SO_ERROR, &error, &len) < 0 || error != 0)
+		break_off(relay, side);
+	else if (events & EPOLLHUP)
+		relay->gone[side] = true;
+}
+
+/* Who is gone altogether, and has said all, gets no answers any more. */
+static bool is_deserted(const struct relay *relay, enum relay_side side)
+{
+	return relay->gone[side] && relay->halves[side].passed_on;
+}
+
+static void look_whether_over(struct relay *relay)
+{
+	if (relay->halves[RELAY_CLIENT].passed_on && relay->halves[RELAY_TARGET].passed_on)
+		finish(relay, RELAY_DONE);
+	else if (is_deserted(relay, RELAY_CLIENT) || is_deserted(relay, RELAY_TARGET))
+		finish(relay, RELAY_DONE);
+}
+
+bool relay_go(struct relay *relay, enum relay_side side, uint32_t events)
+{
+	move(relay, side);
+	move(relay, other(side));
+	look_at(relay, side, events);
+	look_whether_over(relay);
+	return relay->end != RELAY_OPEN;
+}
+
+uint32_t relay_events(const struct relay *relay, enum relay_side side)
+{
+	const struct half *from = &relay->halves[side], *to = &relay->halves[other(side)];
+	uint32_t events = 0;
+
+	if (relay->end != RELAY_OPEN)
+		return 0;
+	if (!from->ended && from->held == 0)
+		events |= EPOLLIN;
+	if (to->held > 0)
+		events |= EPOLLOUT;
+	if (events != 0)
+		return events;
+	return relay->gone[side] || (from->ended && to->passed_on) ? 0 : EPOLLERR;
+}
+
+/* -------------------------------------------------------------- begin and end */
+
+/* Bytes are passed on when they come: whether to wait for more is for those who speak. */
+static int prepare(int fd)
+{
+	static const int on = 1;
+	int flags = fcntl(fd, F_GETFL);
+
+	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
+		return -errno;
+	(void)!setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+	return 0;
+}
+
+int relay_new(struct relay_pipes *pipes, int client, int target, struct relay **ret)
+{
+	struct relay *relay = malloc(sizeof *relay);
+	int r = relay ? prepare(client) : -ENOMEM;
+
+	if (r == 0)
+		r = prepare(target);
+	if (r < 0) {
+		free(relay);
+		return r;
+	}
+	*relay = (struct relay){
+		.pipes = pipes,
+		.fds = {[RELAY_CLIENT] = client, [RELAY_TARGET] = target},
+		.halves = {{.pipe = {-EBADF, -EBADF}}, {.pipe = {-EBADF, -EBADF}}},
+	};
+	*ret = relay;
+	return 0;
+}
+
+static void half_done(struct relay *relay, struct half *half)
+{
+	if (half->held > 0)
+		close_pipe(half); /* nobody else wants what is in it */
+	empty(relay, half);
+}
+
+struct relay *relay_free(struct relay *relay)
+{
+	if (!relay)
+		return NULL;
+	half_done(relay, &relay->halves[RELAY_CLIENT]);
+	half_done(relay, &relay->halves[RELAY_TARGET]);
+	fd_close(relay->fds[RELAY_CLIENT]);
+	fd_close(relay->fds[RELAY_TARGET]);
+	free(relay);
+	return NULL;
+}
+
+void relay_abort(struct relay *relay)
+{
+	if (relay->end != RELAY_OPEN)
+		return;
+	if (relay_held(relay) > 0)
+		reset_both(relay);
+	finish(relay, RELAY_ABORTED);
+}
+
+enum relay_end relay_end(const struct relay *relay)
+{
+	return relay->end;
+}
+
+int relay_fd(const struct relay *relay, enum relay_side side)
+{
+	return relay->fds[side];
+}
+
+uint64_t relay_bytes_from(const struct relay *relay, enum relay_side side)
+{
+	return relay->halves[side].in;
+}
+
+uint64_t relay_bytes_to(const struct relay *relay, enum relay_side side)
+{
+	return relay->halves[other(side)].out;
+}
+
+size_t relay_held(const struct relay *relay)
+{
+	return (size_t)relay->halves[RELAY_CLIENT].held + relay->halves[RELAY_TARGET].held;
+}

@@ -1,0 +1,104 @@
+/*
+ * relay: two connected stream sockets, and the bytes between them, in both directions.
+ *
+ * A machine that never waits: it goes on when one of its sockets is ready, says what it
+ * waits for next, and does a bounded amount of work each time, so that a fast pair holds up
+ * nobody.  It knows no epoll and no clock; both are the caller's.
+ *
+ *	bytes    go through a pipe, with splice(2), and are not copied where the kernel can do
+ *	         without; where there is no pipe, or a socket that cannot do that, through a
+ *	         buffer
+ *	ends     a side that has said everything is ended on the other one as well (half-close,
+ *	         RFC 9293, 3.6), which may go on for as long as it likes; when both have, it is
+ *	         over
+ *	resets   what breaks one side off breaks the other off: over TCP it gets a reset too.
+ *	         UNIX sockets know no reset but that of unread bytes, and just end
+ *	pressure a direction reads when it has nothing to write.  So it holds what a pipe holds
+ *	         at most, and who sends to somebody who does not read is not read any more
+ *
+ * Memory: sizeof(struct relay); and in each direction a pipe, or a buffer of RELAY_CHUNK
+ * bytes, only as long as bytes are in it.
+ *
+ * SIGPIPE has to be ignored: splice(2) has no flag against it.
+ *
+ * Layer: worker.
+ */
+#ifndef HATCHD_WORKERS_RELAY_RELAY_H
+#define HATCHD_WORKERS_RELAY_RELAY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Read at once through a buffer, in bytes. */
+#define RELAY_CHUNK (16 * 1024)
+
+/* Most bytes in a pipe of the usual size. */
+#define RELAY_PIPE (64 * 1024)
+
+/* Moved in one call at most, in each direction. */
+#define RELAY_SHARE (256 * 1024)
+
+/* Empty pipes that are kept for the next bytes. */
+#define RELAY_SPARE_MAX 16
+
+/* Empty pipes, shared by all relays. */
+struct relay_pipes {
+	bool refused; /* never any pipes: for tests */
+	size_t n;
+	int fds[RELAY_SPARE_MAX][2]; /* owned */
+};
+
+void relay_pipes_done(struct relay_pipes *pipes);
+
+enum relay_side {
+	RELAY_CLIENT,
+	RELAY_TARGET,
+};
+
+enum relay_end {
+	RELAY_OPEN,         /* it is not over */
+	RELAY_DONE,         /* both have ended, and have got everything */
+	RELAY_CLIENT_RESET, /* the client broke it off, or the network did */
+	RELAY_TARGET_RESET, /* the target did */
+	RELAY_ERROR,        /* there is no memory for what a pipe did not take */
+	RELAY_ABORTED,      /* relay_abort() */
+};
+
+struct relay;
+
+/* Both sockets are the relay's from now on, and become non-blocking; `pipes` is borrowed
+ * until it is freed.  0; -ENOMEM: then they are still the caller's. */
+int relay_new(struct relay_pipes *pipes, int client, int target, struct relay **ret);
+
+/* Closes the sockets.  Returns NULL. */
+struct relay *relay_free(struct relay *relay);
+
+/* Go on.  `events` are those that epoll(7) has reported for that side, or 0.  True if it is
+ * over: both sides have been told, and are closed by relay_free(). */
+bool relay_go(struct relay *relay, enum relay_side side, uint32_t events);
+
+/* What it waits for at that side, level-triggered.  0: nothing, and the socket must not be
+ * in the set: what is known of it would be reported for ever.  EPOLLERR: only that it
+ * breaks off. */
+uint32_t relay_events(const struct relay *relay, enum relay_side side);
+
+int relay_fd(const struct relay *relay, enum relay_side side);
+
+/* It is over now.  Where bytes are under way, both sides are reset, or they would take what
+ * they got for everything. */
+void relay_abort(struct relay *relay);
+
+enum relay_end relay_end(const struct relay *relay);
+
+/* Read from that side, and written to it, in bytes. */
+uint64_t relay_bytes_from(const struct relay *relay, enum relay_side side);
+uint64_t relay_bytes_to(const struct relay *relay, enum relay_side side);
+
+/* Bytes that are neither here nor there. */
+size_t relay_held(const struct relay *relay);
+
+/* Break a connection off that is about to be closed: a reset, where there is one. */
+void relay_reset_socket(int fd);
+
+#endif
