@@ -77,9 +77,7 @@ static void tell_bad(const struct raw_value *value, const char *why, struct repo
 		report_mistake(report, &value->origin, "bad address '%s': %s", shown, why);
 }
 
-/* 0, -EINVAL after a mistake, or -ENOMEM. */
-static int resolve_value(
-	const struct raw_value *value, struct report *report, struct addr_spec *ret)
+int addresses_read(const struct raw_value *value, struct report *report, struct addr_spec *ret)
 {
 	struct addr_spec spec;
 	const char *why;
@@ -90,9 +88,8 @@ static int resolve_value(
 		return -EINVAL;
 	}
 	if (spec.host[0] != '\0') {
-		report_mistake(report, &value->origin,
-			"a name cannot be bound; write the address of '%s'", spec.host);
-		return -EINVAL;
+		*ret = spec;
+		return 0;
 	}
 	if (!has_text(&spec.addr)) {
 		report_mistake(report, &value->origin,
@@ -102,6 +99,24 @@ static int resolve_value(
 	r = resolve_port(&spec, value, report);
 	if (r < 0)
 		return r == -ENOMEM ? r : -EINVAL;
+	*ret = spec;
+	return 0;
+}
+
+/* 0, -EINVAL after a mistake, or -ENOMEM. */
+static int resolve_value(
+	const struct raw_value *value, struct report *report, struct addr_spec *ret)
+{
+	struct addr_spec spec;
+	int r = addresses_read(value, report, &spec);
+
+	if (r < 0)
+		return r;
+	if (spec.host[0] != '\0') {
+		report_mistake(report, &value->origin,
+			"a name cannot be bound; write the address of '%s'", spec.host);
+		return -EINVAL;
+	}
 	*ret = spec;
 	return 0;
 }

@@ -6,6 +6,7 @@
 #ifndef HATCHD_CONF_ADDRESSES_H
 #define HATCHD_CONF_ADDRESSES_H
 
+#include "base/addr.h"
 #include "conf/build.h"
 #include "conf/memo.h"
 #include "conf/raw.h"
@@ -15,6 +16,10 @@
  * report.  0 or -ENOMEM. */
 int addresses_resolve(
 	struct service_conf *service, const struct raw_assign *listen, struct report *report);
+
+/* Parse one value, and look up the name of its port.  The name of a host is left in *ret for
+ * the caller to refuse.  0, -EINVAL after a mistake, or -ENOMEM. */
+int addresses_read(const struct raw_value *value, struct report *report, struct addr_spec *ret);
 
 /*
  * Find addresses that exclude one another, within and between services.  Those

@@ -16,6 +16,7 @@
 #include "conf/program.h"
 #include "conf/reply.h"
 #include "conf/report.h"
+#include "conf/targets.h"
 #include "conf/worker.h"
 
 #include <string.h>
@@ -97,6 +98,7 @@ static int build_words(struct build *b, const struct raw_section *section,
 	struct service_conf **ret, bool *ret_sound)
 {
 	const struct raw_assign *listen = find_assign(section, "listen");
+	const struct raw_assign *redirect = find_assign(section, "redirect");
 	_cleanup_service_conf_ struct service_conf *service = NULL;
 	size_t before = b->report.n_mistakes;
 	int r;
@@ -106,6 +108,11 @@ static int build_words(struct build *b, const struct raw_section *section,
 		return r;
 	if (listen) {
 		r = addresses_resolve(service, listen, &b->report);
+		if (r < 0)
+			return r;
+	}
+	if (redirect) {
+		r = targets_resolve(service, redirect, &b->report);
 		if (r < 0)
 			return r;
 	}
@@ -178,7 +185,7 @@ static void check_watching(struct build *b, const struct service_conf *service)
 				names[i], strerror(-b->probe_result));
 }
 
-static int look_around_builtin(struct build *b, struct service_conf *service)
+static int look_around_worker(struct build *b, struct service_conf *service)
 {
 	int r;
 
@@ -199,8 +206,8 @@ static int look_around(struct build *b, struct service_conf *service)
 
 	if (service->sensor)
 		return look_around_sockets(b, service);
-	if (service_conf_is_builtin(service))
-		return look_around_builtin(b, service);
+	if (service_conf_has_worker(service))
+		return look_around_worker(b, service);
 	r = program_prepare(service);
 	if (r < 0)
 		return r;

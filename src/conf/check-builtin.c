@@ -3,6 +3,7 @@
  */
 #include "conf/check-internal.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* About the program that is started for a client; those of rlimit as well. */
@@ -32,13 +33,15 @@ static bool is_about_program(const struct conf_option *option)
 	return strncmp(option->name, "rlimit.", strlen("rlimit.")) == 0;
 }
 
-static void check_no_program(const struct service_conf *service,
-	const struct service_conf *defaults, struct report *report)
+void check_no_program(const struct service_conf *service, const struct service_conf *defaults,
+	const char *option, struct report *report)
 {
+	char text[80];
+
+	snprintf(text, sizeof text, "has no effect with %s: no program is started", option);
 	for (const struct conf_option *o = conf_options; o->name; o++) {
 		if (is_about_program(o) && check_given_here(service, defaults, o))
-			check_tell_warning(report, service, o->name,
-				"has no effect with builtin: no program is started");
+			check_tell_warning(report, service, o->name, text);
 	}
 }
 
@@ -127,5 +130,5 @@ void check_builtin(const struct service_conf *service, const struct service_conf
 			"hatchd takes the clients itself; leave out wait = yes");
 	check_sockets(service, report);
 	check_public(service, report);
-	check_no_program(service, defaults, report);
+	check_no_program(service, defaults, "builtin", report);
 }

@@ -48,6 +48,14 @@ void check_builtin(const struct service_conf *service, const struct service_conf
 void check_front(struct service_conf *service, const struct service_conf *defaults,
 	struct report *report);
 
+/* What a service with `redirect` must and cannot say. */
+void check_redirect(const struct service_conf *service, const struct service_conf *defaults,
+	struct report *report);
+
+/* Options about programs mean nothing where a worker serves, which `option` says. */
+void check_no_program(const struct service_conf *service, const struct service_conf *defaults,
+	const char *option, struct report *report);
+
 /* What must hold between options of admission; settles hours and per_source.  0 or -ENOMEM. */
 int check_admission(struct service_conf *service, const struct service_conf *defaults,
 	struct report *report);

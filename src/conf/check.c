@@ -75,7 +75,7 @@ void check_tell_missing(struct report *report, const struct service_conf *servic
 }
 
 /* A service has exactly one of them. */
-static const char *const handlers[] = {"exec", "shell", "builtin"};
+static const char *const handlers[] = {"exec", "shell", "builtin", "redirect"};
 
 /* `builtin = none` says that there is none. */
 static bool has_handler(const struct service_conf *service, const char *option)
@@ -108,10 +108,11 @@ static const char *find_handler(const struct service_conf *service, struct repor
 	}
 	if (n == 0)
 		check_tell_missing(report, service, "program",
-			"exec = { \"/path/of/program\" }, shell = '...' or builtin = echo");
+			"exec = { \"/path/of/program\" }, shell = '...', builtin = echo or "
+			"redirect = ADDRESS");
 	if (n > 1)
 		check_tell_mistake(report, service, found,
-			"a service has only one of exec, shell and builtin");
+			"a service has only one of exec, shell, builtin and redirect");
 	return n == 1 ? found : NULL;
 }
 
@@ -138,6 +139,9 @@ static void check_program(const struct service_conf *service, struct report *rep
 	handler = find_handler(service, report);
 	if (handler && strcmp(handler, "exec") == 0 && check_understood(service, "exec"))
 		check_exec(service, report);
+	else if (handler && strcmp(handler, "redirect") == 0 &&
+		 check_understood(service, "redirect") && !service->redirect[0])
+		check_tell_mistake(report, service, "redirect", "the address is missing");
 }
 
 static void check_listen(const struct service_conf *service, struct report *report)
@@ -368,6 +372,7 @@ int check_service(struct service_conf *service, const struct service_conf *defau
 	check_listen(service, report);
 	check_program(service, report);
 	check_builtin(service, defaults, report);
+	check_redirect(service, defaults, report);
 	check_wait(service, report);
 	check_stderr(service, report);
 	check_device(service, report);

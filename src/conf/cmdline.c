@@ -443,6 +443,8 @@ static int set_program(struct parser *p)
 		name_service(p->program[0], name);
 	else if (is_given(p, "builtin"))
 		name_service(get_given(p, "builtin"), name);
+	else if (is_given(p, "redirect"))
+		name_service("redirect", name);
 	section = get_section(p);
 	if (!section)
 		return no_memory(p);
@@ -487,16 +489,21 @@ static int finish_daemon(struct parser *p, bool adhoc)
 /* There is exactly one thing to serve. */
 static int check_served(struct parser *p)
 {
-	const bool shell = is_given(p, "shell"), builtin = is_given(p, "builtin");
+	static const char *const others[] = {"shell", "builtin", "redirect"};
+	const char *found = NULL;
 
-	if (p->program && (shell || builtin))
-		return usage(p, "--%s and a program after -- exclude each other",
-			shell ? "shell" : "builtin");
-	if (shell && builtin)
-		return usage(p, "--shell and --builtin exclude each other");
-	if (!p->program && !shell && !builtin)
-		return usage(
-			p, "no program; add -- PROGRAM, --shell 'COMMAND' or --builtin NAME");
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
+		if (!is_given(p, others[i]))
+			continue;
+		if (found)
+			return usage(p, "--%s and --%s exclude each other", found, others[i]);
+		found = others[i];
+	}
+	if (p->program && found)
+		return usage(p, "--%s and a program after -- exclude each other", found);
+	if (!p->program && !found)
+		return usage(p, "no program; add -- PROGRAM, --shell 'COMMAND', --builtin NAME "
+				"or --redirect ADDRESS");
 	return 0;
 }
 
@@ -536,7 +543,7 @@ static int finish(struct parser *p)
 {
 	struct cmdline *cmdline = p->cmdline;
 	bool adhoc = p->program || is_given(p, "listen") || is_given(p, "shell") ||
-	             is_given(p, "builtin");
+	             is_given(p, "builtin") || is_given(p, "redirect");
 	char flag[OPTION_FLAG_MAX];
 
 	if (p->stop)

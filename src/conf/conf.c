@@ -80,6 +80,7 @@ void service_conf_free(struct service_conf *service)
 	free(service->banner_text);
 	free(service->banner_success_text);
 	free(service->banner_fail_text);
+	free(service->targets);
 	free(service->path);
 	free(service->hours);
 	strv_free(service->argv);
@@ -196,7 +197,7 @@ void service_conf_set_mistaken(
 
 bool service_conf_has_program(const struct service_conf *service)
 {
-	return !service->sensor && service->builtin == BUILTIN_NONE;
+	return !service->sensor && !service_conf_has_worker(service);
 }
 
 bool service_conf_is_builtin(const struct service_conf *service)
@@ -209,6 +210,21 @@ bool service_conf_builtin_takes(const struct service_conf *service, const struct
 	if (addr_is_datagram(addr))
 		return addr_is_udp(addr) && service->builtin != BUILTIN_TCPMUX;
 	return addr->kind != ADDR_UNIX_SEQPACKET;
+}
+
+bool service_conf_is_redirect(const struct service_conf *service)
+{
+	return !service->sensor && service->redirect && service->redirect[0];
+}
+
+bool service_conf_has_worker(const struct service_conf *service)
+{
+	return service_conf_is_builtin(service) || service_conf_is_redirect(service);
+}
+
+bool service_conf_worker_takes(const struct addr *addr)
+{
+	return !addr_is_datagram(addr) && addr->kind != ADDR_UNIX_SEQPACKET;
 }
 
 static bool is_set(const uint8_t digest[ACCESS_DIGEST_LEN])

@@ -149,6 +149,9 @@ struct service_conf {
 	char *text;
 	char *text_file;
 	bool public;
+	char **redirect;          /* as written */
+	int redirect_order;       /* enum redirect_order */
+	uint64_t connect_timeout; /* usec */
 	char *argv0;
 	bool disable;
 	bool wait;
@@ -253,6 +256,8 @@ struct service_conf {
 	/* What is in the files of the same names, and as long at most; NULL: nothing. */
 	char *banner_text, *banner_success_text, *banner_fail_text;
 	size_t banner_text_len, banner_success_text_len, banner_fail_text_len;
+	struct addr *targets; /* of redirect, REDIRECT_TARGETS_MAX at most */
+	size_t n_targets;
 	char *path; /* absolute path of the program */
 	char **argv;
 	char **base_env;     /* NAME=VALUE: everything that does not depend on the connection */
@@ -336,7 +341,7 @@ bool service_conf_mistaken_any(const struct service_conf *service);
 void service_conf_set_mistaken(
 	struct service_conf *service, const struct conf_option *option, bool mistaken);
 
-/* Whether a child is started for its clients: it is neither a trap nor built in. */
+/* Whether a child is started for its clients: it is no trap, and no worker serves it. */
 bool service_conf_has_program(const struct service_conf *service);
 
 /* Whether what serves its clients is built in. */
@@ -344,6 +349,14 @@ bool service_conf_is_builtin(const struct service_conf *service);
 
 /* Whether what is built in there can serve clients of such an address. */
 bool service_conf_builtin_takes(const struct service_conf *service, const struct addr *addr);
+/* Whether its clients are passed on to somebody else. */
+bool service_conf_is_redirect(const struct service_conf *service);
+
+/* Whether a worker serves its clients: one of the two. */
+bool service_conf_has_worker(const struct service_conf *service);
+
+/* Whether workers can serve clients of such an address. */
+bool service_conf_worker_takes(const struct addr *addr);
 
 /* Whether there are rules about who may come in. */
 bool service_conf_has_access(const struct service_conf *service);

@@ -158,6 +158,18 @@ static bool same_banners(const struct service_conf *a, const struct service_conf
 		       b->banner_fail_text_len);
 }
 
+/* Which is the first decides which is tried first. */
+static bool same_targets(const struct service_conf *a, const struct service_conf *b)
+{
+	if (a->n_targets != b->n_targets)
+		return false;
+	for (size_t i = 0; i < a->n_targets; i++) {
+		if (!addr_equal(&a->targets[i], &b->targets[i]))
+			return false;
+	}
+	return true;
+}
+
 /* Every field of "What the loader made of them" is here, but the addresses;
  * stderr_kind follows from an option.  A service that waits has not been looked
  * at further, so its other fields say nothing. */
@@ -194,6 +206,8 @@ static int compare_resolved(
 		resolved |= DIFF_REPLY;
 	if (!same_banners(a, b))
 		resolved |= DIFF_BANNERS;
+	if (!same_targets(a, b))
+		resolved |= DIFF_TARGETS;
 	*ret = resolved;
 	return 0;
 }

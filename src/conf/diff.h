@@ -54,6 +54,7 @@ enum diff_resolved {
 	DIFF_REPLY = 1 << 8,       /* what is built in says */
 	DIFF_PROXIES = 1 << 9,     /* rules of proxy_from */
 	DIFF_BANNERS = 1 << 10,    /* what is told before somebody serves */
+	DIFF_TARGETS = 1 << 11,    /* addresses of redirect */
 	DIFF_CONDITION = 1 << 6,   /* waits now, waits no longer, or for something else */
 };
 

@@ -1,5 +1,6 @@
 #include "conf/explain.h"
 
+#include "base/redirect.h"
 #include "base/text.h"
 #include "conf/explain-internal.h"
 #include "conf/print.h"
@@ -212,14 +213,35 @@ static int put_program(const struct explain *e)
 	return put_environment(e);
 }
 
-static void put_builtin(const struct explain *e)
+/* "redirect to tcp:127.0.0.1:8080, else unix:/run/app.sock, in hatchd-relay as " */
+static void put_targets(const struct explain *e)
+{
+	const struct service_conf *service = e->service;
+	const char *join = service->redirect_order == REDIRECT_FIRST ? ", else " : " or ";
+	char text[ADDR_TEXT_MAX];
+
+	fputs("redirect to ", e->out);
+	for (size_t i = 0; i < service->n_targets; i++)
+		fprintf(e->out, "%s%s", i > 0 ? join : "",
+			addr_format(&service->targets[i], text));
+	fprintf(e->out, "%s, in hatchd-relay as ",
+		service->n_targets > 1 && service->redirect_order != REDIRECT_FIRST
+			? " in turns"
+			: "");
+}
+
+static void put_worker(const struct explain *e)
 {
 	const struct service_conf *service = e->service;
 	const struct conf *conf = e->conf;
 
 	explain_put_word(e, "program");
-	fprintf(e->out, "built-in %s, in hatchd-%s as ", builtin_names[service->builtin],
-		service->builtin == BUILTIN_TCPMUX ? "front" : "builtin");
+	if (service_conf_is_redirect(service))
+		put_targets(e);
+	else
+		fprintf(e->out, "built-in %s, in hatchd-%s as ",
+			builtin_names[service->builtin],
+			service->builtin == BUILTIN_TCPMUX ? "front" : "builtin");
 	if (!conf->worker_identity)
 		fputs("who hatchd is\n", e->out);
 	else if (conf->worker_uid == WORKER_UNPRIVILEGED)
@@ -252,8 +274,8 @@ static int print_all(const struct explain *e)
 	if (status < 0 || !e->addr || e->service->condition || e->service->sensor)
 		return status;
 	r = explain_limits(e);
-	if (r == 0 && service_conf_is_builtin(e->service))
-		put_builtin(e);
+	if (r == 0 && service_conf_has_worker(e->service))
+		put_worker(e);
 	else if (r == 0)
 		r = put_program(e);
 	return r < 0 ? r : status;

@@ -472,6 +472,7 @@ bool identity_require_user(const struct service_conf *service,
 		!service_conf_has_program(service) ||
 		service_conf_mistaken(service, conf_option_find("sensor")) ||
 		service_conf_mistaken(service, conf_option_find("builtin")) ||
+		service_conf_given(service, conf_option_find("redirect")) ||
 		service_conf_given(service, conf_option_find("user")))
 		return true;
 

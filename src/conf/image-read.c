@@ -5,6 +5,7 @@
  * What a field may hold is checked where it is read; what must hold between
  * fields, so that the master can rely on it, in check_service().
  */
+#include "base/redirect.h"
 #include "base/wire.h"
 #include "conf/hours-conf.h"
 #include "conf/image-internal.h"
@@ -283,6 +284,25 @@ static void get_texts(struct wire_reader *wire, struct service_conf *service)
 	get_bytes(wire, &service->banner_fail_text, &service->banner_fail_text_len);
 }
 
+static void get_targets(struct wire_reader *wire, struct service_conf *service)
+{
+	uint32_t n = wire_get_count(wire, sizeof(uint32_t));
+
+	require(wire, n <= REDIRECT_TARGETS_MAX);
+	if (wire->error || n == 0)
+		return;
+	service->targets = calloc(n, sizeof *service->targets);
+	if (!service->targets) {
+		wire->error = -ENOMEM;
+		return;
+	}
+	service->n_targets = n;
+	for (uint32_t i = 0; i < n && !wire->error; i++) {
+		get_addr(wire, &service->targets[i]);
+		require(wire, !wire->error && !redirect_refuses(&service->targets[i]));
+	}
+}
+
 static void get_identity(struct wire_reader *wire, struct service_conf *service)
 {
 	uint32_t n;
@@ -350,8 +370,12 @@ static bool addresses_hold(const struct service_conf *service)
 	}
 	if (!service_conf_has_program(service) && service->wait)
 		return false;
-	for (size_t i = 0; service_conf_is_builtin(service) && i < service->n_listen; i++) {
-		if (!service_conf_builtin_takes(service, &service->listen[i].addr))
+	for (size_t i = 0; service_conf_has_worker(service) && i < service->n_listen; i++) {
+		const struct addr *addr = &service->listen[i].addr;
+
+		if (service_conf_is_builtin(service)
+				? !service_conf_builtin_takes(service, addr)
+				: !service_conf_worker_takes(addr))
 			return false;
 	}
 	return service->pass_as != PASS_LISTEN_FDS || service->wait;
@@ -396,6 +420,8 @@ static bool is_ready(const struct service_conf *service)
 		return false;
 	if (service_conf_is_builtin(service) &&
 		builtin_has_reply((enum service_builtin)service->builtin) && !service->reply)
+		return false;
+	if (service_conf_is_redirect(service) && service->n_targets == 0)
 		return false;
 	if (!service_conf_has_program(service))
 		return service->directory;
@@ -445,6 +471,7 @@ static void get_body(struct wire_reader *wire, struct service_conf *service)
 
 	get_addresses(wire, service);
 	get_texts(wire, service);
+	get_targets(wire, service);
 	service->path = get_path(wire);
 	service->argv = wire_get_strv(wire);
 	service->base_env = wire_get_strv(wire);

@@ -152,6 +152,16 @@ static void put_texts(struct wire_writer *wire, const struct service_conf *servi
 	put_bytes(wire, service->banner_fail_text, service->banner_fail_text_len);
 }
 
+static void put_targets(struct wire_writer *wire, const struct service_conf *service)
+{
+	wire_put_u32(wire, (uint32_t)service->n_targets);
+	for (size_t i = 0; i < service->n_targets; i++) {
+		char text[ADDR_TEXT_MAX];
+
+		wire_put_string(wire, addr_format(&service->targets[i], text));
+	}
+}
+
 static void put_body(struct wire_writer *wire, const struct service_conf *service)
 {
 	wire_put_string(wire, service->name);
@@ -161,6 +171,7 @@ static void put_body(struct wire_writer *wire, const struct service_conf *servic
 
 	put_addresses(wire, service);
 	put_texts(wire, service);
+	put_targets(wire, service);
 	wire_put_string(wire, service->path);
 	wire_put_strv(wire, service->argv);
 	wire_put_strv(wire, service->base_env);

@@ -1,5 +1,6 @@
 #include "conf/options.h"
 
+#include "base/redirect.h"
 #include "conf/conf.h"
 #include "conf/rate.h"
 
@@ -59,6 +60,17 @@ const struct conf_option conf_options[] = {
 	{ .name = "public", .type = OPTION_BOOL, .flags = OPTION_NO_DEFAULTS,
 	  .offset = SERVICE(public), .fallback = "no",
 	  .help = "builtin may answer datagrams of other machines" },
+	{ .name = "redirect", .type = OPTION_LIST, .flags = OPTION_NO_DEFAULTS,
+	  .offset = SERVICE(redirect), .metavar = "ADDRESS",
+	  .help = "pass clients on to tcp:127.0.0.1:8080 or unix:/run/app.sock" },
+	{ .name = "redirect_order", .type = OPTION_ENUM,
+	  .offset = SERVICE(redirect_order), .fallback = "first",
+	  .words = redirect_order_names, .metavar = "first|round-robin",
+	  .help = "which of several such addresses is tried first (first)" },
+	{ .name = "connect_timeout", .type = OPTION_DURATION,
+	  .offset = SERVICE(connect_timeout), .fallback = "10s",
+	  .min = 100000, .max = INT64_C(3600000000), .metavar = "TIME",
+	  .help = "how long one of them may take to answer (10s)" },
 	{ .name = "argv0", .type = OPTION_STRING, .flags = OPTION_NO_DEFAULTS,
 	  .offset = SERVICE(argv0), .metavar = "TEXT",
 	  .help = "name that the program sees as its own" },

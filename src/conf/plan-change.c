@@ -236,6 +236,14 @@ static int add_reply(
 	return strv_addf(phrases, "other text in %s", new->text_file ? new->text_file : "it");
 }
 
+static int add_targets(
+	const struct service_conf *old, const struct service_conf *new, char ***phrases)
+{
+	(void)old;
+	(void)new;
+	return strv_add(phrases, "a port of redirect has another number now");
+}
+
 static int add_resolved(const struct service_conf *old, const struct service_conf *new,
 	const struct diff_service *diff, char ***phrases)
 {
@@ -256,8 +264,9 @@ static int add_resolved(const struct service_conf *old, const struct service_con
 		{DIFF_PROXIES, add_proxies, {"proxy_protocol", "proxy_from"}},
 		{DIFF_REPLY, add_reply, {"text", "text_file"}},
 		{DIFF_BANNERS, add_banners, {"banner", "banner_success", "banner_fail"}},
+		{DIFF_TARGETS, add_targets, {"redirect"}},
 	};
-	static const char *const other_kind[] = {"sensor", "builtin", NULL};
+	static const char *const other_kind[] = {"sensor", "builtin", "redirect", NULL};
 	unsigned resolved = diff->resolved;
 	int r = 0;
 
@@ -293,7 +302,7 @@ static int add_worker(const struct conf *old, const struct conf *new, char ***ph
 	if (!old->worker_identity || !new->worker_identity || same)
 		return 0;
 	return strv_addf(phrases,
-		"what is built in runs as number %u now, group %u (before %u, group %u)",
+		"what workers serve runs as number %u now, group %u (before %u, group %u)",
 		new->worker_uid, new->worker_gid, old->worker_uid, old->worker_gid);
 }
 

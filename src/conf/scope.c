@@ -124,7 +124,6 @@ static bool tell_foreign(const struct name *name, struct diag_list *diags)
 		{"cps", "write rate = COUNT/s; who comes too early waits"},
 		{"deny_time", "write ban_time = TIME; it was in minutes, so 60 is 60min"},
 		{"libwrap", "write only_from and no_access; hosts.allow is not read"},
-		{"redirect", "this version has no redirects"},
 		{"log_type", "every connection is logged, see hatchd(8)"},
 		{"log_on_success", "every connection is logged, see hatchd(8)"},
 		{"log_on_failure", "every connection is logged, see hatchd(8)"},

@@ -6,7 +6,7 @@
 
 static bool needs_worker(const struct service_conf *service)
 {
-	return service_conf_is_builtin(service) || service_conf_has_front(service);
+	return service_conf_has_worker(service) || service_conf_has_front(service);
 }
 
 /* The first service that needs one; NULL: none does. */
@@ -25,12 +25,14 @@ int worker_settle(struct identities *identities, const struct build_context *con
 	struct conf *conf, struct report *report)
 {
 	const struct service_conf *service = find_one(conf);
+	const char *option;
 	uid_t uid;
 	gid_t gid;
 	int r;
 
 	if (!service || context->uid != 0)
 		return 0;
+	option = service_conf_is_redirect(service) ? "redirect" : "builtin";
 	conf->worker_identity = true;
 	conf->worker_uid = WORKER_UNPRIVILEGED;
 	conf->worker_gid = WORKER_UNPRIVILEGED;
@@ -39,11 +41,11 @@ int worker_settle(struct identities *identities, const struct build_context *con
 	if (r == -ENOENT || r == -ENOMEM)
 		return r == -ENOMEM ? r : 0;
 	if (r < 0) {
-		report_warning(report, service_conf_origin(service, "builtin"),
+		report_warning(report, service_conf_origin(service, option),
 			"unable to look up user '%s', using number %d: %s", WORKER_USER,
 			WORKER_UNPRIVILEGED, strerror(-r));
 	} else if (!worker_id_valid(uid) || !worker_id_valid(gid)) {
-		report_warning(report, service_conf_origin(service, "builtin"),
+		report_warning(report, service_conf_origin(service, option),
 			"user '%s' is root or in its group, using number %d instead",
 			WORKER_USER, WORKER_UNPRIVILEGED);
 	} else {

@@ -257,8 +257,8 @@ static int get_socket(struct listener *listener, const struct service_conf *conf
 	return bind_socket(listener, conf);
 }
 
-/* May clients send descriptors along?  A program may want them.  What is built in does not,
- * and dropping one may take as long as the client likes.  Linux 6.16 refuses them;
+/* May clients send descriptors along?  A program may want them.  A worker does not, and
+ * dropping one may take as long as the client likes.  Linux 6.16 refuses them;
  * connections have it from the socket they came by. */
 static void let_pass_rights(const struct listener *listener, int pass)
 {
@@ -274,7 +274,7 @@ static int settle(struct listener *listener, const struct service_conf *conf)
 	if (fd < 0)
 		return fd;
 	listener->fd = fd;
-	if (service_conf_is_builtin(conf))
+	if (service_conf_has_worker(conf))
 		let_pass_rights(listener, false);
 	if (conf->wait)
 		arrival_prepare(listener);
@@ -342,12 +342,12 @@ void listener_adjust(struct listener *listener, const struct service_conf *conf,
 		return;
 	/* One that was handed over is told nothing else: programs may have had it. */
 	if (listener->bound && listener->bound->handed_over) {
-		if (service_conf_is_builtin(conf))
+		if (service_conf_has_worker(conf))
 			let_pass_rights(listener, false);
 		fd_set_nonblock(listener->fd, !conf->wait);
 		return;
 	}
-	let_pass_rights(listener, !service_conf_is_builtin(conf));
+	let_pass_rights(listener, !service_conf_has_worker(conf));
 	if (conf->wait)
 		arrival_prepare(listener);
 	r = listen_adjust(&request, &socket, step);

@@ -5,6 +5,7 @@
 #include "base/log-gate.h"
 #include "base/log.h"
 #include "base/own.h"
+#include "base/redirect.h"
 #include "master/admitted.h"
 #include "master/master.h"
 #include "master/pause.h"
@@ -30,54 +31,86 @@ static void request_init(
 struct text {
 	const void *rules; /* policy/access; NULL: none */
 	size_t rules_len;
-	const void *reply; /* NULL: none */
-	size_t reply_len;
+	const void *rest; /* NULL: there is none */
+	size_t rest_len;
+	struct wire_writer wire; /* holds it, if it had to be made */
 };
 
 /* It goes along as a descriptor: it may be long, and a worker opens no files.  -EBADF: there
  * is nothing. */
-static int make_text(const struct text *text)
+static int write_text(const struct text *text)
 {
 	const struct iovec parts[] = {
 		{.iov_base = (void *)text->rules, .iov_len = text->rules_len},
-		{.iov_base = (void *)text->reply, .iov_len = text->reply_len},
+		{.iov_base = (void *)text->rest, .iov_len = text->rest_len},
 	};
 
-	if (!text->rules && !text->reply)
+	if (!text->rules && !text->rest)
 		return -EBADF;
 	return fd_new_memory("hatchd-text", parts, ARRAY_SIZE(parts));
 }
 
+static void add_redirect(const struct child *child, struct text *text)
+{
+	const struct service_conf *conf = child->setup->conf;
+	const struct redirect redirect = {
+		.service = child->service->number,
+		.order = (enum redirect_order)conf->redirect_order,
+		.connect_timeout = conf->connect_timeout,
+		.n_targets = (uint32_t)conf->n_targets,
+		.targets = conf->targets,
+	};
+
+	redirect_put(&text->wire, &redirect);
+	text->rest = text->wire.data;
+	text->rest_len = text->wire.len;
+}
+
 /* The master has looked who a client is; who sends datagrams is the worker's to look at. */
-static struct text text_of(const struct child *child)
+static void gather_text(const struct child *child, struct text *text)
 {
 	const struct service_conf *conf = child->setup->conf;
 	const struct service *service = child->service;
-	struct text text = {.reply = conf->reply, .reply_len = conf->reply_len};
 
+	text->rest = conf->reply;
+	text->rest_len = conf->reply_len;
+	if (service_conf_is_redirect(conf))
+		add_redirect(child, text);
 	if (child->posted)
-		text.rules = image_access_bytes(
-			service->master->image, service->index, &text.rules_len);
-	return text;
+		text->rules = image_access_bytes(
+			service->master->image, service->index, &text->rules_len);
+}
+
+static int make_text(const struct child *child, uint32_t *ret_rules_len)
+{
+	struct text text = {NULL};
+	int r;
+
+	wire_writer_init(&text.wire);
+	gather_text(child, &text);
+	*ret_rules_len = (uint32_t)text.rules_len;
+	r = text.wire.error ? text.wire.error : write_text(&text);
+	wire_writer_done(&text.wire);
+	return r;
 }
 
 static int send_to(const struct worker *worker, const struct child *child, int fd)
 {
-	const struct text text = text_of(child);
-	_cleanup_close_ int text_fd = make_text(&text);
 	struct channel_request request;
-	int fds[] = {fd, text_fd};
+	uint32_t rules_len;
+	_cleanup_close_ int text = make_text(child, &rules_len);
+	int fds[] = {fd, text};
 
-	if (text_fd < 0 && text_fd != -EBADF)
-		return text_fd;
+	if (text < 0 && text != -EBADF)
+		return text;
 	request_init(&request, CHANNEL_SERVE, child);
 	request.what = (uint16_t)child->setup->conf->builtin;
 	request.is_socket = child->posted;
-	request.has_text = text_fd >= 0;
-	request.rules_len = (uint32_t)text.rules_len;
+	request.has_text = text >= 0;
+	request.rules_len = rules_len;
 	request.peer = child->peer;
 	request.local = child->local;
-	return channel_send(&worker->channel, &request, fds, text_fd >= 0 ? 2 : 1);
+	return channel_send(&worker->channel, &request, fds, text >= 0 ? 2 : 1);
 }
 
 static void take_place(struct worker *worker, struct child *child)

@@ -128,6 +128,7 @@ static const char *session_result(const struct channel_answer *answer)
 		[CHANNEL_RESET] = "reset",
 		[CHANNEL_ENDED] = "ended",
 		[CHANNEL_REFUSED] = "refused",
+		[CHANNEL_UNREACHABLE] = "unreachable",
 	};
 
 	return answer ? words[answer->result] : "lost";

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Most connections at one worker; it wants a descriptor for each. */
+/* Most connections at one worker. */
 #define PLACES_MAX 16384
 
 /* Places besides those of clients, for sockets of datagrams. */
@@ -21,19 +21,27 @@
 /* A worker that has not come to its exec by then is killed, as any program. */
 #define START_TIMEOUT (5 * USEC_PER_SEC)
 
+static uint64_t at_most(uint64_t n, uint64_t max)
+{
+	return n < max ? n : max;
+}
+
 static uint32_t how_many_places(const struct worker *worker)
 {
 	const struct master *master = worker->master;
-	uint64_t most = (uint64_t)master->budget.total_instances + SOCKETS;
 	uint64_t fds = master->inherited.nofile.rlim_max;
+	uint64_t most = (uint64_t)master->budget.total_instances + SOCKETS;
 
 	if (worker_is_front(worker))
 		most = master->budget.callers;
-	if (most > PLACES_MAX)
-		most = PLACES_MAX;
-	if (most + SPARE_FDS > fds)
-		most = fds > 2 * SPARE_FDS ? fds - SPARE_FDS : SPARE_FDS;
-	return (uint32_t)most;
+	most = at_most(most, PLACES_MAX);
+	fds = fds > 2 * SPARE_FDS ? fds - SPARE_FDS : SPARE_FDS;
+	return (uint32_t)at_most(most, fds / worker_fds(worker));
+}
+
+static uint32_t how_many_fds(const struct worker *worker)
+{
+	return worker->places * worker_fds(worker) + SPARE_FDS;
 }
 
 /* What concerns how any program is linked and checked, and what the time is here. */
@@ -91,8 +99,8 @@ static int describe(const struct worker *worker, const char *name, struct servic
 	ret->instances = ret->per_source = COUNT_UNLIMITED;
 	*nofile = (struct rlimit_conf){
 		.given = true,
-		.soft = worker->places + SPARE_FDS,
-		.hard = worker->places + SPARE_FDS,
+		.soft = how_many_fds(worker),
+		.hard = how_many_fds(worker),
 	};
 	r = choose_identity(ret, image_conf(master->image), master->inherited.uid);
 	if (r < 0)

@@ -4,6 +4,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/own.h"
+#include "base/redirect.h"
 #include "master/caller.h"
 #include "master/hatch.h"
 #include "master/loader.h"
@@ -31,24 +32,36 @@
 
 static const struct {
 	const char *name, *program;
+	uint32_t fds; /* that a connection takes there */
 } kinds[] = {
-	[WORKER_BUILTIN] = {"hatchd-builtin", "hatchd-builtin"},
-	[WORKER_BUILTIN_LOCAL] = {"hatchd-builtin-local", "hatchd-builtin"},
-	[WORKER_FRONT] = {"hatchd-front", "hatchd-front"},
-	[WORKER_FRONT_LOCAL] = {"hatchd-front-local", "hatchd-front"},
+	[WORKER_BUILTIN] = {"hatchd-builtin", "hatchd-builtin", 1},
+	[WORKER_RELAY] = {"hatchd-relay", "hatchd-relay", REDIRECT_FDS},
+	[WORKER_BUILTIN_LOCAL] = {"hatchd-builtin-local", "hatchd-builtin", 1},
+	[WORKER_FRONT] = {"hatchd-front", "hatchd-front", 1},
+	[WORKER_FRONT_LOCAL] = {"hatchd-front-local", "hatchd-front", 1},
+	[WORKER_RELAY_LOCAL] = {"hatchd-relay-local", "hatchd-relay", REDIRECT_FDS},
 };
+
+static enum worker_kind kind_of(const struct worker *worker)
+{
+	return (enum worker_kind)(worker - worker->master->workers);
+}
 
 const char *worker_name(const struct worker *worker)
 {
-	return kinds[worker - worker->master->workers].name;
+	return kinds[kind_of(worker)].name;
 }
 
 struct worker *worker_of(const struct service *service, bool is_ip)
 {
-	enum worker_kind kind = is_ip ? WORKER_BUILTIN : WORKER_BUILTIN_LOCAL;
+	const struct service_conf *conf = service->setup->conf;
+	struct worker *workers = service->master->workers;
 
-	return service_conf_is_builtin(service->setup->conf) ? &service->master->workers[kind]
-	                                                     : NULL;
+	if (service_conf_is_builtin(conf))
+		return &workers[is_ip ? WORKER_BUILTIN : WORKER_BUILTIN_LOCAL];
+	if (service_conf_is_redirect(conf))
+		return &workers[is_ip ? WORKER_RELAY : WORKER_RELAY_LOCAL];
+	return NULL;
 }
 
 struct worker *worker_of_front(const struct service *service, bool is_ip)
@@ -61,7 +74,7 @@ struct worker *worker_of_front(const struct service *service, bool is_ip)
 
 bool worker_is_front(const struct worker *worker)
 {
-	size_t kind = (size_t)(worker - worker->master->workers);
+	enum worker_kind kind = kind_of(worker);
 
 	return kind == WORKER_FRONT || kind == WORKER_FRONT_LOCAL;
 }
@@ -74,6 +87,11 @@ struct worker *worker_of_process(const struct child *child)
 		if (workers[i].service == child->service)
 			return &workers[i];
 	return NULL;
+}
+
+uint32_t worker_fds(const struct worker *worker)
+{
+	return kinds[kind_of(worker)].fds;
 }
 
 uint32_t worker_sessions(const struct worker *worker)

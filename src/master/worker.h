@@ -28,11 +28,13 @@ struct unread;
 
 enum worker_kind {
 	WORKER_BUILTIN, /* hatchd-builtin: answers by itself */
+	WORKER_RELAY,   /* hatchd-relay: passes them on */
 	/* The same for all that is not of IP.  A client of a UNIX socket can send a descriptor
 	 * along whose close waits for as long as he likes: that harms none of the network. */
 	WORKER_BUILTIN_LOCAL,
 	WORKER_FRONT, /* hatchd-front: reads what clients say first (master/caller) */
 	WORKER_FRONT_LOCAL,
+	WORKER_RELAY_LOCAL,
 	_WORKER_KIND_MAX,
 };
 
@@ -62,6 +64,9 @@ struct worker {
 
 /* "hatchd-builtin" */
 const char *worker_name(const struct worker *worker);
+
+/* Descriptors that a connection takes there at most. */
+uint32_t worker_fds(const struct worker *worker);
 
 /* The one that serves clients of that service, who have come by IP or not; NULL: it has a
  * program.  The setup is in memory. */

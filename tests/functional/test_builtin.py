@@ -130,7 +130,10 @@ def test_explain(hatchd):
 
 def test_mistakes(hatchd, folder):
     path = put(folder, "motd", "x")
-    mistake(hatchd, "only one of exec, shell and builtin", builtin="echo", exec="/bin/cat")
+    mistake(
+        hatchd, "only one of exec, shell, builtin and redirect", builtin="echo",
+        exec="/bin/cat",
+    )
     mistake(hatchd, "is for builtin = text", builtin="echo", text="x")
     mistake(hatchd, "is for builtin = qotd or text", builtin="echo", text_file=path)
     mistake(hatchd, "either text or text_file", builtin="text", text="x", text_file=path)
@@ -182,7 +185,7 @@ def test_worker_is_in_the_image(hatchd, passwd):
     assert inside(passwd, *plan).stdout == "nothing would change\n"
     passwd.add("_hatchd:x:4711:4712::/:/bin/false")
     assert inside(passwd, *plan).stdout == (
-        "for all services:\n  what is built in runs as number 4711 now, group 4712"
+        "for all services:\n  what workers serve runs as number 4711 now, group 4712"
         " (before 65532, group 65532)\n1 service unchanged\n")
     reload(daemon)
     assert inside(passwd, *plan).stdout == "nothing would change\n"

@@ -377,7 +377,8 @@ def test_shell(hatchd):
 
 
 def test_shell_and_exec_exclude_each_other(hatchd):
-    mistake(hatchd, "only one of exec, shell and builtin", shell="true", exec="/bin/true")
+    mistake(hatchd, "only one of exec, shell, builtin and redirect",
+            shell="true", exec="/bin/true")
 
 
 def test_program_that_is_not_there(hatchd):

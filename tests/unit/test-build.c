@@ -177,12 +177,12 @@ static void test_what_is_missing(void **ctx)
 	refuse("service a { exec = /bin/sh }",
 		"service 'a' has no address; write listen = tcp:PORT");
 	refuse("service a { listen = 7 }", "service 'a' has no program; write exec = { "
-					   "\"/path/of/program\" }, shell = '...' or "
-					   "builtin = echo");
+					   "\"/path/of/program\" }, shell = '...', "
+					   "builtin = echo or redirect = ADDRESS");
 	refuse("service a { listen = {} exec = /bin/sh }", "listen: the address is missing");
 	refuse("service a { listen = 7 exec = {} }", "exec: the program is missing");
 	refuse(SERVICE("shell = true"),
-		"shell: a service has only one of exec, shell and builtin");
+		"shell: a service has only one of exec, shell, builtin and redirect");
 	refuse("service a { listen = 7 exec = sh }",
 		"exec: the program must be an absolute path, such as /usr/bin/tr");
 }

@@ -179,7 +179,8 @@ static void test_text(void **ctx)
 
 static void test_one_handler(void **ctx)
 {
-	static const char only[] = ": a service has only one of exec, shell and builtin";
+	static const char only[] =
+		": a service has only one of exec, shell, builtin and redirect";
 	char why[128];
 
 	(void)ctx;
@@ -192,7 +193,7 @@ static void test_one_handler(void **ctx)
 	serve(SERVICE("none", "exec = /bin/sh"));
 	refuse(SERVICE("none", ""),
 		"service 'a' has no program; write exec = { \"/path/of/program\" }, "
-		"shell = '...' or builtin = echo");
+		"shell = '...', builtin = echo or redirect = ADDRESS");
 	refuse(SERVICE("ech", ""),
 		"builtin: 'ech' is not none, echo, discard, chargen, daytime, time, qotd, text "
 		"or tcpmux; did you mean 'echo'?");
@@ -678,7 +679,7 @@ static void test_plan_of_the_machine(void **ctx)
 	b.conf.worker_uid = 4711;
 	b.conf.worker_gid = 4712;
 	plan_says(&a.conf, &b.conf,
-		"for all services:\n  what is built in runs as number 4711 now, group 4712 "
+		"for all services:\n  what workers serve runs as number 4711 now, group 4712 "
 		"(before 65532, group 65532)\n1 service unchanged\n");
 	conf_text_done(&a);
 	conf_text_done(&b);

@@ -221,14 +221,21 @@ static void test_combinations(void **ctx)
 	refused(ARGV("--", "tr"), "no address; add -l PORT");
 	refused(ARGV("--shell=x"), "no address; add -l PORT");
 	refused(ARGV("--builtin=echo"), "no address; add -l PORT");
-	refused(ARGV("-l7"), "no program; add -- PROGRAM, --shell 'COMMAND' or --builtin NAME");
+	refused(ARGV("-l7"), "no program; add -- PROGRAM, --shell 'COMMAND', --builtin NAME "
+			     "or --redirect ADDRESS");
 	refused(ARGV("-l7", "--text=x"),
-		"no program; add -- PROGRAM, --shell 'COMMAND' or --builtin NAME");
+		"no program; add -- PROGRAM, --shell 'COMMAND', --builtin NAME "
+		"or --redirect ADDRESS");
 	refused(ARGV("-l7", "--"), "the program after -- is missing");
 	refused(ARGV("-l7", "--shell=x", "--", "tr"),
 		"--shell and a program after -- exclude each other");
 	refused(ARGV("-l7", "--builtin=echo", "--", "tr"),
 		"--builtin and a program after -- exclude each other");
+	refused(ARGV("--redirect=unix:/x"), "no address; add -l PORT");
+	refused(ARGV("-l7", "--redirect=unix:/x", "--", "tr"),
+		"--redirect and a program after -- exclude each other");
+	refused(ARGV("-l7", "--builtin=echo", "--redirect=unix:/x"),
+		"--builtin and --redirect exclude each other");
 	refused(ARGV("-l7", "--builtin=echo", "--shell=x"),
 		"--shell and --builtin exclude each other");
 	refused(ARGV("-l7", "-fx", "--", "tr"),

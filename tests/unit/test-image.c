@@ -32,10 +32,11 @@ static const char sample[] =
 	"service c { listen = 9 exec = /nowhere/x }\n"
 	"service d { listen = 1000-1200 exec = /bin/sh }\n"
 	"service e { listen = 10 sensor = yes ban_time = 30d }\n"
-	"service f { listen = 11 builtin = text text = \"hello\\n\" }\n";
+	"service f { listen = 11 builtin = text text = \"hello\\n\" }\n"
+	"service g { listen = 12 redirect = { tcp:127.0.0.1:80, unix:/run/x } }\n";
 
 /* Services of it that are not disabled. */
-#define N_SAMPLE 5
+#define N_SAMPLE 6
 
 /* Where the numbers of an image lie, as image-internal.h says. */
 enum {

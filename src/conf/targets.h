@@ -1,0 +1,17 @@
+/*
+ * targets: what is written after `redirect`, to addresses that can be connected to.
+ *
+ * Layer: conf.
+ */
+#ifndef HATCHD_CONF_TARGETS_H
+#define HATCHD_CONF_TARGETS_H
+
+#include "conf/conf.h"
+#include "conf/raw.h"
+#include "conf/report.h"
+
+/* Parse the values, look up names of ports; mistakes go to the report.  0 or -ENOMEM. */
+int targets_resolve(
+	struct service_conf *service, const struct raw_assign *redirect, struct report *report);
+
+#endif

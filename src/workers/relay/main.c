@@ -1,0 +1,263 @@
+/*
+ * hatchd-relay: passes connections on to somebody else, byte by byte.
+ *
+ * Started by hatchd, with the ends of a channel (os/channel) and the number of
+ * connections that it has to have room for.  Where to comes with each of them
+ * (base/redirect).
+ */
+#include "base/clock.h"
+#include "base/own.h"
+#include "os/sandbox.h"
+#include "workers/relay/relay.h"
+#include "workers/relay/target.h"
+#include "workers/work.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+/* Besides connections: 0 to 4, the epoll set, the targets of one that is being begun, and
+ * spare pipes. */
+#define OWN_FDS (16 + 2 * RELAY_SPARE_MAX)
+
+/* At first a search, with the client's socket; then a relay, which has both. */
+struct guest {
+	struct work_session session; /* first */
+	int client;                  /* owned while there is no relay */
+	bool client_gone;            /* that is known, and what he has said is still there */
+	uint32_t result;             /* enum channel_result, where there was no relay */
+	struct search *search;
+	struct relay *relay;
+};
+
+/* All that connections share. */
+static struct {
+	struct targets targets;
+	struct relay_pipes pipes;
+} shared;
+
+static struct guest *guest_of(const struct work_session *session)
+{
+	return (struct guest *)session;
+}
+
+/* ----------------------------------------------------------------------- begin */
+
+static int make_search(int text, struct search **ret)
+{
+	static struct addr targets[REDIRECT_TARGETS_MAX];
+	static uint8_t bytes[REDIRECT_BYTES_MAX];
+	struct redirect redirect;
+	ssize_t len = text < 0 ? 0 : pread(text, bytes, sizeof bytes, 0);
+	int r = len < 0 ? -errno : redirect_get(bytes, (size_t)len, targets, &redirect);
+
+	return r < 0 ? r : search_new(&shared.targets, &redirect, ret);
+}
+
+static struct work_session *begin(const struct channel_request *request, int fd, int text)
+{
+	_cleanup_close_ int owned = fd;
+	struct guest *guest = calloc(1, sizeof *guest);
+
+	(void)request;
+	if (!guest || make_search(text, &guest->search) < 0) {
+		free(guest);
+		return NULL;
+	}
+	guest->client = take_fd(&owned);
+	guest->result = CHANNEL_ENDED;
+	return &guest->session;
+}
+
+/* ---------------------------------------------------------------------- search */
+
+/* It never began: he is told as if he had come to a port where nobody listens. */
+static bool turn_away(struct guest *guest)
+{
+	relay_reset_socket(guest->client);
+	guest->result =
+		search_is_unreachable(guest->search) ? CHANNEL_UNREACHABLE : CHANNEL_REFUSED;
+	return false;
+}
+
+static bool join(struct guest *guest)
+{
+	int target = search_take(guest->search);
+
+	guest->search = search_free(guest->search);
+	if (relay_new(&shared.pipes, guest->client, target, &guest->relay) < 0) {
+		work_closed(&guest->session, RELAY_TARGET);
+		close(target);
+		relay_reset_socket(guest->client);
+		guest->result = CHANNEL_REFUSED;
+		return false;
+	}
+	guest->client = -EBADF;
+	relay_go(guest->relay, RELAY_TARGET, 0);
+	return !relay_go(guest->relay, RELAY_CLIENT, 0);
+}
+
+/* He breaks it off while a target is looked for.  A UNIX socket that is closed may have said
+ * something that is to be passed on. */
+static bool hear_client(struct guest *guest)
+{
+	socklen_t len = sizeof(int);
+	int error = 0;
+
+	if (getsockopt(guest->client, SOL_SOCKET, SO_ERROR, &error, &len) < 0 || error != 0) {
+		guest->result = CHANNEL_RESET;
+		return false;
+	}
+	guest->client_gone = true;
+	return true;
+}
+
+static bool go_search(struct guest *guest, unsigned which, uint32_t events)
+{
+	unsigned attempt = search_attempt(guest->search);
+	enum search_state state;
+
+	if (which == RELAY_CLIENT && events != 0)
+		return hear_client(guest);
+	state = search_go(guest->search, events, clock_monotonic());
+	if (search_attempt(guest->search) != attempt || state == SEARCH_FAILED)
+		work_closed(&guest->session, RELAY_TARGET);
+	if (state == SEARCH_WAITS)
+		return true;
+	return state == SEARCH_FOUND ? join(guest) : turn_away(guest);
+}
+
+/* ----------------------------------------------------------------------- session */
+
+static bool go(struct work_session *session, unsigned which, uint32_t events)
+{
+	struct guest *guest = guest_of(session);
+
+	if (guest->relay)
+		return !relay_go(guest->relay, (enum relay_side)which, events);
+	return go_search(guest, which, events);
+}
+
+static int fd_of(const struct work_session *session, unsigned which)
+{
+	const struct guest *guest = guest_of(session);
+
+	if (guest->relay)
+		return relay_fd(guest->relay, (enum relay_side)which);
+	return which == RELAY_CLIENT ? guest->client : search_fd(guest->search);
+}
+
+static uint32_t events_of(const struct work_session *session, unsigned which)
+{
+	const struct guest *guest = guest_of(session);
+
+	if (guest->relay)
+		return relay_events(guest->relay, (enum relay_side)which);
+	if (which == RELAY_CLIENT)
+		return guest->client_gone ? 0 : EPOLLERR;
+	return search_events(guest->search);
+}
+
+static uint64_t due_of(const struct work_session *session)
+{
+	const struct guest *guest = guest_of(session);
+
+	return guest->relay ? USEC_INFINITY : search_due(guest->search);
+}
+
+static void end_pump(struct guest *guest, bool ended, struct channel_answer *ret)
+{
+	static const uint32_t results[] = {
+		[RELAY_OPEN] = CHANNEL_ENDED,
+		[RELAY_DONE] = CHANNEL_FINISHED,
+		[RELAY_CLIENT_RESET] = CHANNEL_RESET,
+		[RELAY_TARGET_RESET] = CHANNEL_RESET,
+		[RELAY_ERROR] = CHANNEL_REFUSED,
+		[RELAY_ABORTED] = CHANNEL_ENDED,
+	};
+
+	if (ended)
+		relay_abort(guest->relay);
+	ret->result = results[relay_end(guest->relay)];
+	ret->bytes_in = relay_bytes_from(guest->relay, RELAY_CLIENT);
+	ret->bytes_out = relay_bytes_to(guest->relay, RELAY_CLIENT);
+	relay_free(guest->relay);
+}
+
+static void end(struct work_session *session, bool ended, struct channel_answer *ret)
+{
+	struct guest *guest = guest_of(session);
+
+	if (guest->relay) {
+		end_pump(guest, ended, ret);
+	} else {
+		ret->result = guest->result;
+		search_free(guest->search);
+		close(guest->client);
+	}
+	free(guest);
+}
+
+static const struct work_kind kind = {
+	.n_fds = 2,
+	.begin = begin,
+	.go = go,
+	.fd = fd_of,
+	.events = events_of,
+	.due = due_of,
+	.end = end,
+};
+
+/* ----------------------------------------------------------------------- the rest */
+
+static int fail(const char *what, int r)
+{
+	fprintf(stderr, "hatchd-relay: unable to %s: %s\n", what, strerror(-r));
+	return 1;
+}
+
+/* Once in a while for each. */
+static void tell(const struct addr *addr, int error)
+{
+	char text[ADDR_TEXT_MAX];
+
+	fprintf(stderr, "unable to connect to %s: %s, trying others first for %u s\n",
+		addr_format(addr, text), strerror(error),
+		(unsigned)(TARGET_SKIP_TIME / USEC_PER_SEC));
+}
+
+static int shut_in(uint32_t places)
+{
+	const struct sandbox sandbox = {
+		.groups = SANDBOX_CONNECT | SANDBOX_SPLICE,
+		.max_fds = places * REDIRECT_FDS + OWN_FDS,
+	};
+	struct sandbox_report report;
+	int r = sandbox_enter(&sandbox, &report);
+
+	return r < 0 ? fail(report.failed ? report.failed : "enter the sandbox", r) : 0;
+}
+
+int main(int argc, char **argv)
+{
+	uint32_t places = work_places(argc, argv);
+	struct work *work;
+	int r;
+
+	if (places == 0) {
+		fprintf(stderr, "hatchd-relay: is started by hatchd\n");
+		return 2;
+	}
+	work_begin("hatchd-relay");
+	r = work_new(&kind, places, &work);
+	if (r < 0)
+		return fail("begin", r);
+	shared.targets.tell = tell;
+	if (shut_in(places) != 0)
+		return 1;
+	r = work_run(work);
+	work_free(work);
+	relay_pipes_done(&shared.pipes);
+	return r < 0 ? fail("go on", r) : 0;
+}
