@@ -37,7 +37,8 @@ enum sandbox_group {
 	SANDBOX_DATAGRAMS = 1 << 0,
 	/* splice, pipes of its own, and to set their size. */
 	SANDBOX_SPLICE = 1 << 1,
-	/* Stream and datagram sockets of IPv4, IPv6 and UNIX, connect, and keep-alive.
+	/* Stream and datagram sockets of IPv4, IPv6 and UNIX, connect, keep-alive, and urgent
+	 * bytes among the others.
 	 * connect() to AF_UNSPEC resets a TCP connection, which takes no SO_LINGER. */
 	SANDBOX_CONNECT = 1 << 2,
 };

@@ -126,6 +126,19 @@ def test_multipath_clients(hatchd, target):
         assert read_exactly(server, 1) == b"x"
 
 
+def test_urgent_bytes(hatchd, target):
+    """They are passed on in their place, also the last before the end."""
+    daemon, address = start(hatchd, target.address)
+    with joined(address, target) as (client, server):
+        for one, another in ((client, server), (server, client)):
+            one.sendall(b"stop ")
+            one.send(b"!", socket.MSG_OOB)
+            one.sendall(b" now")
+            one.shutdown(socket.SHUT_WR)
+            assert read_all(another) == b"stop ! now"
+    daemon.wait_log("ended: finished, 10 bytes in, 10 out")
+
+
 def test_half_close_of_client(hatchd, target):
     daemon, address = start(hatchd, target.address)
     with joined(address, target) as (client, server):

@@ -157,6 +157,13 @@ static void turn_all(void)
 		;
 }
 
+/* Of a few bytes. */
+static void turn_few(void)
+{
+	for (int i = 0; turn(0); i++)
+		assert_true(i < 20);
+}
+
 static void turn_until_over(void)
 {
 	while (relay_end(relay) == RELAY_OPEN)
@@ -287,6 +294,43 @@ static void test_passes_on(void **state)
 	assert_int_equal(relay_end(relay), RELAY_DONE);
 	assert_int_equal(relay_events(relay, RELAY_CLIENT), 0);
 	assert_int_equal(relay_events(relay, RELAY_TARGET), 0);
+}
+
+static void say_urgent(enum relay_side side)
+{
+	say(side, "stop ");
+	assert_int_equal(send(ends[side], "!", 1, MSG_OOB | MSG_NOSIGNAL), 1);
+	say(side, " at once");
+}
+
+/* splice(2) stops before such a byte for ever, and epoll reports that something is there. */
+static void test_urgent_byte(void **state)
+{
+	(void)state;
+	for (unsigned side = 0; side < 2; side++) {
+		say_urgent(side);
+		hears(other(side), "stop ! at once");
+		turn_few();
+		say_urgent(side);
+		hears(other(side), "stop ! at once");
+		turn_few();
+	}
+	assert_counts(28, 28);
+}
+
+/* And with an end behind it, it says that this is the end. */
+static void test_urgent_byte_and_end(void **state)
+{
+	(void)state;
+	for (unsigned side = 0; side < 2; side++) {
+		say_urgent(side);
+		shutdown(ends[side], SHUT_WR);
+		hears(other(side), "stop ! at once");
+		hears_end(other(side));
+		turn_few();
+	}
+	assert_counts(14, 14);
+	assert_int_equal(relay_end(relay), RELAY_DONE);
 }
 
 /* An idle pair has nothing but its sockets. */
@@ -619,6 +663,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		EACH(test_passes_on),
+		EACH(test_urgent_byte),
+		EACH(test_urgent_byte_and_end),
 		EACH(test_idle),
 		EACH(test_half_close_of_client),
 		EACH(test_half_close_of_target),

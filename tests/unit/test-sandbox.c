@@ -429,6 +429,11 @@ static long try_keepalive(const struct belongings *have)
 	return setsockopt(have->tcp, SOL_SOCKET, SO_KEEPALIVE, &(int){1}, sizeof(int));
 }
 
+static long try_urgent(const struct belongings *have)
+{
+	return setsockopt(have->tcp, SOL_SOCKET, SO_OOBINLINE, &(int){1}, sizeof(int));
+}
+
 #if defined(__x86_64__)
 static long try_i386(const struct belongings *have)
 {
@@ -526,6 +531,7 @@ static const struct {
 	{{"connect", try_connect}, SANDBOX_CONNECT},
 	{{"connect to nobody", try_disconnect}, SANDBOX_CONNECT},
 	{{"SO_KEEPALIVE", try_keepalive}, SANDBOX_CONNECT},
+	{{"SO_OOBINLINE", try_urgent}, SANDBOX_CONNECT},
 };
 
 /* How many are not as they should be. */

@@ -215,6 +215,10 @@ static bool read_spliced(struct relay *relay, enum relay_side from)
 		leave_pipe(half);
 		return read_plain(relay, from);
 	}
+	/* It stops before an urgent byte, and says that there is nothing, or the end; what is
+	 * true recv(2) says. */
+	if (n == 0 || (n < 0 && is_later(errno)))
+		return read_plain(relay, from);
 	return note_read(relay, from, n);
 }
 
@@ -352,7 +356,9 @@ uint32_t relay_events(const struct relay *relay, enum relay_side side)
 
 /* -------------------------------------------------------------- begin and end */
 
-/* Bytes are passed on when they come: whether to wait for more is for those who speak. */
+/* Bytes are passed on when they come: whether to wait for more is for those who speak.
+ * Urgent ones (RFC 9293, 3.8.5) are bytes like others: a mark cannot be spliced, and a byte
+ * that is left out is one that somebody waits for. */
 static int prepare(int fd)
 {
 	static const int on = 1;
@@ -361,6 +367,7 @@ static int prepare(int fd)
 	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
 		return -errno;
 	(void)!setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+	(void)!setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &on, sizeof on);
 	return 0;
 }
 

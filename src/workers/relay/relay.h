@@ -8,6 +8,7 @@
  *	bytes    go through a pipe, with splice(2), and are not copied where the kernel can do
  *	         without; where there is no pipe, or a socket that cannot do that, through a
  *	         buffer
+ *	urgent   bytes of TCP (MSG_OOB) keep their place among the others, and lose their mark
  *	ends     a side that has said everything is ended on the other one as well (half-close,
  *	         RFC 9293, 3.6), which may go on for as long as it likes; when both have, it is
  *	         over
