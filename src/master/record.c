@@ -129,6 +129,7 @@ static const char *session_result(const struct channel_answer *answer)
 		[CHANNEL_ENDED] = "ended",
 		[CHANNEL_REFUSED] = "refused",
 		[CHANNEL_UNREACHABLE] = "unreachable",
+		[CHANNEL_TARGET_RESET] = "target_reset",
 	};
 
 	return answer ? words[answer->result] : "lost";

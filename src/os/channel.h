@@ -103,11 +103,12 @@ enum channel_answer_kind {
 
 /* How a connection ended, as far as a worker can see. */
 enum channel_result {
-	CHANNEL_FINISHED,    /* everything was said, or the client left in order */
-	CHANNEL_RESET,       /* the client, a target, or the network, broke it off */
-	CHANNEL_ENDED,       /* by us: CHANNEL_END, or because hatchd stops */
-	CHANNEL_REFUSED,     /* the worker lacks memory or descriptors for it */
-	CHANNEL_UNREACHABLE, /* no target took it */
+	CHANNEL_FINISHED,     /* everything was said, or the client left in order */
+	CHANNEL_RESET,        /* the client, or the network, broke it off */
+	CHANNEL_ENDED,        /* by us: CHANNEL_END, or because hatchd stops */
+	CHANNEL_REFUSED,      /* the worker lacks memory or descriptors for it */
+	CHANNEL_UNREACHABLE,  /* no target took it */
+	CHANNEL_TARGET_RESET, /* the target that took it broke it off */
 	/* The worker's part is done: now it is for whoever serves the client that `facts` are
 	 * about.  The worker has nothing of it any more. */
 	CHANNEL_PASSED,

@@ -525,7 +525,7 @@ import os, signal, socket, struct
 requests = socket.socket(fileno=3)
 ANSWER = "=HHIQI4xQQI2H16s2H16sH255s65s2x"
 READY, DONE, PONG, OFFER = 1, 2, 3, 4
-FINISHED, REFUSED, PASSED = 0, 3, 5
+FINISHED, REFUSED, PASSED = 0, 3, 6
 def answer(kind, connection=0, place=0, result=0, family=0, service=b"", authority_len=0,
            taken=0):
     return struct.pack(ANSWER, 2, kind, result, connection, place, taken, 0, 0,

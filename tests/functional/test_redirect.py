@@ -1,7 +1,9 @@
 """Services whose clients are passed on: to whom, how it ends, and what becomes of them when
 somebody is not there."""
 
+import array
 import contextlib
+import fcntl
 import hashlib
 import os
 import pathlib
@@ -9,6 +11,7 @@ import re
 import signal
 import socket
 import struct
+import termios
 import threading
 
 import pytest
@@ -78,6 +81,13 @@ def joined(address, target):
     """(a client, what the target has of it)"""
     with connect(address) as client, target.accept() as server:
         yield client, server
+
+
+def unread(sock):
+    """How many bytes lie there."""
+    held = array.array("i", [0])
+    fcntl.ioctl(sock, termios.FIONREAD, held)
+    return held[0]
 
 
 def reset(sock):
@@ -184,7 +194,64 @@ def test_reset_by_target(hatchd, target):
         reset(server)
         with pytest.raises(ConnectionResetError):
             client.recv(1)
-    daemon.wait_log("ended: reset, 0 bytes in, 1 out")
+    daemon.wait_log("ended: target_reset, 0 bytes in, 1 out")
+
+
+def send_all_that_fits(sock):
+    """Until nothing more goes, to somebody who does not read: how much that was."""
+    sock.setblocking(False)
+    sent = 0
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            sent += sock.send(b"x" * 65536)
+    return sent
+
+
+def test_client_who_does_not_wait(hatchd, folder, target):
+    """He says much and is gone; the target speaks first, and reads then."""
+    address = address_of("unix", folder, "here")
+    daemon = hatchd.file(redirect("r", address, target.address))
+    with joined(address, target) as (client, server):
+        sent = send_all_that_fits(client)
+        client.close()
+        server.sendall(b"220 welcome\r\n")
+        assert len(read_all(server)) == sent
+    daemon.wait_log(rf"ended: finished, {sent} bytes in, 0 out")
+
+
+@pytest.mark.parametrize("kind", ["tcp", "abstract"])
+def test_target_that_does_not_listen(hatchd, folder, kind):
+    """What it answers before it breaks off is not lost, though writing to it fails first."""
+    with contextlib.closing(Target(address_of(kind, folder, "there"))) as target:
+        daemon, address = start(hatchd, target.address)
+        for _ in range(10):
+            with joined(address, target) as (client, server):
+                client.sendall(b"POST")
+                assert read_exactly(server, 4) == b"POST"
+                (worker,) = workers(daemon.pid)
+                os.kill(worker, signal.SIGSTOP)
+                client.sendall(b"y" * 1000)
+                server.sendall(b"413 too large")
+                server.close()
+                os.kill(worker, signal.SIGCONT)
+                assert read_exactly(client, 13) == b"413 too large"
+
+
+def test_answer_of_one_who_breaks_off(hatchd, folder):
+    """The client takes his time, and gets everything before the reset."""
+    with contextlib.closing(Target(address_of("abstract", folder, "there"))) as target:
+        daemon, address = start(hatchd, target.address)
+        with joined(address, target) as (client, server):
+            client.sendall(b"GET")
+            assert read_exactly(server, 3) == b"GET"
+            sent = send_all_that_fits(server)
+            client.sendall(b"more")
+            wait_until(lambda: unread(server) == 4)
+            server.close()
+            assert len(read_exactly(client, sent)) == sent
+            with pytest.raises(ConnectionResetError):
+                client.recv(1)
+    daemon.wait_log(rf"ended: target_reset, 7 bytes in, {sent} out")
 
 
 def test_who_does_not_read_is_not_read(hatchd, target):
@@ -374,8 +441,21 @@ def test_time_limit(hatchd, target):
     with joined(address, target) as (client, server):
         client.sendall(b"x")
         assert read_exactly(server, 1) == b"x"
-        assert read_all(server) == b""
-        assert read_all(client) == b""
+        for sock in (server, client):
+            with pytest.raises(ConnectionResetError):
+                sock.recv(1)
+    daemon.wait_log("ended: time_limit, 1 bytes in, 0 out")
+
+
+def test_time_limit_behind_an_end(hatchd, target):
+    """Who knows that he has got everything is not told otherwise."""
+    daemon, address = start(hatchd, target.address, time_limit="300ms")
+    with joined(address, target) as (client, server):
+        client.sendall(b"x")
+        client.shutdown(socket.SHUT_WR)
+        with pytest.raises(ConnectionResetError):
+            client.recv(1)
+        assert read_all(server) == b"x"
     daemon.wait_log("ended: time_limit, 1 bytes in, 0 out")
 
 
@@ -396,8 +476,9 @@ def test_stop(hatchd, target):
     with joined(address, target) as (client, server):
         (worker,) = workers(daemon.pid)
         daemon.stop(leave=True)
-        assert read_all(client) == b""
-        assert read_all(server) == b""
+        for sock in (client, server):
+            with pytest.raises(ConnectionResetError):
+                sock.recv(1)
     wait_until(lambda: not pathlib.Path(f"/proc/{worker}/exe").exists())
 
 

@@ -7,10 +7,12 @@
  */
 #include "workers/relay/relay.h"
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/own.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <setjmp.h>
@@ -23,7 +25,7 @@
 #include <cmocka.h>
 
 /* A test that waits for ever ends here. */
-#define PATIENCE 60
+#define PATIENCE 10
 
 #define MUCH (UINT64_C(10) * 1024 * 1024)
 
@@ -41,12 +43,25 @@ static struct relay_pipes pipes;
 static struct relay *relay;
 
 static bool short_of_memory;
+static int pending_error; /* what SO_ERROR says; 0: the truth */
+static uint64_t now;
 
 void *__real_malloc(size_t size);
 void *__wrap_malloc(size_t size);
 void *__wrap_malloc(size_t size)
 {
 	return short_of_memory ? NULL : __real_malloc(size);
+}
+
+int __real_getsockopt(int fd, int level, int name, void *value, socklen_t *len);
+int __wrap_getsockopt(int fd, int level, int name, void *value, socklen_t *len);
+int __wrap_getsockopt(int fd, int level, int name, void *value, socklen_t *len)
+{
+	int r = __real_getsockopt(fd, level, name, value, len);
+
+	if (level == SOL_SOCKET && name == SO_ERROR && pending_error != 0)
+		*(int *)value = pending_error;
+	return r;
 }
 
 /* ---------------------------------------------------------------------- the stage */
@@ -99,6 +114,7 @@ static int set_up(void **state)
 	setting = *state;
 	alarm(PATIENCE);
 	pipes.refused = setting->plain;
+	now = 1;
 	client = make_end(RELAY_CLIENT, setting->client_tcp);
 	target = make_end(RELAY_TARGET, setting->target_tcp);
 	return relay_new(&pipes, client, target, &relay);
@@ -108,6 +124,7 @@ static int tear_down(void **state)
 {
 	(void)state;
 	short_of_memory = false;
+	pending_error = 0;
 	relay = relay_free(relay);
 	fd_close(ends[0]);
 	fd_close(ends[1]);
@@ -133,6 +150,24 @@ static struct pollfd waits_for(enum relay_side side)
 	};
 }
 
+/* What is looked at again and again needs no clock; what is waited for does (pass_time()). */
+static void turn_if_due(void)
+{
+	uint64_t due = relay_due(relay);
+
+	if (due > now + RELAY_PAUSE_MAX)
+		return;
+	now = due > now ? due : now;
+	relay_go(relay, RELAY_CLIENT, 0, now);
+}
+
+static void pass_time(uint64_t usec)
+{
+	now += usec;
+	if (relay_due(relay) <= now)
+		relay_go(relay, RELAY_CLIENT, 0, now);
+}
+
 /* One turn.  False: there was nothing to do, in that time. */
 static bool turn(int timeout)
 {
@@ -145,7 +180,8 @@ static bool turn(int timeout)
 	assert_true(n >= 0);
 	for (unsigned side = 0; side < 2; side++)
 		if (p[side].revents != 0)
-			relay_go(relay, side, (uint32_t)(unsigned short)p[side].revents);
+			relay_go(relay, side, (uint32_t)(unsigned short)p[side].revents, now);
+	turn_if_due();
 	assert_true(relay_held(relay) <= 2 * RELAY_PIPE);
 	return n > 0;
 }
@@ -167,7 +203,14 @@ static void turn_few(void)
 static void turn_until_over(void)
 {
 	while (relay_end(relay) == RELAY_OPEN)
-		turn(-1);
+		turn(relay_due(relay) == USEC_INFINITY ? -1 : 1);
+}
+
+/* Until it is known that nothing can go there, while what came from there is held. */
+static void turn_until_unwatched(enum relay_side side)
+{
+	while (relay_events(relay, side) != 0)
+		turn(1);
 }
 
 /* Until there is something to read at that end. */
@@ -238,6 +281,30 @@ static void reset(enum relay_side side)
 static int other(enum relay_side side)
 {
 	return side == RELAY_CLIENT ? RELAY_TARGET : RELAY_CLIENT;
+}
+
+/* All that comes there, until an end or a reset, or until the relay would close its sockets.
+ * How many bytes. */
+static uint64_t hears_all(enum relay_side side)
+{
+	char bytes[65536];
+	uint64_t sum = 0;
+	ssize_t n;
+
+	for (;;) {
+		n = recv(ends[side], bytes, sizeof bytes, MSG_DONTWAIT);
+		if (n == 0 || (n < 0 && errno != EAGAIN))
+			return sum;
+		if (n < 0 && relay_end(relay) != RELAY_OPEN)
+			return sum;
+		sum += n > 0 ? (uint64_t)n : 0;
+		turn(n > 0 ? 0 : 1);
+	}
+}
+
+static void hang_up(enum relay_side side)
+{
+	ends[side] = fd_close(ends[side]);
 }
 
 /* Say so much that nothing more goes, with an end that does not read.  How many bytes. */
@@ -462,30 +529,156 @@ static void test_reset_by_target(void **state)
 	hears_reset(RELAY_CLIENT);
 }
 
-/* Nothing can be read nor written, and it is noticed all the same. */
+/* Nothing can be read nor written, and it is noticed all the same.  What the target has said
+ * is the client's, however long he takes. */
 static void test_reset_while_all_is_full(void **state)
 {
+	uint64_t said, heard;
+
 	(void)state;
 	stuff(RELAY_CLIENT);
-	stuff(RELAY_TARGET);
+	said = stuff(RELAY_TARGET);
 	reset(RELAY_TARGET);
+	turn_until_unwatched(RELAY_TARGET);
+	assert_int_equal(relay_end(relay), RELAY_OPEN);
+	pass_time(10 * RELAY_LEAVE_TIME);
+	assert_int_equal(relay_end(relay), RELAY_OPEN);
+	heard = hears_all(RELAY_CLIENT);
 	turn_until_over();
 	assert_int_equal(relay_end(relay), RELAY_TARGET_RESET);
-	hears_reset(RELAY_CLIENT);
+	assert_int_equal(heard, relay_bytes_from(relay, RELAY_TARGET));
+	assert_int_equal(heard, relay_bytes_to(relay, RELAY_CLIENT));
+	if (!setting->target_tcp) /* a reset leaves behind what it overtakes */
+		assert_int_equal(heard, said);
 }
 
 /* There is nothing to be read from him or written to him at all. */
 static void test_reset_by_client_who_is_stopped(void **state)
 {
+	uint64_t heard;
+
 	(void)state;
-	if (!setting->client_tcp)
-		return; /* what he has said is still there, and is passed on */
 	stuff(RELAY_CLIENT);
 	assert_int_equal(relay_events(relay, RELAY_CLIENT), EPOLLERR);
 	reset(RELAY_CLIENT);
+	turn_until_unwatched(RELAY_CLIENT);
+	heard = hears_all(RELAY_TARGET);
+	assert_int_equal(heard, relay_bytes_from(relay, RELAY_CLIENT));
+	if (!setting->client_tcp)
+		return;
 	turn_until_over();
 	assert_int_equal(relay_end(relay), RELAY_CLIENT_RESET);
+}
+
+/* The write fails before the answer is read. */
+static void test_answer_of_one_who_does_not_listen(void **state)
+{
+	(void)state;
+	say(RELAY_CLIENT, "POST /");
+	hears(RELAY_TARGET, "POST /");
+	say(RELAY_CLIENT, "much more");
+	say(RELAY_TARGET, "413 that is too large");
+	hang_up(RELAY_TARGET);
+	relay_go(relay, RELAY_CLIENT, EPOLLIN, now);
+	hears(RELAY_CLIENT, "413 that is too large");
+	assert_int_equal(hears_all(RELAY_CLIENT), 0);
+}
+
+/* It did not break off: it said all it had to say, and hears nothing any more.  Who goes on
+ * talking is not cut short. */
+static void test_end_of_one_who_does_not_listen(void **state)
+{
+	(void)state;
+	say(RELAY_TARGET, "that is all");
+	hang_up(RELAY_TARGET);
+	hears(RELAY_CLIENT, "that is all");
+	hears_end(RELAY_CLIENT);
+	for (int i = 0; i < 10 && relay_end(relay) == RELAY_OPEN; i++) {
+		(void)!send(ends[RELAY_CLIENT], "but I", 5, MSG_NOSIGNAL);
+		turn_few();
+	}
+	if (!setting->target_tcp)
+		assert_int_equal(relay_end(relay), RELAY_OPEN);
+	hang_up(RELAY_CLIENT);
+	turn_until_over();
+	if (!setting->target_tcp)
+		assert_int_equal(relay_end(relay), RELAY_DONE);
+}
+
+/* Who has left is told nothing any more, and what he has said last is passed on all the
+ * same, to the end. */
+static void test_answer_to_one_who_is_gone(void **state)
+{
+	uint64_t said, heard;
+
+	(void)state;
+	said = stuff(RELAY_CLIENT);
+	hang_up(RELAY_CLIENT);
+	turn_all();
+	say(RELAY_TARGET, "220 welcome");
+	turn_until_unwatched(RELAY_CLIENT);
+	heard = hears_all(RELAY_TARGET);
+	hang_up(RELAY_TARGET);
+	turn_until_over();
+	assert_int_equal(
+		relay_end(relay), setting->client_tcp ? RELAY_CLIENT_RESET : RELAY_DONE);
+	assert_int_equal(heard, relay_bytes_to(relay, RELAY_TARGET));
+	assert_int_equal(heard, relay_bytes_from(relay, RELAY_CLIENT));
+	if (!setting->client_tcp) /* TCP answers who has left with a reset */
+		assert_int_equal(heard, said);
+}
+
+/* It never reads, and does not stop. */
+static void test_endless_answer_to_one_who_is_gone(void **state)
+{
+	static const char bytes[65536];
+	uint64_t said = 0;
+
+	(void)state;
+	stuff(RELAY_CLIENT);
+	hang_up(RELAY_CLIENT);
+	while (relay_end(relay) == RELAY_OPEN) {
+		ssize_t n = send(
+			ends[RELAY_TARGET], bytes, sizeof bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+		said += n > 0 ? (uint64_t)n : 0;
+		turn(0);
+		assert_true(said < 2 * (uint64_t)RELAY_WASTE_MAX);
+	}
+	assert_int_equal(relay_end(relay), RELAY_CLIENT_RESET);
 	hears_reset(RELAY_TARGET);
+}
+
+/* What cannot be told apart from a half-close over TCP is known of a UNIX socket. */
+static void test_gone_for_good(void **state)
+{
+	(void)state;
+	say(RELAY_CLIENT, "do this");
+	hang_up(RELAY_CLIENT);
+	hears(RELAY_TARGET, "do this");
+	hears_end(RELAY_TARGET);
+	turn_all();
+	assert_int_equal(relay_end(relay), RELAY_OPEN);
+	pass_time(RELAY_LEAVE_TIME - 1);
+	assert_int_equal(relay_end(relay), RELAY_OPEN);
+	pass_time(1);
+	assert_int_equal(relay_end(relay), setting->client_tcp ? RELAY_OPEN : RELAY_DONE);
+}
+
+/* What the network has said some time is no end (ip(7)). */
+static void test_soft_error(void **state)
+{
+	(void)state;
+	pending_error = EHOSTUNREACH;
+	relay_go(relay, RELAY_CLIENT, EPOLLHUP, now);
+	say(RELAY_CLIENT, "I am here");
+	hears(RELAY_TARGET, "I am here");
+	relay_go(relay, RELAY_CLIENT, EPOLLERR, now);
+	turn_all();
+	assert_int_equal(relay_bytes_to(relay, RELAY_TARGET), 9);
+	hang_up(RELAY_CLIENT);
+	turn_until_over();
+	assert_int_equal(relay_end(relay), RELAY_CLIENT_RESET);
 }
 
 /* Who sends to somebody who does not read is stopped; the other direction goes on. */
@@ -590,10 +783,22 @@ static void test_abort(void **state)
 	hears(RELAY_TARGET, "x");
 	relay_abort(relay);
 	assert_int_equal(relay_end(relay), RELAY_ABORTED);
-	assert_true(relay_go(relay, RELAY_CLIENT, EPOLLIN));
-	relay = relay_free(relay);
+	assert_true(relay_go(relay, RELAY_CLIENT, EPOLLIN, now));
+	hears_reset(RELAY_TARGET);
+	hears_reset(RELAY_CLIENT);
+}
+
+/* One has got everything, and knows. */
+static void test_abort_behind_an_end(void **state)
+{
+	(void)state;
+	say(RELAY_CLIENT, "x");
+	shutdown(ends[RELAY_CLIENT], SHUT_WR);
+	hears(RELAY_TARGET, "x");
+	hears_end(RELAY_TARGET);
+	relay_abort(relay);
+	hears_reset(RELAY_CLIENT);
 	assert_int_equal(recv(ends[RELAY_TARGET], &(char){0}, 1, 0), 0);
-	assert_int_equal(recv(ends[RELAY_CLIENT], &(char){0}, 1, 0), 0);
 }
 
 /* What is under way is lost, so nobody may think that he has got all. */
@@ -623,13 +828,13 @@ static void test_spare_pipes_are_few(void **state)
 		outer[i][1] = b[0];
 		assert_int_equal(relay_new(&pipes, a[1], b[1], &relays[i]), 0);
 		while (send(outer[i][0], "0123456789abcdef", 16, MSG_DONTWAIT) > 0)
-			relay_go(relays[i], RELAY_CLIENT, EPOLLIN);
+			relay_go(relays[i], RELAY_CLIENT, EPOLLIN, now);
 	}
 	for (int i = 0; i < MANY; i++) {
 		char bytes[65536];
 
 		while (recv(outer[i][1], bytes, sizeof bytes, MSG_DONTWAIT) > 0)
-			relay_go(relays[i], RELAY_TARGET, EPOLLOUT);
+			relay_go(relays[i], RELAY_TARGET, EPOLLOUT, now);
 		relay_free(relays[i]);
 		close(outer[i][0]);
 		close(outer[i][1]);
@@ -673,12 +878,19 @@ int main(void)
 		EACH(test_reset_by_target),
 		EACH(test_reset_while_all_is_full),
 		EACH(test_reset_by_client_who_is_stopped),
+		EACH(test_answer_of_one_who_does_not_listen),
+		EACH(test_end_of_one_who_does_not_listen),
+		EACH(test_answer_to_one_who_is_gone),
+		EACH(test_endless_answer_to_one_who_is_gone),
+		EACH(test_gone_for_good),
+		EACH(test_soft_error),
 		EACH(test_who_never_reads),
 		EACH(test_fair_share),
 		EACH(test_gone_with_much_said),
 		EACH(test_without_memory),
 		EACH(test_no_memory_to_begin),
 		EACH(test_abort),
+		EACH(test_abort_behind_an_end),
 		EACH(test_abort_under_way),
 		EACH(test_spare_pipes_are_few),
 	};

@@ -94,18 +94,20 @@ static bool join(struct guest *guest)
 		return false;
 	}
 	guest->client = -EBADF;
-	relay_go(guest->relay, RELAY_TARGET, 0);
-	return !relay_go(guest->relay, RELAY_CLIENT, 0);
+	return !relay_go(guest->relay, RELAY_CLIENT, 0, clock_monotonic());
 }
 
 /* He breaks it off while a target is looked for.  A UNIX socket that is closed may have said
  * something that is to be passed on. */
-static bool hear_client(struct guest *guest)
+static bool hear_client(struct guest *guest, uint32_t events)
 {
 	socklen_t len = sizeof(int);
 	int error = 0;
 
-	if (getsockopt(guest->client, SOL_SOCKET, SO_ERROR, &error, &len) < 0 || error != 0) {
+	/* Without EPOLLERR it is what an ICMP message has said some time (ip(7)). */
+	if (events & EPOLLERR &&
+		(getsockopt(guest->client, SOL_SOCKET, SO_ERROR, &error, &len) < 0 ||
+			error != 0)) {
 		guest->result = CHANNEL_RESET;
 		return false;
 	}
@@ -119,7 +121,7 @@ static bool go_search(struct guest *guest, unsigned which, uint32_t events)
 	enum search_state state;
 
 	if (which == RELAY_CLIENT && events != 0)
-		return hear_client(guest);
+		return hear_client(guest, events);
 	state = search_go(guest->search, events, clock_monotonic());
 	if (search_attempt(guest->search) != attempt || state == SEARCH_FAILED)
 		work_closed(&guest->session, RELAY_TARGET);
@@ -135,7 +137,8 @@ static bool go(struct work_session *session, unsigned which, uint32_t events)
 	struct guest *guest = guest_of(session);
 
 	if (guest->relay)
-		return !relay_go(guest->relay, (enum relay_side)which, events);
+		return !relay_go(
+			guest->relay, (enum relay_side)which, events, clock_monotonic());
 	return go_search(guest, which, events);
 }
 
@@ -163,7 +166,7 @@ static uint64_t due_of(const struct work_session *session)
 {
 	const struct guest *guest = guest_of(session);
 
-	return guest->relay ? USEC_INFINITY : search_due(guest->search);
+	return guest->relay ? relay_due(guest->relay) : search_due(guest->search);
 }
 
 static void end_pump(struct guest *guest, bool ended, struct channel_answer *ret)
@@ -172,7 +175,7 @@ static void end_pump(struct guest *guest, bool ended, struct channel_answer *ret
 		[RELAY_OPEN] = CHANNEL_ENDED,
 		[RELAY_DONE] = CHANNEL_FINISHED,
 		[RELAY_CLIENT_RESET] = CHANNEL_RESET,
-		[RELAY_TARGET_RESET] = CHANNEL_RESET,
+		[RELAY_TARGET_RESET] = CHANNEL_TARGET_RESET,
 		[RELAY_ERROR] = CHANNEL_REFUSED,
 		[RELAY_ABORTED] = CHANNEL_ENDED,
 	};

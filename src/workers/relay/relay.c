@@ -1,15 +1,18 @@
 #include "workers/relay/relay.h"
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/own.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -24,15 +27,22 @@ struct half {
 	uint32_t held;   /* bytes in the pipe or the buffer */
 	bool plain;      /* splice(2) cannot be used */
 	bool ended;      /* nothing more comes */
-	bool passed_on;  /* and the other side knows */
+	bool passed_on;  /* and the other side knows, or cannot be told anything */
 };
 
 struct relay {
 	struct relay_pipes *pipes;
 	struct half halves[2]; /* by the side that bytes come from */
 	int fds[2];            /* owned; by side */
-	bool gone[2];          /* UNIX: that side is closed altogether, which is known */
+	bool is_tcp[2];
+	bool deaf[2];           /* nothing more can go there: it is thrown away */
+	bool broken[2];         /* deaf, and what came from there is not everything */
+	enum relay_end outcome; /* what it will have been, when it is over */
 	enum relay_end end;
+	uint64_t wasted;   /* bytes thrown away since one was taken */
+	uint64_t due;      /* usec; USEC_INFINITY: nothing is waited for that is not reported */
+	uint64_t pause;    /* before it is looked again, usec */
+	uint64_t leave_at; /* who is deaf is not waited for any more; USEC_INFINITY: not yet */
 };
 
 static enum relay_side other(enum relay_side side)
@@ -56,24 +66,19 @@ static void finish(struct relay *relay, enum relay_end end)
 		relay->end = end;
 }
 
-static void reset_both(struct relay *relay)
-{
-	relay_reset_socket(relay->fds[RELAY_CLIENT]);
-	relay_reset_socket(relay->fds[RELAY_TARGET]);
-}
-
-static void break_off(struct relay *relay, enum relay_side side)
+/* Nobody is to take what he has got for everything. */
+static void reset_both(struct relay *relay, enum relay_end end)
 {
 	if (relay->end != RELAY_OPEN)
 		return;
-	reset_both(relay);
-	finish(relay, side == RELAY_CLIENT ? RELAY_CLIENT_RESET : RELAY_TARGET_RESET);
+	relay_reset_socket(relay->fds[RELAY_CLIENT]);
+	relay_reset_socket(relay->fds[RELAY_TARGET]);
+	finish(relay, end);
 }
 
-static void give_up(struct relay *relay)
+static enum relay_end reset_by(enum relay_side side)
 {
-	reset_both(relay);
-	finish(relay, RELAY_ERROR);
+	return side == RELAY_CLIENT ? RELAY_CLIENT_RESET : RELAY_TARGET_RESET;
 }
 
 /* ------------------------------------------------------------------- the pipes */
@@ -135,6 +140,15 @@ static void empty(struct relay *relay, struct half *half)
 	free_buffer(half);
 }
 
+/* What it holds is for nobody. */
+static void throw_away(struct half *half)
+{
+	if (half->held > 0)
+		close_pipe(half);
+	free_buffer(half);
+	half->held = 0;
+}
+
 /* What does not fit a pipe goes on through a buffer.  False: there is no memory. */
 static bool leave_pipe(struct half *half)
 {
@@ -152,6 +166,32 @@ static bool leave_pipe(struct half *half)
 	return n == (ssize_t)half->held;
 }
 
+/* ------------------------------------------------------- who cannot be told anything */
+
+/* It may have said something that is still to be read, and goes on to the other side. */
+static void make_deaf(struct relay *relay, enum relay_side side)
+{
+	relay->deaf[side] = true;
+	throw_away(&relay->halves[other(side)]);
+}
+
+/* The first one is whose doing it is. */
+static void note_broken(struct relay *relay, enum relay_side side)
+{
+	if (relay->outcome == RELAY_DONE)
+		relay->outcome = reset_by(side);
+	relay->broken[side] = true;
+	make_deaf(relay, side);
+}
+
+/* Who does not stop talking to somebody who is not there is told so. */
+static void note_wasted(struct relay *relay, enum relay_side from, uint64_t n)
+{
+	relay->wasted += n;
+	if (relay->wasted > RELAY_WASTE_MAX)
+		reset_both(relay, reset_by(other(from)));
+}
+
 /* --------------------------------------------------------------------- reading */
 
 static bool is_later(int error)
@@ -159,20 +199,70 @@ static bool is_later(int error)
 	return error == EAGAIN || error == EINTR;
 }
 
+/* Nobody's but this machine's. */
+static bool is_ours(int error)
+{
+	return error == ENOMEM || error == ENOBUFS;
+}
+
+static void note_error(struct relay *relay, enum relay_side side, int error)
+{
+	if (is_ours(error))
+		reset_both(relay, RELAY_ERROR);
+	else if (error == EPIPE)
+		make_deaf(relay, side);
+	else
+		note_broken(relay, side);
+}
+
 /* What read(2) and splice(2) have said.  True if there are bytes now. */
 static bool note_read(struct relay *relay, enum relay_side from, ssize_t n)
 {
 	struct half *half = &relay->halves[from];
 
-	if (n < 0 && !is_later(errno))
-		break_off(relay, from);
-	if (n == 0)
+	if (n < 0 && is_later(errno))
+		return false;
+	if (n < 0)
+		note_error(relay, from, errno);
+	if (n <= 0) {
 		half->ended = true;
-	if (n > 0) {
-		half->in += (uint64_t)n;
-		half->held = (uint32_t)n;
+		return false;
 	}
-	return n > 0;
+	half->in += (uint64_t)n;
+	half->held = (uint32_t)n;
+	return true;
+}
+
+/* What write(2) and splice(2) have said.  True if it went on: bytes are gone, or there is
+ * nobody to get them. */
+static bool note_written(struct relay *relay, enum relay_side from, ssize_t n)
+{
+	struct half *half = &relay->halves[from];
+
+	if (n == 0 || (n < 0 && is_later(errno)))
+		return false;
+	if (n < 0) {
+		note_error(relay, other(from), errno);
+		return relay->end == RELAY_OPEN;
+	}
+	half->out += (uint64_t)n;
+	half->at += (uint32_t)n;
+	half->held -= (uint32_t)n;
+	relay->wasted = 0;
+	return true;
+}
+
+/* What was not written at once. */
+static bool keep(struct relay *relay, struct half *half, const uint8_t *end)
+{
+	half->at = 0;
+	half->buffer = malloc(half->held);
+	if (!half->buffer) {
+		reset_both(relay, RELAY_ERROR);
+		return false;
+	}
+	memcpy(half->buffer, end - half->held, half->held);
+	return true;
 }
 
 /* Most reads are written at once, and need no memory. */
@@ -181,28 +271,26 @@ static bool read_plain(struct relay *relay, enum relay_side from)
 	struct half *half = &relay->halves[from];
 	uint8_t bytes[RELAY_CHUNK];
 	ssize_t n = recv(relay->fds[from], bytes, sizeof bytes, MSG_DONTWAIT);
-	ssize_t sent;
 
 	if (!note_read(relay, from, n))
 		return false;
-	sent = send(relay->fds[other(from)], bytes, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL);
-	if (sent < 0 && !is_later(errno)) {
-		break_off(relay, other(from));
+	note_written(relay, from,
+		send(relay->fds[other(from)], bytes, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL));
+	if (relay->end != RELAY_OPEN)
 		return false;
-	}
-	if (sent > 0) {
-		half->out += (uint64_t)sent;
-		half->held -= (uint32_t)sent;
-	}
-	if (half->held == 0)
-		return true;
-	half->buffer = malloc(half->held);
-	if (!half->buffer) {
-		give_up(relay);
+	return half->held == 0 || keep(relay, half, bytes + n);
+}
+
+static bool read_wasted(struct relay *relay, enum relay_side from)
+{
+	struct half *half = &relay->halves[from];
+	uint8_t bytes[RELAY_CHUNK];
+
+	if (!note_read(relay, from, recv(relay->fds[from], bytes, sizeof bytes, MSG_DONTWAIT)))
 		return false;
-	}
-	memcpy(half->buffer, bytes + (size_t)n - half->held, half->held);
-	return true;
+	note_wasted(relay, from, half->held);
+	half->held = 0;
+	return relay->end == RELAY_OPEN;
 }
 
 static bool read_spliced(struct relay *relay, enum relay_side from)
@@ -229,6 +317,8 @@ static bool fill(struct relay *relay, enum relay_side from)
 
 	if (half->ended)
 		return false;
+	if (relay->deaf[other(from)])
+		return read_wasted(relay, from);
 	if (half->plain || !take_pipe(relay->pipes, half))
 		return read_plain(relay, from);
 	return read_spliced(relay, from);
@@ -255,17 +345,11 @@ static bool drain(struct relay *relay, enum relay_side from)
 		if (n < 0 && errno == EINVAL && !half->buffer) {
 			if (leave_pipe(half))
 				continue;
-			give_up(relay);
+			reset_both(relay, RELAY_ERROR);
 			return false;
 		}
-		if (n <= 0) {
-			if (n < 0 && !is_later(errno))
-				break_off(relay, other(from));
+		if (!note_written(relay, from, n))
 			return false;
-		}
-		half->out += (uint64_t)n;
-		half->at += (uint32_t)n;
-		half->held -= (uint32_t)n;
 	}
 	free_buffer(half);
 	return true;
@@ -277,10 +361,12 @@ static void pass_end_on(struct relay *relay, enum relay_side from)
 {
 	struct half *half = &relay->halves[from];
 
-	if (half->passed_on || relay->end != RELAY_OPEN)
+	/* What is broken off is no end: settle(). */
+	if (half->passed_on || relay->broken[from])
 		return;
 	/* It fails where the connection is gone, which is found out by reading. */
-	(void)!shutdown(relay->fds[other(from)], SHUT_WR);
+	if (!relay->deaf[other(from)])
+		(void)!shutdown(relay->fds[other(from)], SHUT_WR);
 	half->passed_on = true;
 }
 
@@ -307,35 +393,87 @@ static void look_at(struct relay *relay, enum relay_side side, uint32_t events)
 	socklen_t len = sizeof(int);
 	int error = 0;
 
-	if (relay->end != RELAY_OPEN || !(events & (EPOLLERR | EPOLLHUP)))
-		return;
-	if (getsockopt(relay->fds[side], SOL_SOCKET, SO_ERROR, &error, &len) < 0 || error != 0)
-		break_off(relay, side);
+	/* Without EPOLLERR it is what an ICMP message has said some time (ip(7)). */
+	if (events & EPOLLERR &&
+		(getsockopt(relay->fds[side], SOL_SOCKET, SO_ERROR, &error, &len) < 0 ||
+			error != 0))
+		note_broken(relay, side);
 	else if (events & EPOLLHUP)
-		relay->gone[side] = true;
+		make_deaf(relay, side);
 }
 
-/* Who is gone altogether, and has said all, gets no answers any more. */
-static bool is_deserted(const struct relay *relay, enum relay_side side)
+/* -------------------------------------------------------------- when it is over */
+
+/* A reset overtakes what the other end has not acknowledged.  UNIX sockets have delivered
+ * what they took. */
+static bool has_got_all(const struct relay *relay, enum relay_side side)
 {
-	return relay->gone[side] && relay->halves[side].passed_on;
+	int unsent = 0;
+
+	if (relay->deaf[side] || !relay->is_tcp[side])
+		return true;
+	return ioctl(relay->fds[side], SIOCOUTQ, &unsent) < 0 || unsent == 0;
 }
 
-static void look_whether_over(struct relay *relay)
+/* Nobody reports it. */
+static void look_again(struct relay *relay, uint64_t now)
 {
+	relay->pause = relay->pause == 0 ? RELAY_PAUSE_MIN : 2 * relay->pause;
+	if (relay->pause > RELAY_PAUSE_MAX)
+		relay->pause = RELAY_PAUSE_MAX;
+	relay->due = now + relay->pause;
+}
+
+/* The other side has been told, and may still have to do something with it. */
+static void wait_for_end(struct relay *relay, uint64_t now)
+{
+	if (relay->leave_at == USEC_INFINITY)
+		relay->leave_at = now + RELAY_LEAVE_TIME;
+	if (now >= relay->leave_at)
+		finish(relay, relay->outcome);
+	relay->due = relay->leave_at;
+}
+
+/* Who is deaf, and has said everything, has no other business. */
+static void settle_side(struct relay *relay, enum relay_side side, uint64_t now)
+{
+	const struct half *half = &relay->halves[side];
+
+	if (relay->end != RELAY_OPEN || !relay->deaf[side] || !half->ended || half->held > 0)
+		return;
+	if (!relay->broken[side]) {
+		wait_for_end(relay, now);
+	} else if (has_got_all(relay, other(side))) {
+		relay_reset_socket(relay->fds[other(side)]);
+		finish(relay, relay->outcome);
+	} else {
+		look_again(relay, now);
+	}
+}
+
+static void settle(struct relay *relay, uint64_t now)
+{
+	relay->due = USEC_INFINITY;
 	if (relay->halves[RELAY_CLIENT].passed_on && relay->halves[RELAY_TARGET].passed_on)
-		finish(relay, RELAY_DONE);
-	else if (is_deserted(relay, RELAY_CLIENT) || is_deserted(relay, RELAY_TARGET))
-		finish(relay, RELAY_DONE);
+		finish(relay, relay->outcome);
+	settle_side(relay, RELAY_CLIENT, now);
+	settle_side(relay, RELAY_TARGET, now);
 }
 
-bool relay_go(struct relay *relay, enum relay_side side, uint32_t events)
+bool relay_go(struct relay *relay, enum relay_side side, uint32_t events, uint64_t now)
 {
+	if (relay->end != RELAY_OPEN)
+		return true;
+	look_at(relay, side, events);
 	move(relay, side);
 	move(relay, other(side));
-	look_at(relay, side, events);
-	look_whether_over(relay);
+	settle(relay, now);
 	return relay->end != RELAY_OPEN;
+}
+
+uint64_t relay_due(const struct relay *relay)
+{
+	return relay->end == RELAY_OPEN ? relay->due : USEC_INFINITY;
 }
 
 uint32_t relay_events(const struct relay *relay, enum relay_side side)
@@ -351,7 +489,7 @@ uint32_t relay_events(const struct relay *relay, enum relay_side side)
 		events |= EPOLLOUT;
 	if (events != 0)
 		return events;
-	return relay->gone[side] || (from->ended && to->passed_on) ? 0 : EPOLLERR;
+	return relay->deaf[side] || (from->ended && to->passed_on) ? 0 : EPOLLERR;
 }
 
 /* -------------------------------------------------------------- begin and end */
@@ -359,14 +497,14 @@ uint32_t relay_events(const struct relay *relay, enum relay_side side)
 /* Bytes are passed on when they come: whether to wait for more is for those who speak.
  * Urgent ones (RFC 9293, 3.8.5) are bytes like others: a mark cannot be spliced, and a byte
  * that is left out is one that somebody waits for. */
-static int prepare(int fd)
+static int prepare(int fd, bool *ret_is_tcp)
 {
 	static const int on = 1;
 	int flags = fcntl(fd, F_GETFL);
 
 	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
 		return -errno;
-	(void)!setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+	*ret_is_tcp = setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) == 0;
 	(void)!setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &on, sizeof on);
 	return 0;
 }
@@ -374,10 +512,11 @@ static int prepare(int fd)
 int relay_new(struct relay_pipes *pipes, int client, int target, struct relay **ret)
 {
 	struct relay *relay = malloc(sizeof *relay);
-	int r = relay ? prepare(client) : -ENOMEM;
+	bool is_tcp[2];
+	int r = relay ? prepare(client, &is_tcp[RELAY_CLIENT]) : -ENOMEM;
 
 	if (r == 0)
-		r = prepare(target);
+		r = prepare(target, &is_tcp[RELAY_TARGET]);
 	if (r < 0) {
 		free(relay);
 		return r;
@@ -386,6 +525,10 @@ int relay_new(struct relay_pipes *pipes, int client, int target, struct relay **
 		.pipes = pipes,
 		.fds = {[RELAY_CLIENT] = client, [RELAY_TARGET] = target},
 		.halves = {{.pipe = {-EBADF, -EBADF}}, {.pipe = {-EBADF, -EBADF}}},
+		.is_tcp = {is_tcp[0], is_tcp[1]},
+		.outcome = RELAY_DONE,
+		.due = USEC_INFINITY,
+		.leave_at = USEC_INFINITY,
 	};
 	*ret = relay;
 	return 0;
@@ -393,8 +536,7 @@ int relay_new(struct relay_pipes *pipes, int client, int target, struct relay **
 
 static void half_done(struct relay *relay, struct half *half)
 {
-	if (half->held > 0)
-		close_pipe(half); /* nobody else wants what is in it */
+	throw_away(half);
 	empty(relay, half);
 }
 
@@ -414,8 +556,9 @@ void relay_abort(struct relay *relay)
 {
 	if (relay->end != RELAY_OPEN)
 		return;
-	if (relay_held(relay) > 0)
-		reset_both(relay);
+	for (unsigned side = 0; side < 2; side++)
+		if (!relay->halves[other(side)].passed_on)
+			relay_reset_socket(relay->fds[side]);
 	finish(relay, RELAY_ABORTED);
 }
 

@@ -12,8 +12,13 @@
  *	ends     a side that has said everything is ended on the other one as well (half-close,
  *	         RFC 9293, 3.6), which may go on for as long as it likes; when both have, it is
  *	         over
- *	resets   what breaks one side off breaks the other off: over TCP it gets a reset too.
- *	         UNIX sockets know no reset but that of unread bytes, and just end
+ *	resets   what breaks one side off breaks the other off, when that has got what was said
+ *	         before: over TCP it gets a reset too.  UNIX sockets know no reset but that of
+ *	         unread bytes, and just end
+ *	deaf     a side that nothing more can go to may have spoken before, and that goes on;
+ *	         what it is told is thrown away, so that the other one can speak, read and end
+ *	         in peace.  One that does not is left after RELAY_WASTE_MAX bytes, or
+ *	         RELAY_LEAVE_TIME after it has got everything
  *	pressure a direction reads when it has nothing to write.  So it holds what a pipe holds
  *	         at most, and who sends to somebody who does not read is not read any more
  *
@@ -40,6 +45,16 @@
 /* Moved in one call at most, in each direction. */
 #define RELAY_SHARE (256 * 1024)
 
+/* Thrown away at most, in bytes, while nobody takes any; more than kernels hold. */
+#define RELAY_WASTE_MAX (64 * 1024 * 1024)
+
+/* For so long somebody may do what he has to with the last words of somebody who is gone. */
+#define RELAY_LEAVE_TIME (UINT64_C(60) * 1000 * 1000)
+
+/* How often it is looked whether the other end has got what was sent. */
+#define RELAY_PAUSE_MIN (UINT64_C(5) * 1000)
+#define RELAY_PAUSE_MAX (UINT64_C(1000) * 1000)
+
 /* Empty pipes that are kept for the next bytes. */
 #define RELAY_SPARE_MAX 16
 
@@ -59,8 +74,8 @@ enum relay_side {
 
 enum relay_end {
 	RELAY_OPEN,         /* it is not over */
-	RELAY_DONE,         /* both have ended, and have got everything */
-	RELAY_CLIENT_RESET, /* the client broke it off, or the network did */
+	RELAY_DONE,         /* both have ended; who stayed until the end has got everything */
+	RELAY_CLIENT_RESET, /* the client broke it off first, or the network did */
 	RELAY_TARGET_RESET, /* the target did */
 	RELAY_ERROR,        /* there is no memory for what a pipe did not take */
 	RELAY_ABORTED,      /* relay_abort() */
@@ -75,9 +90,13 @@ int relay_new(struct relay_pipes *pipes, int client, int target, struct relay **
 /* Closes the sockets.  Returns NULL. */
 struct relay *relay_free(struct relay *relay);
 
-/* Go on.  `events` are those that epoll(7) has reported for that side, or 0.  True if it is
- * over: both sides have been told, and are closed by relay_free(). */
-bool relay_go(struct relay *relay, enum relay_side side, uint32_t events);
+/* Go on.  `events` are those that epoll(7) has reported for that side, or 0: it is due;
+ * `now` is monotonic, in usec.  True if it is over: both sides have been told, and are closed
+ * by relay_free(). */
+bool relay_go(struct relay *relay, enum relay_side side, uint32_t events, uint64_t now);
+
+/* When it wants to go on without an event, for whatever side; USEC_INFINITY: never. */
+uint64_t relay_due(const struct relay *relay);
 
 /* What it waits for at that side, level-triggered.  0: nothing, and the socket must not be
  * in the set: what is known of it would be reported for ever.  EPOLLERR: only that it
@@ -86,13 +105,13 @@ uint32_t relay_events(const struct relay *relay, enum relay_side side);
 
 int relay_fd(const struct relay *relay, enum relay_side side);
 
-/* It is over now.  Where bytes are under way, both sides are reset, or they would take what
- * they got for everything. */
+/* It is over now.  A side that has not been told an end is reset: it would take what it got
+ * for everything. */
 void relay_abort(struct relay *relay);
 
 enum relay_end relay_end(const struct relay *relay);
 
-/* Read from that side, and written to it, in bytes. */
+/* Read from that side, and written to it, in bytes.  What was thrown away was read. */
 uint64_t relay_bytes_from(const struct relay *relay, enum relay_side side);
 uint64_t relay_bytes_to(const struct relay *relay, enum relay_side side);
 
