@@ -38,6 +38,19 @@ static int fds[FDS_MAX]; /* kept open until the test is over */
 static size_t n_fds;
 static unsigned n_told;
 static int told_error;
+static uint32_t asking;   /* number of the service */
+static int pending_error; /* what SO_ERROR says; 0: the truth */
+
+int __real_getsockopt(int fd, int level, int name, void *value, socklen_t *len);
+int __wrap_getsockopt(int fd, int level, int name, void *value, socklen_t *len);
+int __wrap_getsockopt(int fd, int level, int name, void *value, socklen_t *len)
+{
+	int r = __real_getsockopt(fd, level, name, value, len);
+
+	if (level == SOL_SOCKET && name == SO_ERROR && pending_error != 0)
+		*(int *)value = pending_error;
+	return r;
+}
 
 static void tell(const struct addr *addr, int error)
 {
@@ -53,6 +66,8 @@ static int set_up(void **state)
 	targets = calloc(1, sizeof *targets);
 	targets->tell = tell;
 	n_told = 0;
+	asking = 1;
+	pending_error = 0;
 	return 0;
 }
 
@@ -133,7 +148,7 @@ static struct addr silent(void)
 static struct search *begin(enum redirect_order order, uint32_t n)
 {
 	const struct redirect redirect = {
-		.service = 1,
+		.service = asking,
 		.order = order,
 		.connect_timeout = TIMEOUT,
 		.n_targets = n,
@@ -255,6 +270,70 @@ static void test_all_fail(void **state)
 	assert_int_equal(targets->n_failing, 1);
 }
 
+/* Another service has other limits of time, and perhaps other luck. */
+static void test_failing_for_one_service(void **state)
+{
+	int first;
+
+	(void)state;
+	first = open_at("tcp:127.0.0.1:0", -1, &addrs[0]);
+	addrs[1] = good();
+	assert_int_equal(find(REDIRECT_FIRST, 2, NOW), 1);
+	assert_int_equal(listen(first, 10), 0);
+	asking = 2;
+	assert_int_equal(find(REDIRECT_FIRST, 2, NOW), 0);
+	asking = 1;
+	assert_int_equal(find(REDIRECT_FIRST, 2, NOW), 1);
+	assert_int_equal(targets->n_failing, 1);
+}
+
+static void wait_until_connected(const struct search *search)
+{
+	struct pollfd p = {.fd = search_fd(search), .events = POLLOUT};
+
+	assert_int_equal(poll(&p, 1, -1), 1);
+}
+
+/* When its time is over, and whoever looks is late as well, it is what it is. */
+static void test_connected_in_the_last_moment(void **state)
+{
+	struct search *search;
+
+	(void)state;
+	addrs[0] = good();
+	search = begin(REDIRECT_FIRST, 1);
+	if (search_go(search, 0, NOW) == SEARCH_WAITS) {
+		wait_until_connected(search);
+		assert_int_equal(search_go(search, 0, NOW + TIMEOUT), SEARCH_FOUND);
+	}
+	assert_int_equal(n_told, 0);
+	search_free(search);
+}
+
+/* What an ICMP message has said on the way is no failure of a connection that is there. */
+static void test_soft_error(void **state)
+{
+	struct search *search;
+
+	(void)state;
+	addrs[0] = good();
+	pending_error = EHOSTUNREACH;
+	search = begin(REDIRECT_FIRST, 1);
+	if (search_go(search, 0, NOW) == SEARCH_WAITS) {
+		wait_until_connected(search);
+		assert_int_equal(search_go(search, EPOLLOUT, NOW), SEARCH_FOUND);
+	}
+	search_free(search);
+	addrs[0] = silent();
+	search = begin(REDIRECT_FIRST, 1);
+	assert_int_equal(search_go(search, 0, NOW), SEARCH_WAITS);
+	assert_int_equal(search_go(search, 0, NOW + 1), SEARCH_WAITS);
+	/* But a better word for it than the end of patience. */
+	assert_int_equal(search_go(search, 0, NOW + TIMEOUT), SEARCH_FAILED);
+	assert_int_equal(search_error(search), EHOSTUNREACH);
+	search_free(search);
+}
+
 static void test_timeout(void **state)
 {
 	struct search *search;
@@ -274,6 +353,16 @@ static void test_timeout(void **state)
 	assert_int_equal(search_attempt(search), 2);
 	assert_int_equal(told_error, ETIMEDOUT);
 	search_free(search);
+}
+
+/* How often it wants to go on until it has failed. */
+static unsigned count_until_late(struct search *search)
+{
+	unsigned n = 1;
+
+	while (search_go(search, 0, search_due(search)) == SEARCH_WAITS)
+		n++;
+	return n;
 }
 
 /* A queue that is full says so, and is asked again until the time is over. */
@@ -296,15 +385,16 @@ static void test_full_unix_socket(void **state)
 	search = begin(REDIRECT_FIRST, 1);
 	assert_int_equal(search_go(search, 0, NOW), SEARCH_WAITS);
 	assert_int_equal(search_events(search), 0);
-	assert_int_equal(search_due(search), NOW + TARGET_RETRY_TIME);
+	assert_int_equal(search_due(search), NOW + TARGET_RETRY_MIN);
 	assert_int_equal(search_go(search, 0, search_due(search)), SEARCH_WAITS);
+	assert_int_equal(search_due(search), NOW + 3 * TARGET_RETRY_MIN);
 	keep(accept(listener, NULL, NULL));
 	assert_int_equal(search_go(search, 0, search_due(search)), SEARCH_FOUND);
 	search_free(search);
 
 	search = begin(REDIRECT_FIRST, 1);
 	assert_int_equal(search_go(search, 0, NOW), SEARCH_WAITS);
-	assert_int_equal(search_go(search, 0, NOW + TIMEOUT), SEARCH_FAILED);
+	assert_int_equal(count_until_late(search), 8); /* 10, 30, 70 ms ... 1.27 s, 2 s */
 	assert_int_equal(search_error(search), ETIMEDOUT);
 	search_free(search);
 }
@@ -422,6 +512,9 @@ int main(void)
 		TEST(test_round_robin_without_one),
 		TEST(test_failing_is_skipped),
 		TEST(test_all_fail),
+		TEST(test_failing_for_one_service),
+		TEST(test_connected_in_the_last_moment),
+		TEST(test_soft_error),
 		TEST(test_timeout),
 		TEST(test_full_unix_socket),
 		TEST(test_unix_that_is_not_there),

@@ -15,6 +15,7 @@ struct search {
 	struct targets *targets;
 	uint64_t tried;    /* bits, by target */
 	uint64_t retry_at; /* a full queue is asked again; USEC_INFINITY: it is connecting */
+	uint64_t pause;    /* before that, usec */
 	uint64_t late_at;  /* the target has had its time */
 	int fd;            /* owned */
 	int error;
@@ -39,10 +40,13 @@ static void forget_old(struct targets *targets, uint64_t now)
 			forget(targets, i);
 }
 
-static struct target_failing *find(struct targets *targets, const struct addr *addr)
+static struct target_failing *find(const struct search *s, const struct addr *addr)
 {
+	struct targets *targets = s->targets;
+
 	for (uint32_t i = 0; i < targets->n_failing; i++)
-		if (addr_equal(&targets->failing[i].addr, addr))
+		if (targets->failing[i].service == s->redirect.service &&
+			addr_equal(&targets->failing[i].addr, addr))
 			return &targets->failing[i];
 	return NULL;
 }
@@ -59,25 +63,28 @@ static struct target_failing *find_room(struct targets *targets)
 	return first;
 }
 
-static void note_failing(
-	struct targets *targets, const struct addr *addr, int error, uint64_t now)
+static void note_failing(const struct search *s, int error, uint64_t now)
 {
-	struct target_failing *known = find(targets, addr);
+	const struct addr *addr = &s->all[s->current];
+	struct target_failing *known = find(s, addr);
 
-	if (!known && targets->tell)
-		targets->tell(addr, error);
+	if (!known && s->targets->tell)
+		s->targets->tell(addr, error);
 	if (!known)
-		known = find_room(targets);
-	known->addr = *addr;
-	known->until = now + TARGET_SKIP_TIME;
+		known = find_room(s->targets);
+	*known = (struct target_failing){
+		.addr = *addr,
+		.service = s->redirect.service,
+		.until = now + TARGET_SKIP_TIME,
+	};
 }
 
-static void note_good(struct targets *targets, const struct addr *addr)
+static void note_good(const struct search *s)
 {
-	struct target_failing *known = find(targets, addr);
+	struct target_failing *known = find(s, &s->all[s->current]);
 
 	if (known)
-		forget(targets, (uint32_t)(known - targets->failing));
+		forget(s->targets, (uint32_t)(known - s->targets->failing));
 }
 
 /* ------------------------------------------------------------------ which next */
@@ -95,7 +102,7 @@ static bool choose(struct search *s, bool failing_too)
 	for (uint32_t i = 0; i < s->redirect.n_targets; i++) {
 		uint32_t at = (s->start + i) % s->redirect.n_targets;
 
-		if (s->tried >> at & 1 || (!failing_too && find(s->targets, &s->all[at])))
+		if (s->tried >> at & 1 || (!failing_too && find(s, &s->all[at])))
 			continue;
 		s->tried |= UINT64_C(1) << at;
 		s->current = at;
@@ -120,7 +127,7 @@ static void fail(struct search *s, int error, uint64_t now)
 	if (is_ours(error))
 		return;
 	s->unreachable = true;
-	note_failing(s->targets, &s->all[s->current], error, now);
+	note_failing(s, error, now);
 }
 
 /* Where nobody listens on a port of the range that clients get theirs from, a connection may
@@ -139,17 +146,25 @@ static bool is_itself(int fd, const struct sockaddr_storage *peer, socklen_t pee
 static int look(int fd)
 {
 	struct sockaddr_storage peer;
-	socklen_t len = sizeof(int);
-	int error = 0;
+	socklen_t len = sizeof peer;
 
-	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
-		return -errno;
-	if (error != 0)
-		return -error;
-	len = sizeof peer;
 	if (getpeername(fd, (struct sockaddr *)&peer, &len) < 0)
 		return errno == ENOTCONN ? -EINPROGRESS : -errno;
 	return is_itself(fd, &peer, len) ? -ECONNREFUSED : 0;
+}
+
+/* The same for one that has failed, or has had its time.  Before that, the error may be what
+ * an ICMP message has said, and nothing that the kernel gives up for (ip(7)). */
+static int look_why(int fd)
+{
+	socklen_t len = sizeof(int);
+	int error = 0, r = look(fd);
+
+	if (r != -EINPROGRESS)
+		return r;
+	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
+		return -errno;
+	return error != 0 ? -error : r;
 }
 
 /* The same.  Who has gone between is found out by who reads. */
@@ -171,13 +186,14 @@ static bool judge(struct search *s, int r, uint64_t now)
 	if (r == -EINPROGRESS)
 		return false;
 	if (r == -EAGAIN) {
-		s->retry_at = now + TARGET_RETRY_TIME;
+		s->retry_at = now + s->pause;
+		s->pause = s->pause < TARGET_RETRY_MAX / 2 ? 2 * s->pause : TARGET_RETRY_MAX;
 		return false;
 	}
 	if (r < 0)
 		fail(s, -r, now);
 	else
-		note_good(s->targets, &s->all[s->current]);
+		note_good(s);
 	return true;
 }
 
@@ -187,6 +203,7 @@ static bool begin(struct search *s, uint64_t now)
 
 	s->attempt++;
 	s->late_at = now + s->redirect.connect_timeout;
+	s->pause = TARGET_RETRY_MIN;
 	s->fd = addr_socket(&s->all[s->current], SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (s->fd < 0)
 		return judge(s, s->fd, now);
@@ -198,8 +215,10 @@ static bool begin(struct search *s, uint64_t now)
 static bool go_on(struct search *s, uint32_t events, uint64_t now)
 {
 	if (s->retry_at != USEC_INFINITY)
-		return now >= s->retry_at && judge(s, try_connect(s), now);
-	return judge(s, events != 0 ? look(s->fd) : -EINPROGRESS, now);
+		return now >= search_due(s) && judge(s, try_connect(s), now);
+	if (events & EPOLLERR || now >= s->late_at)
+		return judge(s, look_why(s->fd), now);
+	return judge(s, look(s->fd), now);
 }
 
 /* -------------------------------------------------------------------- the search */

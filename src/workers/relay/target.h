@@ -2,11 +2,12 @@
  * target: the way to one of several targets, without ever waiting for it.
  *
  * A search tries one after the other until one takes the connection.  One that does not is
- * skipped for a while by later searches, unless there is no other: it is tried then, since
- * nobody knows better.  What is known of failing ones is shared by all searches, and bounded.
+ * skipped for a while by later searches of its service, unless there is no other: it is tried
+ * then, since nobody knows better.  Another service may be more patient (connect_timeout), and
+ * finds out by itself.  What is known of failing ones is bounded for all services together.
  *
  * A UNIX socket whose queue is full says so at once (EAGAIN) and cannot be waited for: it is
- * asked again and again, for as long as one of TCP would be.
+ * asked again, less and less often, for as long as one of TCP would be.
  *
  * It knows no epoll and no clock; both are the caller's.
  *
@@ -20,8 +21,9 @@
 /* For how long a failing target is skipped. */
 #define TARGET_SKIP_TIME (UINT64_C(10) * 1000 * 1000)
 
-/* How soon a UNIX socket with a full queue is asked again. */
-#define TARGET_RETRY_TIME (UINT64_C(50) * 1000)
+/* How soon a UNIX socket with a full queue is asked again: each time twice as long. */
+#define TARGET_RETRY_MIN (UINT64_C(10) * 1000)
+#define TARGET_RETRY_MAX (UINT64_C(1000) * 1000)
 
 /* Failing targets that are remembered; above that, the one that would be forgotten first
  * makes room. */
@@ -32,7 +34,8 @@
 
 struct target_failing {
 	struct addr addr;
-	uint64_t until; /* usec, monotonic */
+	uint32_t service; /* whose connections it has failed */
+	uint64_t until;   /* usec, monotonic */
 };
 
 /* What searches share.  All zero is right at the start. */
