@@ -52,6 +52,16 @@ const char *worker_name(const struct worker *worker)
 	return kinds[kind_of(worker)].name;
 }
 
+/* Who is at the other end of a UNIX socket belongs to this machine, and may hold its worker
+ * up. */
+static bool has_local_target(const struct service_conf *conf)
+{
+	for (size_t i = 0; i < conf->n_targets; i++)
+		if (conf->targets[i].kind == ADDR_UNIX)
+			return true;
+	return false;
+}
+
 struct worker *worker_of(const struct service *service, bool is_ip)
 {
 	const struct service_conf *conf = service->setup->conf;
@@ -60,7 +70,8 @@ struct worker *worker_of(const struct service *service, bool is_ip)
 	if (service_conf_is_builtin(conf))
 		return &workers[is_ip ? WORKER_BUILTIN : WORKER_BUILTIN_LOCAL];
 	if (service_conf_is_redirect(conf))
-		return &workers[is_ip ? WORKER_RELAY : WORKER_RELAY_LOCAL];
+		return &workers[is_ip && !has_local_target(conf) ? WORKER_RELAY
+								 : WORKER_RELAY_LOCAL];
 	return NULL;
 }
 

@@ -29,8 +29,10 @@ struct unread;
 enum worker_kind {
 	WORKER_BUILTIN, /* hatchd-builtin: answers by itself */
 	WORKER_RELAY,   /* hatchd-relay: passes them on */
-	/* The same for all that is not of IP.  A client of a UNIX socket can send a descriptor
-	 * along whose close waits for as long as he likes: that harms none of the network. */
+	/* The same for all that is not of IP.  Who is at the other end of a UNIX socket can
+	 * send a descriptor along whose close waits for as long as he likes: that harms none of
+	 * the network.  Clients of the network who may be passed on to a UNIX socket are here
+	 * too. */
 	WORKER_BUILTIN_LOCAL,
 	WORKER_FRONT, /* hatchd-front: reads what clients say first (master/caller) */
 	WORKER_FRONT_LOCAL,

@@ -37,8 +37,8 @@ enum sandbox_group {
 	SANDBOX_DATAGRAMS = 1 << 0,
 	/* splice, pipes of its own, and to set their size. */
 	SANDBOX_SPLICE = 1 << 1,
-	/* Stream and datagram sockets of IPv4, IPv6 and UNIX, connect, keep-alive, and urgent
-	 * bytes among the others.
+	/* Stream and datagram sockets of IPv4, IPv6 and UNIX, connect, keep-alive, urgent
+	 * bytes among the others, and whether descriptors may be sent to it.
 	 * connect() to AF_UNSPEC resets a TCP connection, which takes no SO_LINGER. */
 	SANDBOX_CONNECT = 1 << 2,
 };

@@ -427,6 +427,29 @@ def test_two_kinds_of_workers(hatchd):
     assert len(workers(daemon.pid)) == 2
 
 
+def test_who_may_be_held_up_by_whom(hatchd, folder, target):
+    """Who is passed on to a UNIX socket, or comes from one, has nothing to do with others."""
+    network, both, local = tcp(), tcp(), address_of("unix", folder, "here")
+    there = address_of("abstract", folder, "there")
+    with contextlib.closing(Target(there)) as other:
+        daemon = hatchd.file(
+            redirect("network", network, target.address)
+            + redirect("both", both, target.address, there)
+            + redirect("local", local, target.address),
+            "-v",
+        )
+        for address, worker in (
+            (network, "hatchd-relay"), (both, "hatchd-relay-local"),
+            (local, "hatchd-relay-local"),
+        ):
+            with joined(address, target) as (client, server):
+                client.sendall(b"x")
+                assert read_exactly(server, 1) == b"x"
+                (name,) = re.findall(r"passed to child \d+, (\S+)$", daemon.text(), re.M)[-1:]
+                assert name == worker
+        assert not other.is_asked()
+
+
 def test_per_source(hatchd, target):
     daemon, address = start(hatchd, target.address, per_source=1)
     with joined(address, target):

@@ -434,6 +434,14 @@ static long try_urgent(const struct belongings *have)
 	return setsockopt(have->tcp, SOL_SOCKET, SO_OOBINLINE, &(int){1}, sizeof(int));
 }
 
+static long try_rights(const struct belongings *have)
+{
+	enum { PASSRIGHTS = 83 };
+
+	setsockopt(have->stream, SOL_SOCKET, PASSRIGHTS, &(int){0}, sizeof(int));
+	return 0; /* before Linux 6.16 there is no such thing */
+}
+
 #if defined(__x86_64__)
 static long try_i386(const struct belongings *have)
 {
@@ -532,6 +540,7 @@ static const struct {
 	{{"connect to nobody", try_disconnect}, SANDBOX_CONNECT},
 	{{"SO_KEEPALIVE", try_keepalive}, SANDBOX_CONNECT},
 	{{"SO_OOBINLINE", try_urgent}, SANDBOX_CONNECT},
+	{{"SO_PASSRIGHTS", try_rights}, SANDBOX_CONNECT},
 };
 
 /* How many are not as they should be. */

@@ -399,6 +399,35 @@ static void test_full_unix_socket(void **state)
 	search_free(search);
 }
 
+/* To drop one may take as long as he likes who has sent it (Linux 6.16). */
+static void test_no_descriptors_from_targets(void **state)
+{
+	enum { PASSRIGHTS = 83 };
+	union {
+		struct cmsghdr header;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = {.header = {CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS}};
+	struct iovec byte = {.iov_base = &(char){0}, .iov_len = 1};
+	const struct msghdr message = {.msg_iov = &byte,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof control};
+	int listener = open_at("unix:@hatchd-test-target-rights", 1, &addrs[0]);
+	struct search *search = begin(REDIRECT_FIRST, 1);
+
+	(void)state;
+	if (setsockopt(listener, SOL_SOCKET, PASSRIGHTS, &(int){1}, sizeof(int)) < 0) {
+		search_free(search);
+		skip();
+	}
+	assert_int_equal(search_go(search, 0, NOW), SEARCH_FOUND);
+	*(int *)CMSG_DATA(&control.header) = listener;
+	assert_int_equal(
+		sendmsg(keep(accept(listener, NULL, NULL)), &message, MSG_NOSIGNAL), -1);
+	assert_int_equal(errno, EPERM);
+	search_free(search);
+}
+
 static void test_unix_that_is_not_there(void **state)
 {
 	(void)state;
@@ -517,6 +546,7 @@ int main(void)
 		TEST(test_soft_error),
 		TEST(test_timeout),
 		TEST(test_full_unix_socket),
+		TEST(test_no_descriptors_from_targets),
 		TEST(test_unix_that_is_not_there),
 		TEST(test_without_descriptors),
 		TEST(test_many_failing),

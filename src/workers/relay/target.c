@@ -8,6 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
+
+/* Linux 6.16; headers may be older. */
+#ifndef SO_PASSRIGHTS
+#define SO_PASSRIGHTS 83
+#endif
 
 _Static_assert(REDIRECT_TARGETS_MAX <= 64, "a bit for each target");
 
@@ -197,18 +203,25 @@ static bool judge(struct search *s, int r, uint64_t now)
 	return true;
 }
 
+/* A machine that has vanished is found out some time.  And nobody sends descriptors along
+ * from Linux 6.16 on: to drop one may take as long as its sender likes. */
+static void prepare(int fd)
+{
+	static const int on = 1, off = 0;
+
+	(void)!setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+	(void)!setsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &off, sizeof off);
+}
+
 static bool begin(struct search *s, uint64_t now)
 {
-	static const int on = 1;
-
 	s->attempt++;
 	s->late_at = now + s->redirect.connect_timeout;
 	s->pause = TARGET_RETRY_MIN;
 	s->fd = addr_socket(&s->all[s->current], SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (s->fd < 0)
 		return judge(s, s->fd, now);
-	/* A machine that has vanished is found out some time. */
-	(void)!setsockopt(s->fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+	prepare(s->fd);
 	return judge(s, try_connect(s), now);
 }
 
