@@ -10,6 +10,7 @@
 #include "conf/check.h"
 #include "conf/environ.h"
 #include "conf/identity.h"
+#include "conf/loops.h"
 #include "conf/memo.h"
 #include "conf/merge.h"
 #include "conf/mux.h"
@@ -345,6 +346,8 @@ static int build_all(struct build *b, const struct raw_conf *raw, const struct s
 		r = build_services(b, raw);
 	if (r == 0)
 		r = addresses_check_overlaps(b->conf, &b->report);
+	if (r == 0)
+		r = loops_check(b->conf, &b->report);
 	if (r == 0)
 		r = look_around_for_all(b);
 	if (r < 0)

@@ -4,8 +4,6 @@
 #include "conf/check-internal.h"
 #include "conf/merge.h"
 
-#include <string.h>
-
 /* They mean nothing to any other service, but may stand in `defaults`. */
 static void check_belonging(const struct service_conf *service,
 	const struct service_conf *defaults, struct report *report)
@@ -32,41 +30,6 @@ static void check_streams(const struct service_conf *service, struct report *rep
 	}
 }
 
-/* Whether who connects to that target comes to the service again. */
-static bool leads_back(const struct service_conf *service, const struct addr *listen,
-	const struct addr *target)
-{
-	const char *theirs = addr_port_space(target), *ours = addr_port_space(listen);
-
-	if (addr_equal(listen, target))
-		return true;
-	if (!theirs || !ours || strcmp(theirs, ours) != 0 ||
-		addr_port(listen) != addr_port(target) || !addr_is_wildcard(listen) ||
-		!addr_is_loopback(target))
-		return false;
-	if (addr_family(target) == AF_INET)
-		return addr_takes_ipv4(listen, service->v6only);
-	return addr_family(listen) == AF_INET6;
-}
-
-/* Each connection would make another one, until nothing is left. */
-static void check_loop(const struct service_conf *service, struct report *report)
-{
-	char text[ADDR_TEXT_MAX];
-
-	for (size_t i = 0; i < service->n_targets; i++) {
-		for (size_t j = 0; j < service->n_listen; j++) {
-			if (!leads_back(
-				    service, &service->listen[j].addr, &service->targets[i]))
-				continue;
-			report_mistake(report, service_conf_origin(service, "redirect"),
-				"redirect: %s is this service itself",
-				addr_format(&service->targets[i], text));
-			return;
-		}
-	}
-}
-
 void check_redirect(const struct service_conf *service, const struct service_conf *defaults,
 	struct report *report)
 {
@@ -80,6 +43,5 @@ void check_redirect(const struct service_conf *service, const struct service_con
 		check_tell_mistake(report, service, "redirect",
 			"hatchd takes the clients itself; leave out wait = yes");
 	check_streams(service, report);
-	check_loop(service, report);
 	check_no_program(service, defaults, "redirect", report);
 }
