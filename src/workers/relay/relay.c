@@ -370,15 +370,25 @@ static void pass_end_on(struct relay *relay, enum relay_side from)
 	half->passed_on = true;
 }
 
+/* True if there is probably more: what came was no small piece.  Else it is reported. */
+static bool go_round(struct relay *relay, enum relay_side from)
+{
+	uint64_t before = relay->halves[from].in;
+
+	return fill(relay, from) && drain(relay, from) &&
+	       relay->halves[from].in - before >= RELAY_CHUNK;
+}
+
 /* Until nothing comes, nothing can go, or it has had its share. */
 static void move(struct relay *relay, enum relay_side from)
 {
 	struct half *half = &relay->halves[from];
 	uint64_t enough = half->in + RELAY_SHARE;
 
-	while (relay->end == RELAY_OPEN && drain(relay, from))
-		if (half->in >= enough || !fill(relay, from))
-			break;
+	if (relay->end != RELAY_OPEN || !drain(relay, from))
+		return;
+	while (half->in < enough && go_round(relay, from))
+		;
 	if (relay->end != RELAY_OPEN || half->held > 0)
 		return;
 	empty(relay, half);
@@ -465,8 +475,10 @@ bool relay_go(struct relay *relay, enum relay_side side, uint32_t events, uint64
 	if (relay->end != RELAY_OPEN)
 		return true;
 	look_at(relay, side, events);
-	move(relay, side);
-	move(relay, other(side));
+	if (events != EPOLLOUT)
+		move(relay, side);
+	if (events != EPOLLIN)
+		move(relay, other(side));
 	settle(relay, now);
 	return relay->end != RELAY_OPEN;
 }
