@@ -6,6 +6,13 @@ const char *const redirect_order_names[] = {
 	[_REDIRECT_ORDER_MAX] = NULL,
 };
 
+const char *const redirect_proxy_names[] = {
+	[REDIRECT_PROXY_NONE] = "none",
+	[REDIRECT_PROXY_1] = "1",
+	[REDIRECT_PROXY_2] = "2",
+	[_REDIRECT_PROXY_MAX] = NULL,
+};
+
 const char *redirect_refuses(const struct addr *addr)
 {
 	if (addr_is_datagram(addr))
@@ -34,6 +41,7 @@ void redirect_put(struct wire_writer *wire, const struct redirect *redirect)
 {
 	wire_put_u32(wire, redirect->service);
 	wire_put_u32(wire, (uint32_t)redirect->order);
+	wire_put_u32(wire, (uint32_t)redirect->proxy);
 	wire_put_u64(wire, redirect->connect_timeout);
 	wire_put_u32(wire, redirect->n_targets);
 	for (uint32_t i = 0; i < redirect->n_targets; i++)
@@ -69,18 +77,20 @@ int redirect_get(const void *data, size_t len, struct addr targets[REDIRECT_TARG
 {
 	struct wire_reader wire;
 	struct redirect redirect = {.targets = targets};
-	uint32_t order;
+	uint32_t order, proxy;
 	int r = 0;
 
 	wire_reader_init(&wire, data, len);
 	redirect.service = wire_get_u32(&wire);
 	order = wire_get_u32(&wire);
+	proxy = wire_get_u32(&wire);
 	redirect.connect_timeout = wire_get_u64(&wire);
 	redirect.n_targets = wire_get_count(&wire, 2 * sizeof(uint32_t));
-	if (order >= _REDIRECT_ORDER_MAX || redirect.n_targets == 0 ||
-		redirect.n_targets > REDIRECT_TARGETS_MAX)
+	if (order >= _REDIRECT_ORDER_MAX || proxy >= _REDIRECT_PROXY_MAX ||
+		redirect.n_targets == 0 || redirect.n_targets > REDIRECT_TARGETS_MAX)
 		return -EBADMSG;
 	redirect.order = (enum redirect_order)order;
+	redirect.proxy = (enum redirect_proxy)proxy;
 	for (uint32_t i = 0; i < redirect.n_targets && r == 0; i++)
 		r = get_target(&wire, &targets[i]);
 	if (r < 0 || !wire_reader_complete(&wire))

@@ -1,5 +1,6 @@
 /*
- * redirect: where connections go that hatchd passes on, and in which order that is tried.
+ * redirect: where connections go that hatchd passes on, in which order that is tried, and
+ * what a target is told first.
  *
  * What the loader, the master and the worker that relays have to agree about.  The master
  * hands it to the worker with each connection, as bytes that the worker checks.
@@ -33,9 +34,21 @@ enum redirect_order {
 /* Their names, in that order; NULL-terminated. */
 extern const char *const redirect_order_names[];
 
+/* The header of the PROXY protocol, by which a target learns who the client is. */
+enum redirect_proxy {
+	REDIRECT_PROXY_NONE,
+	REDIRECT_PROXY_1, /* a line of text */
+	REDIRECT_PROXY_2, /* binary */
+	_REDIRECT_PROXY_MAX,
+};
+
+/* Their names, in that order; NULL-terminated. */
+extern const char *const redirect_proxy_names[];
+
 struct redirect {
 	uint32_t service; /* whose targets these are: connections of one service take turns */
 	enum redirect_order order;
+	enum redirect_proxy proxy;
 	uint64_t connect_timeout;   /* usec, for each target */
 	uint32_t n_targets;         /* 1 to REDIRECT_TARGETS_MAX */
 	const struct addr *targets; /* borrowed */

@@ -8,7 +8,7 @@
 static void check_belonging(const struct service_conf *service,
 	const struct service_conf *defaults, struct report *report)
 {
-	static const char *const names[] = {"redirect_order", "connect_timeout"};
+	static const char *const names[] = {"redirect_order", "connect_timeout", "send_proxy"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 		if (check_given_here(service, defaults, conf_option_find(names[i])))

@@ -152,6 +152,7 @@ struct service_conf {
 	char **redirect;          /* as written */
 	int redirect_order;       /* enum redirect_order */
 	uint64_t connect_timeout; /* usec */
+	int send_proxy;           /* enum redirect_proxy */
 	char *argv0;
 	bool disable;
 	bool wait;

@@ -224,10 +224,12 @@ static void put_targets(const struct explain *e)
 	for (size_t i = 0; i < service->n_targets; i++)
 		fprintf(e->out, "%s%s", i > 0 ? join : "",
 			addr_format(&service->targets[i], text));
-	fprintf(e->out, "%s, in hatchd-relay as ",
-		service->n_targets > 1 && service->redirect_order != REDIRECT_FIRST
-			? " in turns"
-			: "");
+	if (service->n_targets > 1 && service->redirect_order != REDIRECT_FIRST)
+		fputs(" in turns", e->out);
+	if (service->send_proxy != REDIRECT_PROXY_NONE)
+		fprintf(e->out, ", which is told who he is (PROXY version %s)",
+			redirect_proxy_names[service->send_proxy]);
+	fputs(", in hatchd-relay as ", e->out);
 }
 
 static void put_worker(const struct explain *e)

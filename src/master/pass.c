@@ -56,6 +56,7 @@ static void add_redirect(const struct child *child, struct text *text)
 	const struct redirect redirect = {
 		.service = child->service->number,
 		.order = (enum redirect_order)conf->redirect_order,
+		.proxy = (enum redirect_proxy)conf->send_proxy,
 		.connect_timeout = conf->connect_timeout,
 		.n_targets = (uint32_t)conf->n_targets,
 		.targets = conf->targets,

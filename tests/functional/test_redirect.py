@@ -136,6 +136,85 @@ def test_multipath_clients(hatchd, target):
         assert read_exactly(server, 1) == b"x"
 
 
+def v1_header(family, source, destination):
+    """Of the version that is a line."""
+    kind = "TCP4" if family == socket.AF_INET else "TCP6"
+    return (
+        f"PROXY {kind} {source[0]} {destination[0]} {source[1]} {destination[1]}\r\n".encode()
+    )
+
+
+def v2_header(family, source, destination):
+    """Of the binary version, for a stream of that family, with addresses and ports."""
+    rest = b"".join(socket.inet_pton(family, host) for host, _ in (source, destination))
+    rest += struct.pack("!HH", source[1], destination[1])
+    kind = 0x11 if family == socket.AF_INET else 0x21
+    return b"\r\n\r\n\0\r\nQUIT\n" + struct.pack("!BBH", 0x21, kind, len(rest)) + rest
+
+
+@pytest.mark.parametrize("here", ["tcp", "tcp6"])
+@pytest.mark.parametrize("version", [1, 2])
+def test_target_is_told_who_he_is(hatchd, folder, target, here, version):
+    """First of all, and not counted: neither he nor anybody else has said it."""
+    address = address_of(here, folder, "here")
+    daemon = hatchd.file(redirect("r", address, target.address, send_proxy=version))
+    with joined(address, target) as (client, server):
+        client.sendall(b"hello")
+        client.shutdown(socket.SHUT_WR)
+        peer, local = client.getsockname()[:2], client.getpeername()[:2]
+        family = {"tcp": socket.AF_INET, "tcp6": socket.AF_INET6}[here]
+        header = (v1_header, v2_header)[version - 1](family, peer, local)
+        assert read_all(server) == header + b"hello"
+    daemon.wait_log("ended: finished, 5 bytes in, 0 out")
+
+
+def test_who_a_proxy_says_he_is(hatchd, target):
+    """What was learned of a client is passed on, and what he has said behind it."""
+    said = b"PROXY TCP4 192.0.2.7 198.51.100.1 1234 80\r\n"
+    daemon, address = start(
+        hatchd, target.address, proxy_protocol="required", proxy_from=["127.0.0.1"],
+        send_proxy=1,
+    )
+    with connect(address) as client:
+        client.sendall(said + b"hello")
+        with target.accept() as server:
+            client.shutdown(socket.SHUT_WR)
+            assert read_all(server) == said + b"hello"
+    daemon.wait_log("ended: finished, 5 bytes in, 0 out.* from 192.0.2.7")
+
+
+def test_redirect_by_name(hatchd, target):
+    """A service that is had by its name over a port for many."""
+    address = tcp()
+    hatchd.file(
+        stanza("service", "mux", listen=address, builtin="tcpmux")
+        + stanza("service", "app", redirect=[target.address], tcpmux="plus")
+    )
+    with connect(address) as client:
+        client.sendall(b"app\r\nhello")
+        assert client.recv(1) == b"+"
+        with target.accept() as server:
+            assert read_exactly(server, 5) == b"hello"
+
+
+def test_target_is_told_of_local_clients(hatchd, folder, target):
+    """There is not much to say of them, and that is said."""
+    one, two = address_of("unix", folder, "one"), address_of("unix", folder, "two")
+    hatchd.file(
+        redirect("one", one, target.address, send_proxy=1)
+        + redirect("two", two, target.address, send_proxy=2)
+    )
+    with joined(one, target) as (client, server):
+        client.close()
+        assert read_all(server) == b"PROXY UNKNOWN\r\n"
+    with joined(two, target) as (client, server):
+        client.close()
+        said = read_all(server)
+    assert said[12:16] == b"\x21\x31" + struct.pack("!H", 216)
+    assert said[16:16 + 108] == bytes(108)
+    assert said[16 + 108:].rstrip(b"\0") == two.removeprefix("unix:").encode()
+
+
 def test_urgent_bytes(hatchd, target):
     """They are passed on in their place, also the last before the end."""
     daemon, address = start(hatchd, target.address)
@@ -556,7 +635,8 @@ def test_ad_hoc(target):
 
 def test_print_config(hatchd, folder, target):
     daemon, _ = start(
-        hatchd, target.address, "unix:@x", redirect_order="round-robin", connect_timeout="3s"
+        hatchd, target.address, "unix:@x", redirect_order="round-robin", connect_timeout="3s",
+        send_proxy=2,
     )
     printed = run_hatchd("--print-config", "-f", daemon.config_path)
     again = folder / "again.conf"
@@ -564,6 +644,7 @@ def test_print_config(hatchd, folder, target):
     assert run_hatchd("--print-config", "-f", again).stdout == printed.stdout
     assert re.search("redirect_order += round-robin", printed.stdout)
     assert re.search("connect_timeout += 3s", printed.stdout)
+    assert re.search("send_proxy += 2", printed.stdout)
 
 
 def test_explain(hatchd):
@@ -571,6 +652,11 @@ def test_explain(hatchd):
     done = run_hatchd("--explain", "r", "192.0.2.1", "-f", daemon.config_path)
     assert (
         "redirect to tcp:127.0.0.1:8080, else unix:/run/app.sock, in hatchd-relay as "
+    ) in done.stdout
+    daemon, _ = start(hatchd, "unix:/run/app.sock", send_proxy=1)
+    done = run_hatchd("--explain", "r", "192.0.2.1", "-f", daemon.config_path)
+    assert (
+        "redirect to unix:/run/app.sock, which is told who he is (PROXY version 1), in "
     ) in done.stdout
 
 

@@ -30,6 +30,7 @@ static void test_there_and_back(void **state)
 	struct redirect redirect = {
 		.service = 7,
 		.order = REDIRECT_ROUND_ROBIN,
+		.proxy = REDIRECT_PROXY_2,
 		.connect_timeout = 123456789,
 		.n_targets = 5,
 		.targets = targets,
@@ -46,6 +47,7 @@ static void test_there_and_back(void **state)
 	assert_int_equal(redirect_get(wire.data, wire.len, back, &got), 0);
 	assert_int_equal(got.service, 7);
 	assert_int_equal(got.order, REDIRECT_ROUND_ROBIN);
+	assert_int_equal(got.proxy, REDIRECT_PROXY_2);
 	assert_int_equal(got.connect_timeout, 123456789);
 	assert_int_equal(got.n_targets, 5);
 	assert_ptr_equal(got.targets, back);
@@ -83,7 +85,7 @@ static void test_the_most(void **state)
 	wire_writer_done(&wire);
 }
 
-static int get(uint32_t order, uint32_t n, const char *target)
+static int get(uint32_t order, uint32_t proxy, uint32_t n, const char *target)
 {
 	struct addr back[REDIRECT_TARGETS_MAX];
 	struct redirect got;
@@ -93,6 +95,7 @@ static int get(uint32_t order, uint32_t n, const char *target)
 	wire_writer_init(&wire);
 	wire_put_u32(&wire, 1);
 	wire_put_u32(&wire, order);
+	wire_put_u32(&wire, proxy);
 	wire_put_u64(&wire, 1000);
 	wire_put_u32(&wire, n);
 	for (uint32_t i = 0; i < n; i++) {
@@ -123,14 +126,15 @@ static void test_foreign_ones(void **state)
 	};
 
 	(void)state;
-	assert_int_equal(get(0, 1, "tcp:127.0.0.1:80"), 0);
-	assert_int_equal(get(0, 64, "tcp:127.0.0.1:80"), 0);
-	assert_int_equal(get(0, 65, "tcp:127.0.0.1:80"), -EBADMSG);
-	assert_int_equal(get(0, 0, NULL), -EBADMSG);
-	assert_int_equal(get(2, 1, "tcp:127.0.0.1:80"), -EBADMSG);
-	assert_int_equal(get(0, 1, NULL), -EBADMSG);
+	assert_int_equal(get(0, 2, 1, "tcp:127.0.0.1:80"), 0);
+	assert_int_equal(get(0, 0, 64, "tcp:127.0.0.1:80"), 0);
+	assert_int_equal(get(0, 0, 65, "tcp:127.0.0.1:80"), -EBADMSG);
+	assert_int_equal(get(0, 0, 0, NULL), -EBADMSG);
+	assert_int_equal(get(2, 0, 1, "tcp:127.0.0.1:80"), -EBADMSG);
+	assert_int_equal(get(0, 3, 1, "tcp:127.0.0.1:80"), -EBADMSG);
+	assert_int_equal(get(0, 0, 1, NULL), -EBADMSG);
 	for (const char *const *text = wrong; *text; text++)
-		assert_int_equal(get(0, 1, *text), -EBADMSG);
+		assert_int_equal(get(0, 0, 1, *text), -EBADMSG);
 }
 
 static void test_what_is_refused(void **state)

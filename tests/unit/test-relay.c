@@ -363,6 +363,32 @@ static void test_passes_on(void **state)
 	assert_int_equal(relay_events(relay, RELAY_TARGET), 0);
 }
 
+/* Before what was said already, also by somebody who is gone. */
+static void test_greeting(void **state)
+{
+	(void)state;
+	say(RELAY_CLIENT, "question");
+	hang_up(RELAY_CLIENT);
+	relay_greet(relay, RELAY_TARGET, (uint8_t *)strdup("who he is, "), 11);
+	assert_int_equal(relay_held(relay), 11);
+	relay_go(relay, RELAY_CLIENT, 0, now);
+	hears(RELAY_TARGET, "who he is, question");
+	hears_end(RELAY_TARGET);
+	assert_int_equal(relay_bytes_from(relay, RELAY_CLIENT), 8);
+	assert_int_equal(relay_bytes_to(relay, RELAY_TARGET), 19);
+}
+
+/* And if there is nobody to be told any more, it is freed. */
+static void test_greeting_in_vain(void **state)
+{
+	(void)state;
+	relay_greet(relay, RELAY_TARGET, (uint8_t *)strdup("who he is, "), 11);
+	relay_abort(relay);
+	relay = relay_free(relay);
+	assert_int_equal(
+		recv(ends[RELAY_TARGET], &(char){0}, 1, 0), is_tcp(RELAY_TARGET) ? -1 : 0);
+}
+
 static void say_urgent(enum relay_side side)
 {
 	say(side, "stop ");
@@ -868,6 +894,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		EACH(test_passes_on),
+		EACH(test_greeting),
+		EACH(test_greeting_in_vain),
 		EACH(test_urgent_byte),
 		EACH(test_urgent_byte_and_end),
 		EACH(test_idle),

@@ -8,6 +8,8 @@
 #include "base/clock.h"
 #include "base/own.h"
 #include "os/sandbox.h"
+#include "workers/front/proxy.h"
+#include "workers/front/proxy_write.h"
 #include "workers/relay/relay.h"
 #include "workers/relay/target.h"
 #include "workers/work.h"
@@ -29,6 +31,8 @@ struct guest {
 	uint32_t result;             /* enum channel_result, where there was no relay */
 	struct search *search;
 	struct relay *relay;
+	uint8_t *header; /* owned; of the PROXY protocol, for the target; NULL: none */
+	uint32_t header_len;
 };
 
 /* All that connections share. */
@@ -44,27 +48,57 @@ static struct guest *guest_of(const struct work_session *session)
 
 /* ----------------------------------------------------------------------- begin */
 
-static int make_search(int text, struct search **ret)
+/* What it says of targets is good until the next one is read. */
+static int read_redirect(int text, struct redirect *ret)
 {
 	static struct addr targets[REDIRECT_TARGETS_MAX];
 	static uint8_t bytes[REDIRECT_BYTES_MAX];
-	struct redirect redirect;
 	ssize_t len = text < 0 ? 0 : pread(text, bytes, sizeof bytes, 0);
-	int r = len < 0 ? -errno : redirect_get(bytes, (size_t)len, targets, &redirect);
 
-	return r < 0 ? r : search_new(&shared.targets, &redirect, ret);
+	return len < 0 ? -errno : redirect_get(bytes, (size_t)len, targets, ret);
+}
+
+static int make_header(
+	struct guest *guest, const struct channel_request *request, enum redirect_proxy proxy)
+{
+	uint8_t header[PROXY_WRITE_MAX];
+	unsigned version = proxy == REDIRECT_PROXY_1 ? PROXY_V1 : PROXY_V2;
+	size_t len;
+
+	if (proxy == REDIRECT_PROXY_NONE)
+		return 0;
+	len = proxy_write(version, &request->peer, &request->local, header);
+	guest->header = malloc(len);
+	if (!guest->header)
+		return -ENOMEM;
+	memcpy(guest->header, header, len);
+	guest->header_len = (uint32_t)len;
+	return 0;
+}
+
+static struct guest *make_guest(const struct channel_request *request, int text)
+{
+	struct guest *guest = calloc(1, sizeof *guest);
+	struct redirect redirect;
+
+	if (!guest)
+		return NULL;
+	if (read_redirect(text, &redirect) == 0 &&
+		make_header(guest, request, redirect.proxy) == 0 &&
+		search_new(&shared.targets, &redirect, &guest->search) == 0)
+		return guest;
+	free(guest->header);
+	free(guest);
+	return NULL;
 }
 
 static struct work_session *begin(const struct channel_request *request, int fd, int text)
 {
 	_cleanup_close_ int owned = fd;
-	struct guest *guest = calloc(1, sizeof *guest);
+	struct guest *guest = make_guest(request, text);
 
-	(void)request;
-	if (!guest || make_search(text, &guest->search) < 0) {
-		free(guest);
+	if (!guest)
 		return NULL;
-	}
 	guest->client = take_fd(&owned);
 	guest->result = CHANNEL_ENDED;
 	return &guest->session;
@@ -94,6 +128,9 @@ static bool join(struct guest *guest)
 		return false;
 	}
 	guest->client = -EBADF;
+	if (guest->header)
+		relay_greet(
+			guest->relay, RELAY_TARGET, take_ptr(guest->header), guest->header_len);
 	return !relay_go(guest->relay, RELAY_CLIENT, 0, clock_monotonic());
 }
 
@@ -199,6 +236,7 @@ static void end(struct work_session *session, bool ended, struct channel_answer 
 		search_free(guest->search);
 		close(guest->client);
 	}
+	free(guest->header);
 	free(guest);
 }
 

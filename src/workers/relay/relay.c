@@ -546,6 +546,14 @@ int relay_new(struct relay_pipes *pipes, int client, int target, struct relay **
 	return 0;
 }
 
+void relay_greet(struct relay *relay, enum relay_side side, uint8_t *bytes, uint32_t len)
+{
+	struct half *half = &relay->halves[other(side)];
+
+	half->buffer = bytes;
+	half->held = len;
+}
+
 static void half_done(struct relay *relay, struct half *half)
 {
 	throw_away(half);

@@ -87,12 +87,17 @@ struct relay;
  * until it is freed.  0; -ENOMEM: then they are still the caller's. */
 int relay_new(struct relay_pipes *pipes, int client, int target, struct relay **ret);
 
+/* Bytes that go to that side before anything else: before the first relay_go(), and once at
+ * most.  `bytes` come from malloc(3), and are the relay's from now on.  They are counted as
+ * written there, and come from nobody. */
+void relay_greet(struct relay *relay, enum relay_side side, uint8_t *bytes, uint32_t len);
+
 /* Closes the sockets.  Returns NULL. */
 struct relay *relay_free(struct relay *relay);
 
-/* Go on.  `events` are those that epoll(7) has reported for that side, or 0: it is due;
- * `now` is monotonic, in usec.  True if it is over: both sides have been told, and are closed
- * by relay_free(). */
+/* Go on; at the beginning as well.  `events` are those that epoll(7) has reported for that
+ * side, or 0: it is due; `now` is monotonic, in usec.  True if it is over: both sides have been
+ * told, and are closed by relay_free(). */
 bool relay_go(struct relay *relay, enum relay_side side, uint32_t events, uint64_t now);
 
 /* When it wants to go on without an event, for whatever side; USEC_INFINITY: never. */
