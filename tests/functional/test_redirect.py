@@ -435,6 +435,18 @@ def test_client_leaves_before_there_is_a_target(hatchd):
         daemon.wait_log("ended: reset, 0 bytes in, 0 out")
 
 
+def test_time_limit_before_there_is_a_target(hatchd):
+    """Nobody has told him anything, so he is not told an end."""
+    with full() as silent:
+        daemon, address = start(
+            hatchd, silent.address, connect_timeout="1min", time_limit="300ms"
+        )
+        with connect(address) as client:
+            with pytest.raises(ConnectionResetError):
+                client.recv(1)
+        daemon.wait_log("ended: time_limit, 0 bytes in, 0 out")
+
+
 def test_round_robin(hatchd):
     with contextlib.ExitStack() as stack:
         targets = [stack.enter_context(contextlib.closing(Target(tcp()))) for _ in range(3)]

@@ -232,6 +232,9 @@ static void end(struct work_session *session, bool ended, struct channel_answer 
 	if (guest->relay) {
 		end_pump(guest, ended, ret);
 	} else {
+		/* He has been told nothing, and no end either. */
+		if (ended)
+			relay_reset_socket(guest->client);
 		ret->result = guest->result;
 		search_free(guest->search);
 		close(guest->client);
