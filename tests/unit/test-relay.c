@@ -814,6 +814,22 @@ static void test_abort(void **state)
 	hears_reset(RELAY_CLIENT);
 }
 
+/* The master closes its own later. */
+static void test_abort_with_a_copy(void **state)
+{
+	int copy = dup(relay_fd(relay, RELAY_CLIENT));
+	ssize_t n;
+
+	(void)state;
+	relay_abort(relay);
+	relay = relay_free(relay);
+	n = recv(ends[RELAY_CLIENT], &(char){0}, 1, MSG_DONTWAIT);
+	assert_int_equal(n, is_tcp(RELAY_CLIENT) ? -1 : 0);
+	if (n < 0)
+		assert_int_equal(errno, ECONNRESET);
+	close(copy);
+}
+
 /* One has got everything, and knows. */
 static void test_abort_behind_an_end(void **state)
 {
@@ -918,6 +934,7 @@ int main(void)
 		EACH(test_without_memory),
 		EACH(test_no_memory_to_begin),
 		EACH(test_abort),
+		EACH(test_abort_with_a_copy),
 		EACH(test_abort_behind_an_end),
 		EACH(test_abort_under_way),
 		EACH(test_spare_pipes_are_few),

@@ -56,8 +56,10 @@ void relay_reset_socket(int fd)
 {
 	const struct sockaddr nothing = {.sa_family = AF_UNSPEC};
 
-	/* SO_LINGER would do it as well, and is not for workers (os/sandbox). */
-	(void)!connect(fd, &nothing, sizeof nothing);
+	/* SO_LINGER would do it as well, and is not for workers (os/sandbox).  Where there is
+	 * no such thing it is an end, also while the master still has its copy. */
+	if (connect(fd, &nothing, sizeof nothing) < 0)
+		(void)!shutdown(fd, SHUT_RDWR);
 }
 
 static void finish(struct relay *relay, enum relay_end end)

@@ -123,7 +123,8 @@ uint64_t relay_bytes_to(const struct relay *relay, enum relay_side side);
 /* Bytes that are neither here nor there. */
 size_t relay_held(const struct relay *relay);
 
-/* Break a connection off that is about to be closed: a reset, where there is one. */
+/* Break a connection off that is about to be closed: a reset, where there is one, else an end.
+ * At once, whoever else has a copy of it. */
 void relay_reset_socket(int fd);
 
 #endif
