@@ -1,5 +1,5 @@
 /* endpoint: who is never answered, rule by rule. */
-#include "workers/builtin/endpoint.h"
+#include "workers/endpoint.h"
 
 #include <arpa/inet.h>
 #include <setjmp.h>

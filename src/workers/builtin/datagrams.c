@@ -3,33 +3,19 @@
 #include "base/fd.h"
 #include "base/own.h"
 #include "workers/builtin/answers.h"
-#include "workers/builtin/endpoint.h"
+#include "workers/pktinfo.h"
 
 #include <string.h>
 
 /* More than any datagram has. */
 #define SLOT 65536
 
-/* For what we ask the kernel to say, and for what else a socket may be told to. */
-#define CONTROL_IN  256
-#define CONTROL_OUT (CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(int)))
-
-union control_in {
-	uint8_t bytes[CONTROL_IN];
-	struct cmsghdr align;
-};
-
-union control_out {
-	uint8_t bytes[CONTROL_OUT];
-	struct cmsghdr align;
-};
-
 struct datagrams_room {
 	struct mmsghdr in[DATAGRAMS_BATCH], out[DATAGRAMS_BATCH];
 	struct iovec in_pieces[DATAGRAMS_BATCH], out_pieces[DATAGRAMS_BATCH];
 	struct sockaddr_in6 names[DATAGRAMS_BATCH]; /* or sockaddr_in, which is shorter */
-	union control_in control_in[DATAGRAMS_BATCH];
-	union control_out control_out[DATAGRAMS_BATCH];
+	union pktinfo_in control_in[DATAGRAMS_BATCH];
+	union pktinfo_out control_out[DATAGRAMS_BATCH];
 	uint8_t chargen[ANSWER_CHARGEN_PERIOD];
 	uint8_t said[ANSWER_MAX];
 	uint8_t slots[DATAGRAMS_BATCH][SLOT];
@@ -44,15 +30,6 @@ struct datagrams {
 	datagrams_admit *admit;
 	void *userdata;
 	struct datagrams_counts counts;
-};
-
-/* What an answer has to know of a datagram. */
-struct arrival {
-	struct endpoint from, to;
-	sa_family_t family; /* of the socket */
-	bool known;         /* the kernel has said where it went */
-	bool broadcast;
-	int hops; /* left; 0: the kernel has not said it */
 };
 
 /* One batch on its way. */
@@ -96,47 +73,6 @@ struct datagrams_room *datagrams_room_free(struct datagrams_room *room)
  * Beginning
  */
 
-static int switch_on(int fd, int level, int name)
-{
-	static const int on = 1;
-
-	return setsockopt(fd, level, name, &on, sizeof on) < 0 ? -errno : 0;
-}
-
-/* A socket of IPv6 may have clients of IPv4, of which IPv6 does not say all. */
-static int have_kernel_tell(int fd, sa_family_t family)
-{
-	int r;
-
-	r = switch_on(fd, IPPROTO_IP, IP_PKTINFO);
-	if (r == 0)
-		r = switch_on(fd, IPPROTO_IP, IP_RECVTTL);
-	if (r < 0 || family == AF_INET)
-		return r;
-	r = switch_on(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO);
-	if (r < 0)
-		return r;
-	return switch_on(fd, IPPROTO_IPV6, IPV6_RECVHOPLIMIT);
-}
-
-static int learn_port(int fd, uint16_t *ret, sa_family_t *ret_family)
-{
-	union {
-		struct sockaddr sa;
-		struct sockaddr_storage storage;
-	} name;
-	socklen_t len = sizeof name;
-	struct endpoint own;
-
-	if (getsockname(fd, &name.sa, &len) < 0)
-		return -errno;
-	if (!endpoint_from_sockaddr(&name.sa, len, &own))
-		return -EPROTONOSUPPORT;
-	*ret = own.port;
-	*ret_family = name.sa.sa_family;
-	return 0;
-}
-
 static int copy_text(struct datagrams *d, const struct datagrams_setup *setup)
 {
 	if (setup->text_len == 0)
@@ -158,10 +94,7 @@ int datagrams_new(const struct datagrams_setup *setup, int fd, struct datagrams 
 
 	if (setup->kind == BUILTIN_NONE || setup->kind >= BUILTIN_TCPMUX)
 		return -EINVAL;
-	r = learn_port(fd, &port, &family);
-	if (r < 0)
-		return r;
-	r = have_kernel_tell(fd, family);
+	r = pktinfo_begin(fd, &port, &family);
 	if (r < 0)
 		return r;
 	d = calloc(1, sizeof *d);
@@ -195,76 +128,21 @@ struct datagrams *datagrams_free(struct datagrams *d)
  * Reading
  */
 
-static void learn_ipv4(const struct cmsghdr *c, struct arrival *arrival)
+static bool may_answer(const struct pktinfo *info)
 {
-	struct in_pktinfo info;
-
-	if (c->cmsg_type == IP_TTL) {
-		memcpy(&arrival->hops, CMSG_DATA(c), sizeof arrival->hops);
-	} else if (c->cmsg_type == IP_PKTINFO) {
-		memcpy(&info, CMSG_DATA(c), sizeof info);
-		arrival->to.ip = endpoint_ipv4(info.ipi_addr);
-		arrival->to.interface = 0;
-		/* Where it was sent, and what the kernel would send from.  The latter is not
-		 * known of what came before we asked for it; but to send from an address
-		 * that is not its own, the kernel refuses. */
-		arrival->broadcast = info.ipi_spec_dst.s_addr != 0 &&
-		                     info.ipi_spec_dst.s_addr != info.ipi_addr.s_addr;
-		arrival->known = true;
-	}
-}
-
-/* Of IPv4, this says where it went, but not whether that was broadcast. */
-static void learn_ipv6(const struct cmsghdr *c, struct arrival *arrival)
-{
-	struct in6_pktinfo info;
-
-	if (c->cmsg_type == IPV6_HOPLIMIT) {
-		memcpy(&arrival->hops, CMSG_DATA(c), sizeof arrival->hops);
-	} else if (c->cmsg_type == IPV6_PKTINFO) {
-		memcpy(&info, CMSG_DATA(c), sizeof info);
-		if (IN6_IS_ADDR_V4MAPPED(&info.ipi6_addr))
-			return;
-		arrival->to.ip = info.ipi6_addr;
-		if (IN6_IS_ADDR_LINKLOCAL(&info.ipi6_addr))
-			arrival->to.interface = info.ipi6_ifindex;
-		arrival->known = true;
-	}
-}
-
-/* Where it comes from and where it went; false if the kernel did not say all of that. */
-static bool learn_arrival(struct msghdr *message, uint16_t port, struct arrival *ret)
-{
-	*ret = (struct arrival){.to.port = port};
-	if (message->msg_flags & (MSG_TRUNC | MSG_CTRUNC))
-		return false;
-	if (!endpoint_from_sockaddr(message->msg_name, message->msg_namelen, &ret->from))
-		return false;
-	ret->family = ((struct sockaddr *)message->msg_name)->sa_family;
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c)) {
-		if (c->cmsg_level == IPPROTO_IP)
-			learn_ipv4(c, ret);
-		else if (c->cmsg_level == IPPROTO_IPV6)
-			learn_ipv6(c, ret);
-	}
-	return ret->known && ret->hops > 0;
-}
-
-static bool may_answer(const struct arrival *arrival)
-{
-	return !arrival->broadcast && arrival->hops > 1 &&
-	       endpoint_may_answer(&arrival->from, &arrival->to);
+	return !info->broadcast && info->hops > 1 &&
+	       endpoint_may_answer(&info->from, &info->to);
 }
 
 static bool is_admitted(
-	const struct datagrams *d, const struct msghdr *message, const struct arrival *arrival)
+	const struct datagrams *d, const struct msghdr *message, const struct pktinfo *info)
 {
 	struct sockaddr_in6 to;
 	socklen_t len;
 
 	if (!d->admit)
 		return true;
-	len = endpoint_to_sockaddr(&arrival->to, arrival->family, &to);
+	len = endpoint_to_sockaddr(&info->to, info->family, &to);
 	return d->admit(d->userdata, message->msg_name, message->msg_namelen,
 		(struct sockaddr *)&to, len);
 }
@@ -273,37 +151,12 @@ static bool is_admitted(
  * Answering
  */
 
-static void put_control(
-	struct msghdr *message, int level, int type, const void *value, size_t len)
+/* One hop less than it had left. */
+static void address_answer(struct msghdr *message, const struct pktinfo *info)
 {
-	struct cmsghdr *c =
-		(struct cmsghdr *)((uint8_t *)message->msg_control + message->msg_controllen);
+	int hops = info->hops > DATAGRAMS_HOPS ? DATAGRAMS_HOPS : info->hops - 1;
 
-	c->cmsg_level = level;
-	c->cmsg_type = type;
-	c->cmsg_len = CMSG_LEN(len);
-	memcpy(CMSG_DATA(c), value, len);
-	message->msg_controllen += CMSG_SPACE(len);
-}
-
-/* From the address that was asked.  By which interface is for the routes to say, unless the
- * address has a meaning on that one only. */
-static void address_answer(struct msghdr *message, const struct arrival *arrival)
-{
-	int hops = arrival->hops > DATAGRAMS_HOPS ? DATAGRAMS_HOPS : arrival->hops - 1;
-	struct in6_pktinfo info6 = {arrival->to.ip, arrival->to.interface};
-	struct in_pktinfo info4 = {0};
-
-	message->msg_controllen = 0;
-	if (IN6_IS_ADDR_V4MAPPED(&arrival->to.ip)) {
-		memcpy(&info4.ipi_spec_dst, arrival->to.ip.s6_addr + 12,
-			sizeof info4.ipi_spec_dst);
-		put_control(message, IPPROTO_IP, IP_PKTINFO, &info4, sizeof info4);
-		put_control(message, IPPROTO_IP, IP_TTL, &hops, sizeof hops);
-		return;
-	}
-	put_control(message, IPPROTO_IPV6, IPV6_PKTINFO, &info6, sizeof info6);
-	put_control(message, IPPROTO_IPV6, IPV6_HOPLIMIT, &hops, sizeof hops);
+	pktinfo_answer_from(message, &info->to, hops);
 }
 
 /* A number from 0 to `max` for the one with that index; all alike in likelihood, almost. */
@@ -343,15 +196,15 @@ static void judge(struct batch *batch, unsigned i)
 	struct msghdr *in = &batch->room->in[i].msg_hdr;
 	struct msghdr *out = &batch->room->out[batch->n_out].msg_hdr;
 	size_t len = batch->room->in[i].msg_len;
-	struct arrival arrival;
+	struct pktinfo info;
 
 	d->counts.received++;
 	d->counts.bytes_in += len;
-	if (!learn_arrival(in, d->port, &arrival)) {
+	if (!pktinfo_learn(in, d->port, &info) || info.hops <= 0) {
 		d->counts.failed++;
-	} else if (!may_answer(&arrival)) {
+	} else if (!may_answer(&info)) {
 		d->counts.forbidden++;
-	} else if (!is_admitted(d, in, &arrival)) {
+	} else if (!is_admitted(d, in, &info)) {
 		d->counts.refused++;
 	} else if (d->kind == BUILTIN_DISCARD) {
 		d->counts.discarded++;
@@ -360,7 +213,7 @@ static void judge(struct batch *batch, unsigned i)
 	} else {
 		out->msg_name = in->msg_name;
 		out->msg_namelen = in->msg_namelen;
-		address_answer(out, &arrival);
+		address_answer(out, &info);
 		batch->n_out++;
 	}
 }

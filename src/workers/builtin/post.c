@@ -3,7 +3,7 @@
 #include "base/addr.h"
 #include "base/clock.h"
 #include "policy/access.h"
-#include "workers/builtin/endpoint.h"
+#include "workers/endpoint.h"
 
 #include <errno.h>
 #include <stdlib.h>

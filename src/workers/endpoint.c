@@ -1,4 +1,4 @@
-#include "workers/builtin/endpoint.h"
+#include "workers/endpoint.h"
 
 #include "base/own.h"
 

@@ -6,10 +6,10 @@
  * address's interface, for which a worker has no rights, and the time is short: this is
  * done for each datagram.  Pure.
  *
- * Layer: worker.
+ * Layer: workers.
  */
-#ifndef HATCHD_WORKERS_BUILTIN_ENDPOINT_H
-#define HATCHD_WORKERS_BUILTIN_ENDPOINT_H
+#ifndef HATCHD_WORKERS_ENDPOINT_H
+#define HATCHD_WORKERS_ENDPOINT_H
 
 #include <netinet/in.h>
 #include <stdbool.h>
