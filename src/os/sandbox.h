@@ -41,9 +41,11 @@ enum sandbox_group {
 	 * bytes among the others, and whether descriptors may be sent to it.
 	 * connect() to AF_UNSPEC resets a TCP connection, which takes no SO_LINGER. */
 	SANDBOX_CONNECT = 1 << 2,
+	/* To send to abstract UNIX sockets by their names, over sockets that it has. */
+	SANDBOX_ABSTRACT = 1 << 3,
 };
 
-#define SANDBOX_GROUPS (SANDBOX_DATAGRAMS | SANDBOX_SPLICE | SANDBOX_CONNECT)
+#define SANDBOX_GROUPS (SANDBOX_DATAGRAMS | SANDBOX_SPLICE | SANDBOX_CONNECT | SANDBOX_ABSTRACT)
 
 struct sandbox {
 	unsigned groups;  /* of enum sandbox_group */

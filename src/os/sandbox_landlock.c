@@ -63,10 +63,10 @@ static struct ruleset all_of(int version, unsigned groups)
 		all.net = NET_BIND_TCP | NET_CONNECT_TCP;
 	if (version >= 6)
 		all.scopes = SCOPE_ABSTRACT_UNIX | SCOPE_SIGNAL;
-	if (groups & SANDBOX_CONNECT) {
+	if (groups & SANDBOX_CONNECT)
 		all.net &= ~NET_CONNECT_TCP;
+	if (groups & (SANDBOX_CONNECT | SANDBOX_ABSTRACT))
 		all.scopes &= ~SCOPE_ABSTRACT_UNIX;
-	}
 	return all;
 }
 

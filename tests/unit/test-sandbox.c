@@ -594,8 +594,8 @@ static void test_open(void **state)
 
 static void test_groups(void **state)
 {
-	static const unsigned groups[] = {
-		0, SANDBOX_DATAGRAMS, SANDBOX_SPLICE, SANDBOX_CONNECT, SANDBOX_GROUPS};
+	static const unsigned groups[] = {0, SANDBOX_DATAGRAMS, SANDBOX_SPLICE, SANDBOX_CONNECT,
+		SANDBOX_ABSTRACT, SANDBOX_GROUPS};
 	struct sandbox sandbox = plain;
 	int n_wrong = 0;
 	bool forbids;
