@@ -95,7 +95,8 @@ static bool is_sound_address(const struct channel_address *address)
 
 static bool is_sound_facts(const struct channel_facts *facts)
 {
-	return is_sound_address(&facts->peer) && is_sound_address(&facts->local) &&
+	return (is_sound_address(&facts->peer) || facts->peer.family == AF_UNIX) &&
+	       is_sound_address(&facts->local) &&
 	       memchr(facts->service, '\0', sizeof facts->service) &&
 	       facts->authority_len <= sizeof facts->authority;
 }

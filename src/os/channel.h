@@ -84,7 +84,8 @@ struct channel_request {
 	uint32_t rules_len;             /* so many bytes of the text, its first, are a table of
 	                                   policy/access: who may come in */
 	uint64_t patience;              /* SERVE: usec that its client may take to say what he
-	                                   has to say first */
+	                                   has to say first; for which one who sends datagrams
+	                                   may be silent */
 	struct addr peer, local;        /* SERVE; len 0 where unknown */
 };
 
@@ -100,6 +101,13 @@ enum channel_answer_kind {
 	CHANNEL_OFFER,
 	_CHANNEL_ANSWER_MAX,
 };
+
+/* Offers for one socket of datagrams that may be without their verdict at a time.  Their
+ * tickets are numbered from 0 on, and the verdicts come in that order. */
+#define CHANNEL_OFFERS_MAX 32
+
+/* `what` of a SERVE: a socket of datagrams of which each is somebody else's. */
+#define CHANNEL_PER_DATAGRAM 1
 
 /* How a connection ended, as far as a worker can see. */
 enum channel_result {
@@ -119,9 +127,11 @@ enum channel_result {
 
 /* As it is on the wire, so that nothing has to be parsed. */
 struct channel_address {
-	uint16_t family; /* 0: nothing is said, the socket knows; else AF_INET or AF_INET6 */
+	uint16_t family; /* 0: nothing is said, the socket knows; AF_INET, AF_INET6; of who
+	                    sends a datagram also AF_UNIX */
 	uint16_t port;   /* in host order */
-	uint8_t ip[16];  /* in network order; of AF_INET the first 4 */
+	uint8_t ip[16];  /* in network order; of AF_INET the first 4, of AF_UNIX no address but
+	                    his user, a struct ucred */
 };
 
 /* Longest name of a service, and of a host (RFC 1035). */

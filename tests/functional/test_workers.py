@@ -674,7 +674,7 @@ LIES = {
         "unknown kind": "say(answer(READY)); take(); say(answer(77))",
         "unknown result": "say(answer(READY)); c, p = take(); say(answer(DONE, c, p, 77))",
         "another version": "say(answer(READY, version=1))",
-        "unknown family": "say(answer(READY, family=1))",
+        "unknown family": "say(answer(READY, family=77))",
         "name without end": "say(answer(READY, service=b'x' * 65))",
         "too long a host": "say(answer(READY, authority_len=256))",
     },
