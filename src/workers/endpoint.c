@@ -78,8 +78,7 @@ static bool is_single_ipv4(const struct in6_addr *mapped)
 	return first != 0 && first < 224;
 }
 
-/* One machine's, as far as an address says that by itself. */
-static bool is_single(const struct in6_addr *ip)
+bool endpoint_is_single(const struct in6_addr *ip)
 {
 	if (IN6_IS_ADDR_V4MAPPED(ip))
 		return is_single_ipv4(ip);
@@ -90,5 +89,5 @@ bool endpoint_may_answer(const struct endpoint *from, const struct endpoint *to)
 {
 	if (from->port == 0 || from->port == to->port || is_small_service(from->port))
 		return false;
-	return is_single(&from->ip) && is_single(&to->ip);
+	return endpoint_is_single(&from->ip) && endpoint_is_single(&to->ip);
 }

@@ -28,6 +28,10 @@ struct in6_addr endpoint_ipv4(struct in_addr ip);
 /* False, and *ret untouched, if that is no address of IP. */
 bool endpoint_from_sockaddr(const struct sockaddr *sa, socklen_t len, struct endpoint *ret);
 
+/* Is it one machine's, as far as an address says that by itself: neither of many nor nobody's?
+ */
+bool endpoint_is_single(const struct in6_addr *ip);
+
 /* As a socket of that family has it, AF_INET or AF_INET6.  Returns the length. */
 socklen_t endpoint_to_sockaddr(
 	const struct endpoint *endpoint, sa_family_t family, struct sockaddr_in6 *ret);
