@@ -156,15 +156,6 @@ static void check_listen(const struct service_conf *service, struct report *repo
 		check_tell_mistake(report, service, "listen", "the address is missing");
 }
 
-/* One child per datagram peer needs a demultiplexer between the socket and it. */
-static void tell_datagram(const struct origin *origin, struct report *report)
-{
-	report_mistake(report, origin,
-		"a datagram socket needs %s: one program takes all datagrams; one child per "
-		"client comes in a later version",
-		report->adhoc ? "--wait" : "wait = yes");
-}
-
 static void check_wait(const struct service_conf *service, struct report *report)
 {
 	bool waits = service->wait || !check_understood(service, "wait");
@@ -174,15 +165,33 @@ static void check_wait(const struct service_conf *service, struct report *report
 	if (service->pass_as == PASS_LISTEN_FDS && service->n_listen > CONF_LISTEN_FDS_MAX)
 		report_mistake(report, service_conf_origin(service, "pass_as"),
 			"pass_as: listen_fds passes at most %d sockets", CONF_LISTEN_FDS_MAX);
-	/* Others have something else to say about datagrams. */
-	if (!service_conf_has_program(service) || !check_understood(service, "builtin"))
-		return;
+}
 
-	for (size_t i = 0; i < service->n_listen && !waits; i++) {
-		if (!addr_is_datagram(&service->listen[i].addr))
-			continue;
-		tell_datagram(&service->listen[i].origin, report);
+/* What the service manager hands over may be a socket of datagrams. */
+static bool may_have_peers(const struct service_conf *service)
+{
+	for (size_t i = 0; i < service->n_listen; i++) {
+		const struct addr *addr = &service->listen[i].addr;
+
+		if (service_conf_has_peers(service, addr) || addr->kind == ADDR_FD)
+			return true;
+	}
+	return false;
+}
+
+/* Who sends datagrams has no connection that would show how long he is silent. */
+static void check_peers(const struct service_conf *service, const struct service_conf *defaults,
+	struct report *report)
+{
+	static const char *const options[] = {"session_timeout", "per_datagram"};
+
+	if (!check_understood(service, "listen") || !check_understood(service, "wait") ||
+		!check_understood(service, "builtin"))
 		return;
+	for (size_t i = 0; i < ARRAY_SIZE(options) && !may_have_peers(service); i++) {
+		if (check_given_here(service, defaults, conf_option_find(options[i])))
+			check_tell_warning(report, service, options[i],
+				"has no effect: no program is started for a datagram");
 	}
 }
 
@@ -374,6 +383,7 @@ int check_service(struct service_conf *service, const struct service_conf *defau
 	check_builtin(service, defaults, report);
 	check_redirect(service, defaults, report);
 	check_wait(service, report);
+	check_peers(service, defaults, report);
 	check_stderr(service, report);
 	check_device(service, report);
 	check_congestion(service, report);

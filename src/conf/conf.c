@@ -234,6 +234,11 @@ static bool is_set(const uint8_t digest[ACCESS_DIGEST_LEN])
 	return memcmp(digest, none, sizeof none) != 0;
 }
 
+bool service_conf_has_peers(const struct service_conf *service, const struct addr *addr)
+{
+	return service_conf_has_program(service) && !service->wait && addr_is_datagram(addr);
+}
+
 bool service_conf_has_access(const struct service_conf *service)
 {
 	return is_set(service->access_digest);

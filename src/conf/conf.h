@@ -156,6 +156,7 @@ struct service_conf {
 	char *argv0;
 	bool disable;
 	bool wait;
+	bool per_datagram;
 	int pass_as;     /* enum pass_as */
 	char *stderr_to; /* `stderr`: log, socket, null or a path */
 	int stop;        /* enum stop_policy */
@@ -202,6 +203,7 @@ struct service_conf {
 	uint64_t first_byte_timeout;
 	uint64_t idle_timeout;
 	uint64_t kill_after;
+	uint64_t session_timeout;
 	char **access_times; /* NULL: at any time */
 	uint32_t max_load;   /* hundredths; COUNT_UNLIMITED: none */
 
@@ -358,6 +360,9 @@ bool service_conf_has_worker(const struct service_conf *service);
 
 /* Whether workers can serve clients of such an address. */
 bool service_conf_worker_takes(const struct addr *addr);
+
+/* Whether a program is started for each of those who send datagrams to that address. */
+bool service_conf_has_peers(const struct service_conf *service, const struct addr *addr);
 
 /* Whether there are rules about who may come in. */
 bool service_conf_has_access(const struct service_conf *service);

@@ -28,9 +28,11 @@ enum effect {
 	ON_ACCEPTED, /* whose connection hatchd takes itself */
 	ON_BANNED,   /* of these, who can be banned */
 	ON_SEEN,     /* of whom hatchd sees who he is */
+	ON_WAITING,  /* of these, who can wait */
 	ON_WATCHED,  /* who can be asked how long he is silent */
 	ON_ENDED,    /* whose child can be ended */
 	ON_FRONTED,  /* whose connection begins with something */
+	ON_PEER,     /* who sends datagrams to a program of his own */
 };
 
 static const struct limit_row {
@@ -48,7 +50,7 @@ static const struct limit_row {
 	{"", "total_instances", SAID, ON_ALL},
 	{"", "rate", NOT_SAID, ON_ALL},
 	{"", "max_load", NOT_SAID, ON_ALL},
-	{"", "overflow", SAID, ON_SEEN},
+	{"", "overflow", SAID, ON_WAITING},
 	{"at first", "header_timeout", SAID, ON_FRONTED},
 	{"", "pending", SAID, ON_FRONTED},
 	{"", "pending_per_source", SAID, ON_FRONTED},
@@ -57,6 +59,8 @@ static const struct limit_row {
 	{"", "first_byte_timeout", NOT_SAID, ON_WATCHED},
 	{"", "idle_timeout", NOT_SAID, ON_WATCHED},
 	{"", "kill_after", SAID, ON_ENDED},
+	{"", "session_timeout", SAID, ON_PEER},
+	{"", "per_datagram", NOT_SAID, ON_PEER},
 	/* clang-format on */
 };
 
@@ -95,15 +99,20 @@ static bool is_on_him(const struct explain *e, enum effect effect)
 	case ON_ACCEPTED:
 		return !service->wait;
 	case ON_BANNED:
-		return !service->wait && service->overflow_source > 0;
+		return !service->wait && service->overflow_source > 0 &&
+		       !service_conf_has_peers(service, e->addr);
 	case ON_SEEN:
 		return explain_is_seen(e);
+	case ON_WAITING:
+		return explain_is_seen(e) && !service_conf_has_peers(service, e->addr);
 	case ON_WATCHED:
 		return is_watched(e);
 	case ON_ENDED:
 		return ends_children(e);
 	case ON_FRONTED:
 		return service_conf_has_front(service);
+	case ON_PEER:
+		return service_conf_has_peers(service, e->addr);
 	}
 	return false;
 }

@@ -364,8 +364,7 @@ static bool env_holds(char *const *env)
 static bool addresses_hold(const struct service_conf *service)
 {
 	for (size_t i = 0; i < service->n_listen; i++) {
-		if (addr_is_datagram(&service->listen[i].addr) && !service->wait &&
-			!service_conf_is_builtin(service))
+		if (addr_is_datagram(&service->listen[i].addr) && service->sensor)
 			return false;
 	}
 	if (!service_conf_has_program(service) && service->wait)

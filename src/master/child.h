@@ -51,6 +51,9 @@ struct child {
 	uint32_t place;             /* there */
 	bool posted;                /* there: a socket of datagrams; nobody's client */
 	bool end_wanted;            /* there: is to be told to end, as soon as there is room */
+	bool put_off;               /* there: what it asks waits, see master/peer */
+	uint16_t n_offers;          /* there: questions without an answer */
+	uint32_t next_ticket;       /* there: of the next question */
 	unsigned workers_tried;     /* that it was sent to, see master/unread */
 	bool unwanted;              /* to get SIGTERM once it has executed */
 	bool killed_late;           /* not executed within start_timeout, killed by us */

@@ -96,6 +96,12 @@ void conn_of_socket(struct listener *listener, struct conn *conn)
 	conn->peer.kind = conn->local.kind;
 }
 
+void conn_of_peer(struct listener *listener, struct conn *conn)
+{
+	conn_of_socket(listener, conn);
+	conn->fd = -EBADF;
+}
+
 /* A UNIX client can have put something into it that takes its time to be let go, and what
  * a driver of vsock waits for is its own affair. */
 static void drop(const struct listener *listener, int fd, bool is_ours, uint64_t now)

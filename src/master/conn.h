@@ -46,6 +46,10 @@ int conn_accept(struct listener *listener, struct conn *conn);
 /* The program will accept, or receive, for itself: the socket itself. */
 void conn_of_socket(struct listener *listener, struct conn *conn);
 
+/* Who sends datagrams there, to a program of his own: there is no connection yet, and who he
+ * is is the caller's to say. */
+void conn_of_peer(struct listener *listener, struct conn *conn);
+
 /* Whom the client counts as, once his address is known; a UNIX one as his user. */
 void conn_learn_source(struct conn *conn);
 

@@ -140,7 +140,8 @@ int hatch(struct conn *conn, uint64_t now)
 	child->slot = slot;
 	r = start_child(child, conn);
 	if (r < 0) {
-		if (!service->wait && shortage(-r))
+		/* Datagrams are lost. */
+		if (!service->wait && shortage(-r) && !conn->listener->is_datagram)
 			conn_hold(conn);
 		else if (!service->wait)
 			conn_drop(conn, now);

@@ -18,7 +18,8 @@
 
 /*
  * A child for that client, who may come in, and for whom there is a slot.  The
- * connection is the caller's no longer: it is the child's, is held, or is closed.  0, or a
+ * connection is the caller's no longer: it is the child's, is held (of who sends datagrams
+ * never), or is closed.  0, or a
  * negative errno when no child came about, which has been told and pauses the service.
  */
 int hatch(struct conn *conn, uint64_t now);

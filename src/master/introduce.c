@@ -122,6 +122,9 @@ static bool to_addr(
 
 static bool may_say(unsigned tasks, const struct channel_facts *facts)
 {
+	/* A user is said of who sends datagrams. */
+	if (facts->peer.family == AF_UNIX)
+		return false;
 	if (!(tasks & FRONT_PROXY) &&
 		(facts->peer.family || facts->local.family || facts->authority_len > 0))
 		return false;

@@ -265,6 +265,18 @@ static void let_pass_rights(const struct listener *listener, int pass)
 	(void)!setsockopt(listener->fd, SOL_SOCKET, SO_PASSRIGHTS, &pass, sizeof pass);
 }
 
+/* Who sends UNIX datagrams is told by the kernel to whoever has asked for that before they
+ * came. */
+static void suit_worker(const struct listener *listener, const struct service_conf *conf)
+{
+	bool peers = service_conf_has_program(conf) && !conf->wait && listener->is_datagram;
+	int on = true;
+
+	let_pass_rights(listener, !peers && !service_conf_has_worker(conf));
+	if (peers && !listener->is_ip)
+		(void)!setsockopt(listener->fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof on);
+}
+
 static int settle(struct listener *listener, const struct service_conf *conf)
 {
 	struct master *master = listener->service->master;
@@ -274,8 +286,7 @@ static int settle(struct listener *listener, const struct service_conf *conf)
 	if (fd < 0)
 		return fd;
 	listener->fd = fd;
-	if (service_conf_has_worker(conf))
-		let_pass_rights(listener, false);
+	suit_worker(listener, conf);
 	if (conf->wait)
 		arrival_prepare(listener);
 	return 0;
@@ -342,12 +353,12 @@ void listener_adjust(struct listener *listener, const struct service_conf *conf,
 		return;
 	/* One that was handed over is told nothing else: programs may have had it. */
 	if (listener->bound && listener->bound->handed_over) {
-		if (service_conf_has_worker(conf))
-			let_pass_rights(listener, false);
+		if (!conf->wait)
+			suit_worker(listener, conf);
 		fd_set_nonblock(listener->fd, !conf->wait);
 		return;
 	}
-	let_pass_rights(listener, !service_conf_has_worker(conf));
+	suit_worker(listener, conf);
 	if (conf->wait)
 		arrival_prepare(listener);
 	r = listen_adjust(&request, &socket, step);

@@ -67,7 +67,8 @@ static void add_redirect(const struct child *child, struct text *text)
 	text->rest_len = text->wire.len;
 }
 
-/* The master has looked who a client is; who sends datagrams is the worker's to look at. */
+/* The master has looked who a client is, and is asked who sends datagrams to a program; who
+ * sends them to what is built in is the worker's to look at. */
 static void gather_text(const struct child *child, struct text *text)
 {
 	const struct service_conf *conf = child->setup->conf;
@@ -77,7 +78,7 @@ static void gather_text(const struct child *child, struct text *text)
 	text->rest_len = conf->reply_len;
 	if (service_conf_is_redirect(conf))
 		add_redirect(child, text);
-	if (child->posted)
+	if (child->posted && service_conf_is_builtin(conf))
 		text->rules = image_access_bytes(
 			service->master->image, service->index, &text->rules_len);
 }
@@ -95,6 +96,18 @@ static int make_text(const struct child *child, uint32_t *ret_rules_len)
 	return r;
 }
 
+/* What is to be done with it, as that worker understands it. */
+static void put_task(const struct child *child, struct channel_request *request)
+{
+	const struct service_conf *conf = child->setup->conf;
+
+	request->what = (uint16_t)conf->builtin;
+	if (service_conf_is_builtin(conf))
+		return;
+	request->what = conf->per_datagram ? CHANNEL_PER_DATAGRAM : 0;
+	request->patience = conf->session_timeout;
+}
+
 static int send_to(const struct worker *worker, const struct child *child, int fd)
 {
 	struct channel_request request;
@@ -105,7 +118,7 @@ static int send_to(const struct worker *worker, const struct child *child, int f
 	if (text < 0 && text != -EBADF)
 		return text;
 	request_init(&request, CHANNEL_SERVE, child);
-	request.what = (uint16_t)child->setup->conf->builtin;
+	put_task(child, &request);
 	request.is_socket = child->posted;
 	request.has_text = text >= 0;
 	request.rules_len = rules_len;
@@ -241,7 +254,7 @@ static int begin_socket(struct worker *worker, struct listener *listener, uint64
 
 int pass_socket(struct listener *listener, uint64_t now)
 {
-	struct worker *worker = worker_of(listener->service, listener->is_ip);
+	struct worker *worker = worker_of_socket(listener);
 	int r = worker_need(worker, now);
 
 	if (r == 0)

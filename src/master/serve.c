@@ -38,6 +38,16 @@ static bool fair_share(const struct service *service)
 	       service->n_in_flight <= free_slots / 2;
 }
 
+bool serve_has_slot(const struct service *service)
+{
+	return child_table_has_room(service->master->children) && fair_share(service);
+}
+
+bool serve_is_clogged(const struct service *service)
+{
+	return service_closing(service) > CLOSING_MAX;
+}
+
 /* Is there something that can serve one more: a slot for his program, a place at the
  * worker? */
 static bool can_serve(const struct service *service, bool is_ip)
@@ -71,12 +81,6 @@ static void wait_to_be_served(const struct listener *listener, uint64_t now)
 		service_look_away(service, now);
 	else
 		service_starve(service);
-}
-
-/* Somebody keeps many of its connections from being closed. */
-static bool clogged(const struct service *service)
-{
-	return service_closing(service) > CLOSING_MAX;
 }
 
 /* Is somebody who cannot come in told so, instead of waiting?  A connection is accepted
@@ -379,11 +383,16 @@ static void serve_socket(struct listener *listener, uint64_t now)
 /* All datagrams from now on: the worker looks who has sent each. */
 static void serve_by_worker(struct listener *listener, uint64_t now)
 {
-	if (can_be_served(listener))
+	const struct worker *worker = worker_of_socket(listener);
+	struct service *service = listener->service;
+
+	if (child_table_has_room(service->master->children) && worker_has_room(worker))
 		pass_socket(listener, now);
+	else if (worker_is_paused(worker))
+		service_look_away(service, now);
 	else
-		wait_to_be_served(listener, now);
-	service_update(listener->service);
+		service_starve(service);
+	service_update(service);
 }
 
 /* At most so many clients of one listener.  Of a service that waits it is one, who gets
@@ -397,11 +406,11 @@ static void serve_listener(struct listener *listener, int most, uint64_t now)
 		service_pause(service, PAUSE_MACHINE, NULL);
 		return;
 	}
-	if (clogged(service)) {
+	if (serve_is_clogged(service)) {
 		service_pause(service, PAUSE_SUSPECT, "its connections cannot be closed");
 		return;
 	}
-	if (listener->is_datagram && worker_of(service, listener->is_ip)) {
+	if (listener->is_datagram && !service->wait) {
 		serve_by_worker(listener, now);
 		return;
 	}

@@ -33,6 +33,13 @@ enum admit_verdict serve_judge(const struct conn *conn, uint64_t now);
 /* Serve or refuse him.  False: not now; he stays the caller's. */
 bool serve_caller(struct conn *conn, uint64_t now);
 
+/* Is there a slot and a record for one more child?  A service may have half as many slots as
+ * are free. */
+bool serve_has_slot(const struct service *service);
+
+/* Does somebody keep many of its connections from being closed? */
+bool serve_is_clogged(const struct service *service);
+
 /* Try again with clients that are held: see master/conn. */
 void serve_held(struct service *service, uint64_t now);
 

@@ -45,7 +45,8 @@ static bool take_back(struct unread *unread, struct worker *worker, struct item 
 {
 	const struct channel_request *request = &item->request;
 
-	if (request->kind == CHANNEL_DRAIN)
+	/* What it was told of those who send datagrams is of no use to another one. */
+	if (request->kind == CHANNEL_DRAIN || request->kind == CHANNEL_VERDICT)
 		return false;
 	item->child = find(unread, worker, &request->session);
 	if (!item->child)

@@ -39,9 +39,14 @@ static uint32_t how_many_places(const struct worker *worker)
 	return (uint32_t)at_most(most, fds / worker_fds(worker));
 }
 
-static uint32_t how_many_fds(const struct worker *worker)
+/* A worker for datagrams has two for each socket, and one for each program. */
+static uint64_t how_many_fds(const struct worker *worker)
 {
-	return worker->places * worker_fds(worker) + SPARE_FDS;
+	uint64_t fds = (uint64_t)worker->places * worker_fds(worker);
+
+	if (worker_is_for_datagrams(worker))
+		fds = 2 * fds + worker->master->budget.total_instances;
+	return at_most(fds + SPARE_FDS, worker->master->inherited.nofile.rlim_max);
 }
 
 /* What concerns how any program is linked and checked, and what the time is here. */

@@ -11,6 +11,7 @@
 #include "master/master.h"
 #include "master/pass.h"
 #include "master/pause.h"
+#include "master/peer.h"
 #include "master/service.h"
 #include "master/unread.h"
 #include "master/worker-setup.h"
@@ -40,6 +41,8 @@ static const struct {
 	[WORKER_FRONT] = {"hatchd-front", "hatchd-front", 1},
 	[WORKER_FRONT_LOCAL] = {"hatchd-front-local", "hatchd-front", 1},
 	[WORKER_RELAY_LOCAL] = {"hatchd-relay-local", "hatchd-relay", REDIRECT_FDS},
+	[WORKER_UDP] = {"hatchd-udp", "hatchd-udp", 1},
+	[WORKER_UDP_LOCAL] = {"hatchd-udp-local", "hatchd-udp", 1},
 };
 
 static enum worker_kind kind_of(const struct worker *worker)
@@ -90,6 +93,22 @@ bool worker_is_front(const struct worker *worker)
 	return kind == WORKER_FRONT || kind == WORKER_FRONT_LOCAL;
 }
 
+bool worker_is_for_datagrams(const struct worker *worker)
+{
+	enum worker_kind kind = kind_of(worker);
+
+	return kind == WORKER_UDP || kind == WORKER_UDP_LOCAL;
+}
+
+struct worker *worker_of_socket(const struct listener *listener)
+{
+	const struct service *service = listener->service;
+	enum worker_kind kind = listener->is_ip ? WORKER_UDP : WORKER_UDP_LOCAL;
+	struct worker *builtin = worker_of(service, listener->is_ip);
+
+	return builtin ? builtin : &service->master->workers[kind];
+}
+
 struct worker *worker_of_process(const struct child *child)
 {
 	struct worker *workers = child->service->master->workers;
@@ -120,6 +139,7 @@ static void close_channel(struct worker *worker, uint64_t now)
 	worker->room = sd_event_source_unref(worker->room);
 	worker->due = USEC_INFINITY;
 	worker->to_ask = worker->is_full = false;
+	worker->offers = peer_forget(worker->offers);
 	worker->channel.answers = fd_close(worker->channel.answers);
 	worker->channel.requests = fd_close(worker->channel.requests);
 	worker->theirs = fd_close(worker->theirs);
@@ -132,7 +152,9 @@ static bool hear(struct worker *worker, const struct channel_answer *answer, uin
 {
 	if (worker_is_front(worker))
 		return caller_hear(worker, answer, now);
-	return answer->kind == CHANNEL_DONE && pass_done(worker, answer, now);
+	if (answer->kind == CHANNEL_OFFER)
+		return peer_offer(worker, answer);
+	return pass_done(worker, answer, now);
 }
 
 static bool is_of_connection(const struct channel_answer *answer)
@@ -301,6 +323,7 @@ uint64_t workers_turn(struct master *master, uint64_t now)
 	for (size_t i = 0; i < _WORKER_KIND_MAX; i++) {
 		struct worker *worker = &master->workers[i];
 
+		peer_turn(worker, now);
 		if (!worker->process || worker->due == USEC_INFINITY)
 			continue;
 		if (now >= worker->due) {

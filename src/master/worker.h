@@ -23,6 +23,7 @@
 
 struct caller;
 struct master;
+struct peer_offers;
 struct service;
 struct unread;
 
@@ -37,6 +38,8 @@ enum worker_kind {
 	WORKER_FRONT, /* hatchd-front: reads what clients say first (master/caller) */
 	WORKER_FRONT_LOCAL,
 	WORKER_RELAY_LOCAL,
+	WORKER_UDP, /* hatchd-udp: a program for each of those who send datagrams */
+	WORKER_UDP_LOCAL,
 	_WORKER_KIND_MAX,
 };
 
@@ -56,6 +59,7 @@ struct worker {
 	bool is_full;             /* there was none for a client, nor is there yet */
 	int unread; /* owned: its end of the requests, for what it has not read when it dies */
 	int theirs; /* owned: its end of the answers, until it has its own */
+	struct peer_offers *offers; /* owned: what it asks, see master/peer; NULL: nothing */
 	struct unread *kept; /* owned: what one had not read, until the next can be started */
 	struct child **sessions; /* owned: its connections by place; NULL: the place is free */
 	struct caller **callers; /* the same of hatchd-front, who has no others */
@@ -73,6 +77,9 @@ uint32_t worker_fds(const struct worker *worker);
 /* The one that serves clients of that service, who have come by IP or not; NULL: it has a
  * program.  The setup is in memory. */
 struct worker *worker_of(const struct service *service, bool is_ip);
+
+/* The one that is given that socket of datagrams, whose service does not wait. */
+struct worker *worker_of_socket(const struct listener *listener);
 
 /* Open their programs: before anybody is served, the file system may not answer later
  * (I2), and what an upgrade puts in their place is not for us. */
@@ -97,6 +104,9 @@ struct worker *worker_of_front(const struct service *service, bool is_ip);
 
 /* Is it one of those? */
 bool worker_is_front(const struct worker *worker);
+
+/* Is it one that has a program started for each of those who send datagrams? */
+bool worker_is_for_datagrams(const struct worker *worker);
 
 /* Its connections, while it serves them. */
 uint32_t worker_sessions(const struct worker *worker);

@@ -265,7 +265,7 @@ int listen_adopt(int fd, const struct service_conf *service, struct addr *ret_ad
 			return -errno;
 		if (!listening)
 			return -EINVAL;
-	} else if (!service->wait) {
+	} else if (!service->wait && !service_conf_has_program(service)) {
 		return -EINVAL;
 	}
 

@@ -387,7 +387,7 @@ def test_usage_errors(args, words):
         (["-l", "tcp:nowhere-to-be-found", "--", "cat"], "nowhere-to-be-found"),
         (["-l", "7777", "--instances=many", "--", "cat"], "--instances"),
         (["-l", "7777", "--umask=999", "--", "cat"], "--umask"),
-        (["-l", "udp:7777", "--", "cat"], "wait"),
+        (["-l", "udp:7777", "--session-timeout=1ms", "--", "cat"], "--session-timeout"),
         (["-l", "7777", "--access-times=8:00-25:00", "--", "cat"], "--access-times: '8:00"),
         (["-l", "unix:/tmp/x", "--idle-timeout=5s", "--", "cat"], "--idle-timeout: only"),
         (["-l", "7777", "--only-from=all", "--", "cat"], "--only-from: 'all' is no address"),

@@ -552,6 +552,7 @@ LIES = {
     "done twice": "say(answer(DONE, c, p), answer(DONE, c, p))",
     "passed twice": "say(answer(DONE, c, p, PASSED), answer(DONE, c, p, PASSED))",
     "a name that nobody was asked for": "say(answer(DONE, c, p, PASSED, service=b'mux'))",
+    "a user": "say(answer(DONE, c, p, PASSED, family=1))",
     "a name in an offer": "say(answer(OFFER, c, p, service=b'mux'))",
 }
 

@@ -240,6 +240,37 @@ def wait_served_or_failed(client, memory):
     return memory.get(memory.FAILED)
 
 
+@LENGTHS
+def test_senders_of_datagrams(hatchd, memory, length):
+    """What they have sent may be lost, as datagrams are; who sends again is served."""
+    address = f"udp:127.0.0.1:{free_port()}"
+    memory.next_process()
+    daemon = hatchd.file(service("d", listen=address, exec="/bin/cat"), env=memory.env)
+    descriptors = daemon.count_fds()
+    longest = 0
+    for n in itertools.islice(numbers(), 100):
+        memory.spend(n, length)
+        with connect(address) as client:
+            client.send(b"x")
+            failed = wait_served_or_failed(client, memory)
+            memory.restore()
+
+            def served():
+                client.send(b"y")
+                return select.select([client], [], [], 0.05)[0]
+
+            wait_until(served, what=f"an answer, after {n} allocations")
+            # To cat it is the end of its input.
+            client.send(b"")
+        if not failed:
+            break
+        longest = n
+    assert longest > 0, "nothing has failed"
+    assert not failed, "there are more allocations than that"
+    daemon.wait_children(0)
+    wait_until(lambda: daemon.count_fds() <= descriptors, what=daemon.fds())
+
+
 def test_shortage_is_not_told_at_every_attempt(hatchd, memory):
     ports = [free_port() for _ in range(2)]
     memory.next_process()

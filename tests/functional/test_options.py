@@ -1130,11 +1130,22 @@ def test_fd_that_nobody_wants(hatchd):
 
 
 def test_fd_of_the_wrong_kind(hatchd):
+    """Nobody has said that what is built in may answer whoever sends datagrams there."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagram:
         datagram.bind(("127.0.0.1", 0))
-        daemon = activated(hatchd, service("s", listen="fd:web", exec="/bin/cat"),
+        daemon = activated(hatchd, stanza("service", "s", listen="fd:web", builtin="echo"),
                            [("web", datagram)])
     daemon.wait_log("unable to take over socket fd:web: it is not a listening socket of a kind")
+
+
+def test_fd_of_datagrams(hatchd):
+    """A program for each sender; the socket is the service manager's, and stays."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagram:
+        datagram.bind(("127.0.0.1", 0))
+        activated(hatchd, service("s", listen="fd:web", exec=["/usr/bin/tr", "a-z", "A-Z"],
+                                  per_datagram=True), [("web", datagram)])
+        address = "udp:127.0.0.1:%d" % datagram.getsockname()[1]
+        assert udp(address, b"bom dia") == [b"BOM DIA"]
 
 
 # -- pass_as

@@ -77,14 +77,6 @@ def test_both_families(hatchd, folder, separate):
     assert udp(f"udp:[::1]:{port}", b"six") == [b"six"]
 
 
-def test_without_wait_is_refused_with_a_hint(hatchd):
-    done = hatchd.check(service("echo", listen=f"udp:{free_port()}", exec="/bin/cat"))
-    assert done.returncode == 1
-    assert "a datagram socket needs wait = yes" in done.stderr
-    assert "one child per client comes in a later version" in done.stderr
-    assert ":2:" in done.stderr, "the message stands at the address"
-
-
 @pytest.mark.parametrize("kind", ["udp", "tcp", "unix-dgram"])
 def test_child_that_takes_nothing_makes_no_busy_loop(hatchd, folder, stamps, kind):
     """Its client stays in the socket, so the socket stays readable.

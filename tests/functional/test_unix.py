@@ -50,12 +50,6 @@ def test_datagram(hatchd, folder):
             assert client.recv(100) == message
 
 
-def test_datagram_without_wait_is_refused(hatchd, folder):
-    done = hatchd.check(service("echo", listen=f"unix-dgram:{folder}/s", exec="/bin/cat"))
-    assert done.returncode == 1
-    assert "a datagram socket needs wait = yes" in done.stderr
-
-
 def test_wait_gets_the_listener(hatchd, folder):
     program = [PYTHON, "-S", "-E", helper("handed_over.py", folder)]
     hatchd.file(service("echo", listen=f"unix:{folder}/s", wait=True, exec=program))

@@ -196,12 +196,17 @@ static void test_rules(void **ctx)
 		"stderr: must be log, socket, null or an absolute path");
 	refuse(SERVICE("bind_to_device = sixteenletters16"),
 		"bind_to_device: the name of an interface has at most 15 characters");
-	refuse("service a { listen = udp:7 exec = /bin/sh }",
-		"a datagram socket needs wait = yes: one program takes all datagrams; "
-		"one child per client comes in a later version");
-	refuse("service a { listen = unix-dgram:/x exec = /bin/sh }",
-		"a datagram socket needs wait = yes: one program takes all datagrams; "
-		"one child per client comes in a later version");
+	serve("service a { listen = udp:7 exec = /bin/sh session_timeout = 5s }");
+	serve("service a { listen = unix-dgram:@x exec = /bin/sh per_datagram = yes }");
+	serve("service a { listen = fd:x exec = /bin/sh per_datagram = yes }");
+	warned("service a { listen = udp:7 exec = /bin/sh wait = yes session_timeout = 5s }",
+		"session_timeout: has no effect: no program is started for a datagram");
+	warned("service a { listen = udp:127.0.0.1:7 builtin = echo per_datagram = yes }",
+		"per_datagram: has no effect: no program is started for a datagram");
+	warned(SERVICE("per_datagram = yes"),
+		"per_datagram: has no effect: no program is started for a datagram");
+	refuse("service a { listen = udp:7 exec = /bin/sh session_timeout = 99ms }",
+		"session_timeout: '99ms' is outside the range from 100ms to 366d");
 	refuse(SERVICE("instances = lots"),
 		"instances: 'lots' is neither a whole number nor 'unlimited'");
 	warned(SERVICE("socket_mode = 0600"), "socket_mode: the service has no UNIX socket");

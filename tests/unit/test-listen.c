@@ -543,7 +543,14 @@ static void test_adopt_refuses(void **ctx)
 	assert_int_equal(listen_adopt(idle, &service, &found), -EINVAL);
 	assert_int_equal(listen_adopt(file, &service, &found), -ENOTSOCK);
 	assert_int_equal(bind(datagrams, &addr.sa, addr.len), 0);
+	service.sensor = true;
 	assert_int_equal(listen_adopt(datagrams, &service, &found), -EINVAL);
+	service.sensor = false;
+	service.builtin = BUILTIN_ECHO;
+	assert_int_equal(listen_adopt(datagrams, &service, &found), -EINVAL);
+	service.builtin = BUILTIN_NONE;
+	assert_int_equal(listen_adopt(datagrams, &service, &found), 0);
+	assert_true(is_nonblock(datagrams));
 	service.wait = true;
 	assert_int_equal(listen_adopt(datagrams, &service, &found), 0);
 	assert_int_equal(found.kind, ADDR_UDP);
