@@ -4,15 +4,16 @@
  * connections.
  *
  *	load [-c CLIENTS] [-t SECONDS] [-w WARMUP] [-n CONNECTIONS] [-p PORTS]
- *		[-e TEXT | -q TEXT | -l] [-s SOURCE] [-i MSEC] [-y] PORT
+ *		[-e TEXT | -q TEXT | -l] [-s SOURCE] [-i MSEC] [-y] [-u] PORT
  *
  * goes to 127.0.0.1, over PORTS ports from PORT on in turn.  With -e another text is to
  * come, with -q each client first sends that text, ends its side, and is to get the same
  * back; with -l it is any one line, which ends in CR LF.  With -s it comes from that
  * IPv4 address of the machine, with -i each client begins at most once in so many
  * milliseconds, with -y everybody else who waits for its processor has it after each step
- * of a connection.  It ends earlier at SIGTERM, after the connections that are open, and
- * prints one line:
+ * of a connection.  With -u it goes by UDP: each is a socket of its own that sends one
+ * datagram and is answered by one; what is lost is a timeout.  It ends earlier at
+ * SIGTERM, after the connections that are open, and prints one line:
  *
  *	connections=N seconds=S rate=R p50_usec=U p99_usec=U max_usec=U total=N errors=E
  *
@@ -39,8 +40,13 @@
 
 #define USEC_PER_SEC 1000000
 
-/* A connection that takes longer has failed. */
-#define PATIENCE (10 * USEC_PER_SEC)
+/* A connection that takes longer has failed, and a datagram is lost. */
+#define PATIENCE          (10 * USEC_PER_SEC)
+#define PATIENCE_DATAGRAM USEC_PER_SEC
+
+/* Where datagrams come from. */
+#define FIRST_PORT 10000
+#define N_PORTS    50000
 
 /* Longest answer that can be expected. */
 #define TEXT_MAX 4096
@@ -71,6 +77,7 @@ struct options {
 	bool asks;             /* the text is sent first */
 	struct in_addr source; /* 0.0.0.0: whichever the kernel chooses */
 	bool yields;
+	bool datagrams;
 	uint16_t port;
 };
 
@@ -142,25 +149,48 @@ static void bind_to_source(int fd, struct in_addr source)
 		die("bind to the source");
 }
 
-static int open_connection(const struct load *load)
+/* Each from the next port, so that none comes again while its session is about to end. */
+static void bind_to_next_port(int fd, uint64_t number)
+{
+	struct sockaddr_in sin = {.sin_family = AF_INET};
+
+	sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	sin.sin_port = htons((uint16_t)(FIRST_PORT + number % N_PORTS));
+	(void)!bind(fd, (struct sockaddr *)&sin, sizeof sin);
+}
+
+static int open_socket(const struct load *load)
 {
 	static const struct linger reset = {.l_onoff = 1, .l_linger = 0};
+	int kind = load->options.datagrams ? SOCK_DGRAM : SOCK_STREAM;
+	int fd = socket(AF_INET, kind | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		die("open a socket");
+	if (load->options.datagrams)
+		bind_to_next_port(fd, load->n_begun);
+	else
+		setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+	if (load->options.source.s_addr != 0)
+		bind_to_source(fd, load->options.source);
+	return fd;
+}
+
+/* A question that cannot be sent is as lost as any: nobody answers it. */
+static int open_connection(const struct load *load)
+{
 	struct sockaddr_in sin = {.sin_family = AF_INET};
-	int fd;
+	int fd = open_socket(load);
 
 	sin.sin_port =
 		htons((uint16_t)(load->options.port + load->n_begun % load->options.ports));
 	sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		die("open a socket");
-	setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
-	if (load->options.source.s_addr != 0)
-		bind_to_source(fd, load->options.source);
 	if (connect(fd, (struct sockaddr *)&sin, sizeof sin) < 0 && errno != EINPROGRESS) {
 		close(fd);
 		return -1;
 	}
+	if (load->options.datagrams)
+		(void)!send(fd, "?", 1, MSG_NOSIGNAL);
 	return fd;
 }
 
@@ -318,6 +348,23 @@ static bool is_answered(const struct load *load, const struct client *client)
 	return client->got == load->options.text_len;
 }
 
+/* One datagram is all of the answer. */
+static void handle_datagram(struct load *load, struct client *client)
+{
+	char buf[TEXT_MAX];
+	ssize_t n = recv(client->fd, buf, sizeof buf, 0);
+
+	if (n >= 0) {
+		take(load, client, buf, (size_t)n);
+		if (is_answered(load, client))
+			succeed(load, client);
+		else
+			fail(load, client, FAIL_WRONG);
+	} else if (errno != EAGAIN && errno != EINTR) {
+		fail(load, client, errno == ECONNREFUSED ? FAIL_CONNECT : FAIL_RESET);
+	}
+}
+
 static void handle(struct load *load, struct client *client)
 {
 	char buf[TEXT_MAX];
@@ -344,10 +391,12 @@ static void handle(struct load *load, struct client *client)
 
 static void look_for_late_ones(struct load *load, uint64_t now)
 {
+	uint64_t patience_usec = load->options.datagrams ? PATIENCE_DATAGRAM : PATIENCE;
+
 	for (unsigned i = 0; i < load->options.clients; i++) {
 		struct client *client = &load->clients[i];
 
-		if (client->fd >= 0 && now - client->started > PATIENCE)
+		if (client->fd >= 0 && now - client->started > patience_usec)
 			fail(load, client, FAIL_TIMEOUT);
 	}
 }
@@ -368,7 +417,10 @@ static void run(struct load *load)
 	while (load->n_busy > 0 || next != UINT64_MAX) {
 		n = epoll_wait(load->epoll, events, EVENTS_MAX, patience(next, now));
 		for (int i = 0; i < n; i++) {
-			handle(load, events[i].data.ptr);
+			if (load->options.datagrams)
+				handle_datagram(load, events[i].data.ptr);
+			else
+				handle(load, events[i].data.ptr);
 			if (load->options.yields)
 				sched_yield();
 		}
@@ -422,7 +474,7 @@ static int usage(void)
 {
 	fprintf(stderr, "Usage: load [-c CLIENTS] [-t SECONDS] [-w WARMUP] [-n CONNECTIONS] "
 			"[-p PORTS] [-e TEXT | -q TEXT | -l] [-s SOURCE] [-i MSEC] [-y] "
-			"PORT\n");
+			"[-u] PORT\n");
 	return 2;
 }
 
@@ -430,7 +482,7 @@ static bool parse(struct options *o, int argc, char **argv)
 {
 	int option;
 
-	while ((option = getopt(argc, argv, "c:t:w:n:p:e:q:ls:i:y")) != -1) {
+	while ((option = getopt(argc, argv, "c:t:w:n:p:e:q:ls:i:yu")) != -1) {
 		switch (option) {
 		case 'c':
 			o->clients = (unsigned)strtoul(optarg, NULL, 10);
@@ -467,11 +519,14 @@ static bool parse(struct options *o, int argc, char **argv)
 		case 'y':
 			o->yields = true;
 			break;
+		case 'u':
+			o->datagrams = true;
+			break;
 		default:
 			return false;
 		}
 	}
-	if (argc - optind != 1 || o->clients == 0 || o->ports == 0)
+	if (argc - optind != 1 || o->clients == 0 || o->ports == 0 || (o->datagrams && o->asks))
 		return false;
 	o->port = (uint16_t)strtoul(argv[optind], NULL, 10);
 	o->text_len = o->text ? strlen(o->text) : 0;

@@ -78,6 +78,19 @@ def children(pid):
         return None
 
 
+def workers(pid):
+    """Children that serve one client after the other; a child of one client may be there,
+    too, and be gone in a moment."""
+    return [c for c in children(pid) or () if name_of(c).startswith("hatchd-")]
+
+
+def name_of(pid):
+    try:
+        return pathlib.Path(f"/proc/{pid}/comm").read_text()
+    except OSError:
+        return ""
+
+
 def switches(pid):
     """How often its threads have been given a processor so far."""
     lines = (l for t in threads(pid) for l in (t / "status").read_text().splitlines())
@@ -112,11 +125,11 @@ def finish_load(process, seconds):
 def under_load(bench, running, clients, flags=()):
     """A sample of a server that runs."""
     seconds = bench.options.seconds
-    workers = children(running.pid) or () if running.server.has_workers else ()
-    before = Cpu.of(running.pid, workers)
+    helpers = workers(running.pid) if running.server.has_workers else ()
+    before = Cpu.of(running.pid, helpers)
     load = start_load(bench, running.setup, clients, seconds, flags=flags)
     line = finish_load(load, seconds)
-    after = Cpu.of(running.pid, workers)
+    after = Cpu.of(running.pid, helpers)
     if running.setup.n_services > 1:
         # What it needs when nobody comes, not what it needs for a crowd.
         select.select([], [], [], AT_REST)
