@@ -25,8 +25,8 @@ static const char help[] =
 	"Exit status: 0 done, 1 hatchd does not run, or does not answer that, 2 the command\n"
 	"line is wrong.\n";
 
-static const char *const heads[] = {
-	"SERVICE", "STATE", "CHILDREN", "LIMIT", "STARTED", "REFUSED", "ADDRESSES", NULL};
+static const char *const heads[] = {"SERVICE", "STATE", "CHILDREN", "LIMIT", "PENDING",
+	"STARTED", "REFUSED", "ADDRESSES", NULL};
 
 static uint64_t sum_up(struct json_value counts)
 {
@@ -76,17 +76,22 @@ static void add_addresses(struct table *table, struct json_value addresses)
 		table_add(table, "%s", text);
 }
 
+/* A dash where there is no limit, or nobody to be counted. */
+static void add_number(struct table *table, struct json_value value)
+{
+	if (!value.at || *value.at == 'n')
+		table_add(table, "-");
+	else
+		table_add(table, "%" PRIu64, json_to_number(value));
+}
+
 static void add_service(struct table *table, struct json_value service)
 {
-	struct json_value instances = json_get(service, "instances");
-
 	add_text(table, json_get(service, "service"));
 	add_text(table, json_get(service, "state"));
 	table_add(table, "%" PRIu64, json_to_number(json_get(service, "children")));
-	if (instances.at && *instances.at == 'n')
-		table_add(table, "-");
-	else
-		table_add(table, "%" PRIu64, json_to_number(instances));
+	add_number(table, json_get(service, "instances"));
+	add_number(table, json_get(service, "pending"));
 	table_add(table, "%" PRIu64, json_to_number(json_get(service, "started")));
 	table_add(table, "%" PRIu64, sum_up(json_get(service, "refused")));
 	add_addresses(table, json_get(service, "addresses"));

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "master/caller.h"
 #include "master/master.h"
 #include "master/service.h"
 #include "policy/admit.h"
@@ -156,6 +157,8 @@ static void begin_service(struct json *json, const struct service *service,
 		json_null(json, "instances");
 	else
 		json_number(json, "instances", service->instances);
+	if (conf && service_conf_has_front(conf))
+		json_number(json, "pending", callers_pending(service));
 	json_number(json, "started", service->n_started);
 	put_refused(json, service->told ? service->told->refused : NULL);
 	json_open(json, "addresses", '[');

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from harness import (
-    HATCHCTL, connect, free_port, hatchctl, read_all, service, stanza, workers,
+    HATCHCTL, connect, free_port, hatchctl, read_all, service, stanza, wait_until, workers,
 )
 
 
@@ -35,9 +35,10 @@ def test_list(hatchd, path):
     assert done.returncode == 0
     rows = [re.split("  +", line) for line in done.stdout.decode().splitlines()]
     assert rows == [
-        ["SERVICE", "STATE", "CHILDREN", "LIMIT", "STARTED", "REFUSED", "ADDRESSES"],
-        ["upper", "serving", "1", "-", "1", "1", f"tcp:127.0.0.1:{port}"],
-        ["lacking", "waiting", "0", "512", "0", "0", f"(tcp:127.0.0.1:{lacking})"],
+        ["SERVICE", "STATE", "CHILDREN", "LIMIT", "PENDING", "STARTED", "REFUSED",
+         "ADDRESSES"],
+        ["upper", "serving", "1", "-", "-", "1", "1", f"tcp:127.0.0.1:{port}"],
+        ["lacking", "waiting", "0", "512", "-", "0", "0", f"(tcp:127.0.0.1:{lacking})"],
     ]
     one = hatchctl("list", "lacking", f"--control={path}").stdout.decode().splitlines()
     assert len(one) == 2 and one[1].startswith("lacking  waiting")
@@ -151,6 +152,30 @@ def test_workers(hatchd, path):
         assert re.split("  +", row)[:3] == ["echo", "serving", "1"]
     daemon.wait_log("ended: finished")
     assert facts()["workers"][0]["connections"] == 0
+
+
+def test_pending(hatchd, path):
+    """Who has not said yet who he is; only where that is asked."""
+    port, other = free_port(), free_port()
+    daemon = hatchd.file(
+        cat("asks", port, proxy_protocol="required", proxy_from="127.0.0.1",
+            header_timeout="1h")
+        + cat("other", other), f"--control={path}")
+
+    def pending():
+        lines = hatchctl("list", "--json", f"--control={path}").stdout.splitlines()
+        return [json.loads(line).get("pending") for line in lines[:2]]
+
+    assert pending() == [0, None]
+    with connect(port) as client, connect(port), connect(other):
+        wait_until(lambda: pending() == [2, None], what="two who say nothing")
+        shown = hatchctl("list", f"--control={path}").stdout.decode().splitlines()
+        assert [re.split("  +", line)[4] for line in shown] == ["PENDING", "2", "-"]
+        client.sendall(b"PROXY TCP4 192.0.2.7 192.0.2.1 4711 25\r\nx")
+        assert client.recv(1) == b"x"
+        assert pending() == [1, None]
+        daemon.wait_children(2)
+    wait_until(lambda: pending() == [0, None], what="nobody is left")
 
 
 def test_many_services(hatchd, path):
