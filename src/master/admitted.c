@@ -20,6 +20,7 @@ struct child *admitted_note(struct conn *conn, uint64_t now)
 	child->setup = setup_hold(service->setup);
 	child->connection = conn->number;
 	child->born = now;
+	child->came_by_ip = conn->listener->is_ip;
 	child->peer = conn->peer;
 	child->local = conn->local;
 	child->peer_cred = conn->peer_cred;

@@ -17,8 +17,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Of those that wait, in one turn; and how long until they are looked at again. */
-#define WAITING_BATCH 64
+/* Of those that wait, in one turn: so many are looked at, and so many of them tried; and how
+ * long until they are looked at again. */
+#define WAITING_BATCH 4096
+#define TRIED_BATCH   64
 #define WAITING_LOOK  (20 * USEC_PER_MSEC)
 
 enum caller_state {
@@ -724,14 +726,24 @@ static void go_on_waiting(struct caller *caller, uint64_t now)
 		let_wait(caller, CALLER_NEW, now + WAITING_LOOK);
 }
 
+/* He waits for what nobody gets now: it is not worth asking about him. */
+static bool has_no_chance(const struct caller *caller)
+{
+	const struct service *service = caller->conn.service;
+
+	return caller->state == CALLER_KNOWN && service->state == SERVICE_ACTIVE &&
+	       (service->paused_until != 0 || (service_is_full(service) && !service->refuses));
+}
+
 void callers_turn(struct master *master, uint64_t now)
 {
 	struct callers *callers = &master->callers;
 	const struct caller *last = TAILQ_LAST(&callers->waiting, caller_list);
 	bool more = last != NULL;
+	int tried = 0;
 
 	callers->due = USEC_INFINITY;
-	for (int i = 0; i < WAITING_BATCH && more; i++) {
+	for (int i = 0; i < WAITING_BATCH && tried < TRIED_BATCH && more; i++) {
 		struct caller *caller = TAILQ_FIRST(&callers->waiting);
 
 		/* What is done about one may let go of others. */
@@ -739,7 +751,12 @@ void callers_turn(struct master *master, uint64_t now)
 		if (!caller)
 			break;
 		TAILQ_REMOVE(&callers->waiting, caller, waiting);
+		if (has_no_chance(caller)) {
+			TAILQ_INSERT_TAIL(&callers->waiting, caller, waiting);
+			continue;
+		}
 		go_on_waiting(caller, now);
+		tried++;
 	}
 	if (!TAILQ_EMPTY(&callers->waiting) && now + WAITING_LOOK < callers->due)
 		callers->due = now + WAITING_LOOK;

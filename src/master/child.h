@@ -49,6 +49,7 @@ struct child {
 	uint64_t born;              /* usec, monotonic */
 	struct worker *worker;      /* serves it, and it has no process; NULL: it has */
 	uint32_t place;             /* there */
+	bool came_by_ip;            /* whoever spoke for him, and wherever he is himself */
 	bool posted;                /* there: a socket of datagrams; nobody's client */
 	bool end_wanted;            /* there: is to be told to end, as soon as there is room */
 	bool put_off;               /* there: what it asks waits, see master/peer */

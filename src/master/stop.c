@@ -66,7 +66,7 @@ static void kill_holder(struct child *holder)
 {
 	char who[RECORD_WHO_MAX];
 
-	if (!holder || !addr_is_tcp(&holder->peer))
+	if (!holder || !holder->came_by_ip || !addr_is_tcp(&holder->peer))
 		return;
 	log_warning("%s%s holds the lock of its connection, killing it to be able to end",
 		holder->service->label, record_who(holder, who));

@@ -464,6 +464,28 @@ def test_reload_lets_go_of_who_is_silent(hatchd):
         assert read_exactly(kept, 1) == b"x"
 
 
+@pytest.mark.parametrize("goes", ["service", "tcpmux", "both"])
+def test_reload_lets_go_of_who_waits(hatchd, goes):
+    """He has asked for a service that is full: he goes with it, and with where he came to."""
+    port = free_port()
+    way, one = mux(port), by_name("one", "plus", exec="/bin/cat", instances=1)
+    rest = by_name("other", "plus", exec="/bin/cat")
+    after = {"service": way, "tcpmux": one, "both": ""}[goes] + rest
+    daemon = hatchd.file(way + one + rest)
+    with connect(port) as first, connect(port, source=ELSEWHERE) as second:
+        first.sendall(b"one\r\n1")
+        assert read_exactly(first, 6) == b"+go\r\n1"
+        second.sendall(b"one\r\n2")
+        assert read_line(second) == b"+go\r"
+        reload(daemon, after)
+        with contextlib.suppress(ConnectionResetError):
+            assert read_all(second) == b""
+        first.sendall(b"2")
+        assert read_exactly(first, 1) == b"2"
+    if goes == "service":
+        assert talk(port, b"other\r\nx") == b"+go\r\nx"
+
+
 # ---------------------------------------------------------------------------
 # The worker
 
@@ -597,6 +619,42 @@ def test_worker_lacks_memory(hatchd, folder, taken):
                 daemon.wait_log("has another one")
         else:
             daemon.wait_log("has him again")
+    daemon.stop(leave=True)
+
+
+OFFERS_MANY = """
+import fcntl, select, termios
+guests = [(c, p)]
+while len(guests) < {n}:
+    c, p = take()
+    guests.append((c, p)) if c else say(answer(PONG))
+for c, p in guests:
+    select.select([], [4], [])
+    say(answer(OFFER, c, p, service=b"x"))
+while fcntl.ioctl(4, termios.FIONREAD, bytes(4)) != bytes(4):
+    pass
+while guests:
+    c, p = take()
+    if c:
+        guests.remove((c, p))
+    select.select([], [4], [])
+    say(answer(DONE, c, p, PASSED, service=b"x") if c else answer(PONG))
+signal.pause()
+"""
+
+
+def test_more_verdicts_than_there_is_room_for(hatchd, folder):
+    """The worker does not read for a while: everybody gets his all the same."""
+    port, n = free_port(), 600
+    daemon = hatchd.file(
+        mux(port, pending_per_source=n)
+        + by_name("x", builtin="echo", per_source=n, instances=n),
+        binary=front_instead(folder, OFFERS_MANY.format(n=n)))
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(connect(port)) for _ in range(n)]
+        for client in clients:
+            client.sendall(b"x")
+            assert read_exactly(client, 1) == b"x"
     daemon.stop(leave=True)
 
 
