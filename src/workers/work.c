@@ -263,14 +263,21 @@ static int verdict(struct work *work, const struct channel_request *request, int
 	return session ? after(work, session, work->kind->verdict(session, request, fd)) : 0;
 }
 
-/* Nothing more will come. */
-static int drain(struct work *work)
+static bool ends_now(const struct work *work, const struct work_session *session, bool orphaned)
+{
+	if (orphaned && work->kind->for_master)
+		return true;
+	return work->kind->lasts && work->kind->lasts(session);
+}
+
+/* Nothing more will come; from a master who has gone, nor will anything be taken. */
+static int drain(struct work *work, bool orphaned)
 {
 	int r = 0;
 
 	work->draining = true;
-	for (uint32_t i = 0; work->kind->lasts && i < work->places && r >= 0; i++)
-		if (work->sessions[i] && work->kind->lasts(work->sessions[i]))
+	for (uint32_t i = 0; i < work->places && r >= 0; i++)
+		if (work->sessions[i] && ends_now(work, work->sessions[i], orphaned))
 			r = end(work, work->sessions[i], true);
 	return r;
 }
@@ -295,7 +302,7 @@ static int follow(struct work *work, const struct channel_request *request, int 
 	case CHANNEL_VERDICT:
 		return verdict(work, request, &fds[0]);
 	default:
-		return drain(work);
+		return drain(work, false);
 	}
 }
 
@@ -311,7 +318,7 @@ static int take_request(struct work *work)
 		return 0;
 	if (r == -EPIPE) {
 		epoll_ctl(work->epoll_fd, EPOLL_CTL_DEL, CHANNEL_REQUESTS_FD, NULL);
-		return drain(work);
+		return drain(work, true);
 	}
 	if (r == -EMFILE && request.kind == CHANNEL_SERVE)
 		r = refuse(work, &request);

@@ -60,6 +60,9 @@ struct work_kind {
 	/* It does not end by itself: it is over when nothing more will come.  NULL: all do. */
 	bool (*lasts)(const struct work_session *session);
 
+	/* They are all for the master to give to somebody: without one they are over. */
+	bool for_master;
+
 	int (*fd)(const struct work_session *session, unsigned which); /* -EBADF: none yet */
 	/* That it waits for.  0: nothing, not even an error; EPOLLERR: nothing else. */
 	uint32_t (*events)(const struct work_session *session, unsigned which);

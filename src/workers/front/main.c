@@ -81,13 +81,6 @@ static bool verdict(
 		clock_monotonic());
 }
 
-/* Without the master there is nobody whom it could be for. */
-static bool lasts(const struct work_session *session)
-{
-	(void)session;
-	return true;
-}
-
 static int fd_of(const struct work_session *session, unsigned which)
 {
 	(void)which;
@@ -126,7 +119,7 @@ static const struct work_kind kind = {
 	.go = go,
 	.offer = offer,
 	.verdict = verdict,
-	.lasts = lasts,
+	.for_master = true,
 	.fd = fd_of,
 	.events = events_of,
 	.due = due_of,
