@@ -1,4 +1,4 @@
-"""Services that need no program: echo and daytime by TCP.
+"""Services that need no program: echo and daytime by TCP, echo by UDP.
 
 hatchd hands each client to one process that serves them all.  The others answer daytime
 themselves, as a line that fits into the socket, and start a child of theirs for echo.
@@ -14,30 +14,55 @@ import sys
 
 import bench as common
 import measure
+import network
 import servers
 import table
 
 CLIENTS = 64
+ELSEWHERE = "192.0.2.1"
+PUBLIC = "\tpublic = yes\n"
 ECHO = "What is sent comes back, and the end behind it.\n"
 
-HEAD = ["", "conns/s", "x xinetd", "in each round", "p50", "p99", "errors", "master", "others"]
+HEAD = ["", "conns/s", "ratio", "in each round", "p50", "p99", "errors", "master", "others"]
 LEGEND = """\
-x xinetd: conns/s divided by xinetd's of the same round
+x xinetd, x openbsd-inetd: conns/s divided by that one's of the same round
 master, others: CPU time per connection, of the server and of its children
-conns/s, p50, p99: as in `spawn`
+conns/s, p50, p99: as in `spawn`; by UDP, a datagram and its answer
 """
 
 
 @dataclasses.dataclass
 class Service:
+    label: str
     name: str
     port: int  # where its name says that it is
-    bar: float  # x xinetd
+    bar: float  # x `beside`
     load_flags: list
     question: bytes = b""
+    datagrams: bool = False
+    beside: str = "xinetd"
+
+    @property
+    def transport(self):
+        return "udp" if self.datagrams else "tcp"
+
+    @property
+    def address(self):
+        """Others do not answer datagrams from 127.0.0.1."""
+        return ELSEWHERE if self.datagrams else "127.0.0.1"
+
+    def is_answered(self, port):
+        """A datagram, by the same."""
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.settimeout(0.2)
+            sock.connect((self.address, port))
+            sock.send(self.question)
+            return sock.recv(64) == self.question
 
     def is_served(self, port):
         """Does it say what it should, and end?"""
+        if self.datagrams:
+            return self.is_answered(port)
         with socket.create_connection(("127.0.0.1", port), timeout=1) as sock:
             sock.sendall(self.question)
             sock.shutdown(socket.SHUT_WR)
@@ -47,8 +72,12 @@ class Service:
 
 
 SERVICES = {
-    "echo": Service("echo", 7, 2.5, ["-q", ECHO], ECHO.encode()),
-    "daytime": Service("daytime", 13, 0.9, ["-l"]),
+    "echo": Service("TCP echo", "echo", 7, 2.5, ["-q", ECHO], ECHO.encode()),
+    "daytime": Service("TCP daytime", "daytime", 13, 0.9, ["-l"]),
+    "datagrams": Service(
+        "UDP echo", "echo", 7, 1.5, ["-u", "-k", "-d", ELSEWHERE, "-e", "?"], b"?",
+        datagrams=True, beside="openbsd-inetd",
+    ),
 }
 
 
@@ -72,71 +101,91 @@ class Hatchd(BuiltIn, servers.Hatchd):
         return [binary, "-f", self.write_conf(setup)]
 
     def stanza(self, name, port, program):
+        service = SERVICES[program]
         return (
-            f"service {name} {{\n\tlisten = tcp4:127.0.0.1:{port}\n\tbuiltin = {program}\n}}\n"
+            f"service {name} {{\n"
+            f"\tlisten = {service.transport}4:{service.address}:{port}\n"
+            f"\tbuiltin = {service.name}\n"
+            f"{service.datagrams * PUBLIC}}}\n"
         )
 
 
 class Xinetd(BuiltIn, servers.Xinetd):
     def stanza(self, name, port, program):
-        return self.describe(
-            program, "INTERNAL UNLISTED", port, f"\tid = {program}-stream\n"
+        service = SERVICES[program]
+        text = self.describe(
+            service.name, "INTERNAL UNLISTED", port, f"\tid = {program}-one\n"
         )
+        if not service.datagrams:
+            return text
+        text = text.replace("= stream", "= dgram").replace("= tcp", "= udp")
+        text = text.replace("wait = no", "wait = yes")
+        return text.replace("127.0.0.1", service.address)
 
 
 class Inetd(BuiltIn, servers.Inetd):
     own_port = False
 
     def stanza(self, _name, _port, program):
-        return f"127.0.0.1:{program} stream tcp nowait {getpass.getuser()} internal\n"
+        service = SERVICES[program]
+        how = "dgram udp wait" if service.datagrams else "stream tcp nowait"
+        return f"{service.address}:{service.name} {how} {getpass.getuser()} internal\n"
 
 
 KINDS = {kind.name: kind() for kind in (Hatchd, Xinetd, Inetd)}
 
 
-def make_setup(bench, server, service):
-    port = {} if server.own_port else {"port": service.port}
-    return dataclasses.replace(bench.setup(), program=service.name, **port)
+def make_setup(bench, server, program):
+    port = {} if server.own_port else {"port": SERVICES[program].port}
+    return dataclasses.replace(bench.setup(), program=program, **port)
 
 
-def measure_one(bench, server, binary, service):
+def measure_one(bench, server, binary, program):
+    service = SERVICES[program]
+    if service.datagrams and not bench.isolated:
+        return measure.Sample(trouble="there is no network of our own for another address")
     if not server.own_port and not bench.isolated:
         return measure.Sample(trouble=f"serves {service.name} at port {service.port} only")
-    setup = make_setup(bench, server, service)
+    setup = make_setup(bench, server, program)
     return measure.measure(bench, server, binary, CLIENTS, setup, service.load_flags)
 
 
-def compare(bench, found, service):
-    """{name: series} of one service, beside xinetd if it is there."""
+def compare(bench, found, program):
+    """{name: series} of one service, beside another server's if that is there."""
     samples = bench.rounds(
-        service.name,
-        lambda server, binary: measure_one(bench, server, binary, service),
+        program,
+        lambda server, binary: measure_one(bench, server, binary, program),
         found,
     )
-    beside = samples.get("xinetd", [])
+    beside = samples.get(SERVICES[program].beside, [])
     return {name: measure.Series(s, beside) for name, s in samples.items()}
 
 
 def print_table(service, results):
-    print(f"\nbuiltin: TCP {service.name}, {CLIENTS} clients at a time\n")
-    rows = [table.row_of_series(name, series, "xinetd") for name, series in results.items()]
-    print("\n".join(table.render(HEAD, rows, left=(0, 3))))
+    print(f"\nbuiltin: {service.label}, {CLIENTS} clients at a time\n")
+    beside = service.beside
+    rows = [table.row_of_series(name, series, beside) for name, series in results.items()]
+    head = [*HEAD[:2], f"x {beside}", *HEAD[3:]]
+    print("\n".join(table.render(head, rows, left=(0, 3))))
     common.print_troubles(results)
     sys.stdout.flush()
 
 
 def judge(bench, service, results):
     return common.judge_ratio(
-        results.get("hatchd"), bench.options.rounds, service.bar, f"of {service.name}", "xinetd"
+        results.get("hatchd"), bench.options.rounds, service.bar, f"of {service.label}",
+        service.beside,
     )
 
 
 def run(bench):
     found = [(KINDS[s.name], binary) for s, binary in bench.found if s.name in KINDS]
     results = {}
-    for service in SERVICES.values() if found else ():
-        results[service.name] = compare(bench, found, service)
-        print_table(service, results[service.name])
+    if bench.isolated:
+        network.add_address(ELSEWHERE)
+    for program, service in SERVICES.items() if found else ():
+        results[program] = compare(bench, found, program)
+        print_table(service, results[program])
     print(f"\n{LEGEND}")
-    verdicts = [judge(bench, s, results.get(s.name, {})) for s in SERVICES.values()]
+    verdicts = [judge(bench, s, results.get(p, {})) for p, s in SERVICES.items()]
     return common.report("builtin", verdicts)

@@ -4,16 +4,18 @@
  * connections.
  *
  *	load [-c CLIENTS] [-t SECONDS] [-w WARMUP] [-n CONNECTIONS] [-p PORTS]
- *		[-e TEXT | -q TEXT | -l] [-s SOURCE] [-i MSEC] [-y] [-u] PORT
+ *		[-e TEXT | -q TEXT | -l] [-s SOURCE] [-d ADDRESS] [-i MSEC] [-y] [-u [-k]]
+ *		PORT
  *
- * goes to 127.0.0.1, over PORTS ports from PORT on in turn.  With -e another text is to
- * come, with -q each client first sends that text, ends its side, and is to get the same
- * back; with -l it is any one line, which ends in CR LF.  With -s it comes from that
- * IPv4 address of the machine, with -i each client begins at most once in so many
+ * goes to 127.0.0.1, or that ADDRESS of the machine, over PORTS ports from PORT on in turn.
+ *With -e another text is to come, with -q each client first sends that text, ends its side, and
+ *is to get the same back; with -l it is any one line, which ends in CR LF.  With -s it comes
+ *from that IPv4 address of the machine, with -i each client begins at most once in so many
  * milliseconds, with -y everybody else who waits for its processor has it after each step
  * of a connection.  With -u it goes by UDP: each is a socket of its own that sends one
- * datagram and is answered by one; what is lost is a timeout.  It ends earlier at
- * SIGTERM, after the connections that are open, and prints one line:
+ * datagram and is answered by one, or with -k each client goes on from the one it has; what
+ * is lost is a timeout.  It ends earlier at SIGTERM, after the connections that are open, and
+ * prints one line:
  *
  *	connections=N seconds=S rate=R p50_usec=U p99_usec=U max_usec=U total=N errors=E
  *
@@ -76,8 +78,10 @@ struct options {
 	size_t text_len;
 	bool asks;             /* the text is sent first */
 	struct in_addr source; /* 0.0.0.0: whichever the kernel chooses */
+	struct in_addr address;
 	bool yields;
 	bool datagrams;
+	bool keeps;
 	uint16_t port;
 };
 
@@ -150,11 +154,10 @@ static void bind_to_source(int fd, struct in_addr source)
 }
 
 /* Each from the next port, so that none comes again while its session is about to end. */
-static void bind_to_next_port(int fd, uint64_t number)
+static void bind_to_next_port(int fd, struct in_addr address, uint64_t number)
 {
-	struct sockaddr_in sin = {.sin_family = AF_INET};
+	struct sockaddr_in sin = {.sin_family = AF_INET, .sin_addr = address};
 
-	sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	sin.sin_port = htons((uint16_t)(FIRST_PORT + number % N_PORTS));
 	(void)!bind(fd, (struct sockaddr *)&sin, sizeof sin);
 }
@@ -168,7 +171,7 @@ static int open_socket(const struct load *load)
 	if (fd < 0)
 		die("open a socket");
 	if (load->options.datagrams)
-		bind_to_next_port(fd, load->n_begun);
+		bind_to_next_port(fd, load->options.address, load->n_begun);
 	else
 		setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
 	if (load->options.source.s_addr != 0)
@@ -184,7 +187,7 @@ static int open_connection(const struct load *load)
 
 	sin.sin_port =
 		htons((uint16_t)(load->options.port + load->n_begun % load->options.ports));
-	sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	sin.sin_addr = load->options.address;
 	if (connect(fd, (struct sockaddr *)&sin, sizeof sin) < 0 && errno != EINPROGRESS) {
 		close(fd);
 		return -1;
@@ -306,6 +309,17 @@ static void fail(struct load *load, struct client *client, enum failure why)
 	finish(load, client);
 }
 
+/* From the same socket. */
+static bool ask_again(struct load *load, struct client *client, uint64_t now)
+{
+	if (!may_begin(load, now) || send(client->fd, "?", 1, MSG_NOSIGNAL) < 0)
+		return false;
+	load->n_begun++;
+	client->started = now;
+	client->got = 0;
+	return true;
+}
+
 static void succeed(struct load *load, struct client *client)
 {
 	uint64_t now = now_usec();
@@ -314,7 +328,8 @@ static void succeed(struct load *load, struct client *client)
 		add_time(load, now - client->started);
 		load->last_end = now;
 	}
-	finish(load, client);
+	if (!load->options.keeps || !ask_again(load, client, now))
+		finish(load, client);
 }
 
 /* Nothing may come behind its end. */
@@ -473,8 +488,8 @@ static void report(struct load *load)
 static int usage(void)
 {
 	fprintf(stderr, "Usage: load [-c CLIENTS] [-t SECONDS] [-w WARMUP] [-n CONNECTIONS] "
-			"[-p PORTS] [-e TEXT | -q TEXT | -l] [-s SOURCE] [-i MSEC] [-y] "
-			"[-u] PORT\n");
+			"[-p PORTS] [-e TEXT | -q TEXT | -l] [-s SOURCE] [-d ADDRESS] "
+			"[-i MSEC] [-y] [-u [-k]] PORT\n");
 	return 2;
 }
 
@@ -482,7 +497,7 @@ static bool parse(struct options *o, int argc, char **argv)
 {
 	int option;
 
-	while ((option = getopt(argc, argv, "c:t:w:n:p:e:q:ls:i:yu")) != -1) {
+	while ((option = getopt(argc, argv, "c:t:w:n:p:e:q:ls:d:i:yuk")) != -1) {
 		switch (option) {
 		case 'c':
 			o->clients = (unsigned)strtoul(optarg, NULL, 10);
@@ -513,6 +528,10 @@ static bool parse(struct options *o, int argc, char **argv)
 			if (inet_pton(AF_INET, optarg, &o->source) != 1)
 				return false;
 			break;
+		case 'd':
+			if (inet_pton(AF_INET, optarg, &o->address) != 1)
+				return false;
+			break;
 		case 'i':
 			o->interval = strtoull(optarg, NULL, 10) * 1000;
 			break;
@@ -521,6 +540,9 @@ static bool parse(struct options *o, int argc, char **argv)
 			break;
 		case 'u':
 			o->datagrams = true;
+			break;
+		case 'k':
+			o->keeps = true;
 			break;
 		default:
 			return false;
@@ -536,7 +558,14 @@ static bool parse(struct options *o, int argc, char **argv)
 int main(int argc, char **argv)
 {
 	struct load load = {
-		.options = {.clients = 1, .ports = 1, .seconds = 1, .text = "hello\n"},
+		.options =
+			{
+				.clients = 1,
+				.ports = 1,
+				.seconds = 1,
+				.text = "hello\n",
+				.address.s_addr = htonl(INADDR_LOOPBACK),
+			},
 	};
 
 	if (!parse(&load.options, argc, argv))

@@ -8,6 +8,7 @@ import struct
 
 CLONE_NEWNET = 0x40000000
 SIOCSIFFLAGS = 0x8914
+SIOCSIFADDR = 0x8916
 IFF_UP = 1
 
 
@@ -15,6 +16,14 @@ def raise_loopback():
     request = struct.pack("16sh14x", b"lo", IFF_UP)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
         fcntl.ioctl(s, SIOCSIFFLAGS, request)
+
+
+def add_address(address):
+    """Another one for the loopback interface."""
+    name, port = b"lo:1", 0
+    request = struct.pack("16sHH4s8x", name, socket.AF_INET, port, socket.inet_aton(address))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        fcntl.ioctl(s, SIOCSIFADDR, request)
 
 
 def isolate():
