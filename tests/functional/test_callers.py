@@ -547,6 +547,7 @@ import os, signal, socket, struct
 requests = socket.socket(fileno=3)
 ANSWER = "=HHIQI4xQQI2H16s2H16sH255s65s2x"
 READY, DONE, PONG, OFFER = 1, 2, 3, 4
+DRAIN = 3
 FINISHED, REFUSED, PASSED = 0, 3, 6
 def answer(kind, connection=0, place=0, result=0, family=0, service=b"", authority_len=0,
            taken=0):
@@ -559,6 +560,9 @@ def take():
     for fd in fds:
         os.close(fd)
     return struct.unpack_from("=QI", data, 8)
+def until_drained():
+    while struct.unpack_from("=H", requests.recv(4096), 2)[0] != DRAIN:
+        pass
 say(answer(READY))
 c, p = take()
 while not c:
@@ -639,7 +643,7 @@ while guests:
         guests.remove((c, p))
     select.select([], [4], [])
     say(answer(DONE, c, p, PASSED, service=b"x") if c else answer(PONG))
-signal.pause()
+until_drained()
 """
 
 
@@ -666,7 +670,7 @@ while take()[0] != c:
 os.write(2, b"has its verdict\\n")
 signal.sigwait([signal.SIGUSR1])
 say(answer(DONE, c, p, PASSED, service=b"x"))
-signal.pause()
+until_drained()
 """
 
 

@@ -325,8 +325,8 @@ def test_program_that_stays_loses_its_peer(hatchd, folder):
 def test_datagrams_keep_it_alive(hatchd):
     """In either direction: the program's are enough."""
     daemon, address = start(
-        hatchd, shell="for i in 1 2 3 4 5 6 7; do echo $i; sleep 0.4; done; cat",
-        exec=None, session_timeout="2s")
+        hatchd, shell="for i in 1 2 3 4 5 6 7; do echo $i; sleep 0.2; done; cat",
+        exec=None, session_timeout="1s")
     with connect(address) as client:
         client.send(b"x")
         for number in range(1, 8):
