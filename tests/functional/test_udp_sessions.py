@@ -629,6 +629,32 @@ def test_unix_unnamed(hatchd, folder):
     assert "1 datagrams lost: " in daemon.text()
 
 
+@pytest.mark.parametrize("other", [False, True])
+def test_unix_answers_are_not_answered(hatchd, folder, other):
+    """Who gives the name of a service as his own does not have it talk to itself."""
+    first = f"{folder}/first"
+    last = f"{folder}/last" if other else first
+    config = service("first", listen=f"unix-dgram:{first}", exec="/bin/cat")
+    if other:
+        config += service("last", listen=f"unix-dgram:{last}", exec="/bin/cat")
+    daemon = hatchd.file(config, "-v")
+    own = f"{folder}/own"
+    with connect(f"unix-dgram:{first}", source=own) as client:
+        os.rename(own, f"{folder}/mine")
+        os.symlink(last, own)
+        client.send(b"boo")
+        daemon.wait_log("first: exec /bin/cat")
+        # When the program ends, everything that it has said has been sent.
+        bye(client)
+        daemon.wait_log(r"first: child \d+ ended: exit 0, .*, from uid")
+    with connect(f"unix-dgram:{last}", source=f"\0hatchd-test-own-{os.getpid()}") as client:
+        assert ask(client, b"one") == b"one"
+        bye(client)
+    daemon.stop()
+    assert daemon.text().count("datagrams from") == 2
+    assert "that could not be sent or answered" in daemon.text()
+
+
 @pytest.mark.needs_root
 def test_unix_rules(hatchd, folder):
     """Of users, as the kernel tells them."""

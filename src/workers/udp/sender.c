@@ -4,6 +4,7 @@
 
 #include <stddef.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Of whom others of the same network can be had for the asking. */
 #define PREFIX4 24
@@ -28,7 +29,7 @@ int sender_begin(int fd, struct sender_socket *ret)
 	if (name.sa.sa_family != AF_UNIX)
 		return pktinfo_begin(fd, &ret->port, &ret->family);
 	/* The master has had the kernel tell users, before there was a datagram. */
-	*ret = (struct sender_socket){.family = AF_UNIX};
+	*ret = (struct sender_socket){.family = AF_UNIX, .own = getpid()};
 	return 0;
 }
 
@@ -55,7 +56,8 @@ static void learn_user(struct msghdr *message, struct ucred *ret)
 		ret->uid = (uid_t)-1;
 }
 
-static bool learn_local(struct msghdr *message, struct sender *ret)
+static bool learn_local(
+	const struct sender_socket *socket, struct msghdr *message, struct sender *ret)
 {
 	/* Of a socket without a name the kernel says nothing, or only the family. */
 	if (message->msg_namelen > offsetof(struct sockaddr_un, sun_path))
@@ -64,7 +66,8 @@ static bool learn_local(struct msghdr *message, struct sender *ret)
 		return false;
 	memcpy(&ret->name, message->msg_name, ret->name_len);
 	learn_user(message, &ret->user);
-	return true;
+	/* Or it would be answered, and the answer as well, for ever. */
+	return ret->user.pid != socket->own;
 }
 
 static bool learn_ip(
@@ -90,7 +93,7 @@ bool sender_learn(
 {
 	*ret = (struct sender){.user = {.uid = (uid_t)-1}};
 	if (socket->family == AF_UNIX)
-		return learn_local(message, ret);
+		return learn_local(socket, message, ret);
 	return learn_ip(socket, message, ret);
 }
 

@@ -42,6 +42,7 @@ union sender_name {
 struct sender_socket {
 	sa_family_t family; /* AF_INET, AF_INET6 or AF_UNIX */
 	uint16_t port;
+	pid_t own; /* of UNIX: who we are */
 };
 
 struct sender {
@@ -60,7 +61,9 @@ int sender_begin(int fd, struct sender_socket *ret);
 /* How much of the control data of a message may be filled. */
 size_t sender_control_len(const struct sender_socket *socket);
 
-/* Of a message that was received whole.  False: it is not known. */
+/* Of a message that was received whole.  False: it is not known, or it is an answer of ours.
+ * Whoever has a socket of UNIX says what it is called, and may have said the name of one that
+ * we read. */
 bool sender_learn(
 	const struct sender_socket *socket, struct msghdr *message, struct sender *ret);
 
