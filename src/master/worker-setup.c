@@ -26,6 +26,8 @@ static uint64_t at_most(uint64_t n, uint64_t max)
 	return n < max ? n : max;
 }
 
+/* One for datagrams keeps its sockets, so it is never without any, and not started anew when
+ * other limits are in force: it has what it can ever need. */
 static uint32_t how_many_places(const struct worker *worker)
 {
 	const struct master *master = worker->master;
@@ -34,19 +36,21 @@ static uint32_t how_many_places(const struct worker *worker)
 
 	if (worker_is_front(worker))
 		most = master->budget.callers;
+	else if (worker_is_for_datagrams(worker))
+		most = PLACES_MAX;
 	most = at_most(most, PLACES_MAX);
 	fds = fds > 2 * SPARE_FDS ? fds - SPARE_FDS : SPARE_FDS;
 	return (uint32_t)at_most(most, fds / worker_fds(worker));
 }
 
-/* A worker for datagrams has two for each socket, and one for each program. */
+/* A worker for datagrams has two for each socket, and one for each program, of which a reload
+ * may allow more. */
 static uint64_t how_many_fds(const struct worker *worker)
 {
 	uint64_t fds = (uint64_t)worker->places * worker_fds(worker);
+	uint64_t most = worker->master->inherited.nofile.rlim_max;
 
-	if (worker_is_for_datagrams(worker))
-		fds = 2 * fds + worker->master->budget.total_instances;
-	return at_most(fds + SPARE_FDS, worker->master->inherited.nofile.rlim_max);
+	return worker_is_for_datagrams(worker) ? most : at_most(fds + SPARE_FDS, most);
 }
 
 /* What concerns how any program is linked and checked, and what the time is here. */

@@ -513,6 +513,33 @@ def test_reload_without_a_change_disturbs_nobody(hatchd):
         reload(daemon, text)
 
 
+def test_more_sessions_after_a_reload(hatchd):
+    """The worker keeps its sockets, and is the same: it has room for what is allowed now."""
+    address = f"udp:127.0.0.1:{free_port()}"
+    config = service("d", listen=address, exec="/bin/cat", instances=1000, per_source=1000)
+    daemon = hatchd.file("total_instances = 1\n" + config)
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(connect(address)) for _ in range(250)]
+        assert ask(clients[0], b"one") == b"one"
+        worker = workers(daemon.pid)
+        reload(daemon, "total_instances = 1000\n" + config)
+        for client in clients:
+            assert ask(client, b"one") == b"one"
+        assert workers(daemon.pid) == worker
+        bye(*clients)
+
+
+def test_more_sockets_than_programs(hatchd):
+    """How many may run says nothing of how many sockets there are."""
+    port = free_port()
+    addresses = [f"udp:127.0.1.{number}:{port}" for number in range(1, 101)]
+    hatchd.file("total_instances = 1\n" + service(
+        "d", listen=addresses, exec="/bin/cat", per_datagram=True))
+    for address in addresses:
+        with connect(address) as client:
+            ask_until_answered(client)
+
+
 def test_changed_service_ends_sessions(hatchd):
     """The socket stays, and what comes from then on is for new programs."""
     daemon, address = start(hatchd, "/bin/cat")
