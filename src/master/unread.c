@@ -84,11 +84,20 @@ struct unread *unread_take(struct worker *worker, uint64_t now)
 	return NULL;
 }
 
+/* What the last one has asked about it, which it had not read, was a lie. */
+static void begin_anew(struct child *child)
+{
+	child->workers_tried++;
+	child->n_offers = 0;
+	child->next_ticket = 0;
+	child->put_off = false;
+}
+
 static int send_again(const struct item *item, struct worker *worker)
 {
 	worker->sessions[item->child->place] = item->child;
 	if (item->request.kind == CHANNEL_SERVE)
-		item->child->workers_tried++;
+		begin_anew(item->child);
 	return channel_send(&worker->channel, &item->request, item->fds, item->n_fds);
 }
 

@@ -763,32 +763,67 @@ def test_liar(hatchd, folder, lie):
         assert read_exactly(cat, 1) == b"y"
 
 
+# Asks a hundred times and is told, then waits for its end.
+HONEST = """
+os.set_blocking(4, True)
+for ticket in range(100):
+    say(offer(c, p, ticket))
+    while True:
+        data, fds, _, _ = socket.recv_fds(requests, 4096, 4)
+        for fd in fds: os.close(fd)
+        kind = struct.unpack_from('=H', data, 2)[0]
+        if kind == 5: break
+        if kind == 4: say(answer(PONG))
+while True:
+    data = requests.recv(4096)
+    kind = struct.unpack_from('=H', data, 2)[0]
+    if kind == 4: say(answer(PONG))
+    if kind == 3 or not data: sys.exit(0)
+    if kind == 2: say(answer(DONE, c, p, 2))
+"""
+
+
 def test_the_same_without_a_lie(hatchd, folder):
     """So that it is the lie that those of above are killed for."""
     address = f"udp:127.0.0.1:{free_port()}"
-    text = OFFERS + (
-        "os.set_blocking(4, True)\n"
-        "for ticket in range(100):\n"
-        "    say(offer(c, p, ticket))\n"
-        "    while True:\n"
-        "        data, fds, _, _ = socket.recv_fds(requests, 4096, 4)\n"
-        "        for fd in fds: os.close(fd)\n"
-        "        kind = struct.unpack_from('=H', data, 2)[0]\n"
-        "        if kind == 5: break\n"
-        "        if kind == 4: say(answer(PONG))\n"
-        "while True:\n"
-        "    data = requests.recv(4096)\n"
-        "    kind = struct.unpack_from('=H', data, 2)[0]\n"
-        "    if kind == 4: say(answer(PONG))\n"
-        "    if kind == 3 or not data: sys.exit(0)\n"
-        "    if kind == 2: say(answer(DONE, c, p, 2))\n")
-    binary = liar(folder, text)
+    binary = liar(folder, OFFERS + HONEST)
     daemon = hatchd.file(
         service("d", listen=address, exec="/bin/cat", instances=1000, per_source=1000), "-v",
         binary=binary)
     with connect(address) as client:
         client.send(b"x")
         # Whose pairs are closed have the end of their input.
+        daemon.wait_log(r"ended: exit 0, .*, from 127.0.0.1:4711", count=100)
+    assert "killing it" not in daemon.text()
+    daemon.stop(leave=True)
+
+
+def test_lie_about_what_was_not_read(hatchd, folder):
+    """The next worker, who gets it, is not held to what the last one has asked about it."""
+    addresses = [f"udp:127.0.0.1:{free_port()}" for _ in range(2)]
+    seen = folder / "seen"
+    seen.touch()
+    seen.chmod(0o666)
+    # The first one takes a socket, and asks about the next while that is on its way.
+    text = OFFERS + (
+        f"if not os.path.getsize('{seen}'):\n"
+        f"    open('{seen}', 'w').write('x')\n"
+        "    while True:\n"
+        "        data = requests.recv(4096, socket.MSG_PEEK)\n"
+        "        if struct.unpack_from('=H', data, 2)[0] == 1: break\n"
+        "        take()\n"
+        "        say(answer(PONG))\n"
+        "    c, p = struct.unpack_from('=QI', data, 8)\n"
+        "    for ticket in range(8): say(offer(c, p, ticket))\n"
+        "    sys.exit(0)\n") + HONEST
+    daemon = hatchd.file(
+        service("d", listen=addresses, exec="/bin/cat", instances=1000, per_source=1000),
+        "-v", binary=liar(folder, text))
+    with connect(addresses[0]) as first, connect(addresses[1]) as last:
+        first.send(b"x")
+        wait_until(seen.read_bytes, what="the first socket to be taken")
+        last.send(b"x")
+        daemon.wait_log(r"socket \d+ ended: lost")
         daemon.wait_log(r"ended: exit 0, .*, from 127.0.0.1:4711", count=100)
     assert "killing it" not in daemon.text()
     daemon.stop(leave=True)
