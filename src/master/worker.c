@@ -31,6 +31,9 @@
 #define ASK_EVERY    USEC_PER_SEC
 #define ASK_PATIENCE (10 * USEC_PER_SEC)
 
+/* One that keeps sockets of datagrams is asked now and then also when it is given nothing. */
+#define ASK_KEEPER_EVERY (30 * USEC_PER_SEC)
+
 static const struct {
 	const char *name, *program;
 	uint32_t fds; /* that a connection takes there */
@@ -316,6 +319,26 @@ void worker_ask(struct worker *worker, uint64_t now)
 	ask(worker, now);
 }
 
+/* When something is to be done: it has to have answered, or it keeps sockets, so that nobody
+ * comes who would have it asked. */
+static uint64_t look_due(const struct worker *worker)
+{
+	if (worker->due != USEC_INFINITY)
+		return worker->due;
+	return worker->n_posted > 0 ? worker->asked + ASK_KEEPER_EVERY : USEC_INFINITY;
+}
+
+static void look_after(struct worker *worker, uint64_t now)
+{
+	if (worker->due == USEC_INFINITY) {
+		worker_ask(worker, now);
+	} else {
+		worker->due = USEC_INFINITY;
+		worker->asked = now;
+		worker_kill(worker, "does not answer");
+	}
+}
+
 uint64_t workers_turn(struct master *master, uint64_t now)
 {
 	uint64_t due = USEC_INFINITY;
@@ -324,14 +347,10 @@ uint64_t workers_turn(struct master *master, uint64_t now)
 		struct worker *worker = &master->workers[i];
 
 		peer_turn(worker, now);
-		if (!worker->process || worker->due == USEC_INFINITY)
-			continue;
-		if (now >= worker->due) {
-			worker->due = USEC_INFINITY;
-			worker_kill(worker, "does not answer");
-		} else if (worker->due < due) {
-			due = worker->due;
-		}
+		if (worker->process && now >= look_due(worker))
+			look_after(worker, now);
+		if (worker->process && look_due(worker) < due)
+			due = look_due(worker);
 	}
 	return due;
 }

@@ -245,6 +245,23 @@ def test_udp_worker_dies(hatchd):
     assert new != worker
 
 
+def test_udp_worker_hangs(hatchd, folder, world):
+    """Nobody comes who would have it asked: it is asked all the same, and replaced."""
+    if world is None:
+        pytest.skip("a sanitizer must be loaded first")
+    port = free_port()
+    daemon = hatchd.file(
+        builtin("b", "echo", f"udp:127.0.0.1:{port}"), env=world.env)
+    assert udp(f"udp:127.0.0.1:{port}", b"x") == [b"x"]
+    (worker,) = workers(daemon.pid)
+    os.kill(worker, signal.SIGSTOP)
+    world.is_later(31, daemon)
+    daemon.wait_log("hatchd: b: ")
+    world.is_later(42, daemon)
+    daemon.wait_log(f"hatchd-builtin: child {worker} does not answer, killing it")
+    assert udp(f"udp:127.0.0.1:{port}", b"y") == [b"y"]
+
+
 def can_bind(port):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         try:

@@ -461,7 +461,7 @@ static void test_local_senders(void **ctx)
 	int fd, named, nameless;
 	struct sockaddr_un own;
 	socklen_t len = sizeof own;
-	struct hub_setup setup = {.timeout = TIMEOUT};
+	struct hub_setup setup = {.timeout = TIMEOUT, .own = getpid()};
 	pid_t pid;
 
 	(void)ctx;

@@ -76,7 +76,7 @@ struct hub_room *hub_room_free(struct hub_room *room)
 
 static int begin(struct hub *hub, const struct hub_setup *setup, int fd)
 {
-	int r = sender_begin(fd, &hub->socket);
+	int r = sender_begin(fd, setup->own, &hub->socket);
 
 	if (r == 0)
 		r = peers_init(&hub->peers, setup->key, CHANNEL_OFFERS_MAX);

@@ -20,6 +20,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 /* Datagrams of all who wait for the master, in bytes. */
 #define HUB_QUEUED_MAX (4U << 20)
@@ -33,6 +34,7 @@ struct hub_setup {
 	uint64_t timeout;  /* usec; USEC_INFINITY: none */
 	bool per_datagram; /* a program for each datagram: its input ends with it */
 	uint8_t key[16];   /* any bytes that nobody knows */
+	pid_t own;         /* whose UNIX datagrams are answers of ours, and not taken */
 };
 
 /* Datagrams; what was received is passed on or one of those below. */

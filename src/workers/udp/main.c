@@ -19,6 +19,7 @@
 #include <sys/epoll.h>
 #include <sys/random.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 /* Its descriptors, by place. */
 enum {
@@ -44,6 +45,7 @@ static int make_hub(const struct channel_request *request, int fd, struct hub **
 	struct hub_setup setup = {
 		.timeout = request->patience,
 		.per_datagram = request->what == CHANNEL_PER_DATAGRAM,
+		.own = getpid(),
 	};
 
 	if (!request->is_socket || request->has_text)

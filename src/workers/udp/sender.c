@@ -4,7 +4,6 @@
 
 #include <stddef.h>
 #include <string.h>
-#include <unistd.h>
 
 /* Of whom others of the same network can be had for the asking. */
 #define PREFIX4 24
@@ -19,7 +18,7 @@
 _Static_assert(sizeof(struct sockaddr_un) + 2 * sizeof(uint32_t) <= PEER_KEY_MAX,
 	"a name has room in a key");
 
-int sender_begin(int fd, struct sender_socket *ret)
+int sender_begin(int fd, pid_t own, struct sender_socket *ret)
 {
 	union sender_name name;
 	socklen_t len = sizeof name;
@@ -29,7 +28,7 @@ int sender_begin(int fd, struct sender_socket *ret)
 	if (name.sa.sa_family != AF_UNIX)
 		return pktinfo_begin(fd, &ret->port, &ret->family);
 	/* The master has had the kernel tell users, before there was a datagram. */
-	*ret = (struct sender_socket){.family = AF_UNIX, .own = getpid()};
+	*ret = (struct sender_socket){.family = AF_UNIX, .own = own};
 	return 0;
 }
 

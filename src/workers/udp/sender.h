@@ -54,9 +54,9 @@ struct sender {
 	struct ucred user;        /* of UNIX; uid (uid_t)-1: not known */
 };
 
-/* Have the kernel say what is needed.  0 or a negative errno; -EPROTONOSUPPORT for a socket
- * that has no such senders. */
-int sender_begin(int fd, struct sender_socket *ret);
+/* Have the kernel say what is needed; our own process is `own`.  0 or a negative errno;
+ * -EPROTONOSUPPORT for a socket that has no such senders. */
+int sender_begin(int fd, pid_t own, struct sender_socket *ret);
 
 /* How much of the control data of a message may be filled. */
 size_t sender_control_len(const struct sender_socket *socket);
