@@ -28,7 +28,7 @@ static void test_goes_and_comes(void **state)
 {
 	struct belonging belonging = {NULL};
 	struct belongs a = {0}, b = {0};
-	int one, other;
+	int one = 0, other = 0;
 
 	(void)state;
 	assert_int_equal(belonging_add(&belonging, &one, &a), 0);
