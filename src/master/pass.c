@@ -85,7 +85,7 @@ static void gather_text(const struct child *child, struct text *text)
 
 static int make_text(const struct child *child, uint32_t *ret_rules_len)
 {
-	struct text text = {NULL};
+	struct text text = {0};
 	int r;
 
 	wire_writer_init(&text.wire);

@@ -278,7 +278,7 @@ static void reset(enum relay_side side)
 	ends[side] = fd_close(ends[side]);
 }
 
-static int other(enum relay_side side)
+static enum relay_side other(enum relay_side side)
 {
 	return side == RELAY_CLIENT ? RELAY_TARGET : RELAY_CLIENT;
 }
@@ -400,7 +400,7 @@ static void say_urgent(enum relay_side side)
 static void test_urgent_byte(void **state)
 {
 	(void)state;
-	for (unsigned side = 0; side < 2; side++) {
+	for (enum relay_side side = RELAY_CLIENT; side <= RELAY_TARGET; side++) {
 		say_urgent(side);
 		hears(other(side), "stop ! at once");
 		turn_few();
@@ -415,7 +415,7 @@ static void test_urgent_byte(void **state)
 static void test_urgent_byte_and_end(void **state)
 {
 	(void)state;
-	for (unsigned side = 0; side < 2; side++) {
+	for (enum relay_side side = RELAY_CLIENT; side <= RELAY_TARGET; side++) {
 		say_urgent(side);
 		shutdown(ends[side], SHUT_WR);
 		hears(other(side), "stop ! at once");
@@ -520,7 +520,7 @@ static void test_much_both_ways(void **state)
 
 	(void)state;
 	while (!ended[0] || !ended[1]) {
-		for (unsigned side = 0; side < 2; side++) {
+		for (enum relay_side side = RELAY_CLIENT; side <= RELAY_TARGET; side++) {
 			send_more(side, &sent[side]);
 			ended[side] = ended[side] || hear_more(side, &heard[side]);
 		}
@@ -730,7 +730,7 @@ static void test_fair_share(void **state)
 	uint64_t said, moved;
 
 	(void)state;
-	for (unsigned side = 0; side < 2; side++) {
+	for (enum relay_side side = RELAY_CLIENT; side <= RELAY_TARGET; side++) {
 		setsockopt(ends[side], SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size);
 		setsockopt(ends[side], SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size);
 		setsockopt(
