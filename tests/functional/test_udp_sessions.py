@@ -324,20 +324,6 @@ def test_program_that_stays_loses_its_peer(hatchd, folder):
         daemon.wait_log("ended: exit 0, .*, from 127")
 
 
-def test_datagrams_keep_it_alive(hatchd):
-    """In either direction: the program's are enough."""
-    daemon, address = start(
-        hatchd, shell="for i in 1 2 3 4 5 6 7; do echo $i; sleep 0.2; done; cat",
-        exec=None, session_timeout="1s")
-    with connect(address) as client:
-        client.send(b"x")
-        for number in range(1, 8):
-            assert client.recv(100) == b"%d\n" % number
-        assert client.recv(100) == b"x"
-    daemon.wait_log("ended: exit 0, .*, from 127")
-    assert len([line for line in daemon.log.lines if "datagrams from" in line]) == 1
-
-
 def test_unlimited(hatchd):
     daemon, address = start(hatchd, "/bin/cat", session_timeout="unlimited")
     with connect(address) as client:

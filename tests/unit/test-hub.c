@@ -297,6 +297,23 @@ static void test_silence(void **ctx)
 	assert_int_equal(errno, EPIPE);
 }
 
+/* The program's datagrams are enough. */
+static void test_answers_keep_it_alive(void **ctx)
+{
+	(void)ctx;
+	begin(false, TIMEOUT);
+	say(0, "x");
+	admit(expect_offer());
+	expect_read(program, "x");
+	write_message("z", 1);
+	wait_for(hub_answers_fd(hub));
+	hub_answer(hub, room, NOW + 1);
+	expect_read(clients[0], "z");
+	hub_look(hub, NOW + TIMEOUT);
+	assert_int_equal(hub_due(hub), NOW + 1 + TIMEOUT);
+	expect_silence(program);
+}
+
 static void test_no_timeout(void **ctx)
 {
 	(void)ctx;
@@ -534,6 +551,7 @@ int main(void)
 		TEST(test_admitted_without_a_pair),
 		TEST(test_foreign_verdict),
 		TEST(test_silence),
+		TEST(test_answers_keep_it_alive),
 		TEST(test_no_timeout),
 		TEST(test_per_datagram),
 		TEST(test_program_ends),
