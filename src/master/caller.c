@@ -119,11 +119,12 @@ void caller_forget(struct caller *caller)
 static void request_init(const struct caller *caller, enum channel_request_kind kind,
 	struct channel_request *ret)
 {
-	memset(ret, 0, sizeof *ret);
-	ret->version = CHANNEL_VERSION;
-	ret->kind = (uint16_t)kind;
-	ret->session.connection = caller->conn.number;
-	ret->session.place = caller->place;
+	const struct channel_session session = {
+		.connection = caller->conn.number,
+		.place = caller->place,
+	};
+
+	channel_request_init(ret, kind, &session);
 }
 
 /* ------------------------------------------------------------------ to let him go */

@@ -10,14 +10,11 @@
 #include "master/service.h"
 #include "master/setup.h"
 #include "os/listen.h"
+#include "os/pass_rights.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-
-#ifndef SO_PASSRIGHTS
-#define SO_PASSRIGHTS 83
-#endif
 
 struct listener *listener_new(struct service *service, uint32_t index)
 {
@@ -257,22 +254,15 @@ static int get_socket(struct listener *listener, const struct service_conf *conf
 	return bind_socket(listener, conf);
 }
 
-/* May clients send descriptors along?  A program may want them.  A worker does not, and
- * dropping one may take as long as the client likes.  Linux 6.16 refuses them;
- * connections have it from the socket they came by. */
-static void let_pass_rights(const struct listener *listener, int pass)
-{
-	(void)!setsockopt(listener->fd, SOL_SOCKET, SO_PASSRIGHTS, &pass, sizeof pass);
-}
-
-/* Who sends UNIX datagrams is told by the kernel to whoever has asked for that before they
- * came. */
+/* A program may want descriptors that clients send along; a worker does not.  Connections have
+ * it from the socket they came by.  And who sends UNIX datagrams is told by the kernel to
+ * whoever has asked for that before they came. */
 static void suit_worker(const struct listener *listener, const struct service_conf *conf)
 {
 	bool peers = service_conf_has_program(conf) && !conf->wait && listener->is_datagram;
 	int on = true;
 
-	let_pass_rights(listener, !peers && !service_conf_has_worker(conf));
+	pass_rights(listener->fd, !peers && !service_conf_has_worker(conf));
 	if (peers && !listener->is_ip)
 		(void)!setsockopt(listener->fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof on);
 }

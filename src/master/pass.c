@@ -20,11 +20,12 @@
 static void request_init(
 	struct channel_request *ret, enum channel_request_kind kind, const struct child *child)
 {
-	memset(ret, 0, sizeof *ret);
-	ret->version = CHANNEL_VERSION;
-	ret->kind = (uint16_t)kind;
-	ret->session.connection = child->connection;
-	ret->session.place = child->place;
+	const struct channel_session session = {
+		.connection = child->connection,
+		.place = child->place,
+	};
+
+	channel_request_init(ret, kind, &session);
 }
 
 /* What has to be known for it, in the order in which it is written. */

@@ -10,13 +10,10 @@
 #include "master/record.h"
 #include "master/serve.h"
 #include "master/service.h"
+#include "os/pass_rights.h"
 
 #include <poll.h>
 #include <string.h>
-
-#ifndef SO_PASSRIGHTS
-#define SO_PASSRIGHTS 83
-#endif
 
 struct offer {
 	struct offer *next;
@@ -83,11 +80,8 @@ static int tell(const struct worker *worker, const struct offer *offer,
 {
 	struct channel_request request;
 
-	memset(&request, 0, sizeof request);
-	request.version = CHANNEL_VERSION;
-	request.kind = CHANNEL_VERDICT;
+	channel_request_init(&request, CHANNEL_VERDICT, &offer->session);
 	request.verdict = (uint16_t)verdict;
-	request.session = offer->session;
 	request.ticket = offer->ticket;
 	return channel_send(&worker->channel, &request, &fd, fd >= 0 ? 1 : 0);
 }
@@ -180,12 +174,10 @@ static enum admit_verdict ask_gate(const struct conn *conn, uint64_t now)
  * kernel has that (Linux 6.16): there is no room for them on the worker's side either. */
 static int make_pair(int ret_ends[2])
 {
-	static const int off = 0;
-
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ret_ends) < 0)
 		return -errno;
 	for (size_t i = 0; i < 2; i++)
-		(void)!setsockopt(ret_ends[i], SOL_SOCKET, SO_PASSRIGHTS, &off, sizeof off);
+		pass_rights(ret_ends[i], false);
 	return 0;
 }
 

@@ -270,9 +270,7 @@ static void ask(struct worker *worker, uint64_t now)
 {
 	struct channel_request ping;
 
-	memset(&ping, 0, sizeof ping);
-	ping.version = CHANNEL_VERSION;
-	ping.kind = CHANNEL_PING;
+	channel_request_init(&ping, CHANNEL_PING, NULL);
 	worker->due = now + ASK_PATIENCE;
 	worker->to_ask = channel_send(&worker->channel, &ping, NULL, 0) < 0;
 	if (worker->to_ask)
@@ -531,9 +529,7 @@ void workers_drain(struct master *master)
 
 		if (!worker->process)
 			continue;
-		memset(&request, 0, sizeof request);
-		request.version = CHANNEL_VERSION;
-		request.kind = CHANNEL_DRAIN;
+		channel_request_init(&request, CHANNEL_DRAIN, NULL);
 		/* The end of the channel, when we end, says the same. */
 		(void)channel_send(&worker->channel, &request, NULL, 0);
 	}

@@ -4,6 +4,7 @@
 #include "base/fd.h"
 #include "base/own.h"
 #include "os/ask_wire.h"
+#include "os/pass_rights.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -13,10 +14,6 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-
-#ifndef SO_PASSRIGHTS
-#define SO_PASSRIGHTS 83
-#endif
 
 #define NAME "hatchd-ask"
 
@@ -111,10 +108,9 @@ static pid_t fork_named(const struct ask_process *process, int socket)
  * 6.16 do not refuse them, but the process has none that are worth it. */
 static int watch(struct ask_process *process)
 {
-	static const int off = 0;
 	struct epoll_event event = {.events = EPOLLIN};
 
-	(void)!setsockopt(process->socket, SOL_SOCKET, SO_PASSRIGHTS, &off, sizeof off);
+	pass_rights(process->socket, false);
 	return epoll_ctl(process->epoll_fd, EPOLL_CTL_ADD, process->socket, &event) < 0 ? -errno
 	                                                                                : 0;
 }

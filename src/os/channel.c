@@ -2,14 +2,11 @@
 
 #include "base/fd.h"
 #include "base/own.h"
+#include "os/pass_rights.h"
 
 #include <fcntl.h>
 #include <string.h>
 #include <sys/uio.h>
-
-#ifndef SO_PASSRIGHTS
-#define SO_PASSRIGHTS 83
-#endif
 
 _Static_assert(sizeof(struct channel_answer) <= PIPE_BUF, "answers are never torn");
 
@@ -20,11 +17,20 @@ union control {
 	char bytes[CMSG_SPACE(CHANNEL_FDS_MAX * sizeof(int))];
 };
 
+void channel_request_init(struct channel_request *ret, enum channel_request_kind kind,
+	const struct channel_session *session)
+{
+	memset(ret, 0, sizeof *ret);
+	ret->version = CHANNEL_VERSION;
+	ret->kind = (uint16_t)kind;
+	if (session)
+		ret->session = *session;
+}
+
 /* ---------------------------------------------------------------- the master */
 
 static int make_requests(int *ret_ours, int *ret_theirs)
 {
-	static const int off = 0;
 	int ends[2];
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
@@ -33,8 +39,8 @@ static int make_requests(int *ret_ours, int *ret_theirs)
 	*ret_theirs = ends[1];
 	if (shutdown(ends[0], SHUT_RD) < 0)
 		return -errno;
-	/* Linux 6.16; before, the shutdown is enough. */
-	(void)!setsockopt(ends[0], SOL_SOCKET, SO_PASSRIGHTS, &off, sizeof off);
+	/* Where that is not known the shutdown is enough. */
+	pass_rights(ends[0], false);
 	return 0;
 }
 

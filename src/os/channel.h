@@ -159,6 +159,10 @@ struct channel_answer {
 	struct channel_facts facts;   /* OFFER, and DONE with CHANNEL_PASSED */
 };
 
+/* Of that kind, and all zero besides; `session` (borrowed) is NULL where it is about none. */
+void channel_request_init(struct channel_request *ret, enum channel_request_kind kind,
+	const struct channel_session *session);
+
 /* ---------------------------------------------------------------- the master */
 
 struct channel {

@@ -7,6 +7,7 @@
 #include "os/sandbox_calls.h"
 
 #include "base/own.h"
+#include "os/pass_rights.h"
 #include "os/sandbox.h"
 
 #include <fcntl.h>
@@ -24,9 +25,6 @@
 #include <sys/socket.h>
 
 /* Linux 6.16; headers may be older. */
-#ifndef SO_PASSRIGHTS
-#define SO_PASSRIGHTS 83
-#endif
 
 #if defined(__SANITIZE_ADDRESS__)
 #define SANITIZED 1

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/own.h"
+#include "os/pass_rights.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -11,9 +12,6 @@
 #include <sys/socket.h>
 
 /* Linux 6.16; headers may be older. */
-#ifndef SO_PASSRIGHTS
-#define SO_PASSRIGHTS 83
-#endif
 
 _Static_assert(REDIRECT_TARGETS_MAX <= 64, "a bit for each target");
 
@@ -207,10 +205,10 @@ static bool judge(struct search *s, int r, uint64_t now)
  * from Linux 6.16 on: to drop one may take as long as its sender likes. */
 static void prepare(int fd)
 {
-	static const int on = 1, off = 0;
+	static const int on = 1;
 
 	(void)!setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-	(void)!setsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &off, sizeof off);
+	pass_rights(fd, false);
 }
 
 static bool begin(struct search *s, uint64_t now)
