@@ -8,15 +8,12 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/own.h"
-#include "os/sandbox.h"
 #include "policy/access.h"
 #include "workers/builtin/post.h"
 #include "workers/builtin/stream.h"
-#include "workers/work.h"
+#include "workers/program.h"
 
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <sys/random.h>
 #include <time.h>
@@ -212,44 +209,19 @@ static const struct work_kind kind = {
 	.end = end,
 };
 
-static int fail(const char *what, int r)
-{
-	fprintf(stderr, "hatchd-builtin: unable to %s: %s\n", what, strerror(-r));
-	return 1;
-}
-
 /* What has to come from a file comes before it is shut: the time zone. */
-static int shut_in(uint32_t places)
+static int prepare(const char *called, uint32_t places, struct sandbox *ret)
 {
-	const struct sandbox sandbox = {
-		.groups = SANDBOX_DATAGRAMS,
-		.max_fds = places + OWN_FDS,
-	};
-	struct sandbox_report report;
-	int r;
-
+	(void)called;
 	tzset();
-	r = sandbox_enter(&sandbox, &report);
-	return r < 0 ? fail(report.failed ? report.failed : "enter the sandbox", r) : 0;
+	ret->groups = SANDBOX_DATAGRAMS;
+	ret->max_fds = places + OWN_FDS;
+	return 0;
 }
 
 int main(int argc, char **argv)
 {
-	uint32_t places = work_places(argc, argv);
-	struct work *work;
-	int r;
+	static const struct program program = {"hatchd-builtin", &kind, prepare};
 
-	if (places == 0) {
-		fprintf(stderr, "hatchd-builtin: is started by hatchd\n");
-		return 2;
-	}
-	work_begin("hatchd-builtin");
-	r = work_new(&kind, places, &work);
-	if (r < 0)
-		return fail("begin", r);
-	if (shut_in(places) != 0)
-		return 1;
-	r = work_run(work);
-	work_free(work);
-	return r < 0 ? fail("go on", r) : 0;
+	return program_main(&program, argc, argv);
 }

@@ -7,13 +7,10 @@
  */
 #include "base/clock.h"
 #include "base/own.h"
-#include "os/sandbox.h"
 #include "workers/front/front.h"
-#include "workers/work.h"
+#include "workers/program.h"
 
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* Besides connections: 0 to 4, the epoll set, and the text of one that is being begun. */
 #define OWN_FDS 16
@@ -126,41 +123,17 @@ static const struct work_kind kind = {
 	.end = end,
 };
 
-static int fail(const char *what, int r)
+static int prepare(const char *called, uint32_t places, struct sandbox *ret)
 {
-	fprintf(stderr, "hatchd-front: unable to %s: %s\n", what, strerror(-r));
-	return 1;
-}
-
-static int shut_in(uint32_t places)
-{
-	const struct sandbox sandbox = {
-		.max_fds = places + OWN_FDS,
-		.leaves_sockets = true,
-	};
-	struct sandbox_report report;
-	int r = sandbox_enter(&sandbox, &report);
-
-	return r < 0 ? fail(report.failed ? report.failed : "enter the sandbox", r) : 0;
+	(void)called;
+	ret->max_fds = places + OWN_FDS;
+	ret->leaves_sockets = true;
+	return 0;
 }
 
 int main(int argc, char **argv)
 {
-	uint32_t places = work_places(argc, argv);
-	struct work *work;
-	int r;
+	static const struct program program = {"hatchd-front", &kind, prepare};
 
-	if (places == 0) {
-		fprintf(stderr, "hatchd-front: is started by hatchd\n");
-		return 2;
-	}
-	work_begin("hatchd-front");
-	r = work_new(&kind, places, &work);
-	if (r < 0)
-		return fail("begin", r);
-	if (shut_in(places) != 0)
-		return 1;
-	r = work_run(work);
-	work_free(work);
-	return r < 0 ? fail("go on", r) : 0;
+	return program_main(&program, argc, argv);
 }

@@ -7,12 +7,11 @@
  */
 #include "base/clock.h"
 #include "base/own.h"
-#include "os/sandbox.h"
 #include "workers/front/proxy.h"
 #include "workers/front/proxy_write.h"
+#include "workers/program.h"
 #include "workers/relay/relay.h"
 #include "workers/relay/target.h"
-#include "workers/work.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -255,12 +254,6 @@ static const struct work_kind kind = {
 
 /* ----------------------------------------------------------------------- the rest */
 
-static int fail(const char *what, int r)
-{
-	fprintf(stderr, "hatchd-relay: unable to %s: %s\n", what, strerror(-r));
-	return 1;
-}
-
 /* Once in a while for each. */
 static void tell(const struct addr *addr, int error)
 {
@@ -271,37 +264,20 @@ static void tell(const struct addr *addr, int error)
 		(unsigned)(TARGET_SKIP_TIME / USEC_PER_SEC));
 }
 
-static int shut_in(uint32_t places)
+static int prepare(const char *called, uint32_t places, struct sandbox *ret)
 {
-	const struct sandbox sandbox = {
-		.groups = SANDBOX_CONNECT | SANDBOX_SPLICE,
-		.max_fds = places * REDIRECT_FDS + OWN_FDS,
-	};
-	struct sandbox_report report;
-	int r = sandbox_enter(&sandbox, &report);
-
-	return r < 0 ? fail(report.failed ? report.failed : "enter the sandbox", r) : 0;
+	(void)called;
+	shared.targets.tell = tell;
+	ret->groups = SANDBOX_CONNECT | SANDBOX_SPLICE;
+	ret->max_fds = places * REDIRECT_FDS + OWN_FDS;
+	return 0;
 }
 
 int main(int argc, char **argv)
 {
-	uint32_t places = work_places(argc, argv);
-	struct work *work;
-	int r;
+	static const struct program program = {"hatchd-relay", &kind, prepare};
+	int status = program_main(&program, argc, argv);
 
-	if (places == 0) {
-		fprintf(stderr, "hatchd-relay: is started by hatchd\n");
-		return 2;
-	}
-	work_begin("hatchd-relay");
-	r = work_new(&kind, places, &work);
-	if (r < 0)
-		return fail("begin", r);
-	shared.targets.tell = tell;
-	if (shut_in(places) != 0)
-		return 1;
-	r = work_run(work);
-	work_free(work);
 	relay_pipes_done(&shared.pipes);
-	return r < 0 ? fail("go on", r) : 0;
+	return status;
 }

@@ -8,9 +8,8 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/own.h"
-#include "os/sandbox.h"
+#include "workers/program.h"
 #include "workers/udp/hub.h"
-#include "workers/work.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -158,49 +157,28 @@ static const struct work_kind kind = {
 	.end = end,
 };
 
-static int fail(const char *what, int r)
-{
-	fprintf(stderr, "hatchd-udp: unable to %s: %s\n", what, strerror(-r));
-	return 1;
-}
-
 /* Of sockets it has as many as there are places, and of pairs as many as the master gives it:
  * its limit of descriptors, which is the master's to set, is for both. */
-static int shut_in(bool local)
+static int prepare(const char *called, uint32_t places, struct sandbox *ret)
 {
-	struct sandbox sandbox = {
-		.groups = SANDBOX_DATAGRAMS | (local ? SANDBOX_ABSTRACT : 0),
-	};
-	struct sandbox_report report;
 	struct rlimit limit;
-	int r;
 
+	(void)places;
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-		return fail("learn its limits", -errno);
-	sandbox.max_fds = (unsigned)limit.rlim_cur;
-	r = sandbox_enter(&sandbox, &report);
-	return r < 0 ? fail(report.failed ? report.failed : "enter the sandbox", r) : 0;
+		return -errno;
+	ret->groups = SANDBOX_DATAGRAMS;
+	if (strcmp(called, "hatchd-udp-local") == 0)
+		ret->groups |= SANDBOX_ABSTRACT;
+	ret->max_fds = (unsigned)limit.rlim_cur;
+	room = hub_room_new();
+	return room ? 0 : -ENOMEM;
 }
 
 int main(int argc, char **argv)
 {
-	uint32_t places = work_places(argc, argv);
-	struct work *work;
-	int r;
+	static const struct program program = {"hatchd-udp", &kind, prepare};
+	int status = program_main(&program, argc, argv);
 
-	if (places == 0) {
-		fprintf(stderr, "hatchd-udp: is started by hatchd\n");
-		return 2;
-	}
-	work_begin("hatchd-udp");
-	room = hub_room_new();
-	r = room ? work_new(&kind, places, &work) : -ENOMEM;
-	if (r < 0)
-		return fail("begin", r);
-	if (shut_in(strcmp(argv[0], "hatchd-udp-local") == 0) != 0)
-		return 1;
-	r = work_run(work);
-	work_free(work);
 	hub_room_free(room);
-	return r < 0 ? fail("go on", r) : 0;
+	return status;
 }
