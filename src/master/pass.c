@@ -102,11 +102,12 @@ static void put_task(const struct child *child, struct channel_request *request)
 {
 	const struct service_conf *conf = child->setup->conf;
 
-	request->what = (uint16_t)conf->builtin;
-	if (service_conf_is_builtin(conf))
-		return;
-	request->what = conf->per_datagram ? CHANNEL_PER_DATAGRAM : 0;
-	request->patience = conf->session_timeout;
+	if (service_conf_is_builtin(conf)) {
+		request->what = (uint16_t)conf->builtin;
+	} else if (child->posted) {
+		request->what = conf->per_datagram ? CHANNEL_PER_DATAGRAM : 0;
+		request->patience = conf->session_timeout;
+	}
 }
 
 static int send_to(const struct worker *worker, const struct child *child, int fd)

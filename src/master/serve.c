@@ -48,16 +48,20 @@ bool serve_is_clogged(const struct service *service)
 	return service_closing(service) > CLOSING_MAX;
 }
 
+/* And a record, as above: there are more than clients may be, but not for as many workers'
+ * things as there are. */
+static bool has_place(const struct worker *worker)
+{
+	return child_table_has_room(worker->master->children) && worker_has_room(worker);
+}
+
 /* Is there something that can serve one more: a slot for his program, a place at the
  * worker? */
 static bool can_serve(const struct service *service, bool is_ip)
 {
 	const struct worker *worker = worker_of(service, is_ip);
 
-	/* It has more than clients may be, but not for as many workers' things as there are. */
-	if (!child_table_has_room(service->master->children))
-		return false;
-	return worker ? worker_has_room(worker) : fair_share(service);
+	return worker ? has_place(worker) : serve_has_slot(service);
 }
 
 /* The first that one more client has to do with: who reads what he says, or who serves him. */
@@ -70,17 +74,20 @@ static bool can_be_served(const struct listener *listener)
 }
 
 /* Slots and places are told of when they come free, the end of a worker's pause is not. */
-static void wait_to_be_served(const struct listener *listener, uint64_t now)
+static void wait_for(struct service *service, const struct worker *worker, uint64_t now)
 {
-	struct service *service = listener->service;
-	const struct worker *worker = worker_of_front(service, listener->is_ip);
-
-	if (!worker)
-		worker = worker_of(service, listener->is_ip);
 	if (worker && worker_is_paused(worker))
 		service_look_away(service, now);
 	else
 		service_starve(service);
+}
+
+static void wait_to_be_served(const struct listener *listener, uint64_t now)
+{
+	struct service *service = listener->service;
+	const struct worker *front = worker_of_front(service, listener->is_ip);
+
+	wait_for(service, front ? front : worker_of(service, listener->is_ip), now);
 }
 
 /* Is somebody who cannot come in told so, instead of waiting?  A connection is accepted
@@ -386,12 +393,10 @@ static void serve_by_worker(struct listener *listener, uint64_t now)
 	const struct worker *worker = worker_of_socket(listener);
 	struct service *service = listener->service;
 
-	if (child_table_has_room(service->master->children) && worker_has_room(worker))
+	if (has_place(worker))
 		pass_socket(listener, now);
-	else if (worker_is_paused(worker))
-		service_look_away(service, now);
 	else
-		service_starve(service);
+		wait_for(service, worker, now);
 	service_update(service);
 }
 
