@@ -669,7 +669,7 @@ READY, DONE, PONG, OFFER = 1, 2, 3, 4
 """
 
 
-def liar(folder, text):
+def liar(folder, text, worker="hatchd-builtin"):
     """A hatchd whose worker does that instead of what it should; without a text it has
     none."""
     own = folder / "own"
@@ -678,9 +678,9 @@ def liar(folder, text):
     for name in ("hatchd", "hatchd-load", "hatchd-ask"):
         shutil.copy(pathlib.Path(HATCHD).parent / name, own / name)
     if text:
-        worker = own / "hatchd-builtin"
-        worker.write_text(LIAR.format(python=PYTHON) + text)
-        worker.chmod(0o755)
+        path = own / worker
+        path.write_text(LIAR.format(python=PYTHON) + text)
+        path.chmod(0o755)
     return own / "hatchd"
 
 
@@ -742,6 +742,25 @@ def test_liar(hatchd, folder, reason, lie):
     assert talk(other, b"z") == b"z"
     if lie in BEFORE_READY:
         daemon.stop(leave=True)
+
+
+@pytest.mark.parametrize("lie", ["torn", "foreign connection", "done twice", "an offer"])
+def test_liar_that_relays(hatchd, folder, lie):
+    """What it says is heard by the same ears; another client is served by another one."""
+    port, other = free_port(), free_port()
+    reason = next(reason for reason, lies in LIES.items() if lie in lies)
+    text = LIES[reason][lie] + "\nsignal.pause()\n"
+    binary = liar(folder, text, worker="hatchd-relay")
+    daemon = hatchd.file(
+        service("r", listen=f"tcp:{port}", redirect=f"tcp:127.0.0.1:{other}")
+        + service("cat", listen=f"tcp:{other}", exec="/bin/cat"), binary=binary)
+    with connect(other) as cat, connect(port) as client:
+        with contextlib.suppress(ConnectionResetError):
+            assert read_all(client) == b""
+        daemon.wait_log(f"hatchd-relay: child .* {reason}, killing it")
+        cat.sendall(b"y")
+        assert read_exactly(cat, 1) == b"y"
+    assert talk(other, b"z") == b"z"
 
 
 def test_the_same_without_a_lie(hatchd, folder):
