@@ -43,9 +43,15 @@ enum sandbox_group {
 	SANDBOX_CONNECT = 1 << 2,
 	/* To send to abstract UNIX sockets by their names, over sockets that it has. */
 	SANDBOX_ABSTRACT = 1 << 3,
+	/* Stream and datagram sockets of IPv4 and IPv6, and none of UNIX: connect, also from
+	 * an address of the worker's choice (bind).  Whoever is bound hears datagrams; there
+	 * is no listening. */
+	SANDBOX_INTERNET = 1 << 4,
 };
 
-#define SANDBOX_GROUPS (SANDBOX_DATAGRAMS | SANDBOX_SPLICE | SANDBOX_CONNECT | SANDBOX_ABSTRACT)
+#define SANDBOX_GROUPS                                                             \
+	(SANDBOX_DATAGRAMS | SANDBOX_SPLICE | SANDBOX_CONNECT | SANDBOX_ABSTRACT | \
+		SANDBOX_INTERNET)
 
 struct sandbox {
 	unsigned groups;  /* of enum sandbox_group */

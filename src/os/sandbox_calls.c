@@ -152,9 +152,9 @@ static const int not_seekable[] = {
 
 /* -------------------------------------------------------------- with conditions */
 
-#define SOCKET(domain, type, protocol)                                               \
+#define SOCKET(groups, domain, type, protocol)                                       \
 	{                                                                            \
-		SCMP_SYS(socket), SANDBOX_CONNECT, 3,                                \
+		SCMP_SYS(socket), groups, 3,                                         \
 		{                                                                    \
 			IS(0, domain), MASKED(1, SOCKET_TYPE, type), IS(2, protocol) \
 		}                                                                    \
@@ -224,18 +224,18 @@ static const struct rule conditional[] = {
 	{SCMP_SYS(fcntl64), SANDBOX_SPLICE, 1, {IS(1, F_SETPIPE_SZ)}},
 
 	/* Connections of its own.  Protocols that would have to be loaded are none. */
-	{SCMP_SYS(connect), SANDBOX_CONNECT, 0, {}},
-	SOCKET(AF_INET, SOCK_STREAM, 0),
-	SOCKET(AF_INET, SOCK_STREAM, IPPROTO_TCP),
-	SOCKET(AF_INET, SOCK_DGRAM, 0),
-	SOCKET(AF_INET, SOCK_DGRAM, IPPROTO_UDP),
-	SOCKET(AF_INET6, SOCK_STREAM, 0),
-	SOCKET(AF_INET6, SOCK_STREAM, IPPROTO_TCP),
-	SOCKET(AF_INET6, SOCK_DGRAM, 0),
-	SOCKET(AF_INET6, SOCK_DGRAM, IPPROTO_UDP),
-	SOCKET(AF_UNIX, SOCK_STREAM, 0),
-	SOCKET(AF_UNIX, SOCK_DGRAM, 0),
-	SOCKET(AF_UNIX, SOCK_SEQPACKET, 0),
+	{SCMP_SYS(connect), SANDBOX_CONNECT | SANDBOX_INTERNET, 0, {}},
+	SOCKET(SANDBOX_CONNECT | SANDBOX_INTERNET, AF_INET, SOCK_STREAM, 0),
+	SOCKET(SANDBOX_CONNECT | SANDBOX_INTERNET, AF_INET, SOCK_STREAM, IPPROTO_TCP),
+	SOCKET(SANDBOX_CONNECT | SANDBOX_INTERNET, AF_INET, SOCK_DGRAM, 0),
+	SOCKET(SANDBOX_CONNECT | SANDBOX_INTERNET, AF_INET, SOCK_DGRAM, IPPROTO_UDP),
+	SOCKET(SANDBOX_CONNECT | SANDBOX_INTERNET, AF_INET6, SOCK_STREAM, 0),
+	SOCKET(SANDBOX_CONNECT | SANDBOX_INTERNET, AF_INET6, SOCK_STREAM, IPPROTO_TCP),
+	SOCKET(SANDBOX_CONNECT | SANDBOX_INTERNET, AF_INET6, SOCK_DGRAM, 0),
+	SOCKET(SANDBOX_CONNECT | SANDBOX_INTERNET, AF_INET6, SOCK_DGRAM, IPPROTO_UDP),
+	SOCKET(SANDBOX_CONNECT, AF_UNIX, SOCK_STREAM, 0),
+	SOCKET(SANDBOX_CONNECT, AF_UNIX, SOCK_DGRAM, 0),
+	SOCKET(SANDBOX_CONNECT, AF_UNIX, SOCK_SEQPACKET, 0),
 	SETSOCKOPT(SANDBOX_CONNECT, SOL_SOCKET, SO_KEEPALIVE),
 	SETSOCKOPT(SANDBOX_CONNECT, SOL_SOCKET, SO_OOBINLINE),
 	SETSOCKOPT(SANDBOX_CONNECT, SOL_SOCKET, SO_PASSRIGHTS),
@@ -243,6 +243,10 @@ static const struct rule conditional[] = {
 	SETSOCKOPT(SANDBOX_CONNECT, IPPROTO_TCP, TCP_KEEPIDLE),
 	SETSOCKOPT(SANDBOX_CONNECT, IPPROTO_TCP, TCP_KEEPINTVL),
 	SETSOCKOPT(SANDBOX_CONNECT, IPPROTO_TCP, TCP_USER_TIMEOUT),
+
+	/* From an address that is chosen, with a port that is the kernel's choice. */
+	{SCMP_SYS(bind), SANDBOX_INTERNET, 0, {}},
+	SETSOCKOPT(SANDBOX_INTERNET, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT),
 };
 
 /* ------------------------------------------------------------------- the filter */

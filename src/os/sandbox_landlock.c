@@ -67,6 +67,8 @@ static struct ruleset all_of(int version, unsigned groups)
 		all.net &= ~NET_CONNECT_TCP;
 	if (groups & (SANDBOX_CONNECT | SANDBOX_ABSTRACT))
 		all.scopes &= ~SCOPE_ABSTRACT_UNIX;
+	if (groups & SANDBOX_INTERNET)
+		all.net = 0;
 	return all;
 }
 

@@ -324,6 +324,22 @@ static long use_connect(const struct belongings *have)
 	return 0;
 }
 
+/* From an address that it has chosen. */
+static long use_internet(const struct belongings *have)
+{
+	struct sockaddr_in from = loopback(0), there = loopback(have->port);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (fd < 0 ||
+		setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &(int){1}, sizeof(int)) < 0)
+		return -1;
+	if (bind(fd, (struct sockaddr *)&from, sizeof from) < 0)
+		return -1;
+	if (connect(fd, (struct sockaddr *)&there, sizeof there) < 0 && errno != EINPROGRESS)
+		return -1;
+	return 0;
+}
+
 static void test_groups_work(void **state)
 {
 	static const struct {
@@ -333,6 +349,7 @@ static void test_groups_work(void **state)
 		{{"splice", use_splice}, SANDBOX_SPLICE},
 		{{"datagrams", use_datagrams}, SANDBOX_DATAGRAMS},
 		{{"connect", use_connect}, SANDBOX_CONNECT},
+		{{"internet", use_internet}, SANDBOX_INTERNET},
 	};
 	struct sandbox sandbox = plain;
 	int status, n_wrong = 0;
@@ -710,14 +727,15 @@ static void refuse_by(int version, unsigned groups, const struct belongings *hav
 {
 	struct sockaddr_in any = loopback(0), there = loopback(have->port);
 	int tcp = socket(AF_INET, SOCK_STREAM, 0), tcp2 = socket(AF_INET, SOCK_STREAM, 0);
-	bool connects = groups & SANDBOX_CONNECT;
+	bool binds = groups & SANDBOX_INTERNET;
+	bool connects = binds || groups & SANDBOX_CONNECT;
 	bool names = groups & (SANDBOX_CONNECT | SANDBOX_ABSTRACT);
 
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
 		sandbox_landlock_enter(version, groups) < 0)
 		_exit(NOT_ENTERED);
 	expect(true, open("/dev/null", O_RDONLY), EACCES);
-	if ((bind(tcp, (struct sockaddr *)&any, sizeof any) < 0) != (version >= 4))
+	if ((bind(tcp, (struct sockaddr *)&any, sizeof any) < 0) != (version >= 4 && !binds))
 		_exit(WRONG);
 	if ((connect(tcp2, (struct sockaddr *)&there, sizeof there) < 0) !=
 		(version >= 4 && !connects))
@@ -731,7 +749,8 @@ static void refuse_by(int version, unsigned groups, const struct belongings *hav
 
 static void test_landlock_versions(void **state)
 {
-	static const unsigned groups[] = {0, SANDBOX_CONNECT, SANDBOX_ABSTRACT};
+	static const unsigned groups[] = {
+		0, SANDBOX_CONNECT, SANDBOX_ABSTRACT, SANDBOX_INTERNET};
 	pid_t pid;
 
 	for (int version = 1; version <= sandbox_landlock_version(); version++)

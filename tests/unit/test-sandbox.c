@@ -76,6 +76,18 @@ static long try_socketpair(const struct belongings *have)
 	return socketpair(AF_UNIX, SOCK_STREAM, 0, pair);
 }
 
+static long try_unix(const struct belongings *have)
+{
+	(void)have;
+	return socket(AF_UNIX, SOCK_STREAM, 0);
+}
+
+static long try_no_port(const struct belongings *have)
+{
+	return setsockopt(
+		have->tcp, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &(int){1}, sizeof(int));
+}
+
 static long try_connect(const struct belongings *have)
 {
 	struct sockaddr_in addr = loopback(have->port);
@@ -468,7 +480,6 @@ static const struct trial forbidden[] = {
 	{"raw socket", try_raw},
 	{"socket of sctp", try_sctp},
 	{"socketpair", try_socketpair},
-	{"bind", try_bind},
 	{"listen", try_listen},
 	{"accept", try_accept},
 	{"execve", try_execve},
@@ -525,22 +536,25 @@ static const struct trial forbidden[] = {
 #endif
 };
 
-/* Each in its group, with which it is no break-out. */
+/* Each in its groups, with one of which it is no break-out. */
 static const struct {
 	struct trial trial;
-	unsigned group;
+	unsigned groups;
 } grouped[] = {
 	{{"recvmmsg", try_datagrams}, SANDBOX_DATAGRAMS},
 	{{"sendmmsg", try_datagrams_out}, SANDBOX_DATAGRAMS},
 	{{"IP_PKTINFO", try_destination}, SANDBOX_DATAGRAMS},
 	{{"pipe2", try_pipe}, SANDBOX_SPLICE},
 	{{"splice", try_splice}, SANDBOX_SPLICE},
-	{{"socket", try_socket}, SANDBOX_CONNECT},
-	{{"connect", try_connect}, SANDBOX_CONNECT},
-	{{"connect to nobody", try_disconnect}, SANDBOX_CONNECT},
+	{{"socket", try_socket}, SANDBOX_CONNECT | SANDBOX_INTERNET},
+	{{"socket of UNIX", try_unix}, SANDBOX_CONNECT},
+	{{"connect", try_connect}, SANDBOX_CONNECT | SANDBOX_INTERNET},
+	{{"connect to nobody", try_disconnect}, SANDBOX_CONNECT | SANDBOX_INTERNET},
 	{{"SO_KEEPALIVE", try_keepalive}, SANDBOX_CONNECT},
 	{{"SO_OOBINLINE", try_urgent}, SANDBOX_CONNECT},
 	{{"SO_PASSRIGHTS", try_rights}, SANDBOX_CONNECT},
+	{{"bind", try_bind}, SANDBOX_INTERNET},
+	{{"IP_BIND_ADDRESS_NO_PORT", try_no_port}, SANDBOX_INTERNET},
 };
 
 /* How many are not as they should be. */
@@ -595,7 +609,7 @@ static void test_open(void **state)
 static void test_groups(void **state)
 {
 	static const unsigned groups[] = {0, SANDBOX_DATAGRAMS, SANDBOX_SPLICE, SANDBOX_CONNECT,
-		SANDBOX_ABSTRACT, SANDBOX_GROUPS};
+		SANDBOX_ABSTRACT, SANDBOX_INTERNET, SANDBOX_GROUPS};
 	struct sandbox sandbox = plain;
 	int n_wrong = 0;
 	bool forbids;
@@ -603,7 +617,7 @@ static void test_groups(void **state)
 	for (size_t g = 0; g < ARRAY_SIZE(groups); g++)
 		for (size_t i = 0; i < ARRAY_SIZE(grouped); i++) {
 			sandbox.groups = groups[g];
-			forbids = !(groups[g] & grouped[i].group);
+			forbids = !(groups[g] & grouped[i].groups);
 			n_wrong +=
 				judge(&grouped[i].trial, geteuid(), &sandbox, forbids, *state);
 		}
