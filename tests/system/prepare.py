@@ -140,7 +140,13 @@ def library_packages():
     """Those of the programs: other options of the build may need others."""
     build = pathlib.Path(os.environ["builddir"])
     paths = set()
-    workers = ("hatchd-builtin", "hatchd-front", "hatchd-relay", "hatchd-udp")
+    workers = (
+        "hatchd-builtin",
+        "hatchd-front",
+        "hatchd-lookup",
+        "hatchd-relay",
+        "hatchd-udp",
+    )
     for program in ("hatchd", "hatchd-ask", *workers, "hatchd-load", "hatchctl"):
         paths.update(library_paths(build / program))
     return sorted({name for name in map(owner, paths) if name})
