@@ -83,3 +83,32 @@ int hostname_read(const char *text, char ret[HOSTNAME_ROOM])
 	memcpy(ret, name, len + 1);
 	return 0;
 }
+
+bool hostname_is_pattern(const char *text)
+{
+	if (text[0] != '.')
+		return hostname_is_plain(text);
+	/* There is a label before it, of one letter at least. */
+	return strnlen(text, HOSTNAME_ROOM) < HOSTNAME_MAX && hostname_is_plain(text + 1);
+}
+
+int hostname_read_pattern(const char *text, char ret[HOSTNAME_ROOM])
+{
+	char name[HOSTNAME_ROOM + 1] = ".";
+
+	if (text[0] != '.')
+		return hostname_read(text, ret);
+	if (hostname_read(text + 1, name + 1) < 0 || !hostname_is_pattern(name))
+		return -EINVAL;
+	memcpy(ret, name, strlen(name) + 1);
+	return 0;
+}
+
+bool hostname_matches(const char *name, const char *pattern)
+{
+	size_t len = strlen(name), end = strlen(pattern);
+
+	if (pattern[0] != '.')
+		return strcmp(name, pattern) == 0;
+	return len > end && strcmp(name + len - end, pattern) == 0;
+}

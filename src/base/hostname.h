@@ -29,4 +29,16 @@ int hostname_read(const char *text, char ret[HOSTNAME_ROOM]);
 /* Is it one, in that spelling? */
 bool hostname_is_plain(const char *text);
 
+/* What stands for names: one itself, or ".example.org" for every name below example.org,
+ * which is not among them.  In that spelling, with the dot in front of it.  0, or -EINVAL:
+ * it is neither, or no name is long enough for it; and nothing is written. */
+int hostname_read_pattern(const char *text, char ret[HOSTNAME_ROOM]);
+
+/* Is it one, in that spelling? */
+bool hostname_is_pattern(const char *text);
+
+/* Whether the pattern stands for that name; both in that spelling.  Labels are compared
+ * whole: "badexample.org" is not below example.org. */
+bool hostname_matches(const char *name, const char *pattern);
+
 #endif

@@ -120,6 +120,75 @@ static void test_longest_with_dot(void **state)
 	assert_int_equal(strlen(got), HOSTNAME_MAX);
 }
 
+static void is_pattern(const char *text, const char *pattern)
+{
+	char got[HOSTNAME_ROOM];
+
+	assert_int_equal(hostname_read_pattern(text, got), 0);
+	assert_string_equal(got, pattern);
+	assert_true(hostname_is_pattern(got));
+}
+
+static void is_no_pattern(const char *text)
+{
+	char got[HOSTNAME_ROOM] = "untouched";
+
+	assert_int_equal(hostname_read_pattern(text, got), -EINVAL);
+	assert_string_equal(got, "untouched");
+	assert_false(hostname_is_pattern(text));
+}
+
+static void test_patterns(void **state)
+{
+	static const char *const none[] = {"", ".", "..", "..a", ".a..b", "*.a", ".a b", ".1",
+		".10.0.0.1", ".-a", "10.0.0.1", "a..b", "a.*"};
+
+	(void)state;
+	is_pattern("www.example.org", "www.example.org");
+	is_pattern("WWW.Example.org.", "www.example.org");
+	is_pattern(".Example.ORG.", ".example.org");
+	is_pattern(".org", ".org");
+	for (size_t i = 0; i < sizeof none / sizeof none[0]; i++)
+		is_no_pattern(none[i]);
+	assert_false(hostname_is_pattern(".Example.org"));
+	assert_false(hostname_is_pattern(".example.org."));
+}
+
+/* A domain has to leave room for a name below it. */
+static void test_longest_pattern(void **state)
+{
+	char text[300];
+
+	(void)state;
+	memset(text, 'a', sizeof text);
+	for (int i = 0; i < 253; i += 50)
+		text[i] = '.';
+	text[252] = '\0';
+	is_pattern(text, text);
+	text[252] = 'a';
+	text[253] = '\0';
+	is_no_pattern(text);
+	text[253] = 'a';
+	text[254] = '\0';
+	is_no_pattern(text);
+}
+
+static void test_matches(void **state)
+{
+	(void)state;
+	assert_true(hostname_matches("www.example.org", "www.example.org"));
+	assert_false(hostname_matches("www.example.org", "example.org"));
+	assert_false(hostname_matches("example.org", "www.example.org"));
+	assert_true(hostname_matches("www.example.org", ".example.org"));
+	assert_true(hostname_matches("a.b.example.org", ".example.org"));
+	assert_true(hostname_matches("example.org", ".org"));
+	assert_false(hostname_matches("example.org", ".example.org"));
+	assert_false(hostname_matches("badexample.org", ".example.org"));
+	assert_false(hostname_matches("www.example.org.evil.net", ".example.org"));
+	assert_false(hostname_matches("org", ".example.org"));
+	assert_false(hostname_matches("", ".example.org"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -129,6 +198,9 @@ int main(void)
 		cmocka_unit_test(test_every_byte),
 		cmocka_unit_test(test_lengths),
 		cmocka_unit_test(test_longest_with_dot),
+		cmocka_unit_test(test_patterns),
+		cmocka_unit_test(test_longest_pattern),
+		cmocka_unit_test(test_matches),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
