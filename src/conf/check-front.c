@@ -12,9 +12,6 @@
 static const char *const front_options[] = {
 	"proxy_protocol", "banner", "banner_success", "banner_fail"};
 
-/* And what bounds that. */
-static const char *const bounds[] = {"header_timeout", "pending", "pending_per_source"};
-
 /* `proxy_protocol = no` says that it is not done. */
 static bool is_wanted(const struct service_conf *service, const char *option)
 {
@@ -167,20 +164,45 @@ static void check_sensor(const struct service_conf *service,
 			"has no effect with sensor = yes: it is where it listens");
 }
 
+/* What bounds that, and what else clients wait for. */
+static void check_bound(const struct service_conf *service, const struct service_conf *defaults,
+	const char *option, struct report *report)
+{
+	bool header = option[0] == 'h';
+
+	if (!check_understood(service, option) ||
+		!check_given_here(service, defaults, conf_option_find(option)))
+		return;
+	if (report->adhoc)
+		check_tell_warning(report, service, option,
+			header ? "has no effect without --proxy-protocol, a banner or "
+				 "--builtin=tcpmux"
+			       : "has no effect without --proxy-protocol, a banner, "
+				 "--builtin=tcpmux, --resolve, --ident or a name in "
+				 "--redirect");
+	else
+		check_tell_warning(report, service, option,
+			header ? "has no effect without proxy_protocol, a banner or builtin = "
+				 "tcpmux"
+			       : "has no effect without proxy_protocol, a banner, builtin = "
+				 "tcpmux, resolve, ident or a name in redirect");
+}
+
 static void check_bounds(const struct service_conf *service,
 	const struct service_conf *defaults, struct report *report)
 {
-	if (service_conf_has_front(service) || !check_understood(service, "proxy_protocol") ||
-		!check_understood(service, "builtin"))
+	static const char *const decides[] = {
+		"proxy_protocol", "builtin", "resolve", "ident", "redirect"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(decides); i++)
+		if (!check_understood(service, decides[i]))
+			return;
+	if (!service_conf_has_front(service))
+		check_bound(service, defaults, "header_timeout", report);
+	if (service_conf_has_pending(service))
 		return;
-	for (size_t i = 0; i < ARRAY_SIZE(bounds); i++)
-		if (check_understood(service, bounds[i]) &&
-			check_given_here(service, defaults, conf_option_find(bounds[i])))
-			check_tell_warning(report, service, bounds[i],
-				report->adhoc ? "has no effect without --proxy-protocol, a "
-						"banner or --builtin=tcpmux"
-					      : "has no effect without proxy_protocol, a "
-						"banner or builtin = tcpmux");
+	check_bound(service, defaults, "pending", report);
+	check_bound(service, defaults, "pending_per_source", report);
 }
 
 /* As with per_source: nobody may take all of it unless the file says so. */
@@ -193,7 +215,7 @@ static void settle_pending(struct service_conf *service, struct report *report)
 		return;
 	if (!check_given(service, "pending_per_source"))
 		service->pending_per_source = n / 2 + (n == 1);
-	else if (service->pending_per_source > n && service_conf_has_front(service))
+	else if (service->pending_per_source > n && service_conf_has_pending(service))
 		check_tell_warning(report, service, "pending_per_source",
 			"above pending: a single address can keep all others out");
 }

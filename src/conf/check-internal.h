@@ -48,6 +48,10 @@ void check_builtin(const struct service_conf *service, const struct service_conf
 void check_front(struct service_conf *service, const struct service_conf *defaults,
 	struct report *report);
 
+/* What must hold between options for what is looked up about clients. */
+void check_lookups(const struct service_conf *service, const struct service_conf *defaults,
+	struct report *report);
+
 /* What a service with `redirect` must and cannot say. */
 void check_redirect(const struct service_conf *service, const struct service_conf *defaults,
 	struct report *report);

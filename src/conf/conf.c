@@ -81,6 +81,8 @@ void service_conf_free(struct service_conf *service)
 	free(service->banner_success_text);
 	free(service->banner_fail_text);
 	free(service->targets);
+	strv_free(service->target_names);
+	strv_free(service->names);
 	free(service->path);
 	free(service->hours);
 	strv_free(service->argv);
@@ -256,6 +258,53 @@ bool service_conf_has_front(const struct service_conf *service)
 	return service->proxy_protocol != PROXY_USE_NO || service->banner ||
 	       service->banner_success || service->banner_fail ||
 	       service->builtin == BUILTIN_TCPMUX;
+}
+
+/* Whether there may be connections with an end that has an address of IP; of a client for
+ * whom a proxy speaks it is not that end.  What the service manager hands over may be
+ * anything, and a tcpmux anywhere. */
+static bool takes_connections_of_ip(const struct service_conf *service, bool proxied)
+{
+	if (service->wait || service->sensor)
+		return false;
+	if (service_conf_has_mux(service))
+		return true;
+	for (size_t i = 0; i < service->n_listen; i++) {
+		const struct addr *addr = &service->listen[i].addr;
+
+		if (addr_is_datagram(addr))
+			continue;
+		if (proxied || addr_is_ip(addr) || addr->kind == ADDR_FD)
+			return true;
+	}
+	return false;
+}
+
+bool service_conf_asks_names(const struct service_conf *service)
+{
+	bool proxied = service->proxy_protocol != PROXY_USE_NO;
+
+	return service->resolve && takes_connections_of_ip(service, proxied);
+}
+
+bool service_conf_asks_ident(const struct service_conf *service)
+{
+	if (service->ident == IDENT_USE_NO)
+		return false;
+	if (service->proxy_protocol == PROXY_USE_REQUIRED && !service_conf_has_mux(service))
+		return false;
+	return takes_connections_of_ip(service, false);
+}
+
+bool service_conf_has_lookups(const struct service_conf *service)
+{
+	return service_conf_asks_names(service) || service_conf_asks_ident(service) ||
+	       service->target_names;
+}
+
+bool service_conf_has_pending(const struct service_conf *service)
+{
+	return service_conf_has_front(service) || service_conf_has_lookups(service);
 }
 
 bool service_conf_tells_banners(const struct service_conf *service)

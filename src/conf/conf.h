@@ -40,8 +40,12 @@
 #define CONF_ENV_MAX       256
 #define CONF_ENV_BYTES_MAX 65536
 
-/* Most connections of one service that have yet to say what they begin with. */
+/* Most connections of one service that have yet to say what they begin with, or wait for
+ * answers about them. */
 #define CONF_PENDING_MAX 16384
+
+/* Most names of hosts and domains that one service lets in. */
+#define CONF_NAMES_MAX 256
 
 enum pass_as {
 	PASS_STDIO,      /* the socket is the child's descriptors 0 and 1 */
@@ -77,6 +81,13 @@ enum tcpmux_use {
 	TCPMUX_USE_NO,
 	TCPMUX_USE_YES,  /* its program says whether it is there */
 	TCPMUX_USE_PLUS, /* hatchd says that it is, with a plus sign */
+};
+
+/* Whether clients' machines are asked whose connections these are (RFC 1413). */
+enum ident_use {
+	IDENT_USE_NO,
+	IDENT_USE_YES,
+	IDENT_USE_REQUIRED, /* without an answer a client is refused */
 };
 
 enum stderr_kind {
@@ -178,6 +189,9 @@ struct service_conf {
 	uint64_t start_timeout; /* usec */
 	char **only_from;       /* NULL: everybody */
 	char **no_access;
+	bool resolve;            /* names of clients are looked up */
+	int ident;               /* enum ident_use */
+	uint64_t lookup_timeout; /* usec, for all that is looked up of one client */
 
 	struct limit rate;
 	struct limit per_source_rate;
@@ -259,8 +273,13 @@ struct service_conf {
 	/* What is in the files of the same names, and as long at most; NULL: nothing. */
 	char *banner_text, *banner_success_text, *banner_fail_text;
 	size_t banner_text_len, banner_success_text_len, banner_fail_text_len;
-	struct addr *targets; /* of redirect, REDIRECT_TARGETS_MAX at most */
+	/* Of redirect, REDIRECT_TARGETS_MAX at most.  What is written by its name is the
+	 * wildcard of the families that are wanted, with the port. */
+	struct addr *targets;
 	size_t n_targets;
+	/* The names, as in base/hostname, one for each target and "" for an address; NULL: no
+	 * target has one. */
+	char **target_names;
 	char *path; /* absolute path of the program */
 	char **argv;
 	char **base_env;     /* NAME=VALUE: everything that does not depend on the connection */
@@ -279,6 +298,9 @@ struct service_conf {
 	 * in the image. */
 	uint8_t access_digest[ACCESS_DIGEST_LEN];
 	struct access_list *access;
+	/* Who may come in as well, if no rule is about his address: patterns of base/hostname
+	 * out of only_from, CONF_NAMES_MAX at most; NULL: none. */
+	char **names;
 	/* The same of proxy_from, which only allows. */
 	uint8_t proxies_digest[ACCESS_DIGEST_LEN];
 	struct access_list *proxies;
@@ -373,6 +395,22 @@ bool service_conf_has_proxies(const struct service_conf *service);
 /* Whether a connection has to be talked to, or read from, before somebody serves it:
  * a header, a banner, or the listener of tcpmux.  Not of sockets of datagrams. */
 bool service_conf_has_front(const struct service_conf *service);
+
+/* Whether names of its clients are looked up: `resolve` is given, and there may be clients
+ * who have an address of IP and a connection that hatchd takes itself. */
+bool service_conf_asks_names(const struct service_conf *service);
+
+/* Whether clients' machines are asked who they are: `ident` is given, and so on.  Who comes
+ * through a proxy cannot be asked: the connection is not his. */
+bool service_conf_asks_ident(const struct service_conf *service);
+
+/* Whether a client may have to wait until something is looked up: one of these two, or the
+ * address of a target. */
+bool service_conf_has_lookups(const struct service_conf *service);
+
+/* Whether `pending` is a limit of the service: clients wait for a worker before anybody
+ * serves them. */
+bool service_conf_has_pending(const struct service_conf *service);
 
 /* Whether its clients are told what is in the files of banner, banner_success and
  * banner_fail, if there are any: those that `defaults` give are not for all services. */

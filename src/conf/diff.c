@@ -167,7 +167,7 @@ static bool same_targets(const struct service_conf *a, const struct service_conf
 		if (!addr_equal(&a->targets[i], &b->targets[i]))
 			return false;
 	}
-	return true;
+	return strv_equal(a->target_names, b->target_names);
 }
 
 /* Every field of "What the loader made of them" is here, but the addresses;
@@ -198,7 +198,8 @@ static int compare_resolved(
 		resolved |= DIFF_GROUPS;
 	if (a->socket_uid != b->socket_uid || a->socket_gid != b->socket_gid)
 		resolved |= DIFF_OWNER;
-	if (memcmp(a->access_digest, b->access_digest, sizeof a->access_digest) != 0)
+	if (memcmp(a->access_digest, b->access_digest, sizeof a->access_digest) != 0 ||
+		!strv_equal(a->names, b->names))
 		resolved |= DIFF_ACCESS;
 	if (memcmp(a->proxies_digest, b->proxies_digest, sizeof a->proxies_digest) != 0)
 		resolved |= DIFF_PROXIES;

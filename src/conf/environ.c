@@ -22,6 +22,7 @@ static const char *const per_connection[] = {
 	"PROXY_*",
 	"REMOTE_ADDR",
 	"REMOTE_HOST",
+	"REMOTE_INFO",
 	"REMOTE_PORT",
 	"SERVER_ADDR",
 	"SERVER_PORT",

@@ -32,7 +32,9 @@ enum effect {
 	ON_WATCHED,  /* who can be asked how long he is silent */
 	ON_ENDED,    /* whose child can be ended */
 	ON_FRONTED,  /* whose connection begins with something */
-	ON_PEER,     /* who sends datagrams to a program of his own */
+	ON_PENDING,  /* who waits for that, or until something is looked up */
+	ON_LOOKED_UP,
+	ON_PEER, /* who sends datagrams to a program of his own */
 };
 
 static const struct limit_row {
@@ -52,8 +54,9 @@ static const struct limit_row {
 	{"", "max_load", NOT_SAID, ON_ALL},
 	{"", "overflow", SAID, ON_WAITING},
 	{"at first", "header_timeout", SAID, ON_FRONTED},
-	{"", "pending", SAID, ON_FRONTED},
-	{"", "pending_per_source", SAID, ON_FRONTED},
+	{"", "lookup_timeout", SAID, ON_LOOKED_UP},
+	{"", "pending", SAID, ON_PENDING},
+	{"", "pending_per_source", SAID, ON_PENDING},
 	{"per child", "start_timeout", NOT_SAID, ON_STARTED},
 	{"", "time_limit", NOT_SAID, ON_ALL},
 	{"", "first_byte_timeout", NOT_SAID, ON_WATCHED},
@@ -111,6 +114,10 @@ static bool is_on_him(const struct explain *e, enum effect effect)
 		return ends_children(e);
 	case ON_FRONTED:
 		return service_conf_has_front(service);
+	case ON_PENDING:
+		return service_conf_has_pending(service);
+	case ON_LOOKED_UP:
+		return service_conf_has_lookups(service);
 	case ON_PEER:
 		return service_conf_has_peers(service, e->addr);
 	}

@@ -5,6 +5,7 @@
  * What a field may hold is checked where it is read; what must hold between
  * fields, so that the master can rely on it, in check_service().
  */
+#include "base/hostname.h"
 #include "base/redirect.h"
 #include "base/wire.h"
 #include "conf/hours-conf.h"
@@ -297,10 +298,50 @@ static void get_targets(struct wire_reader *wire, struct service_conf *service)
 		return;
 	}
 	service->n_targets = n;
-	for (uint32_t i = 0; i < n && !wire->error; i++) {
+	for (uint32_t i = 0; i < n && !wire->error; i++)
 		get_addr(wire, &service->targets[i]);
-		require(wire, !wire->error && !redirect_refuses(&service->targets[i]));
-	}
+}
+
+/* Addresses are anybody's, and those of a name are to be looked up. */
+static bool target_holds(const struct addr *target, const char *name)
+{
+	if (name[0] == '\0')
+		return !redirect_refuses(target);
+	return hostname_is_plain(name) && target->kind == ADDR_TCP &&
+	       addr_is_wildcard(target) && addr_port(target) > 0;
+}
+
+static bool targets_hold(const struct service_conf *service)
+{
+	char *const *names = service->target_names;
+
+	if (names && strv_length(names) != service->n_targets)
+		return false;
+	for (size_t i = 0; i < service->n_targets; i++)
+		if (!target_holds(&service->targets[i], names ? names[i] : ""))
+			return false;
+	return !names || service->n_targets > 0;
+}
+
+/* Nobody is let in by his name without a list that keeps all others out. */
+static bool names_hold(const struct service_conf *service)
+{
+	if (!service->names)
+		return true;
+	if (!service->resolve || !service_conf_has_access(service) ||
+		strv_length(service->names) > CONF_NAMES_MAX)
+		return false;
+	for (size_t i = 0; service->names[i]; i++)
+		if (!hostname_is_pattern(service->names[i]))
+			return false;
+	return service->names[0];
+}
+
+static void get_names(struct wire_reader *wire, struct service_conf *service)
+{
+	service->names = wire_get_strv(wire);
+	service->target_names = wire_get_strv(wire);
+	require(wire, wire->error || (names_hold(service) && targets_hold(service)));
 }
 
 static void get_identity(struct wire_reader *wire, struct service_conf *service)
@@ -405,7 +446,14 @@ static bool front_holds(const struct service_conf *service)
 		return true;
 	if (service->proxy_protocol != PROXY_USE_NO && !service_conf_has_proxies(service))
 		return false;
-	return service->header_timeout > 0 && service->pending_per_source > 0;
+	return service->header_timeout > 0;
+}
+
+static bool pending_holds(const struct service_conf *service)
+{
+	if (service_conf_has_lookups(service) && service->lookup_timeout == 0)
+		return false;
+	return !service_conf_has_pending(service) || service->pending_per_source > 0;
 }
 
 /* What a service needs before it may be served. */
@@ -415,7 +463,7 @@ static bool is_ready(const struct service_conf *service)
 
 	if (service->disable || service->condition)
 		return true;
-	if (!front_holds(service) || !banners_hold(service))
+	if (!front_holds(service) || !pending_holds(service) || !banners_hold(service))
 		return false;
 	if (service_conf_is_builtin(service) &&
 		builtin_has_reply((enum service_builtin)service->builtin) && !service->reply)
@@ -480,6 +528,7 @@ static void get_body(struct wire_reader *wire, struct service_conf *service)
 	get_identity(wire, service);
 	get_access(wire, service);
 	get_proxies(wire, service);
+	get_names(wire, service);
 	service->condition = wire_get_string(wire);
 }
 

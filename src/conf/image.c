@@ -129,6 +129,12 @@ static void put_access(struct wire_writer *wire, const struct service_conf *serv
 		wire_put_blob(wire, service->access_digest, ACCESS_DIGEST_LEN);
 }
 
+static void put_names(struct wire_writer *wire, const struct service_conf *service)
+{
+	wire_put_strv(wire, service->names);
+	wire_put_strv(wire, service->target_names);
+}
+
 static void put_proxies(struct wire_writer *wire, const struct service_conf *service)
 {
 	bool has = service_conf_has_proxies(service);
@@ -179,6 +185,7 @@ static void put_body(struct wire_writer *wire, const struct service_conf *servic
 	put_identity(wire, service);
 	put_access(wire, service);
 	put_proxies(wire, service);
+	put_names(wire, service);
 	wire_put_string(wire, service->condition);
 }
 
@@ -233,7 +240,7 @@ static uint32_t count_pending(const struct conf *conf)
 	uint32_t n = 0;
 
 	for (size_t i = 0; i < conf->n_services; i++)
-		if (!conf->services[i]->disable && service_conf_has_front(conf->services[i]))
+		if (!conf->services[i]->disable && service_conf_has_pending(conf->services[i]))
 			n += conf->services[i]->pending;
 	return n;
 }

@@ -25,6 +25,7 @@ static const char *const overflow_words[] = {"wait", "refuse", NULL};
 static const char *const ban_scope_words[] = {"service", "all", NULL};
 static const char *const proxy_words[] = {"no", "required", "optional", NULL};
 static const char *const tcpmux_words[] = {"no", "yes", "plus", NULL};
+static const char *const ident_words[] = {"no", "yes", "required", NULL};
 static const char *const stop_words[] = {"leave", "terminate", NULL};
 static const char *const dialect_words[] = {"socat", "ncat", "cgi", NULL};
 
@@ -108,6 +109,17 @@ const struct conf_option conf_options[] = {
 	{ .name = "no_access", .type = OPTION_LIST,
 	  .offset = SERVICE(no_access), .metavar = "ADDRESS",
 	  .help = "who may not: the same, and the longer prefix decides" },
+	{ .name = "resolve", .type = OPTION_BOOL,
+	  .offset = SERVICE(resolve), .fallback = "no",
+	  .help = "look up names of clients, whom only_from may name" },
+	{ .name = "ident", .type = OPTION_ENUM,
+	  .offset = SERVICE(ident), .fallback = "no", .words = ident_words,
+	  .metavar = "no|yes|required",
+	  .help = "ask their machines who they are there (no)" },
+	{ .name = "lookup_timeout", .type = OPTION_DURATION,
+	  .offset = SERVICE(lookup_timeout), .fallback = "5s",
+	  .min = 100000, .max = 10 * SECONDS, .metavar = "TIME",
+	  .help = "how long a client waits for all of that (5s)" },
 	{ .name = "rate", .type = OPTION_RATE,
 	  .offset = SERVICE(rate), .fallback = "unlimited", .metavar = "RATE",
 	  .help = "most clients in a time: 20/s, '100/1min burst 30'" },

@@ -120,13 +120,17 @@ static bool tell_foreign(const struct name *name, struct diag_list *diags)
 			 "TCPMUX tcpmux = yes"},
 		{"id", "it is the name behind 'service'"},
 		{"flags", "write sensor, nodelay, keepalive or reuse_port = yes; NAMEINARGS is "
-			  "argv0"},
+			  "argv0, IDONLY ident = required"},
 		{"cps", "write rate = COUNT/s; who comes too early waits"},
 		{"deny_time", "write ban_time = TIME; it was in minutes, so 60 is 60min"},
 		{"libwrap", "write only_from and no_access; hosts.allow is not read"},
 		{"log_type", "every connection is logged, see hatchd(8)"},
-		{"log_on_success", "every connection is logged, see hatchd(8)"},
-		{"log_on_failure", "every connection is logged, see hatchd(8)"},
+		{"log_on_success",
+			"every connection is logged, see hatchd(8); for USERID write ident = "
+			"yes"},
+		{"log_on_failure",
+			"every connection is logged, see hatchd(8); for USERID write ident = "
+			"yes"},
 		{"rlimit_as", "write rlimit { as = SIZE }"},
 		{"rlimit_cpu", "write rlimit { cpu = TIME }"},
 		{"rlimit_data", "write rlimit { data = SIZE }"},

@@ -16,6 +16,10 @@ static const char *why(const struct service_conf *service)
 		return "redirect";
 	if (service_conf_has_front(service))
 		return "proxy_protocol";
+	if (service_conf_asks_names(service))
+		return "resolve";
+	if (service_conf_asks_ident(service))
+		return "ident";
 	for (size_t i = 0; i < service->n_listen; i++) {
 		const struct addr *addr = &service->listen[i].addr;
 

@@ -322,3 +322,25 @@ def test_explain_tcpmux(folder):
     status, out, _ = explain(path, "mux", "192.0.2.7")
     assert status == 0 and "built-in tcpmux, in hatchd-front as " in out
     assert "says         6 bytes of names to who asks for HELP\n" in out
+
+
+def test_looked_up(folder):
+    """What is looked up about clients has a time limit, and others that wait as well."""
+    path = put(folder, hello("a", 7, resolve=True, lookup_timeout="300ms")
+               + hello("b", 8, ident="yes", pending=40)
+               + hello("c", 9), "hatchd.conf")
+
+    status, out, err = explain(path, "a", "10.0.0.1")
+    assert (status, err) == (0, "")
+    assert re.search(r"lookup_timeout = 300ms +\S+:\d+\n", out)
+    assert re.search(r"pending = 1000 +default\n", out)
+    assert re.search(r"pending_per_source = 500 +half of pending\n", out)
+    assert "header_timeout" not in out
+
+    status, out, err = explain(path, "b", "10.0.0.1")
+    assert (status, err) == (0, "")
+    assert re.search(r"lookup_timeout = 5s +default\n", out)
+    assert re.search(r"pending = 40 +\S+:\d+\n", out)
+
+    status, out, err = explain(path, "c", "10.0.0.1")
+    assert "lookup_timeout" not in out and "pending" not in out

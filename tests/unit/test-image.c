@@ -228,6 +228,8 @@ static void assert_same_service(
 	assert_int_equal(a->socket_uid, b->socket_uid);
 	assert_memory_equal(a->access_digest, b->access_digest, sizeof a->access_digest);
 	assert_int_equal(alone || !a->access, b->access == NULL);
+	assert_true(strv_equal(a->names, b->names));
+	assert_true(strv_equal(a->target_names, b->target_names));
 	assert_same_text(a->condition, b->condition);
 	assert_int_equal(a->old, b->old);
 	assert_int_equal(a->news, b->news);
@@ -310,6 +312,10 @@ static void test_round_trip(void **ctx)
 			"service b { exec = /bin/sh tcpmux = plus }\n"
 			"service c { listen = 2 exec = /bin/sh proxy_protocol = optional "
 			"proxy_from = { 10.0.0.1, unix } }\n",
+		&conf_text_user);
+	assert_survives("defaults { resolve = yes ident = required lookup_timeout = 100ms }\n"
+			"service a { listen = 1 exec = /bin/sh only_from = 10.0.0.1 }\n"
+			"service b { listen = 2 redirect = tcp:10.0.0.1:80 ident = no }\n",
 		&conf_text_user);
 }
 
@@ -883,6 +889,45 @@ static void test_front_ranges(void **ctx)
 	conf_text_done(&t);
 }
 
+/* What the master looks up and compares with is what can be looked up. */
+static void test_lookup_ranges(void **ctx)
+{
+	static char *domain[] = {(char *)".example.org", NULL},
+		    *mixed[] = {(char *)"A.b", NULL}, *address[] = {(char *)"10.0.0.1", NULL},
+		    *many[CONF_NAMES_MAX + 2], *name[] = {(char *)"app", NULL},
+		    *two[] = {(char *)"a", (char *)"b", NULL};
+	struct service_conf *s;
+	struct conf_text t;
+
+	(void)ctx;
+	for (size_t i = 0; i <= CONF_NAMES_MAX; i++)
+		many[i] = (char *)"a.b";
+	assert_int_equal(conf_text_load(&t,
+				 "service a { listen = 1 exec = /bin/sh resolve = yes "
+				 "only_from = 10.0.0.0/8 }\n"
+				 "service b { listen = 2 exec = /bin/sh resolve = yes }\n"
+				 "service c { listen = 3 redirect = tcp:10.0.0.1:80 }\n"
+				 "service d { listen = 4 exec = /bin/sh ident = yes }\n",
+				 &conf_text_user),
+		0);
+
+	HARM(0, names, mixed);
+	HARM(0, names, address);
+	HARM(0, names, many);
+	HARM(1, names, domain);
+	HARM(0, lookup_timeout, 0);
+	HARM(0, lookup_timeout, 99999);
+	HARM(0, lookup_timeout, 10000001);
+	HARM(0, pending_per_source, 0);
+	HARM(3, ident, IDENT_USE_REQUIRED + 1);
+	HARM(3, pending_per_source, 0);
+	HARM(2, target_names, name);
+	HARM(2, target_names, domain);
+	HARM(2, target_names, two);
+	HARM(1, target_names, name);
+	conf_text_done(&t);
+}
+
 /* The one whose list says something else is not the same, though its words are. */
 static void test_changed_list(void **ctx)
 {
@@ -1153,6 +1198,7 @@ int main(void)
 		cmocka_unit_test(test_proxies),
 		cmocka_unit_test(test_mux),
 		cmocka_unit_test(test_front_ranges),
+		cmocka_unit_test(test_lookup_ranges),
 		cmocka_unit_test(test_changed_list),
 		cmocka_unit_test(test_entries),
 		cmocka_unit_test(test_double_name),
