@@ -1,5 +1,6 @@
 #include "master/admitted.h"
 
+#include "master/findings.h"
 #include "master/master.h"
 #include "master/overdue.h"
 #include "master/service.h"
@@ -25,6 +26,7 @@ struct child *admitted_note(struct conn *conn, uint64_t now)
 	child->local = conn->local;
 	child->peer_cred = conn->peer_cred;
 	child->source = conn->source;
+	child->findings = findings_hold(conn->findings);
 	overdue_begin(child, conn, now);
 	return child;
 }

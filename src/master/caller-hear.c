@@ -104,6 +104,28 @@ static bool is_told_plus(const struct caller *caller)
 
 /* What he is told is said now; whether he comes in is decided when that is done, and who
  * would have to wait then is told that he may. */
+static void answer_offer(struct caller *caller, enum admit_verdict verdict, uint64_t now)
+{
+	caller->refused = verdict != ADMIT_OK;
+	if (caller->refused)
+		caller_refuse(caller, verdict, now);
+	caller->verdict = in_words(verdict);
+	caller->plus = !caller->refused && is_told_plus(caller);
+	caller_tell_worker(caller);
+}
+
+void caller_answer_offer(struct caller *caller, uint64_t now)
+{
+	answer_offer(caller, serve_judge(&caller->conn, now), now);
+}
+
+/* Without memory it is asked later, if he comes in. */
+static bool has_to_be_asked(struct caller *caller, uint64_t now)
+{
+	return service_setup(caller->conn.service) && inquiry_is_needed(&caller->conn) &&
+	       caller_inquire(caller, now);
+}
+
 static bool hear_offer(struct caller *caller, const struct channel_answer *answer, uint64_t now)
 {
 	enum admit_verdict verdict;
@@ -114,12 +136,8 @@ static bool hear_offer(struct caller *caller, const struct channel_answer *answe
 	verdict = settle(caller, answer->facts.service, now);
 	if (verdict == ADMIT_OK)
 		verdict = serve_judge(&caller->conn, now);
-	caller->refused = verdict != ADMIT_OK;
-	if (caller->refused)
-		caller_refuse(caller, verdict, now);
-	caller->verdict = in_words(verdict);
-	caller->plus = !caller->refused && is_told_plus(caller);
-	caller_tell_worker(caller);
+	if (verdict != ADMIT_OK || !has_to_be_asked(caller, now))
+		answer_offer(caller, verdict, now);
 	return true;
 }
 
@@ -172,6 +190,9 @@ void caller_go_on(struct caller *caller, uint64_t now)
 		caller_let_wait(caller, CALLER_KNOWN, now + CALLER_LOOK);
 	} else if (!is_still_had(caller)) {
 		turn_away(caller, now);
+	} else if (inquiry_is_needed(&caller->conn)) {
+		if (!caller_inquire(caller, now))
+			caller_let_wait(caller, CALLER_KNOWN, now + CALLER_LOOK);
 	} else if (is_to_be_greeted(caller)) {
 		caller->tasks = 0;
 		caller->offered = false;
@@ -188,7 +209,8 @@ static bool hear_passed(
 	enum admit_verdict verdict = ADMIT_OK;
 	bool known = caller->offered;
 
-	if (caller->refused || caller->tasks & FRONT_DENIED ||
+	/* It has not been answered yet. */
+	if (caller->inquiry || caller->refused || caller->tasks & FRONT_DENIED ||
 		(!known && !learn(caller, &answer->facts)))
 		return false;
 	caller->conn.taken += answer->bytes_in;

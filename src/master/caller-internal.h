@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "master/caller.h"
+#include "master/inquiry.h"
 #include "policy/admit.h"
 
 #include <stddef.h>
@@ -20,6 +21,7 @@ enum caller_state {
 	CALLER_IN_HAND, /* something is being done about him: whoever does that sees to him */
 	CALLER_NEW,     /* waits for the worker */
 	CALLER_SPEAKS,  /* the worker reads what he says */
+	CALLER_ASKED,   /* something is looked up about him */
 	CALLER_KNOWN,   /* waits for somebody to serve him */
 	CALLER_GONE,    /* nothing is left but his place at the worker, who has been told */
 };
@@ -44,6 +46,8 @@ struct caller {
 	bool untold;        /* the worker is to be told that, or of his end when he has gone,
 	                       as soon as there is room */
 	uint8_t *authority; /* owned: conn.authority; NULL: not said */
+	struct inquiry *inquiry; /* owned: what is looked up; NULL: nothing.  conn.findings are
+	                            held, and what has come of it */
 };
 
 /* He waits from now on, and is looked at again then (usec, monotonic). */
@@ -64,6 +68,12 @@ void caller_refuse(struct caller *caller, enum admit_verdict verdict, uint64_t n
 
 /* What became of his offer, or that he has to end; the latter if he has gone. */
 void caller_tell_worker(struct caller *caller);
+
+/* Something is to be looked up about him.  False: not now, for lack of memory. */
+bool caller_inquire(struct caller *caller, uint64_t now);
+
+/* That is known: say what becomes of the offer about him. */
+void caller_answer_offer(struct caller *caller, uint64_t now);
 
 /* Who he is, is known: serve him, have him greeted, or let him wait. */
 void caller_go_on(struct caller *caller, uint64_t now);

@@ -51,6 +51,15 @@ static void go_with_nobody(struct caller *caller)
 	belonging_remove(belonging, &caller->to_service);
 }
 
+/* The last of him. */
+static void done(struct caller *caller)
+{
+	inquiry_free(caller->inquiry);
+	findings_release(caller->conn.findings);
+	free(caller->authority);
+	free(caller);
+}
+
 void callers_done(struct callers *callers)
 {
 	struct caller *caller;
@@ -58,8 +67,7 @@ void callers_done(struct callers *callers)
 	while ((caller = TAILQ_FIRST(&callers->all))) {
 		go_with_nobody(caller);
 		TAILQ_REMOVE(&callers->all, caller, all);
-		free(caller->authority);
-		free(caller);
+		done(caller);
 	}
 	ledgers_done(&callers->ledgers);
 }
@@ -112,8 +120,7 @@ void caller_forget(struct caller *caller)
 	leave_ledger(caller);
 	go_with_nobody(caller);
 	TAILQ_REMOVE(&caller->master->callers.all, caller, all);
-	free(caller->authority);
-	free(caller);
+	done(caller);
 }
 
 static void request_init(const struct caller *caller, enum channel_request_kind kind,
@@ -152,6 +159,7 @@ static void let_go(struct caller *caller, uint64_t now)
 {
 	leave_ledger(caller);
 	go_with_nobody(caller);
+	caller->inquiry = inquiry_free(caller->inquiry);
 	if (is_waiting(caller))
 		TAILQ_REMOVE(&caller->master->callers.waiting, caller, waiting);
 	conn_drop(&caller->conn, now);
@@ -327,6 +335,18 @@ static struct caller *new_caller(const struct conn *conn, unsigned tasks)
 	return NULL;
 }
 
+/* To the worker that reads what he says, or to be asked about. */
+static int start(struct caller *caller, uint64_t now)
+{
+	int r = enter_ledger(caller, now);
+
+	if (r < 0)
+		return r;
+	if (caller->worker)
+		return give(caller, now);
+	return caller_inquire(caller, now) ? 0 : -ENOMEM;
+}
+
 /* A negative errno, and he is nobody's caller. */
 static int begin(struct conn *conn, unsigned tasks, uint64_t now)
 {
@@ -336,11 +356,9 @@ static int begin(struct conn *conn, unsigned tasks, uint64_t now)
 	if (conn->number == 0)
 		conn->number = conn->service->master->next_connection++;
 	caller = new_caller(conn, tasks);
-	r = caller ? enter_ledger(caller, now) : -ENOMEM;
-	if (r == 0)
-		r = give(caller, now);
+	r = caller ? start(caller, now) : -ENOMEM;
 	/* The worker reads in a moment; nobody else is accepted until then. */
-	if (r == -EAGAIN && caller->worker->process) {
+	if (r == -EAGAIN && caller->worker && caller->worker->process) {
 		worker_is_full(caller->worker);
 		caller_let_wait(caller, CALLER_NEW, now + CALLER_LOOK);
 		r = 0;
@@ -367,6 +385,22 @@ int caller_begin(struct conn *conn, uint64_t now)
 	return 0;
 }
 
+/* One that cannot be started is not waited for: nobody would be served. */
+int caller_ask(struct conn *conn, uint64_t now)
+{
+	struct service *service = conn->service;
+	struct worker *worker = worker_of_questions(service);
+	int r = worker_need(worker, now);
+
+	if (r == 0 || r == -EAGAIN)
+		r = begin(conn, 0, now);
+	if (r < 0) {
+		conn_hold(conn); /* he waits with his listener */
+		pass_failed(service, worker, r);
+	}
+	return r;
+}
+
 bool caller_deny(struct conn *conn, uint64_t now)
 {
 	const struct service_conf *conf = conn->service->setup->conf;
@@ -375,6 +409,34 @@ bool caller_deny(struct conn *conn, uint64_t now)
 	if (conn->is_caller || !worker || !conf->banner_fail_text)
 		return false;
 	return worker_has_room(worker) && begin(conn, FRONT_DENIED, now) == 0;
+}
+
+/* ------------------------------------------------------------------- to ask about him */
+
+/* Who has offered to come in hears whether he may; any other one goes on. */
+static void hear_answers(void *userdata, struct findings *findings, uint64_t now)
+{
+	struct caller *caller = userdata;
+
+	caller->inquiry = NULL;
+	caller->conn.findings = findings;
+	if (caller->state == CALLER_SPEAKS) {
+		caller_answer_offer(caller, now);
+		return;
+	}
+	caller->state = CALLER_IN_HAND;
+	caller_go_on(caller, now);
+}
+
+/* What was answered under another configuration is not known any more. */
+bool caller_inquire(struct caller *caller, uint64_t now)
+{
+	caller->conn.findings = findings_release(caller->conn.findings);
+	if (inquiry_begin(&caller->conn, hear_answers, caller, now, &caller->inquiry) < 0)
+		return false;
+	if (caller->state != CALLER_SPEAKS)
+		caller->state = CALLER_ASKED;
+	return true;
 }
 
 /* ------------------------------------------------------------------- those that wait */

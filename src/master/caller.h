@@ -1,5 +1,5 @@
 /*
- * caller: a client who has not said yet who he is, or what he wants.
+ * caller: a client of whom it is not known yet who he is, or what he wants.
  *
  * Where a service expects the header of a proxy, is a tcpmux or greets its clients, a
  * connection goes to hatchd-front first, which reads what has to be read and says what it was:
@@ -8,6 +8,9 @@
  *	SERVE                      hatchd-front reads, and greets him
  *	OFFER, VERDICT             if what he is to be told depends on whether he may come in
  *	DONE, CHANNEL_PASSED       serve_caller(): now who he is, is known; may he come in?
+ *
+ * Who he is may have to be looked up as well (master/inquiry): where he has told it himself,
+ * before he is told whether he may come in, and for all others at once.
  *
  * The master keeps its own copy of the connection meanwhile, so that nothing has to come back
  * from the worker but what it has read.  Whatever that says, it is believed as far as the
@@ -56,6 +59,9 @@ void callers_done(struct callers *callers);
  * not be passed, which has been told and pauses the service.
  */
 int caller_begin(struct conn *conn, uint64_t now);
+
+/* The same of one about whom something has to be looked up first (master/inquiry). */
+int caller_ask(struct conn *conn, uint64_t now);
 
 /* He is refused, and there is a banner that says so: have the worker tell him.  False: there
  * is none, or nobody who could, and he is the caller's to drop. */

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/own.h"
+#include "master/findings.h"
 #include "master/pass.h"
 #include "master/setup.h"
 #include "master/worker.h"
@@ -222,6 +223,7 @@ void child_free(struct child_table *table, struct child *child)
 	child->conn = fd_close(child->conn);
 	free(child->ends);
 	child->ends = NULL;
+	child->findings = findings_release(child->findings);
 	child->setup = setup_release(child->setup);
 	child->next = table->free;
 	table->free = child;

@@ -25,6 +25,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+struct findings;
 struct service;
 struct setup;
 struct listener;
@@ -71,8 +72,10 @@ struct child {
 	struct tcp_handle tcp; /* of its connection, if that is watched */
 	uint64_t taken;        /* bytes of its client that its program will not see */
 	struct tcp_ends *ends; /* the addresses that it has; owned; NULL: local and peer */
-	uint8_t asking; /* how it is; times its lock kept the answer away, and one; 0: not */
-	bool holds;     /* the lock for so long that it gets little time to end */
+	struct findings
+		*findings; /* what was looked up about its client; held; NULL: nothing */
+	uint8_t asking;    /* how it is; times its lock kept the answer away, and one; 0: not */
+	bool holds;        /* the lock for so long that it gets little time to end */
 
 	struct child *next, *prev;             /* all children of the service, oldest first */
 	bool late;                             /* cannot be reaped yet */

@@ -19,6 +19,8 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
+struct findings;
+
 /* Lives on the caller's stack. */
 struct conn {
 	struct listener *listener; /* that he came to */
@@ -38,6 +40,9 @@ struct conn {
 	struct addr reached;      /* ours that the proxy has connected to */
 	const uint8_t *authority; /* host that he has asked it for; borrowed, any bytes */
 	uint16_t authority_len;   /* 0: not said */
+
+	struct findings
+		*findings; /* what was looked up about him; borrowed; NULL: nothing yet */
 };
 
 /* Accept one.  1: there he is; 0: none is waiting; else a negative errno. */

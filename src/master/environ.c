@@ -2,6 +2,7 @@
 
 #include "base/own.h"
 #include "base/strv.h"
+#include "master/findings.h"
 #include "os/channel.h"
 
 #include <stdarg.h>
@@ -75,7 +76,22 @@ static void add_remote(struct writer *w, const char *proto, const struct end *re
 	add(w, "%sREMOTEPORT=%u", proto, remote->port);
 	add(w, "REMOTE_ADDR=%s", remote->host);
 	add(w, "REMOTE_PORT=%u", remote->port);
-	add(w, "REMOTE_HOST=%s", remote->host);
+}
+
+/* Where his name is not known it is his address, as RFC 3875 has it. */
+static void add_findings(
+	struct writer *w, const char *proto, const char *host, const struct findings *findings)
+{
+	const char *name = findings ? findings->name : NULL;
+	const char *user = findings ? findings->user : NULL;
+
+	add(w, "REMOTE_HOST=%s", name ? name : host);
+	if (name)
+		add(w, "%sREMOTEHOST=%s", proto, name);
+	if (!user)
+		return;
+	add(w, "REMOTE_INFO=%s", user);
+	add(w, "%sREMOTEINFO=%s", proto, user);
 }
 
 static void add_socat(struct writer *w, const struct end *local, const struct end *remote)
@@ -126,8 +142,10 @@ static void add_ip(struct writer *w, const struct conn *conn, uint32_t dialects)
 
 	add(w, "PROTO=%s", proto);
 	add_local(w, proto, &local);
-	if (remote)
+	if (remote) {
 		add_remote(w, proto, remote);
+		add_findings(w, proto, remote->host, conn->findings);
+	}
 	if (dialects & ENV_SOCAT)
 		add_socat(w, &local, remote);
 	if (dialects & ENV_NCAT)

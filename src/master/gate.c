@@ -1,6 +1,7 @@
 #include "master/gate.h"
 
 #include "base/clock.h"
+#include "master/findings.h"
 #include "master/master.h"
 #include "master/service.h"
 #include "os/load_average.h"
@@ -84,6 +85,44 @@ static enum access_verdict ask_rules(const struct conn *conn, const uint8_t *rul
 	return access_ask(rules, &peer).verdict;
 }
 
+/* Who is in no rule may be let in by his name, which is not known before it was asked for
+ * (master/inquiry).  Where nobody asks, he has none. */
+static bool is_let_in_by_name(const struct conn *conn)
+{
+	const struct service_conf *conf = conn->service->setup->conf;
+
+	if (!conf->names || !conf->resolve || conn->service->wait ||
+		conn->listener->is_datagram || conf->builtin == BUILTIN_TCPMUX)
+		return false;
+	return !conn->findings || findings_match(conn->findings, conf->names);
+}
+
+static enum access_verdict ask_access(const struct conn *conn)
+{
+	enum access_verdict verdict = ask_rules(conn, rules_of(conn->service));
+
+	return verdict == ACCESS_NOT_LISTED && is_let_in_by_name(conn) ? ACCESS_OK : verdict;
+}
+
+/* Of who has come by IP somebody has to say who he is, and where nobody can be asked, nobody
+ * has; before it was asked he does not lack it. */
+static bool lacks_user(const struct conn *conn)
+{
+	bool is_asked =
+		!conn->service->wait && !conn->listener->is_datagram && conn->proxy.len == 0;
+
+	if (conn->service->setup->conf->ident != IDENT_USE_REQUIRED || !addr_is_ip(&conn->peer))
+		return false;
+	return !is_asked || (conn->findings && !conn->findings->user);
+}
+
+static bool lacks_target(const struct conn *conn)
+{
+	const struct service_conf *conf = conn->service->setup->conf;
+
+	return conf->target_names && conn->findings && conn->findings->n_targets == 0;
+}
+
 /* As what it is banned from all services, however these tell sources apart. */
 static struct addr_source source_everywhere(const struct conn *conn)
 {
@@ -110,7 +149,7 @@ static void add_source(const struct conn *conn, struct admit_request *request)
 	const struct sources *sources = service->master->sources;
 	struct source_facts facts = sources_look(sources, service->number, &conn->source);
 
-	request->access = ask_rules(conn, rules_of(service));
+	request->access = ask_access(conn);
 	request->from_source = facts.count;
 	/* The children of a service that waits are nobody's in particular. */
 	if (!service->wait)
@@ -140,6 +179,8 @@ enum admit_verdict gate_ask(const struct conn *conn, uint64_t now)
 	struct admit_request request = request_of(service, now);
 
 	request.closed = is_closed(service);
+	request.no_user = lacks_user(conn);
+	request.no_target = lacks_target(conn);
 	if (!service->wait || conn->source.family != ADDR_SOURCE_NONE)
 		add_source(conn, &request);
 	return admit(&request);

@@ -263,6 +263,7 @@ static int make_runtime(struct master *master, struct image *image)
 		return r;
 	workers_init(master);
 	callers_init(&master->callers);
+	inquiries_init(&master->inquiries);
 	r = closer_new(CLOSER_MAX, &master->closer);
 	if (r < 0)
 		return r;
@@ -310,6 +311,7 @@ static uint64_t patience(const struct master *master, uint64_t now)
 	due = earlier(due, master->overdue.asker_due);
 	due = earlier(due, master->workers_due);
 	due = earlier(due, master->callers.due);
+	due = earlier(due, master->inquiries.due);
 	if (master->stopping && master->stop_due < due)
 		due = master->stop_due;
 
@@ -342,6 +344,7 @@ static void turn(struct master *master, bool event_came)
 		master->slot_delay *= 2;
 	if (spawner_in_flight(master->spawner) > 0)
 		tend_slots(master, now);
+	inquiries_turn(master, now);
 	if (master->slot_came_free || now >= master->callers.due)
 		callers_turn(master, now);
 	if (master->slot_came_free)
@@ -532,8 +535,9 @@ static void clean_up(struct master *master)
 	for (size_t i = 0; i < master->n_services; i++)
 		service_free(master->services[i]);
 	services_forget_retired(master);
-	workers_free(master);
 	callers_done(&master->callers);
+	workers_free(master);
+	inquiries_done(&master->inquiries);
 	free(master->services);
 	closer_done(master->closer);
 	notify_free(master->notify);

@@ -20,6 +20,7 @@
 #include "master/control.h"
 #include "master/detach.h"
 #include "master/inherited.h"
+#include "master/inquiry.h"
 #include "master/overdue.h"
 #include "master/reload.h"
 #include "master/setup.h"
@@ -62,6 +63,7 @@ struct master {
 	uint32_t n_closing;    /* descriptors of no service with it; atomic */
 	struct worker workers[_WORKER_KIND_MAX];
 	struct callers callers;
+	struct inquiries inquiries;
 	struct overdue overdue;
 	struct state state;
 	struct control control;

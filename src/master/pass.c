@@ -7,6 +7,7 @@
 #include "base/own.h"
 #include "base/redirect.h"
 #include "master/admitted.h"
+#include "master/findings.h"
 #include "master/master.h"
 #include "master/pause.h"
 #include "master/record.h"
@@ -51,18 +52,32 @@ static int write_text(const struct text *text)
 	return fd_new_memory("hatchd-text", parts, ARRAY_SIZE(parts));
 }
 
+/* Where they are, if some are written by their names. */
+static void find_targets(const struct child *child, struct redirect *redirect)
+{
+	const struct service_conf *conf = child->setup->conf;
+	const struct findings *findings = child->findings;
+
+	if (!conf->target_names) {
+		redirect->targets = conf->targets;
+		redirect->n_targets = (uint32_t)conf->n_targets;
+	} else if (findings) {
+		redirect->targets = findings->targets;
+		redirect->n_targets = (uint32_t)findings->n_targets;
+	}
+}
+
 static void add_redirect(const struct child *child, struct text *text)
 {
 	const struct service_conf *conf = child->setup->conf;
-	const struct redirect redirect = {
+	struct redirect redirect = {
 		.service = child->service->number,
 		.order = (enum redirect_order)conf->redirect_order,
 		.proxy = (enum redirect_proxy)conf->send_proxy,
 		.connect_timeout = conf->connect_timeout,
-		.n_targets = (uint32_t)conf->n_targets,
-		.targets = conf->targets,
 	};
 
+	find_targets(child, &redirect);
 	redirect_put(&text->wire, &redirect);
 	text->rest = text->wire.data;
 	text->rest_len = text->wire.len;

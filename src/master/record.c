@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "conf/rate.h"
+#include "master/findings.h"
 #include "master/master.h"
 #include "master/refusals.h"
 
@@ -23,13 +24,14 @@
 
 /* Room for the fields of one record; numbers live in `text`. */
 struct fields {
-	struct log_field items[14];
+	struct log_field items[16];
 	size_t n;
 	char text[10][TEXT_NUMBER_MAX];
 	size_t n_text;
 	bool unread; /* this target takes the line alone */
 	char peer[ADDR_TEXT_MAX];
 	char local[ADDR_TEXT_MAX];
+	char known[FINDINGS_TEXT_MAX];
 };
 
 static void put(struct fields *f, const char *name, const char *value)
@@ -63,11 +65,20 @@ const char *record_peer(
 	return buf;
 }
 
+static void put_findings(struct fields *f, const struct findings *findings)
+{
+	if (!findings)
+		return;
+	put(f, "PEER_NAME", findings->name);
+	put(f, "PEER_USER", findings->user);
+}
+
 /* What is known from the start.  Numbers are not made into text for nobody. */
 static void put_start(struct fields *f, const struct child *child)
 {
 	memset(f, 0, offsetof(struct fields, peer));
 	record_peer(&child->peer, &child->peer_cred, f->peer);
+	findings_format(child->findings, f->known);
 	f->unread = log_target() != LOG_TARGET_JOURNAL;
 	if (f->unread)
 		return;
@@ -75,6 +86,7 @@ static void put_start(struct fields *f, const struct child *child)
 	put_number(f, "CONNECTION", child->connection);
 	put(f, "PEER", f->peer);
 	put(f, "LOCAL", addr_format_endpoint(&child->local, f->local));
+	put_findings(f, child->findings);
 	if (!child->worker)
 		put_number(f, "PID", (uint64_t)child->pid);
 }
@@ -114,10 +126,10 @@ void record_end(struct child *child, const struct child_end *end, uint64_t now)
 	if (log_max_priority() < LOG_INFO)
 		return;
 	put_end(&f, child, end, now);
-	log_fields(LOG_INFO, f.items, "%schild %d ended: %s%s%s, %s%s%s", child->service->label,
-		child->pid, reason ? reason : "", reason ? ", " : "",
+	log_fields(LOG_INFO, f.items, "%schild %d ended: %s%s%s, %s%s%s%s",
+		child->service->label, child->pid, reason ? reason : "", reason ? ", " : "",
 		outcome_format(&end->outcome, outcome),
-		text_format_elapsed(now - child->born, elapsed), from(&f), f.peer);
+		text_format_elapsed(now - child->born, elapsed), from(&f), f.peer, f.known);
 }
 
 /* In words, and as RESULT. */
@@ -152,10 +164,10 @@ void record_session_end(
 	put_number(&f, "BYTES_OUT", out);
 	put(&f, "REASON", reason);
 	log_fields(LOG_INFO, f.items,
-		"%s%s ended: %s, %" PRIu64 " bytes in, %" PRIu64 " out, %s%s%s",
+		"%s%s ended: %s, %" PRIu64 " bytes in, %" PRIu64 " out, %s%s%s%s",
 		child->service->label, record_who(child, who),
 		reason ? reason : session_result(answer), in, out,
-		text_format_elapsed(now - child->born, elapsed), from(&f), f.peer);
+		text_format_elapsed(now - child->born, elapsed), from(&f), f.peer, f.known);
 }
 
 void record_open(struct child *child, uint64_t now)
@@ -166,9 +178,9 @@ void record_open(struct child *child, uint64_t now)
 	put_start(&f, child);
 	put(&f, "RESULT", "open");
 	put_number(&f, "DURATION_USEC", now - child->born);
-	log_fields(LOG_INFO, f.items, "%s%s open for %s%s%s", child->service->label,
+	log_fields(LOG_INFO, f.items, "%s%s open for %s%s%s%s", child->service->label,
 		record_who(child, who), text_format_elapsed(now - child->born, elapsed),
-		from(&f), f.peer);
+		from(&f), f.peer, f.known);
 }
 
 /* Who looks on (-v) wants to see every one. */
@@ -214,6 +226,7 @@ void record_refused(
 	struct service *service = conn->service;
 	struct log_gate *gate = gate_of(conn, verdict, banned > 0, now);
 	char peer[ADDR_TEXT_MAX], number[TEXT_NUMBER_MAX], ban[BAN_TEXT_MAX];
+	char known[FINDINGS_TEXT_MAX];
 	struct log_field fields[] = {
 		{"SERVICE", service->setup->conf->name},
 		{"CONNECTION", number},
@@ -232,8 +245,9 @@ void record_refused(
 	}
 	snprintf(number, sizeof number, "%llu", (unsigned long long)conn->number);
 	record_peer(&conn->peer, &conn->peer_cred, peer);
-	log_fields(LOG_NOTICE, fields, "%srefused %s: %s%s", service->label, peer,
-		admit_reason(verdict), describe_ban(service, banned, ban));
+	log_fields(LOG_NOTICE, fields, "%srefused %s%s: %s%s", service->label, peer,
+		findings_format(conn->findings, known), admit_reason(verdict),
+		describe_ban(service, banned, ban));
 	master_gate_closed(service->master, gate->window_ends);
 }
 
@@ -277,8 +291,8 @@ void record_not_started(struct child *child, const char *step, int error, uint64
 		put_start(&f, child);
 		put(&f, "RESULT", "failed");
 		put(&f, "REASON", step);
-		log_fields(LOG_ERR, f.items, "%sunable to start %s%s%s", service->label,
-			failure, from(&f), f.peer);
+		log_fields(LOG_ERR, f.items, "%sunable to start %s%s%s%s", service->label,
+			failure, from(&f), f.peer, f.known);
 	}
 	master_gate_closed(service->master, service_told(service)->failures.window_ends);
 }
@@ -351,6 +365,13 @@ void record_waits(struct service *service, enum admit_verdict verdict, uint64_t 
 		return;
 	log_notice("%snobody is taken in now (%s), new clients wait", service->label,
 		admit_reason(verdict));
+}
+
+void record_not_found(
+	struct service *service, const char *what, const char *whose, const char *why)
+{
+	if (log_once_a_minute(&service_told(service)->lookup, clock_monotonic()))
+		log_notice("%sunable to look up %s %s: %s", service->label, what, whose, why);
 }
 
 void record_full_total(struct master *master, uint64_t now)

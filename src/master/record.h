@@ -53,6 +53,11 @@ void record_paced(struct service *service, uint64_t now);
 /* The same for another reason that will pass. */
 void record_waits(struct service *service, enum admit_verdict verdict, uint64_t now);
 
+/* hatchd-lookup does not say what is wanted: the "name of" 192.0.2.7, or the "target"
+ * www.example.org; at most one line a minute. */
+void record_not_found(
+	struct service *service, const char *what, const char *whose, const char *why);
+
 /* Nobody takes anybody in: total_instances children live. */
 void record_full_total(struct master *master, uint64_t now);
 

@@ -107,6 +107,7 @@ static void finish_full(struct master *master, int result, struct image *image)
 		say_kept(master, explain(result));
 		return;
 	}
+	workers_renew_lookup(master, clock_monotonic());
 	master->reload.hindered = false;
 	close_unwanted(master);
 	waiting_begin(master, clock_monotonic());

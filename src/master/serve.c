@@ -7,6 +7,7 @@
 #include "master/conn.h"
 #include "master/gate.h"
 #include "master/hatch.h"
+#include "master/inquiry.h"
 #include "master/master.h"
 #include "master/pass.h"
 #include "master/pause.h"
@@ -64,13 +65,17 @@ static bool can_serve(const struct service *service, bool is_ip)
 	return worker ? has_place(worker) : serve_has_slot(service);
 }
 
-/* The first that one more client has to do with: who reads what he says, or who serves him. */
+/* The first that one more client has to do with: who reads what he says, who is asked about
+ * him, for which there is always room, or who serves him. */
 static bool can_be_served(const struct listener *listener)
 {
 	const struct service *service = listener->service;
 	const struct worker *front = worker_of_front(service, listener->is_ip);
+	const struct worker *asked = worker_of_questions(service);
 
-	return front ? worker_has_room(front) : can_serve(service, listener->is_ip);
+	if (front)
+		return worker_has_room(front);
+	return asked ? !worker_is_paused(asked) : can_serve(service, listener->is_ip);
 }
 
 /* Slots and places are told of when they come free, the end of a worker's pause is not. */
@@ -85,9 +90,11 @@ static void wait_for(struct service *service, const struct worker *worker, uint6
 static void wait_to_be_served(const struct listener *listener, uint64_t now)
 {
 	struct service *service = listener->service;
-	const struct worker *front = worker_of_front(service, listener->is_ip);
+	const struct worker *first = worker_of_front(service, listener->is_ip);
 
-	wait_for(service, front ? front : worker_of(service, listener->is_ip), now);
+	if (!first)
+		first = worker_of_questions(service);
+	wait_for(service, first ? first : worker_of(service, listener->is_ip), now);
 }
 
 /* Is somebody who cannot come in told so, instead of waiting?  A connection is accepted
@@ -235,6 +242,8 @@ static bool serve_conn(struct conn *conn, uint64_t now)
 	}
 	if (worker_of_front(conn->service, conn->listener->is_ip))
 		return let_speak(conn, now) >= 0;
+	if (worker_of_questions(conn->service))
+		return caller_ask(conn, now) >= 0;
 	return let_in(conn, now) >= 0;
 }
 
@@ -276,7 +285,7 @@ bool serve_caller(struct conn *conn, uint64_t now)
 		conn_drop(conn, now);
 		return true;
 	}
-	if (service->paused_until != 0 || !service_setup(service))
+	if (service->paused_until != 0 || !service_setup(service) || inquiry_is_needed(conn))
 		return false;
 	verdict = gate_ask(conn, now);
 	if (!is_his_turn(conn, verdict))

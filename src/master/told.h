@@ -22,6 +22,7 @@ struct told {
 	unsigned n_news;              /* failures unlike the one before, in this window */
 	uint64_t full;                /* when it was last said that new clients wait */
 	uint64_t pause;               /* that its pauses are long */
+	uint64_t lookup;              /* that something could not be looked up */
 	uint64_t refused[_ADMIT_MAX]; /* clients, by reason */
 };
 

@@ -4,6 +4,7 @@
 #include "base/strv.h"
 #include "master/master.h"
 #include "master/service.h"
+#include "os/lookup.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -34,6 +35,8 @@ static uint32_t how_many_places(const struct worker *worker)
 	uint64_t fds = master->inherited.nofile.rlim_max;
 	uint64_t most = (uint64_t)master->budget.total_instances + SOCKETS;
 
+	if (worker_is_for_questions(worker))
+		return INQUIRY_PLACES;
 	if (worker_is_front(worker))
 		most = master->budget.callers;
 	else if (worker_is_for_datagrams(worker))
@@ -50,6 +53,8 @@ static uint64_t how_many_fds(const struct worker *worker)
 	uint64_t fds = (uint64_t)worker->places * worker_fds(worker);
 	uint64_t most = worker->master->inherited.nofile.rlim_max;
 
+	if (worker_is_for_questions(worker))
+		return at_most(LOOKUP_FDS_MAX, most);
 	return worker_is_for_datagrams(worker) ? most : at_most(fds + SPARE_FDS, most);
 }
 
@@ -143,11 +148,25 @@ static void free_places(struct worker *worker)
 {
 	free(worker->sessions);
 	free(worker->callers);
+	free(worker->questions);
 	free(worker->free);
 	worker->sessions = NULL;
 	worker->callers = NULL;
+	worker->questions = NULL;
 	worker->free = NULL;
 	worker->places = worker->n_free = 0;
+}
+
+/* By whom that worker has at its places. */
+static bool make_table(struct worker *worker, uint32_t n)
+{
+	if (worker_is_for_questions(worker))
+		worker->questions = inquiry_places_new(n);
+	else if (worker_is_front(worker))
+		worker->callers = calloc(n, sizeof(struct caller *));
+	else
+		worker->sessions = calloc(n, sizeof(struct child *));
+	return worker->questions || worker->callers || worker->sessions;
 }
 
 static int make_places(struct worker *worker)
@@ -158,11 +177,7 @@ static int make_places(struct worker *worker)
 		return 0;
 	free_places(worker);
 	worker->free = calloc(n, sizeof *worker->free);
-	if (worker_is_front(worker))
-		worker->callers = calloc(n, sizeof(struct caller *));
-	else
-		worker->sessions = calloc(n, sizeof(struct child *));
-	if (!worker->free || (!worker->sessions && !worker->callers))
+	if (!worker->free || !make_table(worker, n))
 		return -ENOMEM;
 	/* The lowest first: its tables are used from their beginning. */
 	for (uint32_t i = 0; i < n; i++)

@@ -7,6 +7,7 @@
 #include "base/redirect.h"
 #include "master/caller.h"
 #include "master/hatch.h"
+#include "master/inquiry.h"
 #include "master/loader.h"
 #include "master/master.h"
 #include "master/pass.h"
@@ -15,6 +16,7 @@
 #include "master/service.h"
 #include "master/unread.h"
 #include "master/worker-setup.h"
+#include "os/lookup.h"
 
 #include <inttypes.h>
 #include <signal.h>
@@ -46,6 +48,7 @@ static const struct {
 	[WORKER_RELAY_LOCAL] = {"hatchd-relay-local", "hatchd-relay", REDIRECT_FDS},
 	[WORKER_UDP] = {"hatchd-udp", "hatchd-udp", 1},
 	[WORKER_UDP_LOCAL] = {"hatchd-udp-local", "hatchd-udp", 1},
+	[WORKER_LOOKUP] = {"hatchd-lookup", "hatchd-lookup", 0},
 };
 
 static enum worker_kind kind_of(const struct worker *worker)
@@ -89,11 +92,23 @@ struct worker *worker_of_front(const struct service *service, bool is_ip)
 	                                                    : NULL;
 }
 
+struct worker *worker_of_questions(const struct service *service)
+{
+	return service_conf_has_lookups(service->setup->conf)
+	               ? &service->master->workers[WORKER_LOOKUP]
+	               : NULL;
+}
+
 bool worker_is_front(const struct worker *worker)
 {
 	enum worker_kind kind = kind_of(worker);
 
 	return kind == WORKER_FRONT || kind == WORKER_FRONT_LOCAL;
+}
+
+bool worker_is_for_questions(const struct worker *worker)
+{
+	return kind_of(worker) == WORKER_LOOKUP;
 }
 
 bool worker_is_for_datagrams(const struct worker *worker)
@@ -177,42 +192,67 @@ static const char *describe_lie(const struct channel_answer *answer)
 	}
 }
 
-/* False: it has been killed. */
+bool worker_is_ready(struct worker *worker)
+{
+	if (worker->theirs < 0)
+		return false;
+	log_debug("%sready", worker->service->label);
+	service_recovered(worker->service);
+	worker->theirs = fd_close(worker->theirs);
+	return true;
+}
+
+bool worker_goes_on(struct worker *worker)
+{
+	bool asked = worker->due != USEC_INFINITY;
+
+	worker->due = USEC_INFINITY;
+	return asked;
+}
+
+/* False: it lies. */
 static bool believe(struct worker *worker, const struct channel_answer *answer, uint64_t now)
 {
-	if (answer->kind == CHANNEL_READY && worker->theirs >= 0) {
-		log_debug("%sready", worker->service->label);
-		service_recovered(worker->service);
-		worker->theirs = fd_close(worker->theirs);
-		return true;
+	switch (answer->kind) {
+	case CHANNEL_READY:
+		return worker_is_ready(worker);
+	case CHANNEL_PONG:
+		return worker_goes_on(worker);
+	default:
+		return hear(worker, answer, now);
 	}
-	if (answer->kind == CHANNEL_PONG && worker->due != USEC_INFINITY) {
-		worker->due = USEC_INFINITY;
-		return true;
-	}
-	if (is_of_connection(answer) && hear(worker, answer, now))
-		return true;
-	worker_kill(worker, describe_lie(answer));
-	return false;
+}
+
+/* How many answers there were; 0 also where it has been killed. */
+static int hear_connections(struct worker *worker)
+{
+	struct channel_answer answers[ANSWER_BATCH];
+	uint64_t now = clock_monotonic();
+	int n = channel_receive(&worker->channel, answers, ANSWER_BATCH);
+
+	for (int i = 0; i < n; i++)
+		if (!believe(worker, &answers[i], now)) {
+			worker_kill(worker, describe_lie(&answers[i]));
+			return 0;
+		}
+	return n;
 }
 
 static int on_answers(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 {
-	struct channel_answer answers[ANSWER_BATCH];
 	struct worker *worker = userdata;
-	uint64_t now = clock_monotonic();
-	int n = channel_receive(&worker->channel, answers, ANSWER_BATCH);
+	int n = worker_is_for_questions(worker) ? inquiry_hear(worker)
+	                                        : hear_connections(worker);
 
 	(void)fd;
 	(void)revents;
-	for (int i = 0; i < n; i++)
-		if (!believe(worker, &answers[i], now))
-			return 0;
 	if (n >= 0)
 		return 0;
 	/* Its end is on the way, or it cannot be heard any more. */
 	sd_event_source_set_enabled(source, SD_EVENT_OFF);
-	if (n != -EPIPE)
+	if (n == -EPROTO)
+		worker_kill(worker, "says what it was not asked");
+	else if (n != -EPIPE)
 		worker_kill(worker, "says what cannot be understood");
 	else
 		worker_kill(worker, NULL);
@@ -236,7 +276,9 @@ static int open_channel(struct worker *worker)
 
 static void tell_ends(struct worker *worker)
 {
-	if (worker_is_front(worker))
+	if (worker_is_for_questions(worker))
+		inquiries_hurry(worker->master);
+	else if (worker_is_front(worker))
 		callers_tell(worker);
 	else
 		pass_ends(worker);
@@ -265,14 +307,22 @@ static int start(struct worker *worker, uint64_t now)
 
 /* ------------------------------------------------------------------- requests */
 
+/* What is about nobody: PING and DRAIN. */
+static int say(const struct worker *worker, enum channel_request_kind kind)
+{
+	struct channel_request request;
+
+	if (worker_is_for_questions(worker))
+		return inquiry_say(worker, kind);
+	channel_request_init(&request, kind, NULL);
+	return channel_send(&worker->channel, &request, NULL, 0);
+}
+
 /* It has read what was there: that is a sign, so it has all its time from here on. */
 static void ask(struct worker *worker, uint64_t now)
 {
-	struct channel_request ping;
-
-	channel_request_init(&ping, CHANNEL_PING, NULL);
 	worker->due = now + ASK_PATIENCE;
-	worker->to_ask = channel_send(&worker->channel, &ping, NULL, 0) < 0;
+	worker->to_ask = say(worker, CHANNEL_PING) < 0;
 	if (worker->to_ask)
 		worker_wait_for_room(worker);
 }
@@ -396,6 +446,16 @@ int worker_need(struct worker *worker, uint64_t now)
 	return r < 0 ? r : start(worker, now);
 }
 
+void workers_renew_lookup(struct master *master, uint64_t now)
+{
+	struct worker *worker = &master->workers[WORKER_LOOKUP];
+
+	if (!worker->process)
+		return;
+	inquiries_lost(worker, false);
+	let_go(worker, now);
+}
+
 void worker_kill(struct worker *worker, const char *why)
 {
 	if (!worker->process)
@@ -433,11 +493,17 @@ static uint32_t lose_children(struct worker *worker, uint64_t now)
 	return lost;
 }
 
+/* Questions are asked again. */
 static void lose_sessions(struct worker *worker, uint64_t now)
 {
-	uint32_t lost = worker_is_front(worker) ? callers_lost(worker, now)
-	                                        : lose_children(worker, now);
+	uint32_t lost = 0;
 
+	if (worker_is_for_questions(worker))
+		inquiries_lost(worker, true);
+	else if (worker_is_front(worker))
+		lost = callers_lost(worker, now);
+	else
+		lost = lose_children(worker, now);
 	if (lost > 0)
 		log_warning("%s%" PRIu32 " %s lost", worker->service->label, lost,
 			lost == 1 ? "connection" : "connections");
@@ -470,14 +536,23 @@ static void pause_after(struct worker *worker, uint64_t now)
 		service_pause(worker->service, PAUSE_SUSPECT, "it has ended at once");
 }
 
+/* What it has not read, where that is not looked after by who has asked it. */
+static struct unread *take_unread(struct worker *worker, uint64_t now)
+{
+	if (worker_is_front(worker) || worker_is_for_questions(worker))
+		return NULL;
+	return unread_take(worker, now);
+}
+
 void worker_ended(struct worker *worker, uint64_t now)
 {
 	struct unread *unread;
 
 	pause_after(worker, now);
 	worker->process = NULL;
-	hear_last(worker, now);
-	unread = worker_is_front(worker) ? NULL : unread_take(worker, now);
+	if (!worker_is_for_questions(worker))
+		hear_last(worker, now);
+	unread = take_unread(worker, now);
 	lose_sessions(worker, now);
 	close_channel(worker, now);
 	worker->kept = unread;
@@ -524,14 +599,9 @@ bool workers_are_ending(const struct master *master)
 void workers_drain(struct master *master)
 {
 	for (size_t i = 0; i < _WORKER_KIND_MAX; i++) {
-		struct worker *worker = &master->workers[i];
-		struct channel_request request;
-
-		if (!worker->process)
-			continue;
-		channel_request_init(&request, CHANNEL_DRAIN, NULL);
 		/* The end of the channel, when we end, says the same. */
-		(void)channel_send(&worker->channel, &request, NULL, 0);
+		if (master->workers[i].process)
+			(void)say(&master->workers[i], CHANNEL_DRAIN);
 	}
 }
 
@@ -578,6 +648,7 @@ void workers_free(struct master *master)
 		service_free(master->workers[i].service);
 		free(master->workers[i].sessions);
 		free(master->workers[i].callers);
+		free(master->workers[i].questions);
 		free(master->workers[i].free);
 	}
 }

@@ -22,6 +22,7 @@
 #include <systemd/sd-event.h>
 
 struct caller;
+struct inquiry_place;
 struct master;
 struct peer_offers;
 struct service;
@@ -40,6 +41,7 @@ enum worker_kind {
 	WORKER_RELAY_LOCAL,
 	WORKER_UDP, /* hatchd-udp: a program for each of those who send datagrams */
 	WORKER_UDP_LOCAL,
+	WORKER_LOOKUP, /* hatchd-lookup: asks name servers and others (master/inquiry) */
 	_WORKER_KIND_MAX,
 };
 
@@ -63,7 +65,8 @@ struct worker {
 	struct unread *kept; /* owned: what one had not read, until the next can be started */
 	struct child **sessions; /* owned: its connections by place; NULL: the place is free */
 	struct caller **callers; /* the same of hatchd-front, who has no others */
-	uint32_t *free;          /* owned: places that are free, a stack */
+	struct inquiry_place *questions; /* the same of hatchd-lookup, who has questions */
+	uint32_t *free;                  /* owned: places that are free, a stack */
 	uint32_t places, n_free;
 	uint32_t n_posted; /* of the connections, those that are sockets of datagrams */
 };
@@ -102,13 +105,20 @@ void worker_resume(const struct service *service, uint64_t now);
  * nobody has.  The setup is in memory. */
 struct worker *worker_of_front(const struct service *service, bool is_ip);
 
+/* The one that has to be asked before clients of that service come in; NULL: none.  The
+ * setup is in memory. */
+struct worker *worker_of_questions(const struct service *service);
+
 /* Is it one of those? */
 bool worker_is_front(const struct worker *worker);
 
 /* Is it one that has a program started for each of those who send datagrams? */
 bool worker_is_for_datagrams(const struct worker *worker);
 
-/* Its connections, while it serves them. */
+/* Is it the one that looks names up? */
+bool worker_is_for_questions(const struct worker *worker);
+
+/* Its connections, or questions, while it has them. */
 uint32_t worker_sessions(const struct worker *worker);
 
 /* Whose process that is, or was until another took its place; NULL: no worker's. */
@@ -128,6 +138,14 @@ void worker_wait_for_room(struct worker *worker);
 
 /* The same of a client: until then worker_has_room() says no. */
 void worker_is_full(struct worker *worker);
+
+/* It says that it has set itself up, or that it goes on.  False: it was not asked. */
+bool worker_is_ready(struct worker *worker);
+bool worker_goes_on(struct worker *worker);
+
+/* What hatchd-lookup has read when it was started has changed: another one is asked from now
+ * on. */
+void workers_renew_lookup(struct master *master, uint64_t now);
 
 /* It breaks the rules: say so, and kill it. */
 void worker_kill(struct worker *worker, const char *why);

@@ -31,6 +31,9 @@
 #define LOOKUP_ADDRESSES_MAX 8
 #define LOOKUP_USER_MAX      512
 
+/* Descriptors that the worker has at most. */
+#define LOOKUP_FDS_MAX 528
+
 enum lookup_what {
 	/* The name of the host at `peer` that has that address itself: what the address
 	 * leads to (PTR) is a name only if the name leads back to the address (A, AAAA). */

@@ -25,6 +25,10 @@ enum admit_verdict admit(const struct admit_request *request)
 		return ADMIT_BANNED;
 	if (request->sensor)
 		return ADMIT_SENSOR;
+	if (request->no_user)
+		return ADMIT_IDENT;
+	if (request->no_target)
+		return ADMIT_TARGET;
 	if (full(request->from_source, request->per_source_limit))
 		return ADMIT_PER_SOURCE;
 	if (!bucket_has(&request->source_bucket, &request->source_rate, request->now))
@@ -55,6 +59,8 @@ const char *admit_reason(enum admit_verdict verdict)
 		[ADMIT_SENSOR] = "sensor",
 		[ADMIT_TIMES] = "access_times",
 		[ADMIT_LOAD] = "max_load",
+		[ADMIT_IDENT] = "ident",
+		[ADMIT_TARGET] = "target",
 		[ADMIT_PROXY_FROM] = "proxy_from",
 		[ADMIT_HEADER] = "header",
 		[ADMIT_HEADER_TIMEOUT] = "header_timeout",

@@ -30,6 +30,8 @@ enum admit_verdict {
 	ADMIT_SENSOR,          /* nobody comes in here: who tries is banned */
 	ADMIT_TIMES,           /* outside its access_times */
 	ADMIT_LOAD,            /* the load average is above max_load */
+	ADMIT_IDENT,           /* his machine does not say who he is, and it has to */
+	ADMIT_TARGET,          /* nobody knows where to pass him on to */
 
 	/* Why it does not come to the question; admit() answers none of these. */
 	ADMIT_PROXY_FROM,     /* he is none of the proxies that are believed */
@@ -48,6 +50,8 @@ struct admit_request {
 	uint32_t from_source, per_source_limit;
 	enum access_verdict access; /* what the rules say of the address */
 	bool closed;                /* these are not its hours */
+	bool no_user;               /* nobody has said who he is, and somebody has to */
+	bool no_target;             /* he is to be passed on, and it is not known where to */
 	uint32_t load, max_load;    /* hundredths; above the limit, not at it */
 
 	uint64_t now;                /* usec, monotonic; for what follows */

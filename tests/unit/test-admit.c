@@ -110,6 +110,11 @@ static void test_the_narrowest_limit_speaks_first(void **ctx)
 	request.banned_until = 7;
 	assert_int_equal(admit(&request), ADMIT_SENSOR);
 	request.sensor = false;
+	request.no_user = request.no_target = true;
+	assert_int_equal(admit(&request), ADMIT_IDENT);
+	request.no_user = false;
+	assert_int_equal(admit(&request), ADMIT_TARGET);
+	request.no_target = false;
 	assert_int_equal(admit(&request), ADMIT_PER_SOURCE);
 	request.per_source_limit = UINT32_MAX;
 	assert_int_equal(admit(&request), ADMIT_PER_SOURCE_RATE);
@@ -175,6 +180,8 @@ static void test_words(void **ctx)
 	assert_string_equal(admit_reason(ADMIT_SENSOR), "sensor");
 	assert_string_equal(admit_reason(ADMIT_TIMES), "access_times");
 	assert_string_equal(admit_reason(ADMIT_LOAD), "max_load");
+	assert_string_equal(admit_reason(ADMIT_IDENT), "ident");
+	assert_string_equal(admit_reason(ADMIT_TARGET), "target");
 	assert_string_equal(admit_reason(_ADMIT_MAX), "unknown");
 	for (int i = 0; i < _ADMIT_MAX; i++)
 		assert_string_not_equal(admit_reason((enum admit_verdict)i), "unknown");

@@ -12,6 +12,8 @@
 #include <string.h>
 #include <sys/epoll.h>
 
+_Static_assert(DESK_FDS <= LOOKUP_FDS_MAX, "the master lets it have so many");
+
 /* Events, requests, and things that are due, in one turn. */
 #define BATCH 64
 

@@ -1,0 +1,70 @@
+#include "master/findings.h"
+
+#include "base/hostname.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct findings *findings_new(uint32_t generation)
+{
+	struct findings *findings = calloc(1, sizeof *findings);
+
+	if (!findings)
+		return NULL;
+	findings->refs = 1;
+	findings->generation = generation;
+	return findings;
+}
+
+struct findings *findings_hold(struct findings *findings)
+{
+	if (findings)
+		findings->refs++;
+	return findings;
+}
+
+struct findings *findings_release(struct findings *findings)
+{
+	if (!findings || --findings->refs > 0)
+		return NULL;
+	free(findings->name);
+	free(findings->user);
+	free(findings->targets);
+	free(findings);
+	return NULL;
+}
+
+void findings_set_user(struct findings *findings, const char *text)
+{
+	char *user = strndup(text, FINDINGS_USER_MAX);
+
+	for (char *at = user; at && *at; at++)
+		if (*at <= ' ' || *at >= 0x7f)
+			*at = '?';
+	free(findings->user);
+	findings->user = user;
+}
+
+bool findings_match(const struct findings *findings, char *const *patterns)
+{
+	if (!findings || !findings->name)
+		return false;
+	for (; patterns && *patterns; patterns++)
+		if (hostname_matches(findings->name, *patterns))
+			return true;
+	return false;
+}
+
+const char *findings_format(const struct findings *findings, char buf[FINDINGS_TEXT_MAX])
+{
+	const char *name = findings ? findings->name : NULL;
+	const char *user = findings ? findings->user : NULL;
+
+	if (name || user)
+		snprintf(buf, FINDINGS_TEXT_MAX, " (%s%s%s%s)", name ? name : "",
+			name && user ? ", " : "", user ? "user " : "", user ? user : "");
+	else
+		buf[0] = '\0';
+	return buf;
+}

@@ -1,0 +1,365 @@
+#include "master/inquiry-internal.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/own.h"
+#include "master/master.h"
+#include "master/record.h"
+#include "master/service.h"
+
+#include <string.h>
+
+/* How long those that wait are not looked at, and how many are in one turn. */
+#define LOOK       (20 * USEC_PER_MSEC)
+#define TURN_BATCH 64
+
+/* ----------------------------------------------------------------------- lists */
+
+static void leave_list(struct inquiry *inquiry)
+{
+	if (inquiry->list)
+		TAILQ_REMOVE(inquiry->list, inquiry, link);
+	inquiry->list = NULL;
+}
+
+static void enter_list(struct inquiry *inquiry, struct inquiry_list *list, uint64_t due)
+{
+	struct inquiries *all = &inquiry->master->inquiries;
+
+	leave_list(inquiry);
+	TAILQ_INSERT_TAIL(list, inquiry, link);
+	inquiry->list = list;
+	if (due < all->due)
+		all->due = due;
+}
+
+void inquiry_let_wait(struct inquiry *inquiry, uint64_t due)
+{
+	enter_list(inquiry, &inquiry->master->inquiries.waiting, due);
+}
+
+void inquiries_init(struct inquiries *inquiries)
+{
+	TAILQ_INIT(&inquiries->waiting);
+	TAILQ_INIT(&inquiries->over);
+	inquiries->asked = (struct pending){0};
+	inquiries->last = 0;
+	inquiries->due = USEC_INFINITY;
+}
+
+void inquiries_done(struct inquiries *inquiries)
+{
+	pending_done(&inquiries->asked);
+}
+
+void inquiries_hurry(struct master *master)
+{
+	struct inquiries *all = &master->inquiries;
+
+	if (!TAILQ_EMPTY(&all->waiting))
+		all->due = 0;
+}
+
+/* --------------------------------------------------------------------- answers */
+
+static void settle(struct question *question)
+{
+	struct inquiry *inquiry = question->inquiry;
+
+	question->state = QUESTION_DONE;
+	if (--inquiry->n_open == 0)
+		enter_list(inquiry, &inquiry->master->inquiries.over, 0);
+}
+
+/* Of clients that is nothing new, and of the operator's servers it may be. */
+static void tell_nothing(const struct question *question, enum lookup_result result)
+{
+	const struct inquiry *inquiry = question->inquiry;
+	const char *why = lookup_result_text(result);
+	char peer[ADDR_TEXT_MAX];
+
+	if (question->what == LOOKUP_ADDRESSES_OF) {
+		record_not_found(inquiry->conn->service, "target",
+			inquiry->setup->conf->target_names[question->target], why);
+		return;
+	}
+	addr_format_host(&inquiry->conn->peer, peer);
+	if (question->what == LOOKUP_NAME_OF && result != LOOKUP_NONE)
+		record_not_found(inquiry->conn->service, "name of", peer, why);
+	else
+		log_debug("%sno %s %s: %s", inquiry->conn->service->label,
+			question->what == LOOKUP_IDENT ? "user at" : "name of", peer, why);
+}
+
+void question_settle_without(struct question *question, enum lookup_result result)
+{
+	tell_nothing(question, result);
+	settle(question);
+}
+
+static void learn(struct question *question, const struct lookup_facts *facts)
+{
+	struct findings *findings = question->inquiry->findings;
+
+	switch (question->what) {
+	case LOOKUP_NAME_OF:
+		findings->name = strdup(facts->text);
+		break;
+	case LOOKUP_IDENT:
+		findings_set_user(findings, facts->text);
+		break;
+	default:
+		memcpy(question->addresses, facts->addresses, sizeof facts->addresses);
+		question->n_addresses = facts->n_addresses;
+	}
+}
+
+void question_settle(struct question *question, const struct lookup_facts *facts)
+{
+	if (facts->result == LOOKUP_FOUND) {
+		learn(question, facts);
+		settle(question);
+	} else {
+		question_settle_without(question, facts->result);
+	}
+}
+
+/* ------------------------------------------------------------------------ one client */
+
+static bool is_of_ip(const struct conn *conn)
+{
+	return addr_is_ip(&conn->peer) && conn->peer.len > 0;
+}
+
+static bool wants_name(const struct conn *conn, const struct service_conf *conf)
+{
+	return conf->resolve && is_of_ip(conn);
+}
+
+/* Whom a proxy speaks for has no connection with us that his machine could know of. */
+static bool wants_user(const struct conn *conn, const struct service_conf *conf)
+{
+	return conf->ident != IDENT_USE_NO && is_of_ip(conn) && conn->proxy.len == 0;
+}
+
+static bool is_name(const struct service_conf *conf, size_t target)
+{
+	return conf->target_names && conf->target_names[target][0] != '\0';
+}
+
+static size_t count_names(const struct service_conf *conf)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; conf->target_names && i < conf->n_targets; i++)
+		n += is_name(conf, i);
+	return n;
+}
+
+bool inquiry_is_needed(const struct conn *conn)
+{
+	const struct service *service = conn->service;
+	const struct service_conf *conf = service->setup->conf;
+
+	if (service->wait || service->sensor || conn->listener->is_datagram)
+		return false;
+	if (conn->findings && conn->findings->generation == service->master->generation)
+		return false;
+	return wants_name(conn, conf) || wants_user(conn, conf) || conf->target_names;
+}
+
+static void add_question(struct inquiry *inquiry, enum lookup_what what, size_t target)
+{
+	inquiry->questions[inquiry->n++] = (struct question){
+		.inquiry = inquiry,
+		.what = what,
+		.target = (uint32_t)target,
+	};
+	inquiry->n_open++;
+}
+
+static void add_questions(struct inquiry *inquiry)
+{
+	const struct service_conf *conf = inquiry->setup->conf;
+	const struct conn *conn = inquiry->conn;
+
+	if (wants_name(conn, conf))
+		add_question(inquiry, LOOKUP_NAME_OF, 0);
+	if (wants_user(conn, conf))
+		add_question(inquiry, LOOKUP_IDENT, 0);
+	for (size_t i = 0; i < conf->n_targets; i++)
+		if (is_name(conf, i))
+			add_question(inquiry, LOOKUP_ADDRESSES_OF, i);
+}
+
+static struct inquiry *new_inquiry(const struct conn *conn)
+{
+	const struct service *service = conn->service;
+	size_t most = 2 + count_names(service->setup->conf);
+	struct inquiry *inquiry =
+		calloc(1, sizeof *inquiry + most * sizeof *inquiry->questions);
+
+	if (!inquiry)
+		return NULL;
+	inquiry->findings = findings_new(service->master->generation);
+	if (!inquiry->findings) {
+		free(inquiry);
+		return NULL;
+	}
+	inquiry->master = service->master;
+	inquiry->conn = conn;
+	inquiry->setup = setup_hold(service->setup);
+	add_questions(inquiry);
+	return inquiry;
+}
+
+/* What can be asked now. */
+static void go_on(struct inquiry *inquiry, uint64_t now)
+{
+	bool waits = false;
+
+	for (size_t i = 0; i < inquiry->n; i++) {
+		if (inquiry->questions[i].state == QUESTION_WAITS)
+			question_ask(&inquiry->questions[i], now);
+		waits = waits || inquiry->questions[i].state == QUESTION_WAITS;
+	}
+	if (waits)
+		inquiry_let_wait(inquiry, now + LOOK);
+}
+
+int inquiry_begin(const struct conn *conn, inquiry_answered answered, void *userdata,
+	uint64_t now, struct inquiry **ret)
+{
+	struct inquiries *all = &conn->service->master->inquiries;
+	struct inquiry *inquiry = new_inquiry(conn);
+
+	if (!inquiry)
+		return -ENOMEM;
+	*ret = inquiry;
+	inquiry->answered = answered;
+	inquiry->userdata = userdata;
+	inquiry->due = now + inquiry->setup->conf->lookup_timeout;
+	if (pending_reserve(&all->asked, INQUIRY_PLACES) < 0) {
+		*ret = inquiry_free(inquiry);
+		return -ENOMEM;
+	}
+	if (inquiry->n_open == 0)
+		enter_list(inquiry, &all->over, 0);
+	go_on(inquiry, now);
+	return 0;
+}
+
+struct inquiry *inquiry_free(struct inquiry *inquiry)
+{
+	if (!inquiry)
+		return NULL;
+	for (size_t i = 0; i < inquiry->n; i++)
+		if (inquiry->questions[i].state == QUESTION_ASKED)
+			question_give_up(&inquiry->questions[i]);
+	leave_list(inquiry);
+	findings_release(inquiry->findings);
+	setup_release(inquiry->setup);
+	free(inquiry);
+	return NULL;
+}
+
+/* -------------------------------------------------------------------------- targets */
+
+/* Who is passed on to where he has come to would come again and again. */
+static void add_target(struct inquiry *inquiry, const struct addr *target)
+{
+	struct findings *findings = inquiry->findings;
+
+	if (findings->n_targets < REDIRECT_TARGETS_MAX &&
+		!addr_equal(target, &inquiry->conn->local))
+		findings->targets[findings->n_targets++] = *target;
+}
+
+/* The wildcard says which families are wanted, and the port. */
+static bool is_wanted(const struct addr *written, const struct lookup_address *address)
+{
+	return written->dual || addr_family(written) == address->family;
+}
+
+static void add_addresses(struct inquiry *inquiry, const struct question *question)
+{
+	const struct addr *written = &inquiry->setup->conf->targets[question->target];
+	struct addr target;
+
+	for (size_t i = 0; i < question->n_addresses; i++) {
+		struct lookup_address address = question->addresses[i];
+
+		if (!is_wanted(written, &address))
+			continue;
+		address.port = (uint16_t)addr_port(written);
+		lookup_address_to(&address, &target);
+		add_target(inquiry, &target);
+	}
+}
+
+/* Each in its place.  Without memory there are none. */
+static void gather_targets(struct inquiry *inquiry)
+{
+	const struct service_conf *conf = inquiry->setup->conf;
+	const struct question *question = inquiry->questions;
+
+	if (!conf->target_names)
+		return;
+	inquiry->findings->targets = calloc(REDIRECT_TARGETS_MAX, sizeof(struct addr));
+	if (!inquiry->findings->targets)
+		return;
+	while (question->what != LOOKUP_ADDRESSES_OF)
+		question++;
+	for (size_t i = 0; i < conf->n_targets; i++) {
+		if (is_name(conf, i))
+			add_addresses(inquiry, question++);
+		else
+			add_target(inquiry, &conf->targets[i]);
+	}
+}
+
+/* -------------------------------------------------------------------------- the turn */
+
+static void finish(struct inquiry *inquiry, uint64_t now)
+{
+	gather_targets(inquiry);
+	inquiry->answered(inquiry->userdata, take_ptr(inquiry->findings), now);
+	inquiry_free(inquiry);
+}
+
+static void turn_waiting(struct inquiries *all, uint64_t now)
+{
+	const struct inquiry *last = TAILQ_LAST(&all->waiting, inquiry_list);
+	bool more = last != NULL;
+
+	for (int i = 0; i < TURN_BATCH && more; i++) {
+		struct inquiry *inquiry = TAILQ_FIRST(&all->waiting);
+
+		/* One that is asked may take the place of another one, which is over then. */
+		more = inquiry && inquiry != last;
+		if (!inquiry)
+			break;
+		leave_list(inquiry);
+		go_on(inquiry, now);
+	}
+}
+
+void inquiries_turn(struct master *master, uint64_t now)
+{
+	struct inquiries *all = &master->inquiries;
+
+	if (now < all->due)
+		return;
+	all->due = USEC_INFINITY;
+	turn_waiting(all, now);
+	for (int i = 0; i < TURN_BATCH && !TAILQ_EMPTY(&all->over); i++) {
+		struct inquiry *inquiry = TAILQ_FIRST(&all->over);
+
+		leave_list(inquiry);
+		finish(inquiry, now);
+	}
+	if (!TAILQ_EMPTY(&all->over))
+		all->due = 0;
+	else if (!TAILQ_EMPTY(&all->waiting) && now + LOOK < all->due)
+		all->due = now + LOOK;
+}
