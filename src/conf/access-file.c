@@ -115,6 +115,8 @@ static int read_word(struct lines *lines, const char *word, const struct origin 
 	r = access_word_read(word, lines->identities, &where, &lines->file->rules, &remark);
 	if (r == -ENOMEM)
 		return r;
+	if (lines->file->rules.n_names == 1 && !lines->file->name_at.file)
+		lines->file->name_at = *origin;
 	if (r == -ENOENT)
 		return tell_condition(lines, origin, remark.text);
 	if (r < 0)
@@ -218,7 +220,8 @@ static void tell_empty(struct report *report, const char *path, const struct ori
 {
 	char shown[DIAG_SHOWN_MAX];
 
-	if (file->rules.n == 0 && !file->mistaken && !file->condition)
+	if (file->rules.n == 0 && file->rules.n_names == 0 && !file->mistaken &&
+		!file->condition)
 		report_warning(report, origin, "'%s' lists nobody",
 			diag_shown(path, strlen(path), shown));
 }
@@ -245,7 +248,8 @@ static int read_file(struct access_files *files, struct lines *lines, const char
 		lines->file->mistaken = true;
 		r = 0;
 	}
-	if (lines->said > 0)
+	/* Whether a name may stand there is not known yet. */
+	if (lines->said > 0 || lines->file->name_at.file)
 		keep_source(files, source);
 	else
 		source_list_free(source);

@@ -1,6 +1,9 @@
 #include "conf/access-word.h"
 
+#include "base/hostname.h"
+#include "base/strv.h"
 #include "base/text.h"
+#include "conf/conf.h"
 
 #include <arpa/inet.h>
 #include <netdb.h>
@@ -25,6 +28,7 @@ void access_rules_done(struct access_rules *rules)
 {
 	free(rules->items);
 	free(rules->where);
+	strv_free(rules->names);
 	*rules = (struct access_rules){0};
 }
 
@@ -53,6 +57,18 @@ int access_rules_add(struct access_rules *rules, const struct access_rule *rule,
 	rules->items[rules->n] = *rule;
 	rules->where[rules->n++] = *where;
 	return 0;
+}
+
+int access_rules_add_name(struct access_rules *rules, const char *name)
+{
+	int r;
+
+	if (rules->n_names > CONF_NAMES_MAX)
+		return 0;
+	r = strv_add(&rules->names, name);
+	if (r == 0)
+		rules->n_names++;
+	return r;
 }
 
 /* "'WORD' <what>"; returns `r`. */
@@ -224,6 +240,17 @@ static bool is_path(const char *word)
 	       strncasecmp(word, "file:", 5) == 0;
 }
 
+static bool is_of_hosts_allow(const char *word)
+{
+	static const char *const words[] = {"LOCAL", "KNOWN", "UNKNOWN", "PARANOID", "EXCEPT"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+		if (strcmp(word, words[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* What may have been meant by a word that is nothing here; NULL: nobody knows. */
 static const char *guess(const char *word)
 {
@@ -234,6 +261,8 @@ static const char *guess(const char *word)
 		return "is not one address; write { a, b }, or each in a line of a file";
 	if (is_everybody(word))
 		return "is no address; all clients are 0.0.0.0/0 and ::/0";
+	if (is_of_hosts_allow(word))
+		return "is a word of hosts.allow, and means nothing here";
 	if (is_path(word))
 		return "is no address; write file:PATH for what a file lists";
 	if (strchr(word, '%'))
@@ -343,18 +372,36 @@ static int ask_network(const char *name, uint32_t *ret)
 	return -ENOENT;
 }
 
+/* A domain as others write it. */
+static bool has_star(const char *word, char ret[HOSTNAME_ROOM])
+{
+	return word[0] == '*' && word[1] == '.' && hostname_read_pattern(word + 1, ret) == 0;
+}
+
+static int read_name(const struct reader *in)
+{
+	const char *meaning = guess(in->word);
+	char name[HOSTNAME_ROOM];
+
+	if (meaning)
+		return remark(in, -EINVAL, "%s", meaning);
+	if (hostname_read_pattern(in->word, name) == 0)
+		return access_rules_add_name(in->rules, name);
+	if (has_star(in->word, name))
+		return remark(in, -EINVAL, "is no name; did you mean %s?", name);
+	return remark(in, -EINVAL,
+		"is neither an address nor a network of networks(5), and no host can have such "
+		"a name");
+}
+
 static int read_network(const struct reader *in)
 {
 	struct addr_prefix prefix = {.family = ADDR_SOURCE_IPV4};
 	uint32_t net = 0, word;
 	int r = ask_network(in->word, &net);
 
-	if (r == -ENOENT && guess(in->word))
-		return remark(in, -EINVAL, "%s", guess(in->word));
 	if (r == -ENOENT)
-		return remark(in, -EINVAL,
-			"is no network of networks(5); names of hosts are not looked up, write "
-			"the address");
+		return read_name(in);
 	if (r < 0)
 		return r;
 	/* 127 and 127.0.0.0 are the same there. */
@@ -443,5 +490,5 @@ int access_word_read(const char *word, struct identities *identities,
 		return read_factors(&in);
 	if (strpbrk(word, ":/") || strspn(word, DIGITS ".") == strlen(word))
 		return read_address(&in);
-	return read_network(&in);
+	return strchr(word, '.') ? read_name(&in) : read_network(&in);
 }

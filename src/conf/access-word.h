@@ -6,6 +6,7 @@
  *	10.0.0.0				xinetd: zeros at the end are any number
  *	10.1.{2,3}				xinetd: 10.1.2.0/24 and 10.1.3.0/24
  *	loopback				a network of networks(5)
+ *	www.example.org  .example.org		a host, and all below a domain, by name
  *	unix  unix:uid=USER  unix:gid=GROUP	peers of UNIX sockets
  *	vsock  vsock:CID			virtual machines
  *
@@ -17,11 +18,14 @@
 #include "conf/access-list.h"
 #include "conf/identity.h"
 
-/* Rules that are being gathered, and where they come from. */
+/* Rules that are being gathered, and where they come from; and names of hosts and domains,
+ * which are none: no address shows who has them. */
 struct access_rules {
 	struct access_rule *items;
 	struct access_where *where;
 	size_t n, size;
+	char **names; /* patterns of base/hostname; of more than CONF_NAMES_MAX one more */
+	size_t n_names;
 };
 
 void access_rules_done(struct access_rules *rules);
@@ -30,13 +34,17 @@ void access_rules_done(struct access_rules *rules);
 int access_rules_add(struct access_rules *rules, const struct access_rule *rule,
 	const struct access_where *where);
 
+/* The same for a name.  0 or -ENOMEM. */
+int access_rules_add_name(struct access_rules *rules, const char *name);
+
 /* What there is to say about a word; "" is nothing. */
 struct access_remark {
 	char text[320];
 };
 
 /*
- * Add the rules of a word, which allow.  0, with what to be warned of in *remark;
+ * Add the rules of a word, which allow, or the name that it is; whether names may stand
+ * there is the caller's to say.  0, with what to be warned of in *remark;
  * -EINVAL with what is wrong with it, -ENOENT with what the world lacks; -ENOMEM.
  */
 int access_word_read(const char *word, struct identities *identities,

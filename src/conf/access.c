@@ -8,6 +8,7 @@
 /* One list, made of all words of a service. */
 struct access_made {
 	struct access_list *list;
+	char **names;
 	char *condition;
 	struct access_made *next;
 };
@@ -33,6 +34,7 @@ void accesses_init(struct accesses *accesses, struct source **sources)
 static void made_free(struct access_made *made)
 {
 	access_list_release(made->list);
+	strv_free(made->names);
 	free(made->condition);
 	free(made);
 }
@@ -85,7 +87,49 @@ static int add_rules(struct work *w, const struct access_rules *rules)
 		if (access_rules_add(&w->rules, &rules->items[i], &rules->where[i]) < 0)
 			return -ENOMEM;
 	}
+	for (size_t i = 0; i < rules->n_names; i++) {
+		if (access_rules_add_name(&w->rules, rules->names[i]) < 0)
+			return -ENOMEM;
+	}
 	return 0;
+}
+
+/* Why nobody can be named there; NULL: he can. */
+static const char *why_no_name(const struct work *w, const struct access_element *e)
+{
+	const struct service_conf *service = w->service;
+
+	if (w->proxies)
+		return "a proxy is known by its address, since its header comes before names "
+		       "are looked up";
+	if (strcmp(e->option, "no_access") == 0)
+		return "a name can let somebody in, but keep nobody out: who does not want to "
+		       "be known by his name has none";
+	if (service->resolve || service_conf_mistaken(service, conf_option_find("resolve")))
+		return NULL;
+	return w->report->adhoc ? "those need --resolve" : "those need resolve = yes";
+}
+
+/* `at`: in the list file that the element names; NULL: it names none. */
+static void check_name(struct work *w, const struct access_element *e, const char *name,
+	const struct origin *at)
+{
+	const char *why = why_no_name(w, e), *what = name[0] == '.' ? "a domain" : "a host";
+	char label[OPTION_FLAG_MAX + 2];
+
+	if (!why)
+		return;
+	w->mistaken = true;
+	if (!at) {
+		report_mistake(w->report, &e->origin, "%s: '%s' is the name of %s; %s",
+			merge_label(conf_option_find(e->option), &e->origin, label), name, what,
+			why);
+		return;
+	}
+	report_refuse(w->report, &e->origin);
+	if (report_mistake(w->report, at, "'%s' is the name of %s; %s", name, what, why) &&
+		e->origin.line > 0)
+		diag_note(w->report->diags, &e->origin, "the list is named here");
 }
 
 static int add_file(struct work *w, const struct access_element *e, const char *name)
@@ -109,6 +153,8 @@ static int add_file(struct work *w, const struct access_element *e, const char *
 		w->mistaken = true;
 		report_refuse(w->report, &e->origin);
 	}
+	if (file->rules.n_names > 0)
+		check_name(w, e, file->rules.names[0], &file->name_at);
 	if (file->condition && set_condition(w->service, file->condition) < 0)
 		return -ENOMEM;
 	return add_rules(w, &file->rules);
@@ -118,6 +164,7 @@ static int add_word(struct work *w, const struct access_element *e)
 {
 	const struct access_where where = {0};
 	char label[OPTION_FLAG_MAX + 2];
+	size_t n_names = w->rules.n_names;
 	struct access_remark remark;
 	int r;
 
@@ -137,6 +184,8 @@ static int add_word(struct work *w, const struct access_element *e)
 		report_warning(w->report, &e->origin, "%s: %s",
 			merge_label(conf_option_find(e->option), &e->origin, label),
 			remark.text);
+	if (r == 0 && w->rules.n_names > n_names)
+		check_name(w, e, w->rules.names[n_names], NULL);
 	return r;
 }
 
@@ -181,7 +230,7 @@ static bool is_exclusive(const struct work *w)
 }
 
 /* What two services must have in common to share a list: all words in their order,
- * and files by where they are.  NULL without memory. */
+ * files by where they are, and whether names may be among them.  NULL without memory. */
 static char *make_key(const struct work *w)
 {
 	size_t len;
@@ -192,6 +241,7 @@ static char *make_key(const struct work *w)
 	if (!out)
 		return NULL;
 	fputs(is_exclusive(w) ? "only" : "all", out);
+	fputs(w->service->resolve ? " names" : "", out);
 	for (uint32_t i = 0; i < w->n_elements; i++) {
 		struct access_element e = element_of(w, i);
 		const char *name = access_names_file(e.word);
@@ -216,6 +266,8 @@ static int remember(struct work *w, const char *key, struct access_list *list)
 	made->list = access_list_hold(list);
 	made->next = w->accesses->made_list;
 	w->accesses->made_list = made;
+	if (w->rules.n_names > 0 && strv_copy(w->rules.names, &made->names) < 0)
+		return -ENOMEM;
 	if (w->service->condition) {
 		made->condition = strdup(w->service->condition);
 		if (!made->condition)
@@ -285,6 +337,13 @@ static int make_list(struct work *w, const char *key)
 	r = add_elements(w);
 	if (r < 0 || w->mistaken)
 		return r;
+	if (w->rules.n_names > CONF_NAMES_MAX) {
+		report_mistake(w->report, &w->service->origin,
+			"service '%s' has more than %d names of hosts and domains who may come "
+			"in",
+			w->service->name, CONF_NAMES_MAX);
+		return 0;
+	}
 	r = compile(w, &list);
 	if (r == -E2BIG) {
 		report_mistake(w->report, &w->service->origin,
@@ -296,7 +355,10 @@ static int make_list(struct work *w, const char *key)
 	if (r < 0)
 		return r;
 	give(w, list);
-	return remember(w, key, list);
+	r = remember(w, key, list);
+	if (r == 0 && !w->proxies)
+		w->service->names = take_ptr(w->rules.names);
+	return r;
 }
 
 static int prepare(struct work *w)
@@ -310,6 +372,8 @@ static int prepare(struct work *w)
 	if (!made)
 		return make_list(w, key);
 	give(w, access_list_hold(made->list));
+	if (made->names && strv_copy(made->names, &w->service->names) < 0)
+		return -ENOMEM;
 	return made->condition ? set_condition(w->service, made->condition) : 0;
 }
 

@@ -81,6 +81,16 @@ const char *check_find_left_out(
 	return NULL;
 }
 
+/* Whom a name may be that of. */
+static unsigned scope_of_names(const struct service_conf *service)
+{
+	bool asked = service_conf_asks_names(service) || !check_understood(service, "resolve");
+
+	if (!service->names || !asked)
+		return 0;
+	return ACCESS_OF_IPV4 | ACCESS_OF_IPV6;
+}
+
 static void check_only_from(const struct service_conf *service, struct report *report)
 {
 	char label[OPTION_FLAG_MAX + 2];
@@ -98,8 +108,9 @@ static void check_only_from(const struct service_conf *service, struct report *r
 		return;
 	}
 	for (size_t i = 0; i < service->n_listen && !whom; i++)
-		whom = check_find_left_out(
-			service, service->access->scope, &service->listen[i].addr);
+		whom = check_find_left_out(service,
+			service->access->scope | scope_of_names(service),
+			&service->listen[i].addr);
 	if (whom)
 		report_warning(report, service_conf_origin(service, "only_from"),
 			"%s: it names no %s client, so all of them are refused",

@@ -92,6 +92,28 @@ static void check_ident(const struct service_conf *service, const struct service
 		check_tell_warning(report, service, "ident", why_not(service, "ident"));
 }
 
+/* Whoever is named there relies on coming in.  That rules are not kept at all where others
+ * than datagrams are waited for has been told. */
+static void check_names(const struct service_conf *service, const struct service_conf *defaults,
+	struct report *report)
+{
+	const struct conf_option *option = conf_option_find("only_from");
+
+	if (!service->names || service_conf_asks_names(service) ||
+		!check_understood(service, "resolve") ||
+		(service->wait && !has_datagrams(service)))
+		return;
+	if (check_given_here(service, defaults, option))
+		check_tell_mistake(report, service, "only_from",
+			"nobody comes in by a name there: those are looked up of clients of "
+			"TCP whom hatchd takes itself");
+	else
+		report_warning(report, &service->origin,
+			"service '%s': names in only_from of defaults have no effect there: "
+			"those are looked up of clients of TCP whom hatchd takes itself",
+			service->name);
+}
+
 static void check_timeout(const struct service_conf *service,
 	const struct service_conf *defaults, struct report *report)
 {
@@ -117,5 +139,6 @@ void check_lookups(const struct service_conf *service, const struct service_conf
 		return;
 	check_resolve(service, defaults, report);
 	check_ident(service, defaults, report);
+	check_names(service, defaults, report);
 	check_timeout(service, defaults, report);
 }

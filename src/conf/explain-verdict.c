@@ -86,9 +86,41 @@ static bool is_left_waiting(const struct explain *e, enum admit_verdict verdict)
 	}
 }
 
+/* Can his name be looked up, whoever asks?  What the service manager hands over may be
+ * datagrams. */
+static bool has_connection_of_ip(const struct explain *e)
+{
+	int family = e->peer.peer.who.family;
+
+	return (family == ADDR_SOURCE_IPV4 || family == ADDR_SOURCE_IPV6) &&
+	       !addr_is_datagram(e->addr);
+}
+
+/* Would he come in by his name? */
+static bool is_up_to_name(const struct explain *e, const struct decision *decision)
+{
+	return decision->access.verdict == ACCESS_NOT_LISTED && e->service->names &&
+	       service_conf_asks_names(e->service) && has_connection_of_ip(e);
+}
+
 /*
  * The answer.
  */
+
+/* Names that are told; of more there is a number. */
+#define NAMES_SHOWN 8
+
+static void put_names(const struct explain *e)
+{
+	size_t n = strv_length(e->service->names);
+
+	explain_put_given(e, conf_option_find("only_from"));
+	fputs(": only_from, by his name, which is not asked now:", e->out);
+	for (size_t i = 0; i < n && i < NAMES_SHOWN; i++)
+		fprintf(e->out, " %s", e->service->names[i]);
+	if (n > NAMES_SHOWN)
+		fprintf(e->out, " and %zu more", n - NAMES_SHOWN);
+}
 
 static void put_rule(const struct explain *e, uint32_t rule)
 {
@@ -143,6 +175,10 @@ static int put_decider(const struct explain *e, const struct decision *decision)
 			fputs("no_access, which has groups that he may be in", e->out);
 		return 0;
 	}
+	if (is_up_to_name(e, decision)) {
+		put_names(e);
+		return 0;
+	}
 	if (decision->verdict != ADMIT_ONLY_FROM && decision->verdict != ADMIT_TIMES)
 		return put_option(e, reason);
 	explain_put_given(e, conf_option_find(reason));
@@ -179,6 +215,8 @@ static int put_decision(const struct explain *e, const struct decision *decision
 
 	if (decision->verdict == ADMIT_OK)
 		put_client(e, "is admitted", NULL);
+	else if (is_up_to_name(e, decision))
+		put_client(e, "is refused", "only_from, unless he has one of its names");
 	else
 		put_client(e, waits ? "waits" : "is refused", admit_reason(decision->verdict));
 	explain_put_word(e, "decided by");
@@ -229,6 +267,33 @@ static void put_proxy(const struct explain *e)
 	fputc('\n', e->out);
 }
 
+static void put_lookup(const struct explain *e, const char *option, const char *what)
+{
+	explain_put_word(e, "looked up");
+	fputs(what, e->out);
+	explain_put_by(e, conf_option_find(option));
+}
+
+/* What he has to wait for, if he is not refused before.  A connection that a proxy has made
+ * says nothing of him. */
+static void put_lookups(const struct explain *e, const struct decision *decision)
+{
+	const struct service_conf *service = e->service;
+
+	if (!has_connection_of_ip(e) ||
+		(decision->access.verdict != ACCESS_OK && !is_up_to_name(e, decision)))
+		return;
+	if (service_conf_asks_names(service))
+		put_lookup(e, "resolve", "his name");
+	if (!service_conf_asks_ident(service) || addr_family(e->addr) == AF_UNIX ||
+		addr_family(e->addr) == AF_VSOCK)
+		return;
+	put_lookup(e, "ident",
+		service->ident == IDENT_USE_REQUIRED
+			? "who he is where he comes from, and without an answer he is refused"
+			: "who he is where he comes from");
+}
+
 /* Nobody comes in there, whoever he is. */
 static int put_unserved(const struct explain *e, const char *why, const char *what)
 {
@@ -257,5 +322,6 @@ int explain_verdict(const struct explain *e)
 		e->mux ? ", by its name, from service " : "", e->mux ? e->mux->name : "");
 	put_wait(e);
 	put_proxy(e);
+	put_lookups(e, &decision);
 	return decision.verdict == ADMIT_OK ? EXPLAIN_ADMITTED : EXPLAIN_REFUSED;
 }

@@ -344,3 +344,53 @@ def test_looked_up(folder):
 
     status, out, err = explain(path, "c", "10.0.0.1")
     assert "lookup_timeout" not in out and "pending" not in out
+
+
+def test_by_name(folder):
+    """Names are not asked for: that it depends on one is what there is to say."""
+    put(folder, ".example.net\n10.2.0.0/16\n", "friends")
+    path = put(folder, hello(
+        "a", 7, only_from=["10.1.0.0/16", "WWW.example.org", "file:friends"],
+        no_access="10.1.2.0/24", resolve=True, ident="required"), "hatchd.conf")
+    named = (f"{path}{line_of(path, 'only_from')}: only_from, by his name, which is not asked "
+             "now: www.example.org .example.net\n")
+
+    status, out, err = explain(path, "a", "192.0.2.9")
+    assert (status, err) == (1, "")
+    assert "192.0.2.9 is refused: only_from, unless he has one of its names\n" in out
+    assert f"decided by   {named}" in out
+    assert f"looked up    his name, by resolve, {path}{line_of(path, 'resolve')}\n" in out
+    assert "looked up    who he is where he comes from, and without an answer he is refused, " \
+        f"by ident, {path}{line_of(path, 'ident')}\n" in out
+
+    for client, verdict in (("10.2.0.1", "is admitted"), ("10.1.2.3", "is refused: no_access")):
+        status, out, _ = explain(path, "a", client)
+        assert status == ("refused" in verdict)
+        assert f"{client} {verdict}\n" in out
+        assert named not in out
+        assert ("looked up" in out) == (status == 0)
+
+
+def test_by_many_names(folder):
+    names = [f"host{i}.example.org" for i in range(12)]
+    path = put(folder, hello("a", 7, only_from=names, resolve=True), "hatchd.conf")
+    _, out, _ = explain(path, "a", "192.0.2.9")
+    assert ": " + " ".join(names[:8]) + " and 4 more\n" in out
+
+
+def test_names_of_others(folder):
+    """Nobody is asked after who comes over a UNIX socket, or as a datagram."""
+    path = put(folder, service("a", listen=f"unix:{folder}/a", exec=["/bin/cat"], resolve=True,
+                               proxy_protocol="optional", proxy_from="unix", ident="yes",
+                               only_from=["host.example.org"])
+               + service("b", listen=["udp:127.0.0.1:9", "tcp:127.0.0.1:9"], builtin="echo",
+                         resolve=True, ident="yes", only_from=["::1", "host.example.org"]),
+               "hatchd.conf")
+    for name, client in (("a", "unix:uid=0"), ("b", "192.0.2.9")):
+        status, out, _ = explain(path, name, client)
+        assert status == 1
+        assert "decided by" in out and "by his name" not in out and "looked up" not in out
+
+    # Of him a proxy speaks, whose connection it is.
+    _, out, _ = explain(path, "a", "192.0.2.9")
+    assert "by his name" in out and "his name, by resolve" in out and "by ident" not in out
