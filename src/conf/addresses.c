@@ -42,12 +42,16 @@ static int resolve_port(
 	port = lookup_port(spec->service, protocol);
 	if (port == -ENOENT)
 		report_mistake(report, &value->origin,
-			"unknown port '%s': no such %s name in services(5)", spec->service,
-			protocol);
+			"unknown port '%s': no such %s name in services(5)%s", spec->service,
+			protocol,
+			strchr(spec->service, '.') ? "; after the name of a host a colon and "
+						     "the port are missing"
+						   : "");
 	if (port < 0)
 		return port;
 	spec->port_first = spec->port_last = (uint32_t)port;
-	addr_set_port(&spec->addr, spec->port_first);
+	if (spec->host[0] == '\0')
+		addr_set_port(&spec->addr, spec->port_first);
 	return 0;
 }
 
@@ -87,11 +91,7 @@ int addresses_read(const struct raw_value *value, struct report *report, struct 
 		tell_bad(value, why, report);
 		return -EINVAL;
 	}
-	if (spec.host[0] != '\0') {
-		*ret = spec;
-		return 0;
-	}
-	if (!has_text(&spec.addr)) {
+	if (spec.host[0] == '\0' && !has_text(&spec.addr)) {
 		report_mistake(report, &value->origin,
 			"the name of the socket has too many characters that must be escaped");
 		return -EINVAL;

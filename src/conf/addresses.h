@@ -18,7 +18,8 @@ int addresses_resolve(
 	struct service_conf *service, const struct raw_assign *listen, struct report *report);
 
 /* Parse one value, and look up the name of its port.  The name of a host is left in *ret for
- * the caller to refuse.  0, -EINVAL after a mistake, or -ENOMEM. */
+ * the caller to look up or refuse; the address then is none.  0, -EINVAL after a mistake, or
+ * -ENOMEM. */
 int addresses_read(const struct raw_value *value, struct report *report, struct addr_spec *ret);
 
 /*

@@ -213,17 +213,34 @@ static int put_program(const struct explain *e)
 	return put_environment(e);
 }
 
+static void put_target(const struct explain *e, size_t i)
+{
+	const struct service_conf *service = e->service;
+	const struct addr *addr = &service->targets[i];
+	const char *name = service->target_names ? service->target_names[i] : "";
+	char text[ADDR_TEXT_MAX];
+
+	if (name[0] == '\0')
+		fputs(addr_format(addr, text), e->out);
+	else
+		fprintf(e->out, "tcp%s:%s:%u",
+			addr_family(addr) == AF_INET ? "4"
+			: addr->dual                 ? ""
+						     : "6",
+			name, addr_port(addr));
+}
+
 /* "redirect to tcp:127.0.0.1:8080, else unix:/run/app.sock, in hatchd-relay as " */
 static void put_targets(const struct explain *e)
 {
 	const struct service_conf *service = e->service;
 	const char *join = service->redirect_order == REDIRECT_FIRST ? ", else " : " or ";
-	char text[ADDR_TEXT_MAX];
 
 	fputs("redirect to ", e->out);
-	for (size_t i = 0; i < service->n_targets; i++)
-		fprintf(e->out, "%s%s", i > 0 ? join : "",
-			addr_format(&service->targets[i], text));
+	for (size_t i = 0; i < service->n_targets; i++) {
+		fputs(i > 0 ? join : "", e->out);
+		put_target(e, i);
+	}
 	if (service->n_targets > 1 && service->redirect_order != REDIRECT_FIRST)
 		fputs(" in turns", e->out);
 	if (service->send_proxy != REDIRECT_PROXY_NONE)

@@ -121,6 +121,12 @@ static void tell(const struct loops *l, const struct node *node, const struct ad
 		diag_note(l->report->diags, theirs, "from there they are passed on");
 }
 
+/* Where a name leads is known when a client comes. */
+static bool is_named(const struct service_conf *service, size_t i)
+{
+	return service->target_names && service->target_names[i][0] != '\0';
+}
+
 /* To its next target, or back; one mistake for each service. */
 static struct node *walk(const struct loops *l, struct node *node)
 {
@@ -131,8 +137,8 @@ static struct node *walk(const struct loops *l, struct node *node)
 		node->state = DONE;
 		return node->from;
 	}
-	target = &node->service->targets[node->next++];
-	to = find(l, target);
+	target = &node->service->targets[node->next];
+	to = is_named(node->service, node->next++) ? NULL : find(l, target);
 	if (!to || to->state == DONE)
 		return node;
 	if (to->state == ON_THE_WAY) {

@@ -1,31 +1,97 @@
 #include "conf/targets.h"
 
+#include "base/hostname.h"
 #include "base/redirect.h"
 #include "conf/addresses.h"
 
-/* 0, -EINVAL after a mistake, or -ENOMEM. */
-static int resolve_value(const struct raw_value *value, struct report *report, struct addr *ret)
+#include <stdio.h>
+
+/* An address, or the name of a host and where its address goes. */
+struct target {
+	struct addr addr;
+	char name[HOSTNAME_ROOM]; /* "": it is an address */
+};
+
+static struct addr make_addr(const char *host, uint32_t port)
 {
-	const char *why = NULL;
+	struct addr_spec spec = {0};
+	const char *why;
+	char text[32];
+
+	snprintf(text, sizeof text, "tcp%s:%u", host, port);
+	return addr_parse(text, &spec, &why) < 0 ? (struct addr){0} : spec.addr;
+}
+
+/* All addresses of the families that are wanted: that of the name takes its place. */
+static struct addr make_wildcard(const struct addr_spec *spec)
+{
+	int family = spec->addr.sa.sa_family;
+
+	return make_addr(family == AF_INET    ? "4"
+			 : family == AF_INET6 ? "6"
+					      : "",
+		spec->port_first);
+}
+
+/* NULL, or what is wrong with the name of a host as a target. */
+static const char *read_name(const struct addr_spec *spec, struct target *ret)
+{
+	struct addr any_machine = make_addr(":127.0.0.1", spec->port_first);
+	const char *why;
+
+	any_machine.kind = spec->addr.kind;
+	why = redirect_refuses(&any_machine);
+	if (why)
+		return why;
+	ret->addr = make_wildcard(spec);
+	return hostname_read(spec->host, ret->name) < 0 ? "no host can have such a name" : NULL;
+}
+
+/* NULL, or what is wrong with it. */
+static const char *read_target(const struct addr_spec *spec, struct target *ret)
+{
+	if (spec->port_first != spec->port_last)
+		return "a target has one port, not a range";
+	if (spec->host[0] != '\0')
+		return read_name(spec, ret);
+	ret->addr = spec->addr;
+	ret->name[0] = '\0';
+	return redirect_refuses(&spec->addr);
+}
+
+/* 0, -EINVAL after a mistake, or -ENOMEM. */
+static int resolve_value(
+	const struct raw_value *value, struct report *report, struct target *ret)
+{
 	struct addr_spec spec;
+	const char *why;
 	int r = addresses_read(value, report, &spec);
 
 	if (r < 0)
 		return r;
-	if (spec.port_first != spec.port_last)
-		why = "a target has one port, not a range";
-	/* There is no address yet. */
-	if (!why && spec.host[0] == '\0')
-		why = redirect_refuses(&spec.addr);
+	why = read_target(&spec, ret);
 	if (why)
 		report_mistake(report, &value->origin, "redirect: %s", why);
-	else if (spec.host[0] != '\0')
-		report_mistake(report, &value->origin,
-			"redirect: names are not resolved yet; write the address of '%s'",
-			spec.host);
-	else
-		*ret = spec.addr;
-	return why || spec.host[0] != '\0' ? -EINVAL : 0;
+	return why ? -EINVAL : 0;
+}
+
+static int add(struct service_conf *service, const struct target *target)
+{
+	int r = strv_add(&service->target_names, target->name);
+
+	if (r == 0)
+		service->targets[service->n_targets++] = target->addr;
+	return r;
+}
+
+/* Most services have none. */
+static void drop_no_names(struct service_conf *service)
+{
+	for (size_t i = 0; i < service->n_targets; i++) {
+		if (service->target_names[i][0] != '\0')
+			return;
+	}
+	service->target_names = strv_free(service->target_names);
 }
 
 /* Who wrote it twice wants to have it tried twice, perhaps: it takes two turns. */
@@ -43,15 +109,16 @@ int targets_resolve(
 	if (!service->targets)
 		return -ENOMEM;
 	for (size_t i = 0; i < redirect->n_values; i++) {
-		int r = resolve_value(
-			&redirect->values[i], report, &service->targets[service->n_targets]);
+		struct target target;
+		int r = resolve_value(&redirect->values[i], report, &target);
 
+		if (r == 0)
+			r = add(service, &target);
 		if (r == -ENOMEM)
 			return r;
 		if (r < 0)
 			service_conf_set_mistaken(service, redirect->option, true);
-		else
-			service->n_targets++;
 	}
+	drop_no_names(service);
 	return 0;
 }

@@ -10,7 +10,8 @@
 #include "conf/raw.h"
 #include "conf/report.h"
 
-/* Parse the values, look up names of ports; mistakes go to the report.  0 or -ENOMEM. */
+/* Parse the values, look up names of ports; names of hosts are left for the time when a
+ * client comes.  Mistakes go to the report.  0 or -ENOMEM. */
 int targets_resolve(
 	struct service_conf *service, const struct raw_assign *redirect, struct report *report);
 

@@ -394,3 +394,15 @@ def test_names_of_others(folder):
     # Of him a proxy speaks, whose connection it is.
     _, out, _ = explain(path, "a", "192.0.2.9")
     assert "by his name" in out and "his name, by resolve" in out and "by ident" not in out
+
+
+def test_target_by_name(folder):
+    """The name of a host is told as it was written, with the families that are asked for."""
+    path = put(folder, service("a", listen="tcp:7", user=None, lookup_timeout="1s", redirect=[
+        "tcp:App.internal:80", "tcp4:b:81", "tcp6:c:82", "tcp:10.0.0.1:83"]), "hatchd.conf")
+    status, out, err = explain(path, "a", "10.0.0.1")
+    assert (status, err) == (0, "")
+    assert "redirect to tcp:app.internal:80, else tcp4:b:81, else tcp6:c:82, " \
+        "else tcp:10.0.0.1:83, in hatchd-relay" in out
+    assert re.search(r"lookup_timeout = 1s +\S+:\d+\n", out)
+    assert re.search(r"pending = 1000 +default\n", out)

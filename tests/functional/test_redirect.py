@@ -641,8 +641,9 @@ def test_ad_hoc(target):
     )
     assert done.returncode == 0, done.stderr
     assert re.search(r"redirect += \{ .*unix:/run/x", done.stdout), done.stdout
-    done = run_hatchd("-l", str(free_port()), "--redirect", "tcp:localhost:80", "--check")
-    assert "names are not resolved yet; write the address of 'localhost'" in done.stderr
+    done = run_hatchd("-l", str(free_port()), "--redirect", "tcp:-host:80", "--check")
+    assert "bad address 'tcp:-host:80': this is neither an IP address nor a host name" \
+        in done.stderr
 
 
 def test_print_config(hatchd, folder, target):

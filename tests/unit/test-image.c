@@ -313,9 +313,11 @@ static void test_round_trip(void **ctx)
 			"service c { listen = 2 exec = /bin/sh proxy_protocol = optional "
 			"proxy_from = { 10.0.0.1, unix } }\n",
 		&conf_text_user);
-	assert_survives("defaults { resolve = yes ident = required lookup_timeout = 100ms }\n"
-			"service a { listen = 1 exec = /bin/sh only_from = 10.0.0.1 }\n"
-			"service b { listen = 2 redirect = tcp:10.0.0.1:80 ident = no }\n",
+	assert_survives(
+		"defaults { resolve = yes ident = required lookup_timeout = 100ms }\n"
+		"service a { listen = 1 exec = /bin/sh only_from = 10.0.0.1 }\n"
+		"service b { listen = 2 redirect = tcp:10.0.0.1:80 ident = no }\n"
+		"service c { listen = 3 redirect = { tcp4:App.internal.:80, unix:@x } }\n",
 		&conf_text_user);
 }
 

@@ -1,6 +1,8 @@
-/* lookup-conf: what is looked up about clients, from its words to what the master gets. */
+/* lookup-conf: what is looked up about clients and for them, from its words to what the master
+ * gets. */
 #include "conf-text.h"
 
+#include "base/hostname.h"
 #include "conf/image.h"
 
 #include <fcntl.h>
@@ -279,6 +281,81 @@ static void test_pending(void **ctx)
 		90);
 }
 
+/*
+ * Where clients are passed on to.
+ */
+
+static const char *target_text(const struct service_conf *service, size_t i)
+{
+	static char text[ADDR_TEXT_MAX + HOSTNAME_ROOM];
+	char addr[ADDR_TEXT_MAX];
+
+	snprintf(text, sizeof text, "%s %s",
+		service->target_names ? service->target_names[i] : "-",
+		addr_format(&service->targets[i], addr));
+	return text;
+}
+
+static void test_targets(void **ctx)
+{
+	static const struct {
+		const char *text, *want;
+	} targets[] = {
+		{"tcp:App.Internal:8080", "app.internal tcp:8080"},
+		{"tcp4:localhost:80", "localhost tcp4:80"},
+		{"tcp6:app.internal.:http", "app.internal tcp6:80"},
+		{"tcp:10.0.0.1:80", "- tcp:10.0.0.1:80"},
+		{"unix:/run/x", "- unix:/run/x"},
+	};
+
+	(void)ctx;
+	for (size_t i = 0; i < ARRAY_SIZE(targets); i++) {
+		const struct service_conf *service;
+		struct conf_text t;
+		char text[256];
+
+		snprintf(text, sizeof text, "service a {\nlisten = 1\nredirect = %s\n}\n",
+			targets[i].text);
+		clean(&t, text);
+		service = t.conf.services[0];
+		assert_int_equal(service->n_targets, 1);
+		assert_string_equal(target_text(service, 0), targets[i].want);
+		assert_int_equal(service_conf_has_lookups(service), targets[i].want[0] != '-');
+		assert_int_equal(service_conf_has_pending(service), targets[i].want[0] != '-');
+		conf_text_done(&t);
+	}
+}
+
+/* Each has its name, or has none. */
+static void test_mixed_targets(void **ctx)
+{
+	struct conf_text t;
+
+	(void)ctx;
+	clean(&t,
+		"service a {\nlisten = unix:@hatchd-x\nredirect = { tcp:10.0.0.1:80, tcp:b:81, "
+		"unix:@c }\n}\n");
+	assert_string_equal(target_text(t.conf.services[0], 0), " tcp:10.0.0.1:80");
+	assert_string_equal(target_text(t.conf.services[0], 1), "b tcp:81");
+	assert_string_equal(target_text(t.conf.services[0], 2), " unix:@c");
+	assert_int_equal(strv_length(t.conf.services[0]->target_names), 3);
+	conf_text_done(&t);
+}
+
+/* Where a name leads is not known at a load, so that it is no way back. */
+static void test_target_loops(void **ctx)
+{
+	struct conf_text t;
+
+	(void)ctx;
+	clean(&t, "service a {\nlisten = 81\nredirect = tcp:localhost:81\n}\n");
+	conf_text_done(&t);
+	load(&t, "service a {\nlisten = 81\nredirect = { tcp:b:81, tcp:127.0.0.1:81 }\n}\n");
+	assert_string_equal(conf_text_said(&t, DIAG_ERROR),
+		"redirect: tcp:127.0.0.1:81 is this service itself");
+	conf_text_done(&t);
+}
+
 static int make_folder(void **ctx)
 {
 	(void)ctx;
@@ -310,6 +387,9 @@ int main(void)
 		cmocka_unit_test(test_asked),
 		cmocka_unit_test(test_sensor),
 		cmocka_unit_test(test_pending),
+		cmocka_unit_test(test_targets),
+		cmocka_unit_test(test_mixed_targets),
+		cmocka_unit_test(test_target_loops),
 	};
 
 	return cmocka_run_group_tests(tests, make_folder, remove_folder);
