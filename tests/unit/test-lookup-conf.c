@@ -3,6 +3,7 @@
 #include "conf-text.h"
 
 #include "base/hostname.h"
+#include "conf/diff.h"
 #include "conf/image.h"
 
 #include <fcntl.h>
@@ -122,6 +123,42 @@ static void test_list_of_names(void **ctx)
 	clean(&t, text);
 	assert_names(t.conf.services[0], "a.example ");
 	conf_text_done(&t);
+}
+
+static unsigned resolved_of(struct conf_text *old, struct conf_text *new)
+{
+	unsigned resolved;
+	struct diff diff;
+
+	assert_int_equal(diff_make(old->conf.services, old->conf.n_services, new->conf.services,
+				 new->conf.n_services, &diff),
+		0);
+	assert_int_equal(diff.n_services, 1);
+	assert_false(diff_options_any(&diff.services[0].changed));
+	resolved = diff.services[0].resolved;
+	diff_done(&diff);
+	return resolved;
+}
+
+/* What a file names is another one after a reload, though no word of the service is. */
+static void test_list_changes(void **ctx)
+{
+	struct conf_text old, same, other;
+	char text[1024];
+
+	(void)ctx;
+	snprintf(text, sizeof text, PROGRAM(TCP "resolve = yes\nonly_from = file:%s"),
+		put("names", "a.example\n"));
+	clean(&old, text);
+	put("names", "# A comment\nA.example.\n");
+	clean(&same, text);
+	put("names", ".a.example\n");
+	clean(&other, text);
+	assert_int_equal(resolved_of(&old, &same), 0);
+	assert_int_equal(resolved_of(&old, &other), DIFF_ACCESS);
+	conf_text_done(&old);
+	conf_text_done(&same);
+	conf_text_done(&other);
 }
 
 #define WORDS "only_from = { 10.0.0.0/8, a.example }\n"
@@ -381,6 +418,7 @@ int main(void)
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_lists),
 		cmocka_unit_test(test_list_of_names),
+		cmocka_unit_test(test_list_changes),
 		cmocka_unit_test(test_shared),
 		cmocka_unit_test(test_most),
 		cmocka_unit_test(test_mistaken_resolve),
