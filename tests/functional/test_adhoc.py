@@ -284,6 +284,8 @@ COMMAND_LINES = [
     ["-l", "7777", "--shell", "sort | uniq -c | sed 's/\"/\\\\/'"],
     ["-l", "udp:7777", "--wait", "--rlimit-nofile=1:2", "--", "cat", "a b", "'", '"', "\\", ""],
     ["-l", "7777", "--env", "A=b c", "--env", "D=$HOME", "--umask=027", "--", "env"],
+    ["-l", "7777", "--resolve", "--ident=required", "--lookup-timeout=2s",
+     "--only-from", ".Example.org", "--", "cat"],
     ["-l", "7777-7780", "--start-timeout=1500ms", "--send-buffer=64K", "--", "/bin/cat"],
 ]
 
@@ -391,6 +393,13 @@ def test_usage_errors(args, words):
         (["-l", "7777", "--access-times=8:00-25:00", "--", "cat"], "--access-times: '8:00"),
         (["-l", "unix:/tmp/x", "--idle-timeout=5s", "--", "cat"], "--idle-timeout: only"),
         (["-l", "7777", "--only-from=all", "--", "cat"], "--only-from: 'all' is no address"),
+        (["-l", "7777", "--only-from=a.example", "--", "cat"],
+         "--only-from: 'a.example' is the name of a host; those need --resolve"),
+        (["-l", "7777", "--resolve", "--no-access=.example", "--", "cat"],
+         "--no-access: '.example' is the name of a domain; a name can let somebody in"),
+        (["-l", "7777", "--ident=maybe", "--", "cat"], "--ident: 'maybe' is not no, yes or"),
+        (["-l", "7777", "--lookup-timeout=1min", "--", "cat"], "--lookup-timeout: '1min'"),
+        (["-l", "udp:7777", "--ident=required", "--", "cat"], "--ident: required is for conn"),
         (["-l", "7777", "--per-source=UNLIMITED", "--", "cat"], "did you mean 'unlimited'?"),
     ],
 )

@@ -393,6 +393,38 @@ static void test_target_loops(void **ctx)
 	conf_text_done(&t);
 }
 
+/*
+ * Who looks it up.
+ */
+
+/* A worker never does that as root. */
+static void test_identity(void **ctx)
+{
+	static const struct {
+		const char *rest;
+		bool needed;
+	} services[] = {
+		{"", false},
+		{"resolve = yes", true},
+		{"ident = yes", true},
+		{"ident = required", true},
+		{"lookup_timeout = 1s", false},
+		{"wait = yes\nresolve = yes\nident = yes", false},
+	};
+
+	(void)ctx;
+	for (size_t i = 0; i < ARRAY_SIZE(services); i++) {
+		struct conf_text t;
+		char text[256];
+
+		snprintf(text, sizeof text, PROGRAM(TCP "%s"), services[i].rest);
+		assert_int_equal(conf_text_load(&t, text, &conf_text_root), 0);
+		assert_string_equal(conf_text_said(&t, DIAG_ERROR), "");
+		assert_int_equal(t.conf.worker_identity, services[i].needed);
+		conf_text_done(&t);
+	}
+}
+
 static int make_folder(void **ctx)
 {
 	(void)ctx;
@@ -428,6 +460,7 @@ int main(void)
 		cmocka_unit_test(test_targets),
 		cmocka_unit_test(test_mixed_targets),
 		cmocka_unit_test(test_target_loops),
+		cmocka_unit_test(test_identity),
 	};
 
 	return cmocka_run_group_tests(tests, make_folder, remove_folder);
