@@ -6,6 +6,7 @@
 #include "conf/merge.h"
 
 #define ONLY_ACCEPTED "the program takes its clients itself"
+#define OF_TCPMUX     "with builtin = tcpmux: it is for services that are had by their names"
 
 static const char *const lookup_options[] = {"resolve", "ident", "lookup_timeout"};
 
@@ -29,6 +30,8 @@ static const char *why_not(const struct service_conf *service, const char *optio
 {
 	if (service->wait)
 		return "has no effect with wait = yes: " ONLY_ACCEPTED;
+	if (service->builtin == BUILTIN_TCPMUX)
+		return "has no effect " OF_TCPMUX;
 	if (option[0] == 'i' && service->proxy_protocol == PROXY_USE_REQUIRED)
 		return "has no effect with proxy_protocol = required: the connection is the "
 		       "proxy's";
@@ -67,6 +70,8 @@ static const char *why_not_kept(const struct service_conf *service)
 {
 	if (service->wait)
 		return "required cannot be kept with wait = yes: " ONLY_ACCEPTED;
+	if (service->builtin == BUILTIN_TCPMUX)
+		return "required cannot be kept " OF_TCPMUX;
 	if (has_datagrams(service))
 		return "required is for connections; leave out the datagram sockets, or write "
 		       "a service of their own for them";
@@ -92,6 +97,15 @@ static void check_ident(const struct service_conf *service, const struct service
 		check_tell_warning(report, service, "ident", why_not(service, "ident"));
 }
 
+/* Why nobody comes in by his name. */
+static const char *why_no_names(const struct service_conf *service)
+{
+	if (service->builtin == BUILTIN_TCPMUX)
+		return "nobody comes in by a name " OF_TCPMUX;
+	return "nobody comes in by a name there: those are of clients of TCP whom hatchd takes "
+	       "itself";
+}
+
 /* Whoever is named there relies on coming in.  That rules are not kept at all where others
  * than datagrams are waited for has been told. */
 static void check_names(const struct service_conf *service, const struct service_conf *defaults,
@@ -104,14 +118,11 @@ static void check_names(const struct service_conf *service, const struct service
 		(service->wait && !has_datagrams(service)))
 		return;
 	if (check_given_here(service, defaults, option))
-		check_tell_mistake(report, service, "only_from",
-			"nobody comes in by a name there: those are looked up of clients of "
-			"TCP whom hatchd takes itself");
+		check_tell_mistake(report, service, "only_from", why_no_names(service));
 	else
 		report_warning(report, &service->origin,
-			"service '%s': names in only_from of defaults have no effect there: "
-			"those are looked up of clients of TCP whom hatchd takes itself",
-			service->name);
+			"service '%s': only_from of defaults: %s", service->name,
+			why_no_names(service));
 }
 
 static void check_timeout(const struct service_conf *service,
@@ -134,7 +145,8 @@ void check_lookups(const struct service_conf *service, const struct service_conf
 		check_sensor(service, defaults, report);
 		return;
 	}
-	if (!check_understood(service, "listen") || !check_understood(service, "wait") ||
+	if (!check_understood(service, "listen") || !check_understood(service, "builtin") ||
+		!check_understood(service, "wait") ||
 		!check_understood(service, "proxy_protocol"))
 		return;
 	check_resolve(service, defaults, report);

@@ -262,10 +262,10 @@ bool service_conf_has_front(const struct service_conf *service)
 
 /* Whether there may be connections with an end that has an address of IP; of a client for
  * whom a proxy speaks it is not that end.  What the service manager hands over may be
- * anything, and a tcpmux anywhere. */
+ * anything, and a tcpmux anywhere; it serves nobody itself. */
 static bool takes_connections_of_ip(const struct service_conf *service, bool proxied)
 {
-	if (service->wait || service->sensor)
+	if (service->wait || service->sensor || service->builtin == BUILTIN_TCPMUX)
 		return false;
 	if (service_conf_has_mux(service))
 		return true;

@@ -278,6 +278,22 @@ static void test_asked(void **ctx)
 	}
 }
 
+/* It hands its clients to others, who have them looked up. */
+static void test_tcpmux(void **ctx)
+{
+	struct conf_text t;
+
+	(void)ctx;
+	load(&t, "defaults {\nresolve = yes\nident = yes\n}\n"
+		 "service mux {\nlisten = 1\nbuiltin = tcpmux\n}\n" PROGRAM("tcpmux = yes"));
+	assert_string_equal(conf_text_said(&t, DIAG_ERROR), "");
+	assert_string_equal(conf_text_said(&t, DIAG_WARNING), "");
+	assert_false(service_conf_has_lookups(t.conf.services[0]));
+	assert_true(service_conf_has_pending(t.conf.services[0]));
+	assert_true(service_conf_has_lookups(t.conf.services[1]));
+	conf_text_done(&t);
+}
+
 static void test_sensor(void **ctx)
 {
 	struct conf_text t;
@@ -455,6 +471,7 @@ int main(void)
 		cmocka_unit_test(test_most),
 		cmocka_unit_test(test_mistaken_resolve),
 		cmocka_unit_test(test_asked),
+		cmocka_unit_test(test_tcpmux),
 		cmocka_unit_test(test_sensor),
 		cmocka_unit_test(test_pending),
 		cmocka_unit_test(test_targets),
