@@ -426,7 +426,46 @@ static void test_urgent_byte_and_end(void **state)
 	assert_int_equal(relay_end(relay), RELAY_DONE);
 }
 
-/* An idle pair has nothing but its sockets. */
+/* Until the relay can read so much from there at once.  What a UNIX socket is sent is there. */
+static void wait_for_bytes(enum relay_side side, int n)
+{
+	int fd = relay_fd(relay, side), usual = 1;
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+
+	(void)!setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &n, sizeof n);
+	assert_int_equal(poll(&p, 1, -1), 1);
+	(void)!setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &usual, sizeof usual);
+}
+
+/* Among so many others that they go through a pipe. */
+static void test_urgent_byte_among_many(void **state)
+{
+	static const char bytes[48 * 1024];
+	static char heard[2 * sizeof bytes + 1];
+	size_t n = 0;
+
+	(void)state;
+	assert_int_equal(send(ends[RELAY_CLIENT], bytes, sizeof bytes, 0), sizeof bytes);
+	assert_int_equal(send(ends[RELAY_CLIENT], "!", 1, MSG_OOB), 1);
+	assert_int_equal(send(ends[RELAY_CLIENT], bytes, sizeof bytes, 0), sizeof bytes);
+	wait_for_bytes(RELAY_CLIENT, RELAY_CHUNK);
+	while (n < sizeof heard) {
+		ssize_t r;
+
+		turn_until_heard(RELAY_TARGET);
+		r = recv(ends[RELAY_TARGET], heard + n, sizeof heard - n, 0);
+		assert_true(r > 0);
+		n += (size_t)r;
+	}
+	assert_int_equal(heard[sizeof bytes - 1], 0);
+	assert_int_equal(heard[sizeof bytes], '!');
+	assert_int_equal(heard[sizeof bytes + 1], 0);
+	turn_few();
+	assert_counts(sizeof heard, 0);
+	assert_int_equal(pipes.n, setting->plain ? 0 : 1);
+}
+
+/* An idle pair has nothing but its sockets, and few bytes are not worth a pipe. */
 static void test_idle(void **state)
 {
 	size_t before = count_fds();
@@ -438,7 +477,6 @@ static void test_idle(void **state)
 	hears(RELAY_CLIENT, "y");
 	turn_all();
 	assert_int_equal(relay_held(relay), 0);
-	relay_pipes_done(&pipes);
 	assert_int_equal(count_fds(), before);
 	assert_int_equal(relay_events(relay, RELAY_CLIENT), EPOLLIN);
 	assert_int_equal(relay_events(relay, RELAY_TARGET), EPOLLIN);
@@ -856,6 +894,7 @@ static void test_abort_under_way(void **state)
 static void test_spare_pipes_are_few(void **state)
 {
 	enum { MANY = RELAY_SPARE_MAX + 4 };
+	static const char much[2 * RELAY_CHUNK];
 	struct relay *relays[MANY];
 	int outer[MANY][2];
 	size_t before = count_fds();
@@ -869,7 +908,7 @@ static void test_spare_pipes_are_few(void **state)
 		outer[i][0] = a[0];
 		outer[i][1] = b[0];
 		assert_int_equal(relay_new(&pipes, a[1], b[1], &relays[i]), 0);
-		while (send(outer[i][0], "0123456789abcdef", 16, MSG_DONTWAIT) > 0)
+		while (send(outer[i][0], much, sizeof much, MSG_DONTWAIT) > 0)
 			relay_go(relays[i], RELAY_CLIENT, EPOLLIN, now);
 	}
 	for (int i = 0; i < MANY; i++) {
@@ -881,7 +920,7 @@ static void test_spare_pipes_are_few(void **state)
 		close(outer[i][0]);
 		close(outer[i][1]);
 	}
-	assert_true(pipes.n <= RELAY_SPARE_MAX);
+	assert_int_equal(pipes.n, setting->plain ? 0 : RELAY_SPARE_MAX);
 	assert_int_equal(count_fds(), before + 2 * pipes.n);
 }
 
@@ -914,6 +953,7 @@ int main(void)
 		EACH(test_greeting_in_vain),
 		EACH(test_urgent_byte),
 		EACH(test_urgent_byte_and_end),
+		EACH(test_urgent_byte_among_many),
 		EACH(test_idle),
 		EACH(test_half_close_of_client),
 		EACH(test_half_close_of_target),

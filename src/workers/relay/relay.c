@@ -25,6 +25,7 @@ struct half {
 	uint8_t *buffer; /* owned; NULL: none now */
 	uint32_t at;     /* in the buffer */
 	uint32_t held;   /* bytes in the pipe or the buffer */
+	bool busy;       /* what came last was much */
 	bool plain;      /* splice(2) cannot be used */
 	bool ended;      /* nothing more comes */
 	bool passed_on;  /* and the other side knows, or cannot be told anything */
@@ -35,6 +36,7 @@ struct relay {
 	struct half halves[2]; /* by the side that bytes come from */
 	int fds[2];            /* owned; by side */
 	bool is_tcp[2];
+	bool nonblocking;       /* both sockets */
 	bool deaf[2];           /* nothing more can go there: it is thrown away */
 	bool broken[2];         /* deaf, and what came from there is not everything */
 	enum relay_end outcome; /* what it will have been, when it is over */
@@ -232,6 +234,7 @@ static bool note_read(struct relay *relay, enum relay_side from, ssize_t n)
 	}
 	half->in += (uint64_t)n;
 	half->held = (uint32_t)n;
+	half->busy = n >= RELAY_CHUNK;
 	return true;
 }
 
@@ -312,6 +315,23 @@ static bool read_spliced(struct relay *relay, enum relay_side from)
 	return note_read(relay, from, n);
 }
 
+/* Whether splice(2) waits is for the files to say that it is given. */
+static bool is_nonblocking(struct relay *relay)
+{
+	if (!relay->nonblocking)
+		relay->nonblocking = fd_set_nonblock(relay->fds[RELAY_CLIENT], true) == 0 &&
+		                     fd_set_nonblock(relay->fds[RELAY_TARGET], true) == 0;
+	return relay->nonblocking;
+}
+
+/* A pipe is for those who have much to say: few bytes are copied sooner than their pages are
+ * moved, and what recv(2) says of them needs no second question. */
+static bool may_splice(struct relay *relay, struct half *half)
+{
+	return half->busy && !half->plain && is_nonblocking(relay) &&
+	       take_pipe(relay->pipes, half);
+}
+
 /* True: bytes came, and may have been passed on already. */
 static bool fill(struct relay *relay, enum relay_side from)
 {
@@ -321,9 +341,7 @@ static bool fill(struct relay *relay, enum relay_side from)
 		return false;
 	if (relay->deaf[other(from)])
 		return read_wasted(relay, from);
-	if (half->plain || !take_pipe(relay->pipes, half))
-		return read_plain(relay, from);
-	return read_spliced(relay, from);
+	return may_splice(relay, half) ? read_spliced(relay, from) : read_plain(relay, from);
 }
 
 /* --------------------------------------------------------------------- writing */
@@ -375,10 +393,7 @@ static void pass_end_on(struct relay *relay, enum relay_side from)
 /* True if there is probably more: what came was no small piece.  Else it is reported. */
 static bool go_round(struct relay *relay, enum relay_side from)
 {
-	uint64_t before = relay->halves[from].in;
-
-	return fill(relay, from) && drain(relay, from) &&
-	       relay->halves[from].in - before >= RELAY_CHUNK;
+	return fill(relay, from) && drain(relay, from) && relay->halves[from].busy;
 }
 
 /* Until nothing comes, nothing can go, or it has had its share. */
@@ -511,39 +526,31 @@ uint32_t relay_events(const struct relay *relay, enum relay_side side)
 /* Bytes are passed on when they come: whether to wait for more is for those who speak.
  * Urgent ones (RFC 9293, 3.8.5) are bytes like others: a mark cannot be spliced, and a byte
  * that is left out is one that somebody waits for. */
-static int prepare(int fd, bool *ret_is_tcp)
+static void prepare(struct relay *relay, enum relay_side side)
 {
 	static const int on = 1;
-	int flags = fcntl(fd, F_GETFL);
+	int fd = relay->fds[side];
 
-	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
-		return -errno;
-	*ret_is_tcp = setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) == 0;
+	relay->is_tcp[side] = setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) == 0;
 	(void)!setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &on, sizeof on);
-	return 0;
 }
 
 int relay_new(struct relay_pipes *pipes, int client, int target, struct relay **ret)
 {
 	struct relay *relay = malloc(sizeof *relay);
-	bool is_tcp[2];
-	int r = relay ? prepare(client, &is_tcp[RELAY_CLIENT]) : -ENOMEM;
 
-	if (r == 0)
-		r = prepare(target, &is_tcp[RELAY_TARGET]);
-	if (r < 0) {
-		free(relay);
-		return r;
-	}
+	if (!relay)
+		return -ENOMEM;
 	*relay = (struct relay){
 		.pipes = pipes,
 		.fds = {[RELAY_CLIENT] = client, [RELAY_TARGET] = target},
 		.halves = {{.pipe = {-EBADF, -EBADF}}, {.pipe = {-EBADF, -EBADF}}},
-		.is_tcp = {is_tcp[0], is_tcp[1]},
 		.outcome = RELAY_DONE,
 		.due = USEC_INFINITY,
 		.leave_at = USEC_INFINITY,
 	};
+	prepare(relay, RELAY_CLIENT);
+	prepare(relay, RELAY_TARGET);
 	*ret = relay;
 	return 0;
 }

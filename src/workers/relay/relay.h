@@ -5,9 +5,9 @@
  * waits for next, and does a bounded amount of work each time, so that a fast pair holds up
  * nobody.  It knows no epoll and no clock; both are the caller's.
  *
- *	bytes    go through a pipe, with splice(2), and are not copied where the kernel can do
- *	         without; where there is no pipe, or a socket that cannot do that, through a
- *	         buffer
+ *	bytes    go through a buffer.  Who fills it has much to say: what he says then goes
+ *	         through a pipe, with splice(2), and is not copied where the kernel can do
+ *	         without; unless there is no pipe, or a socket that cannot do that
  *	urgent   bytes of TCP (MSG_OOB) keep their place among the others, and lose their mark
  *	ends     a side that has said everything is ended on the other one as well (half-close,
  *	         RFC 9293, 3.6), which may go on for as long as it likes; when both have, it is
@@ -83,7 +83,7 @@ enum relay_end {
 
 struct relay;
 
-/* Both sockets are the relay's from now on, and become non-blocking; `pipes` is borrowed
+/* Both sockets are the relay's from now on, and may become non-blocking; `pipes` is borrowed
  * until it is freed.  0; -ENOMEM: then they are still the caller's. */
 int relay_new(struct relay_pipes *pipes, int client, int target, struct relay **ret);
 
