@@ -13,6 +13,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <setjmp.h>
@@ -890,11 +891,31 @@ static void test_abort_under_way(void **state)
 	hears_reset(RELAY_TARGET);
 }
 
-/* More pipes than are kept. */
-static void test_spare_pipes_are_few(void **state)
+/* How much fits into a pipe. */
+static int size_of(const struct relay_pipe *pipe)
 {
-	enum { MANY = RELAY_SPARE_MAX + 4 };
-	static const char much[2 * RELAY_CHUNK];
+	return fcntl(pipe->fds[0], F_GETPIPE_SZ);
+}
+
+/* As large as the kernel lets one of ours be (pipe(7)). */
+static int size_of_large(void)
+{
+	struct relay_pipe pipe;
+	int size;
+
+	assert_int_equal(pipe2(pipe.fds, O_CLOEXEC), 0);
+	(void)!fcntl(pipe.fds[0], F_SETPIPE_SZ, RELAY_PIPE);
+	size = size_of(&pipe);
+	close(pipe.fds[0]);
+	close(pipe.fds[1]);
+	return size;
+}
+
+/* Each of them holds bytes in one direction, and has given back the other's. */
+static void test_large_pipes_are_few(void **state)
+{
+	enum { MANY = RELAY_LARGE_MAX + 4 };
+	static const char bytes[65536];
 	struct relay *relays[MANY];
 	int outer[MANY][2];
 	size_t before = count_fds();
@@ -908,20 +929,36 @@ static void test_spare_pipes_are_few(void **state)
 		outer[i][0] = a[0];
 		outer[i][1] = b[0];
 		assert_int_equal(relay_new(&pipes, a[1], b[1], &relays[i]), 0);
-		while (send(outer[i][0], much, sizeof much, MSG_DONTWAIT) > 0)
+		while (send(outer[i][0], bytes, sizeof bytes, MSG_DONTWAIT) > 0)
 			relay_go(relays[i], RELAY_CLIENT, EPOLLIN, now);
+		assert_true(relay_held(relays[i]) > 0);
 	}
+	assert_int_equal(pipes.n, 0);
+	assert_int_equal(pipes.n_large, setting->plain ? 0 : RELAY_LARGE_MAX);
 	for (int i = 0; i < MANY; i++) {
-		char bytes[65536];
+		char heard[65536];
 
-		while (recv(outer[i][1], bytes, sizeof bytes, MSG_DONTWAIT) > 0)
+		while (recv(outer[i][1], heard, sizeof heard, MSG_DONTWAIT) > 0)
 			relay_go(relays[i], RELAY_TARGET, EPOLLOUT, now);
 		relay_free(relays[i]);
 		close(outer[i][0]);
 		close(outer[i][1]);
 	}
-	assert_int_equal(pipes.n, setting->plain ? 0 : RELAY_SPARE_MAX);
+	assert_int_equal(pipes.n, pipes.n_large);
+	assert_int_equal(pipes.n, setting->plain ? 0 : RELAY_LARGE_MAX);
 	assert_int_equal(count_fds(), before + 2 * pipes.n);
+	for (size_t i = 0; i < pipes.n; i++)
+		assert_int_equal(size_of(&pipes.spare[i]), size_of_large());
+}
+
+/* One that was thrown away with what was in it makes room for another one. */
+static void test_large_pipe_is_lost(void **state)
+{
+	(void)state;
+	stuff(RELAY_CLIENT);
+	assert_int_equal(pipes.n_large, setting->plain ? 0 : 1);
+	relay = relay_free(relay);
+	assert_int_equal(pipes.n_large, 0);
 }
 
 /* ------------------------------------------------------------------------- all */
@@ -977,7 +1014,8 @@ int main(void)
 		EACH(test_abort_with_a_copy),
 		EACH(test_abort_behind_an_end),
 		EACH(test_abort_under_way),
-		EACH(test_spare_pipes_are_few),
+		EACH(test_large_pipes_are_few),
+		EACH(test_large_pipe_is_lost),
 	};
 
 	signal(SIGPIPE, SIG_IGN);

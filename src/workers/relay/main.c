@@ -20,7 +20,7 @@
 
 /* Besides connections: 0 to 4, the epoll set, the targets of one that is being begun, and
  * spare pipes. */
-#define OWN_FDS (16 + 2 * RELAY_SPARE_MAX)
+#define OWN_FDS (16 + 2 * RELAY_LARGE_MAX)
 
 /* At first a search, with the client's socket; then a relay, which has both. */
 struct guest {

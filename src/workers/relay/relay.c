@@ -18,17 +18,22 @@
 
 #define SPLICE_FLAGS (SPLICE_F_NONBLOCK | SPLICE_F_MOVE)
 
+#define NO_PIPE                           \
+	{                                 \
+		.fds = { -EBADF, -EBADF } \
+	}
+
 /* One direction, named by the side that its bytes come from. */
 struct half {
 	uint64_t in, out;
-	int pipe[2];     /* owned; -EBADF: it has none now */
-	uint8_t *buffer; /* owned; NULL: none now */
-	uint32_t at;     /* in the buffer */
-	uint32_t held;   /* bytes in the pipe or the buffer */
-	bool busy;       /* what came last was much */
-	bool plain;      /* splice(2) cannot be used */
-	bool ended;      /* nothing more comes */
-	bool passed_on;  /* and the other side knows, or cannot be told anything */
+	struct relay_pipe pipe; /* owned; of -EBADF: it has none now */
+	uint8_t *buffer;        /* owned; NULL: none now */
+	uint32_t at;            /* in the buffer */
+	uint32_t held;          /* bytes in the pipe or the buffer */
+	bool busy;              /* what came last was much */
+	bool plain;             /* splice(2) cannot be used */
+	bool ended;             /* nothing more comes */
+	bool passed_on;         /* and the other side knows, or cannot be told anything */
 };
 
 struct relay {
@@ -87,47 +92,57 @@ static enum relay_end reset_by(enum relay_side side)
 
 /* ------------------------------------------------------------------- the pipes */
 
+static void close_pipe(struct relay_pipes *pipes, struct relay_pipe *pipe)
+{
+	if (pipe->is_large)
+		pipes->n_large--;
+	pipe->is_large = false;
+	pipe->fds[0] = fd_close(pipe->fds[0]);
+	pipe->fds[1] = fd_close(pipe->fds[1]);
+}
+
 void relay_pipes_done(struct relay_pipes *pipes)
 {
-	while (pipes->n > 0) {
-		pipes->n--;
-		fd_close(pipes->fds[pipes->n][0]);
-		fd_close(pipes->fds[pipes->n][1]);
+	while (pipes->n > 0)
+		close_pipe(pipes, &pipes->spare[--pipes->n]);
+}
+
+/* A user's pipes may be large until they are too many for the kernel (pipe(7)): then this one
+ * is as they usually are, and nothing is lost but time. */
+static bool make_pipe(struct relay_pipes *pipes, struct relay_pipe *ret)
+{
+	if (pipe2(ret->fds, O_CLOEXEC | O_NONBLOCK) < 0)
+		return false;
+	ret->is_large = pipes->n_large < RELAY_LARGE_MAX;
+	if (ret->is_large) {
+		pipes->n_large++;
+		(void)!fcntl(ret->fds[0], F_SETPIPE_SZ, RELAY_PIPE);
 	}
+	return true;
 }
 
 /* False: there is none to be had. */
 static bool take_pipe(struct relay_pipes *pipes, struct half *half)
 {
-	if (half->pipe[0] >= 0)
+	if (half->pipe.fds[0] >= 0)
 		return true;
 	if (pipes->refused)
 		return false;
 	if (pipes->n == 0)
-		return pipe2(half->pipe, O_CLOEXEC | O_NONBLOCK) == 0;
-	pipes->n--;
-	half->pipe[0] = pipes->fds[pipes->n][0];
-	half->pipe[1] = pipes->fds[pipes->n][1];
+		return make_pipe(pipes, &half->pipe);
+	half->pipe = pipes->spare[--pipes->n];
 	return true;
 }
 
-static void close_pipe(struct half *half)
-{
-	half->pipe[0] = fd_close(half->pipe[0]);
-	half->pipe[1] = fd_close(half->pipe[1]);
-}
-
+/* There is room for all that are large. */
 static void give_pipe_back(struct relay_pipes *pipes, struct half *half)
 {
-	if (half->pipe[0] < 0)
-		return;
-	if (pipes->n == RELAY_SPARE_MAX) {
-		close_pipe(half);
+	if (!half->pipe.is_large) {
+		close_pipe(pipes, &half->pipe);
 		return;
 	}
-	pipes->fds[pipes->n][0] = take_fd(&half->pipe[0]);
-	pipes->fds[pipes->n][1] = take_fd(&half->pipe[1]);
-	pipes->n++;
+	pipes->spare[pipes->n++] = half->pipe;
+	half->pipe = (struct relay_pipe)NO_PIPE;
 }
 
 static void free_buffer(struct half *half)
@@ -145,16 +160,16 @@ static void empty(struct relay *relay, struct half *half)
 }
 
 /* What it holds is for nobody. */
-static void throw_away(struct half *half)
+static void throw_away(struct relay *relay, struct half *half)
 {
 	if (half->held > 0)
-		close_pipe(half);
+		close_pipe(relay->pipes, &half->pipe);
 	free_buffer(half);
 	half->held = 0;
 }
 
 /* What does not fit a pipe goes on through a buffer.  False: there is no memory. */
-static bool leave_pipe(struct half *half)
+static bool leave_pipe(struct relay *relay, struct half *half)
 {
 	ssize_t n = 0;
 
@@ -164,9 +179,9 @@ static bool leave_pipe(struct half *half)
 		half->buffer = malloc(half->held);
 		if (!half->buffer)
 			return false;
-		n = read(half->pipe[0], half->buffer, half->held);
+		n = read(half->pipe.fds[0], half->buffer, half->held);
 	}
-	close_pipe(half);
+	close_pipe(relay->pipes, &half->pipe);
 	return n == (ssize_t)half->held;
 }
 
@@ -176,7 +191,7 @@ static bool leave_pipe(struct half *half)
 static void make_deaf(struct relay *relay, enum relay_side side)
 {
 	relay->deaf[side] = true;
-	throw_away(&relay->halves[other(side)]);
+	throw_away(relay, &relay->halves[other(side)]);
 }
 
 /* The first one is whose doing it is. */
@@ -301,11 +316,11 @@ static bool read_wasted(struct relay *relay, enum relay_side from)
 static bool read_spliced(struct relay *relay, enum relay_side from)
 {
 	struct half *half = &relay->halves[from];
-	ssize_t n =
-		splice(relay->fds[from], NULL, half->pipe[1], NULL, RELAY_PIPE, SPLICE_FLAGS);
+	ssize_t n = splice(
+		relay->fds[from], NULL, half->pipe.fds[1], NULL, RELAY_PIPE, SPLICE_FLAGS);
 
 	if (n < 0 && errno == EINVAL) {
-		leave_pipe(half);
+		leave_pipe(relay, half);
 		return read_plain(relay, from);
 	}
 	/* It stops before an urgent byte, and says that there is nothing, or the end; what is
@@ -351,7 +366,7 @@ static ssize_t write_some(const struct half *half, int to)
 	if (half->buffer)
 		return send(
 			to, half->buffer + half->at, half->held, MSG_DONTWAIT | MSG_NOSIGNAL);
-	return splice(half->pipe[0], NULL, to, NULL, half->held, SPLICE_FLAGS);
+	return splice(half->pipe.fds[0], NULL, to, NULL, half->held, SPLICE_FLAGS);
 }
 
 /* True: nothing is held any more. */
@@ -363,7 +378,7 @@ static bool drain(struct relay *relay, enum relay_side from)
 		ssize_t n = write_some(half, relay->fds[other(from)]);
 
 		if (n < 0 && errno == EINVAL && !half->buffer) {
-			if (leave_pipe(half))
+			if (leave_pipe(relay, half))
 				continue;
 			reset_both(relay, RELAY_ERROR);
 			return false;
@@ -544,7 +559,7 @@ int relay_new(struct relay_pipes *pipes, int client, int target, struct relay **
 	*relay = (struct relay){
 		.pipes = pipes,
 		.fds = {[RELAY_CLIENT] = client, [RELAY_TARGET] = target},
-		.halves = {{.pipe = {-EBADF, -EBADF}}, {.pipe = {-EBADF, -EBADF}}},
+		.halves = {{.pipe = NO_PIPE}, {.pipe = NO_PIPE}},
 		.outcome = RELAY_DONE,
 		.due = USEC_INFINITY,
 		.leave_at = USEC_INFINITY,
@@ -565,7 +580,7 @@ void relay_greet(struct relay *relay, enum relay_side side, uint8_t *bytes, uint
 
 static void half_done(struct relay *relay, struct half *half)
 {
-	throw_away(half);
+	throw_away(relay, half);
 	empty(relay, half);
 }
 

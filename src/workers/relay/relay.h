@@ -23,7 +23,8 @@
  *	         at most, and who sends to somebody who does not read is not read any more
  *
  * Memory: sizeof(struct relay); and in each direction a pipe, or a buffer of RELAY_CHUNK
- * bytes, only as long as bytes are in it.
+ * bytes, only as long as bytes are in it.  Few pipes are large.  One that is held by somebody
+ * who does not read is not there for others, who go on with one of the usual size.
  *
  * SIGPIPE has to be ignored: splice(2) has no flag against it.
  *
@@ -39,8 +40,8 @@
 /* Read at once through a buffer, in bytes. */
 #define RELAY_CHUNK (16 * 1024)
 
-/* Most bytes in a pipe of the usual size. */
-#define RELAY_PIPE (64 * 1024)
+/* Most bytes in a pipe: of a large one.  Others have as many as the kernel gives them. */
+#define RELAY_PIPE (256 * 1024)
 
 /* Moved in one call at most, in each direction. */
 #define RELAY_SHARE (256 * 1024)
@@ -55,14 +56,21 @@
 #define RELAY_PAUSE_MIN (UINT64_C(5) * 1000)
 #define RELAY_PAUSE_MAX (UINT64_C(1000) * 1000)
 
-/* Empty pipes that are kept for the next bytes. */
-#define RELAY_SPARE_MAX 16
+/* Large pipes, in use or kept for the next bytes: 4 MB of the 64 that a user's pipes may have
+ * in all (pipe(7), pipe-user-pages-soft). */
+#define RELAY_LARGE_MAX 16
 
-/* Empty pipes, shared by all relays. */
+struct relay_pipe {
+	int fds[2];    /* as of pipe(2) */
+	bool is_large; /* if the kernel lets it be */
+};
+
+/* Pipes, shared by all relays: those that are empty, and how many there are. */
 struct relay_pipes {
-	bool refused; /* never any pipes: for tests */
+	bool refused;   /* never any pipes: for tests */
+	size_t n_large; /* also those that are in use */
 	size_t n;
-	int fds[RELAY_SPARE_MAX][2]; /* owned */
+	struct relay_pipe spare[RELAY_LARGE_MAX]; /* owned */
 };
 
 void relay_pipes_done(struct relay_pipes *pipes);
