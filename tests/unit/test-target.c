@@ -40,6 +40,7 @@ static unsigned n_told;
 static int told_error;
 static uint32_t asking;   /* number of the service */
 static int pending_error; /* what SO_ERROR says; 0: the truth */
+static bool far, near;
 
 int __real_getsockopt(int fd, int level, int name, void *value, socklen_t *len);
 int __wrap_getsockopt(int fd, int level, int name, void *value, socklen_t *len);
@@ -49,6 +50,31 @@ int __wrap_getsockopt(int fd, int level, int name, void *value, socklen_t *len)
 
 	if (level == SOL_SOCKET && name == SO_ERROR && pending_error != 0)
 		*(int *)value = pending_error;
+	return r;
+}
+
+/* On this machine a connection is there at once, most times.  `near`: always; `far`: nobody
+ * knows. */
+int __real_getpeername(int fd, struct sockaddr *sa, socklen_t *len);
+int __wrap_getpeername(int fd, struct sockaddr *sa, socklen_t *len);
+int __wrap_getpeername(int fd, struct sockaddr *sa, socklen_t *len)
+{
+	if (!far)
+		return __real_getpeername(fd, sa, len);
+	errno = ENOTCONN;
+	return -1;
+}
+
+int __real_connect(int fd, const struct sockaddr *sa, socklen_t len);
+int __wrap_connect(int fd, const struct sockaddr *sa, socklen_t len);
+int __wrap_connect(int fd, const struct sockaddr *sa, socklen_t len)
+{
+	struct pollfd p = {.fd = fd, .events = POLLOUT};
+	int r = __real_connect(fd, sa, len), error = errno;
+
+	if (near && r < 0 && error == EINPROGRESS)
+		poll(&p, 1, -1);
+	errno = error;
 	return r;
 }
 
@@ -68,6 +94,7 @@ static int set_up(void **state)
 	n_told = 0;
 	asking = 1;
 	pending_error = 0;
+	far = near = false;
 	return 0;
 }
 
@@ -287,11 +314,35 @@ static void test_failing_for_one_service(void **state)
 	assert_int_equal(targets->n_failing, 1);
 }
 
-static void wait_until_connected(const struct search *search)
+/* What is not known at first. */
+static struct search *begin_far_away(void)
 {
-	struct pollfd p = {.fd = search_fd(search), .events = POLLOUT};
+	struct search *search = begin(REDIRECT_FIRST, 1);
+	struct pollfd p = {.events = POLLOUT};
 
+	far = true;
+	assert_int_equal(search_go(search, 0, NOW), SEARCH_WAITS);
+	assert_int_equal(search_events(search), EPOLLOUT);
+	p.fd = search_fd(search);
 	assert_int_equal(poll(&p, 1, -1), 1);
+	far = false;
+	return search;
+}
+
+/* Who is there when connect(2) returns is not waited for; who refuses is still found out. */
+static void test_connected_at_once(void **state)
+{
+	struct search *search;
+
+	(void)state;
+	near = true;
+	addrs[0] = good();
+	search = begin(REDIRECT_FIRST, 1);
+	assert_int_equal(search_go(search, 0, NOW), SEARCH_FOUND);
+	search_free(search);
+	addrs[0] = bad();
+	assert_int_equal(find(REDIRECT_FIRST, 1, NOW), 1);
+	assert_int_equal(told_error, ECONNREFUSED);
 }
 
 /* When its time is over, and whoever looks is late as well, it is what it is. */
@@ -301,11 +352,8 @@ static void test_connected_in_the_last_moment(void **state)
 
 	(void)state;
 	addrs[0] = good();
-	search = begin(REDIRECT_FIRST, 1);
-	if (search_go(search, 0, NOW) == SEARCH_WAITS) {
-		wait_until_connected(search);
-		assert_int_equal(search_go(search, 0, NOW + TIMEOUT), SEARCH_FOUND);
-	}
+	search = begin_far_away();
+	assert_int_equal(search_go(search, 0, NOW + TIMEOUT), SEARCH_FOUND);
 	assert_int_equal(n_told, 0);
 	search_free(search);
 }
@@ -318,11 +366,8 @@ static void test_soft_error(void **state)
 	(void)state;
 	addrs[0] = good();
 	pending_error = EHOSTUNREACH;
-	search = begin(REDIRECT_FIRST, 1);
-	if (search_go(search, 0, NOW) == SEARCH_WAITS) {
-		wait_until_connected(search);
-		assert_int_equal(search_go(search, EPOLLOUT, NOW), SEARCH_FOUND);
-	}
+	search = begin_far_away();
+	assert_int_equal(search_go(search, EPOLLOUT, NOW), SEARCH_FOUND);
 	search_free(search);
 	addrs[0] = silent();
 	search = begin(REDIRECT_FIRST, 1);
@@ -396,6 +441,23 @@ static void test_full_unix_socket(void **state)
 	assert_int_equal(search_go(search, 0, NOW), SEARCH_WAITS);
 	assert_int_equal(count_until_late(search), 8); /* 10, 30, 70 ms ... 1.27 s, 2 s */
 	assert_int_equal(search_error(search), ETIMEDOUT);
+	search_free(search);
+}
+
+/* A machine that has vanished is found out. */
+static void test_keepalive(void **state)
+{
+	struct search *search;
+	socklen_t len = sizeof(int);
+	int on = 0;
+
+	(void)state;
+	addrs[0] = good();
+	search = begin(REDIRECT_FIRST, 1);
+	assert_int_equal(go(search, NOW), SEARCH_FOUND);
+	assert_int_equal(
+		__real_getsockopt(search_fd(search), SOL_SOCKET, SO_KEEPALIVE, &on, &len), 0);
+	assert_int_equal(on, 1);
 	search_free(search);
 }
 
@@ -542,10 +604,12 @@ int main(void)
 		TEST(test_failing_is_skipped),
 		TEST(test_all_fail),
 		TEST(test_failing_for_one_service),
+		TEST(test_connected_at_once),
 		TEST(test_connected_in_the_last_moment),
 		TEST(test_soft_error),
 		TEST(test_timeout),
 		TEST(test_full_unix_socket),
+		TEST(test_keepalive),
 		TEST(test_no_descriptors_from_targets),
 		TEST(test_unix_that_is_not_there),
 		TEST(test_without_descriptors),

@@ -130,7 +130,8 @@ static bool join(struct guest *guest)
 	if (guest->header)
 		relay_greet(
 			guest->relay, RELAY_TARGET, take_ptr(guest->header), guest->header_len);
-	return !relay_go(guest->relay, RELAY_CLIENT, 0, clock_monotonic());
+	/* The client may have said something already; what the target says is reported. */
+	return !relay_go(guest->relay, RELAY_CLIENT, EPOLLIN, clock_monotonic());
 }
 
 /* He breaks it off while a target is looked for.  A UNIX socket that is closed may have said

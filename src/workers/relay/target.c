@@ -171,12 +171,13 @@ static int look_why(int fd)
 	return error != 0 ? -error : r;
 }
 
-/* The same.  Who has gone between is found out by who reads. */
+/* The same.  Who has gone between is found out by who reads.  On this machine a connection of
+ * TCP is there when connect(2) has just said that it is not yet. */
 static int try_connect(struct search *s)
 {
 	const struct addr *addr = &s->all[s->current];
 
-	if (connect(s->fd, &addr->sa, addr->len) == 0)
+	if (connect(s->fd, &addr->sa, addr->len) == 0 || errno == EINPROGRESS)
 		return look(s->fd);
 	return errno == EINTR ? -EINPROGRESS : -errno;
 }
@@ -201,14 +202,16 @@ static bool judge(struct search *s, int r, uint64_t now)
 	return true;
 }
 
-/* A machine that has vanished is found out some time.  And nobody sends descriptors along
- * from Linux 6.16 on: to drop one may take as long as its sender likes. */
-static void prepare(int fd)
+/* A machine that has vanished is found out some time.  And nobody of this one sends
+ * descriptors along from Linux 6.16 on: to drop one may take as long as its sender likes. */
+static void prepare(int fd, sa_family_t family)
 {
 	static const int on = 1;
 
-	(void)!setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-	pass_rights(fd, false);
+	if (family == AF_UNIX)
+		pass_rights(fd, false);
+	else
+		(void)!setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
 }
 
 static bool begin(struct search *s, uint64_t now)
@@ -219,7 +222,7 @@ static bool begin(struct search *s, uint64_t now)
 	s->fd = addr_socket(&s->all[s->current], SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (s->fd < 0)
 		return judge(s, s->fd, now);
-	prepare(s->fd);
+	prepare(s->fd, s->all[s->current].sa.sa_family);
 	return judge(s, try_connect(s), now);
 }
 
