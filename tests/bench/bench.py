@@ -37,6 +37,7 @@ class Bench:
     def __init__(self, options, folder, isolated):
         self.options, self.folder, self.isolated = options, folder, isolated
         self.load = self.tool("load")
+        self.volley = self.tool("volley")
         self.hello = self.tool("hello")
         self.found, self.missing = [], []
         for server in servers.ALL:

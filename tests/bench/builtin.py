@@ -5,6 +5,11 @@ themselves, as a line that fits into the socket, and start a child of theirs for
 
 Nobody has a limit, and nobody writes a log: hatchd cannot be told not to, so what it
 writes goes to /dev/null.
+
+A datagram costs who sends it on this machine as much as who answers it: the kernel brings it
+to the other one at once.  So that it is the server that is measured, and not who asks,
+datagrams are asked by one socket, as many in one call as have been answered, and where
+there are several processors, from one on which the server is not.
 """
 
 import dataclasses
@@ -75,7 +80,7 @@ SERVICES = {
     "echo": Service("TCP echo", "echo", 7, 2.5, ["-q", ECHO], ECHO.encode()),
     "daytime": Service("TCP daytime", "daytime", 13, 0.9, ["-l"]),
     "datagrams": Service(
-        "UDP echo", "echo", 7, 1.5, ["-u", "-k", "-d", ELSEWHERE, "-e", "?"], b"?",
+        "UDP echo", "echo", 7, 1.5, ["-d", ELSEWHERE], b"?",
         datagrams=True, beside="openbsd-inetd",
     ),
 }
@@ -140,6 +145,18 @@ def make_setup(bench, server, program):
     return dataclasses.replace(bench.setup(), program=program, **port)
 
 
+def measure_datagrams(bench, server, binary, setup, flags):
+    """The server is where the load generator is not."""
+
+    def work():
+        with servers.Running(server, binary, setup) as running:
+            aside = measure.keep_apart(running.pid)
+            where = [] if aside is None else ["-a", str(aside)]
+            return measure.under_load(bench, running, CLIENTS, [*flags, *where], bench.volley)
+
+    return measure.attempt(work)
+
+
 def measure_one(bench, server, binary, program):
     service = SERVICES[program]
     if service.datagrams and not bench.isolated:
@@ -147,6 +164,8 @@ def measure_one(bench, server, binary, program):
     if not server.own_port and not bench.isolated:
         return measure.Sample(trouble=f"serves {service.name} at port {service.port} only")
     setup = make_setup(bench, server, program)
+    if service.datagrams:
+        return measure_datagrams(bench, server, binary, setup, service.load_flags)
     return measure.measure(bench, server, binary, CLIENTS, setup, service.load_flags)
 
 
@@ -162,7 +181,8 @@ def compare(bench, found, program):
 
 
 def print_table(service, results):
-    print(f"\nbuiltin: {service.label}, {CLIENTS} clients at a time\n")
+    what = "datagrams under way" if service.datagrams else "clients at a time"
+    print(f"\nbuiltin: {service.label}, {CLIENTS} {what}\n")
     beside = service.beside
     rows = [table.row_of_series(name, series, beside) for name, series in results.items()]
     head = [*HEAD[:2], f"x {beside}", *HEAD[3:]]

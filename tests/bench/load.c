@@ -4,26 +4,24 @@
  * connections.
  *
  *	load [-c CLIENTS] [-t SECONDS] [-w WARMUP] [-n CONNECTIONS] [-p PORTS]
- *		[-e TEXT | -q TEXT | -l] [-s SOURCE] [-d ADDRESS] [-i MSEC] [-y] [-u [-k]]
- *		PORT
+ *		[-e TEXT | -q TEXT | -l] [-s SOURCE] [-d ADDRESS] [-i MSEC] [-y] [-u] PORT
  *
  * goes to 127.0.0.1, or that ADDRESS of the machine, over PORTS ports from PORT on in turn.
- *With -e another text is to come, with -q each client first sends that text, ends its side, and
- *is to get the same back; with -l it is any one line, which ends in CR LF.  With -s it comes
- *from that IPv4 address of the machine, with -i each client begins at most once in so many
- * milliseconds, with -y everybody else who waits for its processor has it after each step
- * of a connection.  With -u it goes by UDP: each is a socket of its own that sends one
- * datagram and is answered by one, or with -k each client goes on from the one it has; what
- * is lost is a timeout.  It ends earlier at SIGTERM, after the connections that are open, and
- * prints one line:
- *
- *	connections=N seconds=S rate=R p50_usec=U p99_usec=U max_usec=U total=N errors=E
+ * With -e another text is to come, with -q each client first sends that text, ends its
+ * side, and is to get the same back; with -l it is any one line, which ends in CR LF.  With
+ * -s it comes from that IPv4 address of the machine, with -i each client begins at most
+ * once in so many milliseconds, with -y everybody else who waits for its processor has it
+ * after each step of a connection.  With -u it goes by UDP: each is a socket of its own that
+ * sends one datagram and is answered by one; what is lost is a timeout.  It ends earlier at
+ * SIGTERM, after the connections that are open, and prints the line of times.h.
  *
  * `total` includes what ended before and after the counted time.  Errors are
  * counted by kind on standard error.  Each connection is closed with a reset
  * once its end has been read, so that neither side keeps it in TIME_WAIT and
  * ports do not run out.
  */
+#include "times.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -37,10 +35,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
-
-#define USEC_PER_SEC 1000000
 
 /* A connection that takes longer has failed, and a datagram is lost. */
 #define PATIENCE          (10 * USEC_PER_SEC)
@@ -81,7 +76,6 @@ struct options {
 	struct in_addr address;
 	bool yields;
 	bool datagrams;
-	bool keeps;
 	uint16_t port;
 };
 
@@ -103,9 +97,7 @@ struct load {
 	uint64_t n_begun;
 	uint64_t counted_from; /* usec: what ends in this span is counted */
 	uint64_t counted_to;
-	uint32_t *times; /* usec, of each that is counted */
-	size_t n_times;
-	size_t times_room;
+	struct times times; /* of each that is counted */
 	uint64_t last_end;
 	uint64_t errors[N_FAILURES];
 };
@@ -118,29 +110,10 @@ static void on_term(int signal)
 	told_to_end = 1;
 }
 
-static uint64_t now_usec(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * USEC_PER_SEC + (uint64_t)ts.tv_nsec / 1000;
-}
-
 static void die(const char *what)
 {
 	fprintf(stderr, "load: unable to %s: %s\n", what, strerror(errno));
 	exit(1);
-}
-
-static void add_time(struct load *load, uint64_t usec)
-{
-	if (load->n_times == load->times_room) {
-		load->times_room = load->times_room ? load->times_room * 2 : 65536;
-		load->times = realloc(load->times, load->times_room * sizeof *load->times);
-		if (!load->times)
-			die("allocate");
-	}
-	load->times[load->n_times++] = usec > UINT32_MAX ? UINT32_MAX : (uint32_t)usec;
 }
 
 /* The port is chosen at connect, so that the same may go to several destinations. */
@@ -248,7 +221,7 @@ static void begin(struct load *load, struct client *client, uint64_t now)
 		if (client->fd >= 0)
 			break;
 		load->errors[FAIL_CONNECT]++;
-		now = now_usec();
+		now = times_now();
 	}
 	if (client->fd < 0)
 		return;
@@ -267,7 +240,7 @@ static void begin(struct load *load, struct client *client, uint64_t now)
 
 static void finish(struct load *load, struct client *client)
 {
-	uint64_t now = now_usec();
+	uint64_t now = times_now();
 
 	close(client->fd);
 	client->fd = -1;
@@ -309,27 +282,15 @@ static void fail(struct load *load, struct client *client, enum failure why)
 	finish(load, client);
 }
 
-/* From the same socket. */
-static bool ask_again(struct load *load, struct client *client, uint64_t now)
-{
-	if (!may_begin(load, now) || send(client->fd, "?", 1, MSG_NOSIGNAL) < 0)
-		return false;
-	load->n_begun++;
-	client->started = now;
-	client->got = 0;
-	return true;
-}
-
 static void succeed(struct load *load, struct client *client)
 {
-	uint64_t now = now_usec();
+	uint64_t now = times_now();
 
 	if (now >= load->counted_from && now < load->counted_to) {
-		add_time(load, now - client->started);
+		times_add(&load->times, now - client->started);
 		load->last_end = now;
 	}
-	if (!load->options.keeps || !ask_again(load, client, now))
-		finish(load, client);
+	finish(load, client);
 }
 
 /* Nothing may come behind its end. */
@@ -419,7 +380,7 @@ static void look_for_late_ones(struct load *load, uint64_t now)
 static void run(struct load *load)
 {
 	struct epoll_event events[EVENTS_MAX];
-	uint64_t looked = now_usec(), now = looked, next = UINT64_MAX;
+	uint64_t looked = times_now(), now = looked, next = UINT64_MAX;
 	int n;
 
 	load->counted_from = looked + (uint64_t)(load->options.warmup * USEC_PER_SEC);
@@ -439,7 +400,7 @@ static void run(struct load *load)
 			if (load->options.yields)
 				sched_yield();
 		}
-		now = now_usec();
+		now = times_now();
 		if (load->options.interval > 0)
 			next = begin_the_rested(load, now);
 		if (now - looked < USEC_PER_SEC)
@@ -447,20 +408,6 @@ static void run(struct load *load)
 		look_for_late_ones(load, now);
 		looked = now;
 	}
-}
-
-static int compare(const void *a, const void *b)
-{
-	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-
-	return (x > y) - (x < y);
-}
-
-static uint32_t percentile(const struct load *load, unsigned percent)
-{
-	if (load->n_times == 0)
-		return 0;
-	return load->times[(load->n_times - 1) * percent / 100];
 }
 
 static void report(struct load *load)
@@ -476,20 +423,14 @@ static void report(struct load *load)
 	}
 	if (load->options.connections)
 		seconds = (double)(load->last_end - load->counted_from) / USEC_PER_SEC;
-	if (load->n_times > 0)
-		qsort(load->times, load->n_times, sizeof *load->times, compare);
-	printf("connections=%zu seconds=%.3f rate=%.1f p50_usec=%u p99_usec=%u max_usec=%u "
-	       "total=%llu errors=%llu\n",
-		load->n_times, seconds, seconds > 0 ? (double)load->n_times / seconds : 0,
-		percentile(load, 50), percentile(load, 99), percentile(load, 100),
-		(unsigned long long)load->n_begun, (unsigned long long)errors);
+	times_report(&load->times, seconds, load->n_begun, errors);
 }
 
 static int usage(void)
 {
 	fprintf(stderr, "Usage: load [-c CLIENTS] [-t SECONDS] [-w WARMUP] [-n CONNECTIONS] "
 			"[-p PORTS] [-e TEXT | -q TEXT | -l] [-s SOURCE] [-d ADDRESS] "
-			"[-i MSEC] [-y] [-u [-k]] PORT\n");
+			"[-i MSEC] [-y] [-u] PORT\n");
 	return 2;
 }
 
@@ -497,7 +438,7 @@ static bool parse(struct options *o, int argc, char **argv)
 {
 	int option;
 
-	while ((option = getopt(argc, argv, "c:t:w:n:p:e:q:ls:d:i:yuk")) != -1) {
+	while ((option = getopt(argc, argv, "c:t:w:n:p:e:q:ls:d:i:yu")) != -1) {
 		switch (option) {
 		case 'c':
 			o->clients = (unsigned)strtoul(optarg, NULL, 10);
@@ -541,9 +482,6 @@ static bool parse(struct options *o, int argc, char **argv)
 		case 'u':
 			o->datagrams = true;
 			break;
-		case 'k':
-			o->keeps = true;
-			break;
 		default:
 			return false;
 		}
@@ -577,7 +515,6 @@ int main(int argc, char **argv)
 		die("begin");
 	run(&load);
 	report(&load);
-	free(load.times);
 	free(load.clients);
 	return 0;
 }

@@ -97,10 +97,11 @@ def switches(pid):
     return sum(int(l.split()[1]) for l in lines if "ctxt_switches:" in l)
 
 
-def start_load(bench, setup, clients, seconds, warmup=WARMUP, flags=()):
+def start_load(bench, setup, clients, seconds, warmup=WARMUP, flags=(), tool=None):
+    """`tool` is another load generator than tests/bench/load, for one port."""
     argv = [
-        bench.load, "-c", str(clients), "-t", str(seconds), "-w", str(warmup),
-        "-p", str(setup.n_services), *flags, str(setup.port),
+        tool or bench.load, "-c", str(clients), "-t", str(seconds), "-w", str(warmup),
+        *([] if tool else ["-p", str(setup.n_services)]), *flags, str(setup.port),
     ]  # fmt: skip
     return subprocess.Popen(
         argv,
@@ -112,7 +113,7 @@ def start_load(bench, setup, clients, seconds, warmup=WARMUP, flags=()):
 
 
 def finish_load(process, seconds):
-    """Fields of the line that tests/bench/load prints."""
+    """Fields of the line that tests/bench/times.h is about."""
     try:
         out, err = process.communicate(timeout=seconds + PATIENCE)
     finally:
@@ -122,12 +123,12 @@ def finish_load(process, seconds):
     return {name: float(value) for name, value in (w.split("=") for w in out.split())}
 
 
-def under_load(bench, running, clients, flags=()):
+def under_load(bench, running, clients, flags=(), tool=None):
     """A sample of a server that runs."""
     seconds = bench.options.seconds
     helpers = workers(running.pid) if running.server.has_workers else ()
     before = Cpu.of(running.pid, helpers)
-    load = start_load(bench, running.setup, clients, seconds, flags=flags)
+    load = start_load(bench, running.setup, clients, seconds, flags=flags, tool=tool)
     line = finish_load(load, seconds)
     after = Cpu.of(running.pid, helpers)
     if running.setup.n_services > 1:
@@ -146,6 +147,18 @@ def under_load(bench, running, clients, flags=()):
         sample.master = (after.own - before.own) / line["total"]
         sample.children = (after.children - before.children) / line["total"] or None
     return sample
+
+
+def keep_apart(pid):
+    """Move a server, and what it has started, away from one processor, for who asks.  Its
+    number; None where there is no other one."""
+    processors = os.sched_getaffinity(0)
+    if len(processors) < 2:
+        return None
+    aside = min(processors)
+    for process in {pid, *(children(pid) or ())}:
+        os.sched_setaffinity(process, processors - {aside})
+    return aside
 
 
 def attempt(work):
