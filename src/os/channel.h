@@ -28,7 +28,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define CHANNEL_VERSION 2
+#define CHANNEL_VERSION 3
 
 /* Where a worker finds its ends; 0 and 1 are /dev/null, 2 is for messages. */
 #define CHANNEL_REQUESTS_FD 3
@@ -53,7 +53,9 @@ enum channel_request_kind {
 	CHANNEL_PING,
 	/* What has become of what it has offered.  Once for each OFFER, unless the connection
 	 * is over or to end by then.  If a program of its own was started for it, with a
-	 * descriptor: the other end of what that program has. */
+	 * descriptor: the other end of what that program has.  If it is for the worker to
+	 * serve, with `client`: a connection like others from then on, with a DONE of its own,
+	 * also if the worker cannot serve it or has nothing of it any more. */
 	CHANNEL_VERDICT,
 	_CHANNEL_REQUEST_MAX,
 };
@@ -87,12 +89,15 @@ struct channel_request {
 	                                   has to say first; for which one who sends datagrams
 	                                   may be silent */
 	struct addr peer, local;        /* SERVE; len 0 where unknown */
+	struct channel_session client;  /* VERDICT: who is admitted; connection 0: nobody whom
+	                                   the worker serves */
 };
 
 enum channel_answer_kind {
 	/* The worker has set itself up and serves.  Once, first of all. */
 	CHANNEL_READY = 1,
-	/* The connection is over, and closed.  Once for each SERVE. */
+	/* The connection is over, and closed.  Once for each SERVE, and for each VERDICT with a
+	 * client. */
 	CHANNEL_DONE,
 	/* To each PING. */
 	CHANNEL_PONG,

@@ -108,11 +108,29 @@ static void answer_init(struct channel_answer *ret, enum channel_answer_kind kin
 
 /* ----------------------------------------------------------------- sessions */
 
+/* Of those within it, the ones that are over, or all. */
+static int tell_clients(struct work *work, struct work_session *session, bool all)
+{
+	struct channel_answer done;
+	int r = 0;
+
+	while (r == 0 && work->kind->client_done) {
+		answer_init(&done, CHANNEL_DONE);
+		if (!work->kind->client_done(session, all, &done))
+			break;
+		r = answer(work, &done);
+	}
+	return r;
+}
+
 /* It leaves the set by being closed: nobody else has a copy. */
 static int end(struct work *work, struct work_session *session, bool ended)
 {
+	int r = tell_clients(work, session, true);
 	struct channel_answer done;
 
+	if (r < 0)
+		return r;
 	answer_init(&done, CHANNEL_DONE);
 	done.session = session->id;
 	work->sessions[session->id.place] = NULL;
@@ -195,7 +213,9 @@ static int after(struct work *work, struct work_session *session, bool goes_on)
 
 	if (!goes_on)
 		return end(work, session, false);
-	r = take_offers(work, session);
+	r = tell_clients(work, session, false);
+	if (r == 0)
+		r = take_offers(work, session);
 	if (r < 0)
 		return r;
 	note_due(work, session);
@@ -211,13 +231,14 @@ static int step(
 
 /* ----------------------------------------------------------------- requests */
 
-static int refuse(struct work *work, const struct channel_request *request)
+static int refuse(
+	struct work *work, const struct channel_session *id, enum channel_result result)
 {
 	struct channel_answer done;
 
 	answer_init(&done, CHANNEL_DONE);
-	done.session = request->session;
-	done.result = CHANNEL_REFUSED;
+	done.session = *id;
+	done.result = (uint32_t)result;
 	return answer(work, &done);
 }
 
@@ -231,7 +252,7 @@ static int serve(struct work *work, const struct channel_request *request, int f
 		return -EPROTO;
 	session = work->kind->begin(request, take_fd(&fds[0]), n > 1 ? fds[1] : -EBADF);
 	if (!session)
-		return refuse(work, request);
+		return refuse(work, &request->session, CHANNEL_REFUSED);
 	session->id = request->session;
 	work->sessions[place] = session;
 	work->n_sessions++;
@@ -251,7 +272,19 @@ static int end_asked(struct work *work, const struct channel_session *id)
 {
 	struct work_session *session = find(work, id);
 
-	return session ? end(work, session, true) : 0;
+	if (session)
+		return end(work, session, true);
+	if (work->kind->end_client)
+		session = work->kind->end_client(id);
+	return session ? after(work, session, true) : 0;
+}
+
+/* Who has been let in to a session that has ended meanwhile has ended with it. */
+static int miss(struct work *work, const struct channel_request *request)
+{
+	if (request->client.connection == 0)
+		return 0;
+	return refuse(work, &request->client, CHANNEL_ENDED);
 }
 
 static int verdict(struct work *work, const struct channel_request *request, int *fd)
@@ -260,7 +293,9 @@ static int verdict(struct work *work, const struct channel_request *request, int
 
 	if (!work->kind->verdict)
 		return -EPROTO;
-	return session ? after(work, session, work->kind->verdict(session, request, fd)) : 0;
+	if (!session)
+		return miss(work, request);
+	return after(work, session, work->kind->verdict(session, request, fd));
 }
 
 static bool ends_now(const struct work *work, const struct work_session *session, bool orphaned)
@@ -321,7 +356,7 @@ static int take_request(struct work *work)
 		return drain(work, true);
 	}
 	if (r == -EMFILE && request.kind == CHANNEL_SERVE)
-		r = refuse(work, &request);
+		r = refuse(work, &request.session, CHANNEL_REFUSED);
 	else if (r == -EMFILE || r == 0)
 		r = follow(work, &request, fds, n);
 	for (size_t i = 0; i < CHANNEL_FDS_MAX; i++)

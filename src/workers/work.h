@@ -9,7 +9,8 @@
  * The tables have the size that the master asks for at the start, and it never sends more
  * than they hold.  The answers of a turn go out together at its end; those that the master
  * has no room for yet are kept: there is one for each connection at most, one that says
- * that the worker goes on, and the first of all.
+ * that the worker goes on, and the first of all.  Clients within a session have places of
+ * the same tables, so that these count.
  *
  * Layer: workers.
  */
@@ -56,6 +57,18 @@ struct work_kind {
 	 * none asks. */
 	bool (*verdict)(
 		struct work_session *session, const struct channel_request *request, int *fd);
+
+	/* A session can have clients within itself, whom the master knows as connections of
+	 * their own: whoever came with a verdict, as its `client`.
+	 *
+	 * After each step: one of them that is over, whose `session` of *ret (which is all
+	 * zero) this says, and how it was, as end() does.  With `all` each of them is: the
+	 * session is about to end.  False: there is none.  NULL, both: none has any. */
+	bool (*client_done)(struct work_session *session, bool all, struct channel_answer *ret);
+
+	/* One of them is to end: it is over by the next client_done().  Returns whose it is;
+	 * NULL: nobody's any more. */
+	struct work_session *(*end_client)(const struct channel_session *client);
 
 	/* It does not end by itself: it is over when nothing more will come.  NULL: all do. */
 	bool (*lasts)(const struct work_session *session);

@@ -32,8 +32,11 @@ enum {
 	FAIL,   /* has no memory for it */
 	LAST,   /* never ends by itself */
 	ASK,    /* offers each letter that it hears, tells the client what became of it, and
-	           writes him another one into what came along; a '.' is its end */
+	           writes him another one into what came along; a '.' is its end.  A client who
+	           comes with it stays, until the master or a '-' ends the last of them */
 };
+
+#define INSIDE_MAX 4
 
 struct talk {
 	struct work_session session; /* first */
@@ -43,8 +46,13 @@ struct talk {
 	uint64_t due;
 	uint64_t in, out;
 	char text[16];
-	char asked; /* of ASK: to be offered */
+	char asked;                                /* of ASK: to be offered */
+	struct channel_session inside[INSIDE_MAX]; /* of ASK: clients of its own */
+	unsigned n_inside, n_over;                 /* of those, the last ones are over */
 };
+
+/* Who has clients of his own. */
+static struct talk *host;
 
 static struct talk *talk_of(const struct work_session *session)
 {
@@ -116,7 +124,9 @@ static bool go(struct work_session *session, unsigned which, uint32_t events)
 	n = recv(talk->fd, heard, sizeof heard, MSG_DONTWAIT);
 	if (n > 0)
 		talk->in += (uint64_t)n;
-	if (n > 0 && talk->what == ASK)
+	if (n > 0 && talk->what == ASK && heard[0] == '-')
+		talk->n_over++;
+	else if (n > 0 && talk->what == ASK)
 		talk->asked = heard[0];
 	if (n > 0 && talk->what == HAND)
 		take_another(talk, heard[0]);
@@ -147,6 +157,8 @@ static void end(struct work_session *session, bool ended, struct channel_answer 
 	ret->bytes_out = talk->out;
 	close(talk->fd);
 	fd_close(talk->other);
+	if (host == talk)
+		host = NULL;
 	free(talk);
 }
 
@@ -167,12 +179,38 @@ static bool verdict(
 {
 	char letter = (char)request->ticket;
 
+	if (request->client.connection > 0) {
+		host = talk_of(session);
+		host->inside[host->n_inside++] = request->client;
+	}
 	if (request->verdict == CHANNEL_ADMITTED && *fd >= 0)
 		(void)!send(*fd, &letter, 1, MSG_NOSIGNAL);
 	*fd = fd_close(*fd);
 	(void)!send(talk_of(session)->fd, request->verdict == CHANNEL_ADMITTED ? "+" : "-", 1,
 		MSG_NOSIGNAL);
 	return letter != '.';
+}
+
+static bool client_done(struct work_session *session, bool all, struct channel_answer *ret)
+{
+	struct talk *talk = talk_of(session);
+
+	if (talk->n_inside == 0 || (!all && talk->n_over == 0))
+		return false;
+	talk->n_over -= talk->n_over > 0;
+	ret->session = talk->inside[--talk->n_inside];
+	ret->result = all ? CHANNEL_ENDED : CHANNEL_FINISHED;
+	ret->bytes_in = 5;
+	return true;
+}
+
+static struct work_session *end_client(const struct channel_session *client)
+{
+	if (!host || host->n_inside == 0 ||
+		host->inside[host->n_inside - 1].connection != client->connection)
+		return NULL;
+	host->n_over++;
+	return &host->session;
 }
 
 static bool lasts(const struct work_session *session)
@@ -186,6 +224,8 @@ static const struct work_kind kind = {
 	.go = go,
 	.offer = offer,
 	.verdict = verdict,
+	.client_done = client_done,
+	.end_client = end_client,
 	.lasts = lasts,
 	.fd = fd_of,
 	.events = events_of,
@@ -376,8 +416,8 @@ static void test_a_second_descriptor(void **state)
 	is_done(stage, 1, CHANNEL_FINISHED);
 }
 
-static void judge(struct stage *stage, unsigned judgement, const struct channel_answer *offer,
-	const int *fds, size_t n)
+static void judge_client(struct stage *stage, unsigned judgement,
+	const struct channel_answer *offer, uint64_t client, const int *fds, size_t n)
 {
 	struct channel_request request;
 
@@ -387,7 +427,14 @@ static void judge(struct stage *stage, unsigned judgement, const struct channel_
 	request.verdict = (uint16_t)judgement;
 	request.ticket = offer->ticket;
 	request.session = offer->session;
+	request.client = (struct channel_session){.connection = client, .place = 7};
 	assert_int_equal(channel_send(&stage->channel, &request, fds, n), 0);
+}
+
+static void judge(struct stage *stage, unsigned judgement, const struct channel_answer *offer,
+	const int *fds, size_t n)
+{
+	judge_client(stage, judgement, offer, 0, fds, n);
 }
 
 static struct channel_answer is_offered(struct stage *stage, int client, char letter)
@@ -435,6 +482,41 @@ static void test_offered(void **state)
 	judge(stage, CHANNEL_ADMITTED, &offer, NULL, 0);
 	is_done(stage, 1, CHANNEL_FINISHED);
 	judge(stage, CHANNEL_ADMITTED, &offer, NULL, 0);
+	drain(stage);
+	assert_int_equal(exit_status(stage), 0);
+	close(client);
+}
+
+static void let_in(struct stage *stage, int client, uint64_t connection)
+{
+	struct channel_answer offer = is_offered(stage, client, 'a');
+
+	judge_client(stage, CHANNEL_ADMITTED, &offer, connection, NULL, 0);
+	hears(client, '+');
+}
+
+/* Each has an end of his own: by himself, because he is told to, with whom he is within, or
+ * because that one is there no more. */
+static void test_clients_within(void **state)
+{
+	struct stage *stage = *state;
+	int client = serve(stage, ASK, 5, NULL);
+	struct channel_answer offer;
+
+	for (uint64_t connection = 10; connection < 13; connection++)
+		let_in(stage, client, connection);
+	assert_int_equal(send(client, "-", 1, 0), 1);
+	is_done(stage, 12, CHANNEL_FINISHED);
+	request(stage, CHANNEL_END, 0, 7, 11, NULL, 0);
+	is_done(stage, 11, CHANNEL_FINISHED);
+	/* He has gone. */
+	request(stage, CHANNEL_END, 0, 7, 11, NULL, 0);
+	offer = is_offered(stage, client, '.');
+	judge(stage, CHANNEL_ADMITTED, &offer, NULL, 0);
+	is_done(stage, 10, CHANNEL_ENDED);
+	is_done(stage, 1, CHANNEL_FINISHED);
+	judge_client(stage, CHANNEL_ADMITTED, &offer, 20, NULL, 0);
+	is_done(stage, 20, CHANNEL_ENDED);
 	drain(stage);
 	assert_int_equal(exit_status(stage), 0);
 	close(client);
@@ -640,6 +722,7 @@ int main(void)
 		TEST(test_what_was_heard_is_told),
 		TEST(test_a_second_descriptor),
 		TEST(test_offered),
+		TEST(test_clients_within),
 		TEST(test_whose_time_is_over),
 		TEST(test_without_memory),
 		TEST(test_ended),
