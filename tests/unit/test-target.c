@@ -569,19 +569,18 @@ static bool become_alone(unsigned port)
 }
 
 /* Nobody listens at the port that the kernel gives to who looks for it. */
-static void test_not_itself(void **state)
+static void expect_not_itself(const char *text)
 {
 	enum { CANNOT = 77 };
 	int status;
 	pid_t pid = fork();
 
-	(void)state;
 	if (pid == 0) {
 		struct search *search;
 
 		if (!become_alone(40000))
 			_exit(CANNOT);
-		addrs[0] = address("tcp:127.0.0.1:40000");
+		addrs[0] = address(text);
 		search = begin(REDIRECT_FIRST, 1);
 		_exit(go(search, NOW) == SEARCH_FAILED && search_error(search) == ECONNREFUSED
 				? 0
@@ -591,6 +590,46 @@ static void test_not_itself(void **state)
 	if (WIFEXITED(status) && WEXITSTATUS(status) == CANNOT)
 		skip();
 	assert_int_equal(status, 0);
+}
+
+static void test_not_itself(void **state)
+{
+	(void)state;
+	expect_not_itself("tcp:127.0.0.1:40000");
+	expect_not_itself("udp:127.0.0.1:40000");
+}
+
+static struct addr datagrams(void)
+{
+	struct addr addr;
+
+	open_at("udp:127.0.0.1:0", -1, &addr);
+	return addr;
+}
+
+/* That somebody is there is what he has answered, not that he can be sent something. */
+static void test_datagrams(void **state)
+{
+	(void)state;
+	addrs[0] = datagrams();
+	addrs[1] = datagrams();
+	assert_int_equal(find(REDIRECT_FIRST, 2, NOW), 0);
+	targets_failed(targets, asking, &addrs[0], ECONNREFUSED, NOW);
+	assert_int_equal(n_told, 1);
+	assert_int_equal(told_error, ECONNREFUSED);
+	assert_int_equal(find(REDIRECT_FIRST, 2, NOW), 1);
+	/* Where all fail they are tried all the same, and that makes none of them good. */
+	targets_failed(targets, asking, &addrs[1], ECONNREFUSED, NOW + 1);
+	assert_int_equal(find(REDIRECT_FIRST, 2, NOW + 1), 0);
+	assert_int_equal(targets->n_failing, 2);
+	targets_failed(targets, asking, &addrs[0], ECONNREFUSED, NOW + 2);
+	assert_int_equal(n_told, 2);
+	targets_answered(targets, asking, &addrs[1]);
+	assert_int_equal(find(REDIRECT_FIRST, 2, NOW + 2), 1);
+	assert_int_equal(find(REDIRECT_FIRST, 2, NOW + 2 + TARGET_SKIP_TIME), 0);
+	/* One that was not known to fail. */
+	targets_answered(targets, asking, &addrs[1]);
+	assert_int_equal(targets->n_failing, 0);
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -615,6 +654,7 @@ int main(void)
 		TEST(test_without_descriptors),
 		TEST(test_many_failing),
 		TEST(test_not_itself),
+		TEST(test_datagrams),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -44,12 +44,11 @@ static void forget_old(struct targets *targets, uint64_t now)
 			forget(targets, i);
 }
 
-static struct target_failing *find(const struct search *s, const struct addr *addr)
+static struct target_failing *find(
+	struct targets *targets, uint32_t service, const struct addr *addr)
 {
-	struct targets *targets = s->targets;
-
 	for (uint32_t i = 0; i < targets->n_failing; i++)
-		if (targets->failing[i].service == s->redirect.service &&
+		if (targets->failing[i].service == service &&
 			addr_equal(&targets->failing[i].addr, addr))
 			return &targets->failing[i];
 	return NULL;
@@ -67,28 +66,44 @@ static struct target_failing *find_room(struct targets *targets)
 	return first;
 }
 
-static void note_failing(const struct search *s, int error, uint64_t now)
+void targets_failed(struct targets *targets, uint32_t service, const struct addr *addr,
+	int error, uint64_t now)
 {
-	const struct addr *addr = &s->all[s->current];
-	struct target_failing *known = find(s, addr);
+	struct target_failing *known;
 
-	if (!known && s->targets->tell)
-		s->targets->tell(addr, error);
+	forget_old(targets, now);
+	known = find(targets, service, addr);
+	if (!known && targets->tell)
+		targets->tell(addr, error);
 	if (!known)
-		known = find_room(s->targets);
+		known = find_room(targets);
 	*known = (struct target_failing){
 		.addr = *addr,
-		.service = s->redirect.service,
+		.service = service,
 		.until = now + TARGET_SKIP_TIME,
 	};
 }
 
-static void note_good(const struct search *s)
+void targets_answered(struct targets *targets, uint32_t service, const struct addr *addr)
 {
-	struct target_failing *known = find(s, &s->all[s->current]);
+	struct target_failing *known = find(targets, service, addr);
 
 	if (known)
-		forget(s->targets, (uint32_t)(known - s->targets->failing));
+		forget(targets, (uint32_t)(known - targets->failing));
+}
+
+static bool is_failing(const struct search *s, const struct addr *addr)
+{
+	return find(s->targets, s->redirect.service, addr);
+}
+
+/* That it can be sent datagrams says nothing of who is there. */
+static void note_good(const struct search *s)
+{
+	const struct addr *addr = &s->all[s->current];
+
+	if (!addr_is_datagram(addr))
+		targets_answered(s->targets, s->redirect.service, addr);
 }
 
 /* ------------------------------------------------------------------ which next */
@@ -106,7 +121,7 @@ static bool choose(struct search *s, bool failing_too)
 	for (uint32_t i = 0; i < s->redirect.n_targets; i++) {
 		uint32_t at = (s->start + i) % s->redirect.n_targets;
 
-		if (s->tried >> at & 1 || (!failing_too && find(s, &s->all[at])))
+		if (s->tried >> at & 1 || (!failing_too && is_failing(s, &s->all[at])))
 			continue;
 		s->tried |= UINT64_C(1) << at;
 		s->current = at;
@@ -131,7 +146,7 @@ static void fail(struct search *s, int error, uint64_t now)
 	if (is_ours(error))
 		return;
 	s->unreachable = true;
-	note_failing(s, error, now);
+	targets_failed(s->targets, s->redirect.service, &s->all[s->current], error, now);
 }
 
 /* Where nobody listens on a port of the range that clients get theirs from, a connection may
@@ -302,6 +317,11 @@ unsigned search_attempt(const struct search *s)
 int search_take(struct search *s)
 {
 	return take_fd(&s->fd);
+}
+
+const struct addr *search_target(const struct search *s)
+{
+	return &s->all[s->current];
 }
 
 int search_error(const struct search *s)

@@ -9,6 +9,9 @@
  * A UNIX socket whose queue is full says so at once (EAGAIN) and cannot be waited for: it is
  * asked again, less and less often, for as long as one of TCP would be.
  *
+ * One for datagrams takes whoever comes: what there is to know of it is known when it has
+ * answered, or somebody else has said that it is not there, and is the caller's to tell.
+ *
  * It knows no epoll and no clock; both are the caller's.
  *
  * Layer: worker.
@@ -47,6 +50,12 @@ struct targets {
 	uint32_t turns[TARGET_TURNS_MAX]; /* by service */
 };
 
+/* Of one for datagrams, what has become of what it was sent: it is not there (`error` is an
+ * errno), or it is. */
+void targets_failed(struct targets *targets, uint32_t service, const struct addr *addr,
+	int error, uint64_t now);
+void targets_answered(struct targets *targets, uint32_t service, const struct addr *addr);
+
 enum search_state {
 	SEARCH_WAITS,
 	SEARCH_FOUND,  /* search_take() has it */
@@ -75,6 +84,9 @@ unsigned search_attempt(const struct search *search);
 
 /* The connection that was found; the caller's, and non-blocking. */
 int search_take(struct search *search);
+
+/* Whose it is; borrowed from the search. */
+const struct addr *search_target(const struct search *search);
 
 /* Why none was: the errno of the last one.  Whether that was the fault of targets; else we
  * lack something. */
