@@ -149,3 +149,12 @@ void pktinfo_answer_from(struct msghdr *message, const struct endpoint *from, in
 	put_control(message, IPPROTO_IPV6, IPV6_PKTINFO, &info6, sizeof info6);
 	put_hops(message, IPPROTO_IPV6, IPV6_HOPLIMIT, hops);
 }
+
+void pktinfo_put_hops(struct msghdr *message, sa_family_t family, int hops)
+{
+	message->msg_controllen = 0;
+	if (family == AF_INET6)
+		put_hops(message, IPPROTO_IPV6, IPV6_HOPLIMIT, hops);
+	else
+		put_hops(message, IPPROTO_IP, IP_TTL, hops);
+}

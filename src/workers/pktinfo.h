@@ -55,4 +55,7 @@ bool pktinfo_learn(struct msghdr *message, uint16_t port, struct pktinfo *ret);
  */
 void pktinfo_answer_from(struct msghdr *message, const struct endpoint *from, int hops);
 
+/* So many hops alone, from a socket of that family, AF_INET or AF_INET6; the same room. */
+void pktinfo_put_hops(struct msghdr *message, sa_family_t family, int hops);
+
 #endif

@@ -47,16 +47,6 @@ static struct guest *guest_of(const struct work_session *session)
 
 /* ----------------------------------------------------------------------- begin */
 
-/* What it says of targets is good until the next one is read. */
-static int read_redirect(int text, struct redirect *ret)
-{
-	static struct addr targets[REDIRECT_TARGETS_MAX];
-	static uint8_t bytes[REDIRECT_BYTES_MAX];
-	ssize_t len = text < 0 ? 0 : pread(text, bytes, sizeof bytes, 0);
-
-	return len < 0 ? -errno : redirect_get(bytes, (size_t)len, targets, ret);
-}
-
 static int make_header(
 	struct guest *guest, const struct channel_request *request, enum redirect_proxy proxy)
 {
@@ -82,7 +72,7 @@ static struct guest *make_guest(const struct channel_request *request, int text)
 
 	if (!guest)
 		return NULL;
-	if (read_redirect(text, &redirect) == 0 &&
+	if (targets_read(text, &redirect) == 0 &&
 		make_header(guest, request, redirect.proxy) == 0 &&
 		search_new(&shared.targets, &redirect, &guest->search) == 0)
 		return guest;

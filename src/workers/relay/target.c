@@ -106,6 +106,15 @@ static void note_good(const struct search *s)
 		targets_answered(s->targets, s->redirect.service, addr);
 }
 
+int targets_read(int text, struct redirect *ret)
+{
+	static struct addr all[REDIRECT_TARGETS_MAX];
+	static uint8_t bytes[REDIRECT_BYTES_MAX];
+	ssize_t len = text < 0 ? 0 : pread(text, bytes, sizeof bytes, 0);
+
+	return len < 0 ? -errno : redirect_get(bytes, (size_t)len, all, ret);
+}
+
 /* ------------------------------------------------------------------ which next */
 
 static uint32_t first_of(struct targets *targets, const struct redirect *redirect)

@@ -56,6 +56,10 @@ void targets_failed(struct targets *targets, uint32_t service, const struct addr
 	int error, uint64_t now);
 void targets_answered(struct targets *targets, uint32_t service, const struct addr *addr);
 
+/* What the master has sent along (base/redirect).  It is good until the next one is read.  0
+ * or a negative errno; -EBADMSG: that is nothing of his. */
+int targets_read(int text, struct redirect *ret);
+
 enum search_state {
 	SEARCH_WAITS,
 	SEARCH_FOUND,  /* search_take() has it */

@@ -1,12 +1,9 @@
-#include "workers/udp/hub.h"
+#include "workers/udp/hub_internal.h"
 
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/own.h"
 #include "workers/udp/pair.h"
-#include "workers/udp/peers.h"
-#include "workers/udp/queue.h"
-#include "workers/udp/sender.h"
 
 #include <string.h>
 #include <sys/epoll.h>
@@ -24,23 +21,11 @@
 /* More than any datagram of UDP has. */
 #define SLOT 65536
 
-struct session {
-	struct peer peer; /* first */
-	struct sender sender;
-	struct queue queue; /* while he waits */
-	int fd;             /* our end of the pair, owned; -EBADF: he waits */
-	uint64_t last;      /* when a datagram has gone either way; usec */
-};
-
-struct hub {
-	int fd;       /* owned */
-	int epoll_fd; /* owned: all pairs */
-	uint64_t timeout;
-	bool per_datagram;
-	struct sender_socket socket;
-	struct peers peers;
-	size_t queued; /* bytes that wait */
-	struct hub_counts counts;
+/* On its way from a peer. */
+struct datagram {
+	const void *bytes;
+	size_t len;
+	int hops; /* see struct sender */
 };
 
 struct hub_room {
@@ -95,35 +80,16 @@ int hub_new(const struct hub_setup *setup, int fd, struct hub **ret)
 		return -ENOMEM;
 	hub->fd = hub->epoll_fd = -EBADF;
 	hub->timeout = setup->timeout;
-	hub->per_datagram = setup->per_datagram;
+	hub->per_datagram = setup->per_datagram && !setup->onward;
 	r = begin(hub, setup, fd);
 	if (r < 0) {
 		hub_free(hub);
 		return r;
 	}
 	hub->fd = fd;
+	hub->onward = setup->onward;
 	*ret = hub;
 	return 0;
-}
-
-/* Who is in no list any more. */
-static void session_free(struct hub *hub, struct session *session)
-{
-	if (!session)
-		return;
-	hub->queued -= session->queue.bytes;
-	queue_clear(&session->queue);
-	/* The master may still have its copy, which keeps it in the set. */
-	if (session->fd >= 0)
-		epoll_ctl(hub->epoll_fd, EPOLL_CTL_DEL, session->fd, NULL);
-	fd_close(session->fd);
-	free(session);
-}
-
-static void end_session(struct hub *hub, struct session *session)
-{
-	peers_remove(&hub->peers, &session->peer);
-	session_free(hub, session);
 }
 
 struct hub *hub_free(struct hub *hub)
@@ -133,8 +99,11 @@ struct hub *hub_free(struct hub *hub)
 	if (!hub)
 		return NULL;
 	while ((session = (struct session *)peers_any(&hub->peers)))
-		end_session(hub, session);
+		hub_end_session(hub, session);
+	while ((session = hub_take_over(hub)))
+		hub_free_session(hub, session);
 	peers_done(&hub->peers);
+	onward_free(hub->onward);
 	fd_close(hub->epoll_fd);
 	fd_close(hub->fd);
 	free(hub);
@@ -157,6 +126,7 @@ static void answer(struct hub *hub, struct session *session, void *bytes, size_t
 	if (sendmsg(hub->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) {
 		hub->counts.sent++;
 		hub->counts.bytes_out += len;
+		session->bytes_out += len;
 	} else if (errno == EMSGSIZE) {
 		hub->counts.too_long++;
 	} else {
@@ -164,12 +134,28 @@ static void answer(struct hub *hub, struct session *session, void *bytes, size_t
 	}
 }
 
-/* What the program has said, so many messages.  False: it will say no more. */
+/* One message.  -EMSGSIZE: it is too long, and lost; -EAGAIN: there is none now; -EPIPE: there
+ * will be no more. */
+static ssize_t hear_one(
+	struct hub *hub, struct session *session, struct hub_room *room, uint64_t now)
+{
+	ssize_t n;
+
+	if (!hub->onward)
+		return pair_receive(session->way.fd, room->said, sizeof room->said);
+	n = onward_receive(hub->onward, &session->way, room->said, sizeof room->said);
+	if (n >= 0 || n == -EAGAIN || n == -EMSGSIZE)
+		return n;
+	hub_note_failed(hub, session, (int)-n, now);
+	return -EPIPE;
+}
+
+/* What the other side has said, so many messages.  False: it will say no more. */
 static bool hear(struct hub *hub, struct session *session, struct hub_room *room, unsigned most,
 	uint64_t now)
 {
 	for (unsigned i = 0; i < most; i++) {
-		ssize_t n = pair_receive(session->fd, room->said, sizeof room->said);
+		ssize_t n = hear_one(hub, session, room, now);
 
 		if (n == -EAGAIN || n == -EPIPE)
 			return n == -EAGAIN;
@@ -191,19 +177,32 @@ void hub_answer(struct hub *hub, struct hub_room *room, uint64_t now)
 		struct session *session = events[i].data.ptr;
 
 		if (!hear(hub, session, room, MESSAGE_BATCH, now))
-			end_session(hub, session);
+			hub_end_session(hub, session);
 	}
 }
 
 /* --------------------------------------------------------------- to the programs */
 
+static int send_one(
+	const struct hub *hub, const struct session *session, const struct datagram *datagram)
+{
+	const struct onward_way *way = &session->way;
+
+	if (!hub->onward)
+		return pair_send(way->fd, datagram->bytes, datagram->len);
+	return onward_send(way, datagram->bytes, datagram->len, datagram->hops);
+}
+
 /* False: it has ended. */
 static bool pass_on(
-	struct hub *hub, struct session *session, const void *bytes, size_t len, uint64_t now)
+	struct hub *hub, struct session *session, const struct datagram *datagram, uint64_t now)
 {
-	switch (pair_send(session->fd, bytes, len)) {
+	int r = send_one(hub, session, datagram);
+
+	switch (r) {
 	case 0:
 		session->last = now;
+		session->bytes_in += datagram->len;
 		return true;
 	case -EAGAIN:
 		hub->counts.unread++;
@@ -215,6 +214,8 @@ static bool pass_on(
 		hub->counts.failed++;
 		return true;
 	default:
+		if (hub->onward)
+			hub_note_failed(hub, session, -r, now);
 		return false;
 	}
 }
@@ -222,7 +223,7 @@ static bool pass_on(
 /* It gets no more, and has its time to say what it has to say. */
 static void end_input(struct hub *hub, struct session *session, uint64_t now)
 {
-	pair_shut(session->fd);
+	pair_shut(session->way.fd);
 	peers_end(&hub->peers, &session->peer);
 	peers_set_due(&hub->peers, &session->peer,
 		hub->timeout == USEC_INFINITY ? USEC_INFINITY : now + hub->timeout);
@@ -242,7 +243,9 @@ static bool pass_queue(struct hub *hub, struct session *session, uint64_t now)
 
 	hub->queued -= session->queue.bytes;
 	while ((item = queue_take(&session->queue))) {
-		goes_on = goes_on && pass_on(hub, session, item->bytes, item->len, now);
+		const struct datagram datagram = {item->bytes, item->len, session->sender.hops};
+
+		goes_on = goes_on && pass_on(hub, session, &datagram, now);
 		free(item);
 	}
 	return goes_on;
@@ -250,12 +253,13 @@ static bool pass_queue(struct hub *hub, struct session *session, uint64_t now)
 
 /* ----------------------------------------------------------------------- arrivals */
 
-static void keep(struct hub *hub, struct session *session, const void *bytes, size_t len)
+static void keep(struct hub *hub, struct session *session, const struct datagram *datagram)
 {
-	if (hub->queued + len > HUB_QUEUED_MAX || queue_put(&session->queue, bytes, len) < 0)
+	if (hub->queued + datagram->len > HUB_QUEUED_MAX ||
+		queue_put(&session->queue, datagram->bytes, datagram->len) < 0)
 		hub->counts.refused++;
 	else
-		hub->queued += len;
+		hub->queued += datagram->len;
 }
 
 /* Those who have waited for longest make room for his datagram. */
@@ -268,7 +272,7 @@ static void make_room(struct hub *hub, const struct addr_source *source, size_t 
 		if (!gone)
 			return;
 		hub->counts.refused += gone->queue.n;
-		session_free(hub, gone);
+		hub_free_session(hub, gone);
 	}
 }
 
@@ -279,21 +283,21 @@ static struct session *make_session(const struct sender *sender, uint64_t now)
 	if (!session)
 		return NULL;
 	session->sender = *sender;
-	session->fd = -EBADF;
+	session->way.fd = -EBADF;
 	session->last = now;
 	return session;
 }
 
 /* Somebody new. */
 static void begin_session(struct hub *hub, const struct sender *sender,
-	const struct peer_key *key, const void *bytes, size_t len, uint64_t now)
+	const struct peer_key *key, const struct datagram *datagram, uint64_t now)
 {
 	struct session *session = make_session(sender, now);
 	struct addr_source source;
 	struct peer *gone = NULL;
 
 	sender_source(sender, &source);
-	make_room(hub, &source, len);
+	make_room(hub, &source, datagram->len);
 	if (!session || peers_add(&hub->peers, &session->peer, key, hub->per_datagram, &source,
 				&gone) < 0) {
 		hub->counts.failed++;
@@ -302,48 +306,55 @@ static void begin_session(struct hub *hub, const struct sender *sender,
 	}
 	if (gone)
 		hub->counts.refused += ((struct session *)gone)->queue.n;
-	session_free(hub, (struct session *)gone);
-	keep(hub, session, bytes, len);
+	hub_free_session(hub, (struct session *)gone);
+	keep(hub, session, datagram);
 }
 
 /* False: his program has ended, and he is as new. */
 static bool give(struct hub *hub, struct hub_room *room, struct session *session,
-	const void *bytes, size_t len, uint64_t now)
+	const struct datagram *datagram, uint64_t now)
 {
 	if (session->peer.state == PEER_REFUSED) {
 		hub->counts.refused++;
 	} else if (session->peer.state == PEER_WAITING) {
-		keep(hub, session, bytes, len);
-	} else if (!pass_on(hub, session, bytes, len, now)) {
+		keep(hub, session, datagram);
+	} else if (!pass_on(hub, session, datagram, now)) {
 		hear(hub, session, room, LAST_MAX, now);
-		end_session(hub, session);
+		hub_end_session(hub, session);
 		return false;
 	}
 	return true;
 }
 
+/* Not if that would be its last hop. */
+static bool may_go_on(const struct hub *hub, const struct sender *sender)
+{
+	return !hub->onward || sender->hops > 1;
+}
+
 static void take(struct hub *hub, struct hub_room *room, unsigned i, uint64_t now)
 {
 	struct msghdr *message = &room->in[i].msg_hdr;
-	size_t len = room->in[i].msg_len;
+	struct datagram datagram = {room->slots[i], room->in[i].msg_len, 0};
 	struct session *session;
 	struct sender sender;
 	struct peer_key key;
 
 	hub->counts.received++;
-	hub->counts.bytes_in += len;
+	hub->counts.bytes_in += datagram.len;
 	if (message->msg_flags & MSG_TRUNC) {
 		hub->counts.too_long++;
 		return;
 	}
-	if (!sender_learn(&hub->socket, message, &sender)) {
+	if (!sender_learn(&hub->socket, message, &sender) || !may_go_on(hub, &sender)) {
 		hub->counts.failed++;
 		return;
 	}
+	datagram.hops = sender.hops;
 	sender_key(&sender, &key);
 	session = (struct session *)peers_find(&hub->peers, &key);
-	if (!session || !give(hub, room, session, room->slots[i], len, now))
-		begin_session(hub, &sender, &key, room->slots[i], len, now);
+	if (!session || !give(hub, room, session, &datagram, now))
+		begin_session(hub, &sender, &key, &datagram, now);
 }
 
 /* The kernel has written how much of each it has used. */
@@ -387,51 +398,65 @@ static void refuse(struct hub *hub, struct session *session, uint64_t until)
 	hub->counts.refused += session->queue.n;
 	hub->queued -= session->queue.bytes;
 	queue_clear(&session->queue);
-	session_free(hub, (struct session *)peers_refuse(&hub->peers, &session->peer, until));
+	hub_free_session(
+		hub, (struct session *)peers_refuse(&hub->peers, &session->peer, until));
 }
 
-static void open_session(
+/* False: he has ended again. */
+static bool open_session(
 	struct hub *hub, struct session *session, struct hub_room *room, uint64_t now)
 {
 	peers_open(&hub->peers, &session->peer);
 	session->last = now;
 	if (!pass_queue(hub, session, now)) {
 		hear(hub, session, room, LAST_MAX, now);
-		end_session(hub, session);
-	} else if (hub->per_datagram) {
-		end_input(hub, session, now);
-	} else {
-		set_due(hub, session);
+		hub_end_session(hub, session);
+		return false;
 	}
+	if (hub->per_datagram)
+		end_input(hub, session, now);
+	else
+		set_due(hub, session);
+	return true;
 }
 
 /* False: he has to do without his program, which finds that nobody is there. */
 static bool take_pair(struct hub *hub, struct session *session, int *fd)
 {
-	struct epoll_event event = {.events = EPOLLIN, .data.ptr = session};
-
-	if (*fd < 0 || epoll_ctl(hub->epoll_fd, EPOLL_CTL_ADD, *fd, &event) < 0)
+	if (*fd < 0 || hub_watch(hub, session, *fd) < 0)
 		return false;
-	session->fd = take_fd(fd);
+	session->way.fd = take_fd(fd);
 	return true;
 }
 
-void hub_verdict(struct hub *hub, const struct channel_request *request, int *fd,
+static bool let_in(struct hub *hub, struct session *session,
+	const struct channel_request *request, int *fd, uint64_t now)
+{
+	if (request->verdict != CHANNEL_ADMITTED)
+		return false;
+	return hub->onward ? hub_find_way(hub, session, request, now)
+	                   : take_pair(hub, session, fd);
+}
+
+struct session *hub_verdict(struct hub *hub, const struct channel_request *request, int *fd,
 	struct hub_room *room, uint64_t now)
 {
 	struct session *session;
 	struct peer *peer;
 
 	/* Who has gone since has a program that nobody speaks to: it ends. */
-	if (!peers_answer(&hub->peers, request->ticket, &peer) || !peer)
-		return;
+	if (!peers_answer(&hub->peers, request->ticket, &peer) || !peer) {
+		hub_miss(hub, request, CHANNEL_ENDED);
+		return NULL;
+	}
 	session = (struct session *)peer;
-	if (request->verdict == CHANNEL_ADMITTED && take_pair(hub, session, fd))
-		open_session(hub, session, room, now);
-	else if (request->verdict == CHANNEL_NOT_ALLOWED)
+	if (let_in(hub, session, request, fd, now))
+		return open_session(hub, session, room, now) && hub->onward ? session : NULL;
+	if (request->verdict == CHANNEL_NOT_ALLOWED)
 		refuse(hub, session, now + HUB_REFUSED_FOR);
 	else
 		refuse(hub, session, now + HUB_BUSY_FOR);
+	return NULL;
 }
 
 /* ------------------------------------------------------------------------- time */
@@ -441,13 +466,16 @@ uint64_t hub_due(const struct hub *hub)
 	return peers_due(&hub->peers);
 }
 
-/* It is looked at when it could have been silent for so long, so a datagram costs nothing. */
+/* It is looked at when it could have been silent for so long, so a datagram costs nothing.  A
+ * target is not told: who sends again then comes to it from another port. */
 static void look(struct hub *hub, struct session *session, uint64_t now)
 {
 	if (session->peer.state != PEER_OPEN)
-		end_session(hub, session);
+		hub_end_session(hub, session);
 	else if (now - session->last < hub->timeout)
 		set_due(hub, session);
+	else if (hub->onward)
+		hub_end_session(hub, session);
 	else
 		end_input(hub, session, now);
 }

@@ -77,11 +77,14 @@ static bool learn_ip(
 	if (!pktinfo_learn(message, socket->port, &info) ||
 		message->msg_namelen > sizeof ret->name)
 		return false;
+	if (info.from.port == 0 || !endpoint_is_single(&info.from.ip))
+		return false;
 	ret->name_len = message->msg_namelen;
 	memcpy(&ret->name, message->msg_name, ret->name_len);
 	ret->from = info.from;
 	ret->to = info.to;
 	ret->is_ip = true;
+	ret->hops = info.hops;
 	/* Answers to what was sent to many leave from where the kernel will. */
 	ret->from_there = !info.broadcast && endpoint_is_single(&info.to.ip);
 	return true;

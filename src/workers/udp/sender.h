@@ -51,6 +51,7 @@ struct sender {
 	bool is_ip;
 	struct endpoint from, to; /* of IP */
 	bool from_there;          /* answers leave from `to`: it is one machine's address */
+	int hops;                 /* of IP: that this datagram had left; 0: not known */
 	struct ucred user;        /* of UNIX; uid (uid_t)-1: not known */
 };
 
@@ -61,7 +62,8 @@ int sender_begin(int fd, pid_t own, struct sender_socket *ret);
 /* How much of the control data of a message may be filled. */
 size_t sender_control_len(const struct sender_socket *socket);
 
-/* Of a message that was received whole.  False: it is not known, or it is an answer of ours.
+/* Of a message that was received whole.  False: it is not known, or it is an answer of ours,
+ * or what it says it comes from is no one machine's port, so that nobody can be answered.
  * Whoever has a socket of UNIX says what it is called, and may have said the name of one that
  * we read. */
 bool sender_learn(
