@@ -156,6 +156,14 @@ bool addr_is_wildcard(const struct addr *addr)
 	}
 }
 
+bool addr_is_for_many(const struct addr *addr)
+{
+	if (addr_family(addr) == AF_INET)
+		return IN_MULTICAST(ntohl(addr->in.sin_addr.s_addr)) ||
+		       addr->in.sin_addr.s_addr == htonl(INADDR_BROADCAST);
+	return addr_family(addr) == AF_INET6 && IN6_IS_ADDR_MULTICAST(&addr->in6.sin6_addr);
+}
+
 bool addr_takes_ipv4(const struct addr *addr, int v6only)
 {
 	if (addr_family(addr) == AF_INET)

@@ -159,6 +159,10 @@ bool addr_is_wildcard(const struct addr *addr); /* 0.0.0.0, [::] or vsock:any */
 /* 127.0.0.0/8, ::1, vsock:local, and every UNIX address. */
 bool addr_is_loopback(const struct addr *addr);
 
+/* Is it for many machines at once: multicast (RFC 5771, RFC 4291), 255.255.255.255?  What a
+ * network broadcasts to besides is its own affair. */
+bool addr_is_for_many(const struct addr *addr);
+
 /* Does a socket that is bound there take clients of IPv4?  The IPv6 wildcard does, unless
  * `v6only` says otherwise: 0, 1, or -1 for what the text of the address says. */
 bool addr_takes_ipv4(const struct addr *addr, int v6only);

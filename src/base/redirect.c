@@ -15,14 +15,21 @@ const char *const redirect_proxy_names[] = {
 
 const char *redirect_refuses(const struct addr *addr)
 {
-	if (addr_is_datagram(addr))
-		return "datagrams cannot be redirected yet";
-	if (addr->kind != ADDR_TCP && addr->kind != ADDR_UNIX)
-		return "a target is an address of tcp or unix";
+	if (addr->kind == ADDR_UNIX_DGRAM)
+		return "a target of unix-dgram could answer only a socket that has a name, "
+		       "which a worker cannot give itself";
+	if (addr->kind != ADDR_TCP && addr->kind != ADDR_UNIX && addr->kind != ADDR_UDP)
+		return "a target is an address of tcp, udp or unix";
 	if (addr->kind == ADDR_UNIX)
 		return NULL;
 	if (addr_is_wildcard(addr))
-		return "a target needs the address of a machine, such as tcp:127.0.0.1:8080";
+		return addr->kind == ADDR_UDP
+		               ? "a target needs the address of a machine, such as "
+		                 "udp:127.0.0.1:53"
+		               : "a target needs the address of a machine, such as "
+		                 "tcp:127.0.0.1:8080";
+	if (addr->kind == ADDR_UDP && addr_is_for_many(addr))
+		return "a target is one machine, and that is the address of many";
 	return addr_port(addr) == 0 ? "a target needs a port" : NULL;
 }
 

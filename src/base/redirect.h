@@ -1,9 +1,10 @@
 /*
  * redirect: where connections go that hatchd passes on, in which order that is tried, and
- * what a target is told first.
+ * what a target is told first; and where datagrams go, of which a target is told nothing.
  *
  * What the loader, the master and the worker that relays have to agree about.  The master
- * hands it to the worker with each connection, as bytes that the worker checks.
+ * hands it to the worker with each connection, or socket of datagrams, as bytes that the
+ * worker checks.
  *
  * Layer: base.
  */
@@ -54,8 +55,8 @@ struct redirect {
 	const struct addr *targets; /* borrowed */
 };
 
-/* Whether such an address can be a target: streams of TCP and UNIX, one address with one
- * port.  NULL, or what is wrong with it, as a phrase that follows "redirect: ". */
+/* Whether such an address can be a target: a stream of TCP or UNIX, or UDP; one machine, with
+ * one port.  NULL, or what is wrong with it, as a phrase that follows "redirect: ". */
 const char *redirect_refuses(const struct addr *addr);
 
 /* Interfaces of link-local addresses are looked up (an ioctl each): a worker cannot. */

@@ -224,9 +224,21 @@ bool service_conf_has_worker(const struct service_conf *service)
 	return service_conf_is_builtin(service) || service_conf_is_redirect(service);
 }
 
-bool service_conf_worker_takes(const struct addr *addr)
+static bool has_target(const struct service_conf *service, bool for_datagrams)
 {
-	return !addr_is_datagram(addr) && addr->kind != ADDR_UNIX_SEQPACKET;
+	for (size_t i = 0; i < service->n_targets; i++)
+		if (addr_is_datagram(&service->targets[i]) == for_datagrams)
+			return true;
+	return false;
+}
+
+bool service_conf_redirect_takes(const struct service_conf *service, const struct addr *addr)
+{
+	if (addr->kind == ADDR_FD)
+		return true;
+	if (addr->kind == ADDR_UNIX_DGRAM || addr->kind == ADDR_UNIX_SEQPACKET)
+		return false;
+	return has_target(service, addr_is_datagram(addr));
 }
 
 static bool is_set(const uint8_t digest[ACCESS_DIGEST_LEN])
@@ -238,7 +250,9 @@ static bool is_set(const uint8_t digest[ACCESS_DIGEST_LEN])
 
 bool service_conf_has_peers(const struct service_conf *service, const struct addr *addr)
 {
-	return service_conf_has_program(service) && !service->wait && addr_is_datagram(addr);
+	if (service->wait || !addr_is_datagram(addr))
+		return false;
+	return service_conf_has_program(service) || service_conf_is_redirect(service);
 }
 
 bool service_conf_has_access(const struct service_conf *service)

@@ -380,10 +380,12 @@ bool service_conf_is_redirect(const struct service_conf *service);
 /* Whether a worker serves its clients: one of the two. */
 bool service_conf_has_worker(const struct service_conf *service);
 
-/* Whether workers can serve clients of such an address. */
-bool service_conf_worker_takes(const struct addr *addr);
+/* Whether its clients of such an address can be passed on: to a target that takes streams, or
+ * one of UDP.  Yes for fd:NAME, which may be anything. */
+bool service_conf_redirect_takes(const struct service_conf *service, const struct addr *addr);
 
-/* Whether a program is started for each of those who send datagrams to that address. */
+/* Whether each of those who send datagrams to that address has a session of his own: with a
+ * program, or with who he is passed on to. */
 bool service_conf_has_peers(const struct service_conf *service, const struct addr *addr);
 
 /* Whether there are rules about who may come in. */

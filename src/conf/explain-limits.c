@@ -34,7 +34,8 @@ enum effect {
 	ON_FRONTED,  /* whose connection begins with something */
 	ON_PENDING,  /* who waits for that, or until something is looked up */
 	ON_LOOKED_UP,
-	ON_PEER, /* who sends datagrams to a program of his own */
+	ON_PEER,         /* who sends datagrams, and has a session of his own */
+	ON_PEER_PROGRAM, /* of these, who has a program */
 };
 
 static const struct limit_row {
@@ -63,7 +64,7 @@ static const struct limit_row {
 	{"", "idle_timeout", NOT_SAID, ON_WATCHED},
 	{"", "kill_after", SAID, ON_ENDED},
 	{"", "session_timeout", SAID, ON_PEER},
-	{"", "per_datagram", NOT_SAID, ON_PEER},
+	{"", "per_datagram", NOT_SAID, ON_PEER_PROGRAM},
 	/* clang-format on */
 };
 
@@ -120,6 +121,9 @@ static bool is_on_him(const struct explain *e, enum effect effect)
 		return service_conf_has_lookups(service);
 	case ON_PEER:
 		return service_conf_has_peers(service, e->addr);
+	case ON_PEER_PROGRAM:
+		return service_conf_has_peers(service, e->addr) &&
+		       service_conf_has_program(service);
 	}
 	return false;
 }

@@ -230,23 +230,43 @@ static void put_target(const struct explain *e, size_t i)
 			name, addr_port(addr));
 }
 
+/* What the service manager hands over is of the one kind or the other. */
+static bool is_his_target(const struct explain *e, const struct addr *target)
+{
+	return e->addr->kind == ADDR_FD ||
+	       addr_is_datagram(target) == addr_is_datagram(e->addr);
+}
+
+/* Those for clients like him; returns how many. */
+static size_t list_targets(const struct explain *e)
+{
+	const struct service_conf *service = e->service;
+	const char *join = service->redirect_order == REDIRECT_FIRST ? ", else " : " or ";
+	size_t n = 0;
+
+	for (size_t i = 0; i < service->n_targets; i++) {
+		if (!is_his_target(e, &service->targets[i]))
+			continue;
+		fputs(n++ > 0 ? join : "", e->out);
+		put_target(e, i);
+	}
+	return n;
+}
+
 /* "redirect to tcp:127.0.0.1:8080, else unix:/run/app.sock, in hatchd-relay as " */
 static void put_targets(const struct explain *e)
 {
 	const struct service_conf *service = e->service;
-	const char *join = service->redirect_order == REDIRECT_FIRST ? ", else " : " or ";
+	const struct addr *kind = e->addr->kind == ADDR_FD ? &service->targets[0] : e->addr;
+	bool datagrams = addr_is_datagram(kind);
 
 	fputs("redirect to ", e->out);
-	for (size_t i = 0; i < service->n_targets; i++) {
-		fputs(i > 0 ? join : "", e->out);
-		put_target(e, i);
-	}
-	if (service->n_targets > 1 && service->redirect_order != REDIRECT_FIRST)
+	if (list_targets(e) > 1 && service->redirect_order != REDIRECT_FIRST)
 		fputs(" in turns", e->out);
-	if (service->send_proxy != REDIRECT_PROXY_NONE)
+	if (service->send_proxy != REDIRECT_PROXY_NONE && !datagrams)
 		fprintf(e->out, ", which is told who he is (PROXY version %s)",
 			redirect_proxy_names[service->send_proxy]);
-	fputs(", in hatchd-relay as ", e->out);
+	fprintf(e->out, ", in %s as ", datagrams ? "hatchd-udp" : "hatchd-relay");
 }
 
 static void put_worker(const struct explain *e)

@@ -415,7 +415,8 @@ static bool addresses_hold(const struct service_conf *service)
 
 		if (service_conf_is_builtin(service)
 				? !service_conf_builtin_takes(service, addr)
-				: !service_conf_worker_takes(addr))
+				: service->n_targets > 0 &&
+					  !service_conf_redirect_takes(service, addr))
 			return false;
 	}
 	return service->pass_as != PASS_LISTEN_FDS || service->wait;

@@ -10,9 +10,11 @@
 #include <string.h>
 #include <sys/socket.h>
 
-/* One service, on the way that its clients take. */
+/* One service, on the way that its clients take: those who connect, or those who send
+ * datagrams. */
 struct node {
 	const struct service_conf *service;
+	bool datagrams;
 	struct node *from; /* who came here first; NULL: nobody */
 	size_t next;       /* target that is to be followed */
 	enum { NEW, ON_THE_WAY, DONE } state;
@@ -79,6 +81,8 @@ static int put_places(struct loops *l, const struct node *node)
 		const struct addr *addr = &node->service->listen[i].addr;
 		char key[KEY_MAX];
 
+		if (addr_is_datagram(addr) != node->datagrams)
+			continue;
 		if (addr_is_ip(addr) && addr_is_wildcard(addr)) {
 			r = put_wildcard(l, node, addr);
 			continue;
@@ -113,7 +117,7 @@ static void tell(const struct loops *l, const struct node *node, const struct ad
 	char text[ADDR_TEXT_MAX];
 
 	addr_format(target, text);
-	if (node == to)
+	if (node->service == to->service)
 		report_mistake(l->report, origin, "redirect: %s is this service itself", text);
 	else if (report_mistake(l->report, origin,
 			 "redirect: %s is service '%s', whose clients come back here", text,
@@ -132,13 +136,16 @@ static struct node *walk(const struct loops *l, struct node *node)
 {
 	const struct addr *target;
 	struct node *to;
+	bool is_known;
 
 	if (node->next == node->service->n_targets) {
 		node->state = DONE;
 		return node->from;
 	}
 	target = &node->service->targets[node->next];
-	to = is_named(node->service, node->next++) ? NULL : find(l, target);
+	is_known = !is_named(node->service, node->next++) &&
+	           addr_is_datagram(target) == node->datagrams;
+	to = is_known ? find(l, target) : NULL;
 	if (!to || to->state == DONE)
 		return node;
 	if (to->state == ON_THE_WAY) {
@@ -160,11 +167,20 @@ static void follow(const struct loops *l, struct node *node)
 		node = walk(l, node);
 }
 
+static int add(struct loops *l, const struct service_conf *service, bool datagrams)
+{
+	struct node *node = &l->nodes[l->n++];
+
+	node->service = service;
+	node->datagrams = datagrams;
+	return put_places(l, node);
+}
+
 static int collect(struct loops *l, const struct conf *conf)
 {
 	int r = 0;
 
-	l->nodes = calloc(conf->n_services + 1, sizeof *l->nodes);
+	l->nodes = calloc(2 * conf->n_services + 1, sizeof *l->nodes);
 	if (!l->nodes)
 		return -ENOMEM;
 	for (size_t i = 0; i < conf->n_services && r == 0; i++) {
@@ -172,8 +188,9 @@ static int collect(struct loops *l, const struct conf *conf)
 
 		if (service->disable || !service_conf_is_redirect(service))
 			continue;
-		l->nodes[l->n].service = service;
-		r = put_places(l, &l->nodes[l->n++]);
+		r = add(l, service, false);
+		if (r == 0)
+			r = add(l, service, true);
 	}
 	return r;
 }

@@ -63,7 +63,7 @@ const struct conf_option conf_options[] = {
 	  .help = "builtin may answer datagrams of other machines" },
 	{ .name = "redirect", .type = OPTION_LIST, .flags = OPTION_NO_DEFAULTS,
 	  .offset = SERVICE(redirect), .metavar = "ADDRESS",
-	  .help = "pass clients on to tcp:127.0.0.1:8080 or unix:/run/app.sock" },
+	  .help = "pass clients on to tcp:127.0.0.1:8080 or udp:10.0.0.1:53" },
 	{ .name = "redirect_order", .type = OPTION_ENUM,
 	  .offset = SERVICE(redirect_order), .fallback = "first",
 	  .words = redirect_order_names, .metavar = "first|round-robin",

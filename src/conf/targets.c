@@ -43,6 +43,9 @@ static const char *read_name(const struct addr_spec *spec, struct target *ret)
 	why = redirect_refuses(&any_machine);
 	if (why)
 		return why;
+	/* Who sends some is not kept waiting. */
+	if (addr_is_datagram(&spec->addr))
+		return "datagrams are passed on to an address, and to no name";
 	ret->addr = make_wildcard(spec);
 	return hostname_read(spec->host, ret->name) < 0 ? "no host can have such a name" : NULL;
 }

@@ -270,7 +270,7 @@ static void add_target(struct inquiry *inquiry, const struct addr *target)
 {
 	struct findings *findings = inquiry->findings;
 
-	if (findings->n_targets < REDIRECT_TARGETS_MAX &&
+	if (findings->n_targets < REDIRECT_TARGETS_MAX && !addr_is_datagram(target) &&
 		!addr_equal(target, &inquiry->conn->local))
 		findings->targets[findings->n_targets++] = *target;
 }

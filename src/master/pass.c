@@ -52,32 +52,35 @@ static int write_text(const struct text *text)
 	return fd_new_memory("hatchd-text", parts, ARRAY_SIZE(parts));
 }
 
-/* Where they are, if some are written by their names. */
-static void find_targets(const struct child *child, struct redirect *redirect)
+/* Where they are, if some are written by their names.  Those who send datagrams have others
+ * than those who connect. */
+static uint32_t choose_targets(const struct child *child, struct addr *ret)
 {
 	const struct service_conf *conf = child->setup->conf;
-	const struct findings *findings = child->findings;
+	bool by_name = conf->target_names && child->findings;
+	const struct addr *all = by_name ? child->findings->targets : conf->targets;
+	size_t n_all = by_name ? child->findings->n_targets : conf->n_targets;
+	uint32_t n = 0;
 
-	if (!conf->target_names) {
-		redirect->targets = conf->targets;
-		redirect->n_targets = (uint32_t)conf->n_targets;
-	} else if (findings) {
-		redirect->targets = findings->targets;
-		redirect->n_targets = (uint32_t)findings->n_targets;
-	}
+	for (size_t i = 0; i < n_all; i++)
+		if (addr_is_datagram(&all[i]) == child->posted)
+			ret[n++] = all[i];
+	return n;
 }
 
 static void add_redirect(const struct child *child, struct text *text)
 {
 	const struct service_conf *conf = child->setup->conf;
-	struct redirect redirect = {
+	struct addr targets[REDIRECT_TARGETS_MAX];
+	const struct redirect redirect = {
 		.service = child->service->number,
 		.order = (enum redirect_order)conf->redirect_order,
 		.proxy = (enum redirect_proxy)conf->send_proxy,
 		.connect_timeout = conf->connect_timeout,
+		.n_targets = choose_targets(child, targets),
+		.targets = targets,
 	};
 
-	find_targets(child, &redirect);
 	redirect_put(&text->wire, &redirect);
 	text->rest = text->wire.data;
 	text->rest_len = text->wire.len;
@@ -120,7 +123,8 @@ static void put_task(const struct child *child, struct channel_request *request)
 	if (service_conf_is_builtin(conf)) {
 		request->what = (uint16_t)conf->builtin;
 	} else if (child->posted) {
-		request->what = conf->per_datagram ? CHANNEL_PER_DATAGRAM : 0;
+		if (conf->per_datagram && !service_conf_is_redirect(conf))
+			request->what = CHANNEL_PER_DATAGRAM;
 		request->patience = conf->session_timeout;
 	}
 }
@@ -234,6 +238,31 @@ int pass(struct conn *conn, uint64_t now)
 	worker_ask(worker, now);
 	/* The worker has its own by now, and may hold its lock. */
 	service_close_copy_later(service, conn->fd, conn->number, now);
+	return 0;
+}
+
+int pass_peer(
+	struct worker *worker, struct conn *conn, struct channel_request *verdict, uint64_t now)
+{
+	struct child *child;
+	int r;
+
+	if (worker->n_free == 0)
+		return -EAGAIN;
+	child = admitted_note(conn, now);
+	take_place(worker, child);
+	verdict->client = (struct channel_session){
+		.connection = child->connection,
+		.place = child->place,
+	};
+	r = channel_send(&worker->channel, verdict, NULL, 0);
+	if (r < 0) {
+		leave_place(child);
+		child_free(worker->master->children, child);
+		return r;
+	}
+	admitted_count(child);
+	child_begin(worker->master->children, child);
 	return 0;
 }
 

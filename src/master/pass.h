@@ -24,6 +24,14 @@ int pass(struct conn *conn, uint64_t now);
  */
 int pass_socket(struct listener *listener, uint64_t now);
 
+/*
+ * Who sends datagrams, and may come in, to the worker who has asked about him, with that
+ * VERDICT: he is its client from now on.  0, or a negative errno, and nothing was sent:
+ * -EAGAIN: it has no place for him.
+ */
+int pass_peer(struct worker *worker, struct conn *conn, struct channel_request *verdict,
+	uint64_t now);
+
 /* A client of that service could not be passed to that worker: tell why, and have the service
  * pause for as long as that may last. */
 void pass_failed(struct service *service, struct worker *worker, int error);

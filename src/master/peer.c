@@ -1,11 +1,13 @@
 #include "master/peer.h"
 
 #include "base/fd.h"
+#include "base/log-gate.h"
 #include "base/log.h"
 #include "base/own.h"
 #include "master/gate.h"
 #include "master/hatch.h"
 #include "master/master.h"
+#include "master/pass.h"
 #include "master/pause.h"
 #include "master/record.h"
 #include "master/serve.h"
@@ -30,13 +32,16 @@ struct peer_offers {
 
 /* ------------------------------------------------------------------- to be asked */
 
+/* Clients that it passes on have places as well. */
 static struct child *find_socket(
 	const struct worker *worker, const struct channel_session *session)
 {
 	struct child *child =
 		session->place < worker->places ? worker->sessions[session->place] : NULL;
 
-	return child && child->connection == session->connection ? child : NULL;
+	if (!child || !child->posted)
+		return NULL;
+	return child->connection == session->connection ? child : NULL;
 }
 
 static bool is_ip(const struct channel_address *address)
@@ -75,14 +80,20 @@ static int note(struct worker *worker, const struct channel_answer *answer)
 	return 0;
 }
 
+static void verdict_init(
+	struct channel_request *ret, const struct offer *offer, enum channel_verdict verdict)
+{
+	channel_request_init(ret, CHANNEL_VERDICT, &offer->session);
+	ret->verdict = (uint16_t)verdict;
+	ret->ticket = offer->ticket;
+}
+
 static int tell(const struct worker *worker, const struct offer *offer,
 	enum channel_verdict verdict, int fd)
 {
 	struct channel_request request;
 
-	channel_request_init(&request, CHANNEL_VERDICT, &offer->session);
-	request.verdict = (uint16_t)verdict;
-	request.ticket = offer->ticket;
+	verdict_init(&request, offer, verdict);
 	return channel_send(&worker->channel, &request, &fd, fd >= 0 ? 1 : 0);
 }
 
@@ -215,18 +226,48 @@ static void end_once(struct service *service, int r)
 }
 
 /* Where the worker cannot be given its end, the program finds that nobody is there. */
-static void let_in(
+static int give_program(
 	const struct worker *worker, struct offer *offer, struct conn *conn, uint64_t now)
 {
-	struct service *service = conn->listener->service;
 	int fd, r = hatch_on_pair(conn, &fd, now);
 
-	offer->verdict = CHANNEL_BUSY;
-	if (r == 0) {
-		if (tell(worker, offer, CHANNEL_ADMITTED, fd) == 0)
-			offer->verdict = CHANNEL_ADMITTED;
-		service_close_later(service, fd, conn->number, now);
+	if (r < 0)
+		return r;
+	if (tell(worker, offer, CHANNEL_ADMITTED, fd) == 0)
+		offer->verdict = CHANNEL_ADMITTED;
+	service_close_later(conn->service, fd, conn->number, now);
+	return 0;
+}
+
+/* There are more places than clients may be, but where descriptors are few. */
+static int pass_on(struct worker *worker, struct offer *offer, struct conn *conn, uint64_t now)
+{
+	struct channel_request request;
+	int r;
+
+	verdict_init(&request, offer, CHANNEL_ADMITTED);
+	r = pass_peer(worker, conn, &request, now);
+	if (r < 0) {
+		if (log_once_a_minute(&service_told(conn->service)->pause, now))
+			log_warning("%s%s has all it can do, new clients are refused",
+				conn->service->label, worker_name(worker));
+		return r;
 	}
+	offer->verdict = CHANNEL_ADMITTED;
+	gate_count(conn, now);
+	return 0;
+}
+
+static void let_in(struct worker *worker, struct offer *offer, struct conn *conn, uint64_t now)
+{
+	struct service *service = conn->listener->service;
+	int r;
+
+	offer->verdict = CHANNEL_BUSY;
+	if (service_conf_is_redirect(service->setup->conf))
+		r = pass_on(worker, offer, conn, now);
+	else
+		r = give_program(worker, offer, conn, now);
 	if (service->master->cmdline->once)
 		end_once(service, r);
 }
@@ -246,10 +287,22 @@ static enum channel_verdict verdict_of(enum admit_verdict verdict)
 	}
 }
 
-static bool may_serve(struct service *service)
+/* By that worker: it may have the socket since it was another's to serve. */
+static bool may_serve(const struct worker *worker, const struct listener *listener)
 {
+	struct service *service = listener->service;
+
 	return service->state == SERVICE_ACTIVE && service->paused_until == 0 &&
-	       !service->master->stopping && !serve_is_clogged(service);
+	       !service->master->stopping && !serve_is_clogged(service) &&
+	       service_setup(service) && worker_of_socket(listener) == worker;
+}
+
+/* A slot for a program; who is passed on needs a record only. */
+static bool has_slot(const struct service *service)
+{
+	if (service_conf_is_redirect(service->setup->conf))
+		return child_table_has_room(service->master->children);
+	return serve_has_slot(service);
 }
 
 static void tell_peer(const struct conn *conn)
@@ -271,21 +324,21 @@ static void refuse(
 }
 
 /* False: not now, there is no slot.  If he was let in, the worker knows. */
-static bool decide(const struct worker *worker, struct offer *offer, struct listener *listener,
-	uint64_t now)
+static bool decide(
+	struct worker *worker, struct offer *offer, struct listener *listener, uint64_t now)
 {
 	struct service *service = listener->service;
 	enum admit_verdict verdict;
 	struct conn conn;
 
-	if (!may_serve(service) || !service_setup(service)) {
+	if (!may_serve(worker, listener)) {
 		offer->verdict = CHANNEL_BUSY;
 		return true;
 	}
 	conn_of_peer(listener, &conn);
 	learn_peer(offer, &conn);
 	verdict = ask_gate(&conn, now);
-	if (verdict == ADMIT_OK && !serve_has_slot(service))
+	if (verdict == ADMIT_OK && !has_slot(service))
 		return false;
 	tell_peer(&conn);
 	if (verdict == ADMIT_OK)

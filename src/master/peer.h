@@ -1,11 +1,11 @@
 /*
- * peer: those who send datagrams to a program of their own.
+ * peer: those who send datagrams to a program of their own, or are passed on.
  *
  * A worker has the socket (hatchd-udp).  It asks about each who is new (CHANNEL_OFFER); here
  * it is decided whether he may come in, as for any client, and if so a child is hatched on one
- * end of a pair of sockets, of which the worker gets the other.  Who finds no room is told
- * so, and what he has sent is lost: nobody waits for a service, only for a slot, which
- * is there in a moment.
+ * end of a pair of sockets, of which the worker gets the other; or he is the worker's client
+ * (master/pass), which passes on what he sends.  Who finds no room is told so, and what he has
+ * sent is lost: nobody waits for a service, only for a slot, which is there in a moment.
  *
  * The worker is believed who it is that asks: for rules, limits and the record.  What it could
  * gain by lying is what a client gains who makes up his address.  Questions are numbered, and

@@ -48,6 +48,8 @@ static const struct {
 	[WORKER_RELAY_LOCAL] = {"hatchd-relay-local", "hatchd-relay", REDIRECT_FDS},
 	[WORKER_UDP] = {"hatchd-udp", "hatchd-udp", 1},
 	[WORKER_UDP_LOCAL] = {"hatchd-udp-local", "hatchd-udp", 1},
+	/* A socket takes one for itself, and one for the set of its ways. */
+	[WORKER_UDP_RELAY] = {"hatchd-udp-relay", "hatchd-udp", 2},
 	[WORKER_LOOKUP] = {"hatchd-lookup", "hatchd-lookup", 0},
 };
 
@@ -115,16 +117,20 @@ bool worker_is_for_datagrams(const struct worker *worker)
 {
 	enum worker_kind kind = kind_of(worker);
 
-	return kind == WORKER_UDP || kind == WORKER_UDP_LOCAL;
+	return kind == WORKER_UDP || kind == WORKER_UDP_LOCAL || kind == WORKER_UDP_RELAY;
 }
 
 struct worker *worker_of_socket(const struct listener *listener)
 {
 	const struct service *service = listener->service;
-	enum worker_kind kind = listener->is_ip ? WORKER_UDP : WORKER_UDP_LOCAL;
-	struct worker *builtin = worker_of(service, listener->is_ip);
+	const struct service_conf *conf = service->setup->conf;
+	struct worker *workers = service->master->workers;
 
-	return builtin ? builtin : &service->master->workers[kind];
+	if (service_conf_is_builtin(conf))
+		return worker_of(service, listener->is_ip);
+	if (service_conf_is_redirect(conf))
+		return &workers[WORKER_UDP_RELAY];
+	return &workers[listener->is_ip ? WORKER_UDP : WORKER_UDP_LOCAL];
 }
 
 struct worker *worker_of_process(const struct child *child)
@@ -587,11 +593,18 @@ void workers_init(struct master *master)
 	}
 }
 
+/* Once it has been told that nothing more will come: whom it passes datagrams on for has no
+ * more than a socket that it gives back. */
+static bool is_ending(const struct worker *worker)
+{
+	return worker->process &&
+	       (worker_sessions(worker) == worker->n_posted || worker_is_for_datagrams(worker));
+}
+
 bool workers_are_ending(const struct master *master)
 {
 	for (size_t i = 0; i < _WORKER_KIND_MAX; i++)
-		if (master->workers[i].process &&
-			worker_sessions(&master->workers[i]) == master->workers[i].n_posted)
+		if (is_ending(&master->workers[i]))
 			return true;
 	return false;
 }
@@ -610,7 +623,7 @@ void workers_kill_idle(struct master *master)
 	for (size_t i = 0; i < _WORKER_KIND_MAX; i++) {
 		struct worker *worker = &master->workers[i];
 
-		if (worker->process && worker_sessions(worker) == worker->n_posted)
+		if (is_ending(worker))
 			worker_kill(worker, NULL);
 	}
 }

@@ -41,7 +41,8 @@ enum worker_kind {
 	WORKER_RELAY_LOCAL,
 	WORKER_UDP, /* hatchd-udp: a program for each of those who send datagrams */
 	WORKER_UDP_LOCAL,
-	WORKER_LOOKUP, /* hatchd-lookup: asks name servers and others (master/inquiry) */
+	WORKER_UDP_RELAY, /* the same program, which passes them on to somebody else */
+	WORKER_LOOKUP,    /* hatchd-lookup: asks name servers and others (master/inquiry) */
 	_WORKER_KIND_MAX,
 };
 
@@ -112,7 +113,7 @@ struct worker *worker_of_questions(const struct service *service);
 /* Is it one of those? */
 bool worker_is_front(const struct worker *worker);
 
-/* Is it one that has a program started for each of those who send datagrams? */
+/* Is it one that asks about each of those who send datagrams? */
 bool worker_is_for_datagrams(const struct worker *worker);
 
 /* Is it the one that looks names up? */
@@ -153,7 +154,7 @@ void worker_kill(struct worker *worker, const char *why);
 /* Nothing more will come: they finish what they have, and end. */
 void workers_drain(struct master *master);
 
-/* Is one that has no client left about to end? */
+/* Is one about to end that has no client left, or none that stays? */
 bool workers_are_ending(const struct master *master);
 
 /* At the end: those that should have ended, and have not. */

@@ -265,10 +265,13 @@ int listen_adopt(int fd, const struct service_conf *service, struct addr *ret_ad
 			return -errno;
 		if (!listening)
 			return -EINVAL;
-	} else if (!service->wait && !service_conf_has_program(service)) {
+	} else if (!service->wait && !service_conf_has_program(service) &&
+		   !service_conf_is_redirect(service)) {
 		return -EINVAL;
 	}
 
+	if (service_conf_is_redirect(service) && !service_conf_redirect_takes(service, &addr))
+		return -EINVAL;
 	if (service_conf_is_builtin(service) && !service_conf_builtin_takes(service, &addr))
 		return -EINVAL;
 	r = fd_set_nonblock(fd, !service->wait);

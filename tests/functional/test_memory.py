@@ -271,6 +271,41 @@ def test_senders_of_datagrams(hatchd, memory, length):
     wait_until(lambda: daemon.count_fds() <= descriptors, what=daemon.fds())
 
 
+@LENGTHS
+def test_senders_who_are_passed_on(hatchd, memory, length):
+    """The same without a program: what there is for each of them fails, one after the other."""
+    address = f"udp:127.0.0.1:{free_port()}"
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as target:
+        target.bind(("127.0.0.1", 0))
+
+        def answered(client, patience=0):
+            if select.select([target], [], [], patience)[0]:
+                target.sendto(*target.recvfrom(100))
+            return select.select([client], [], [], patience)[0]
+
+        memory.next_process()
+        to = f"udp:127.0.0.1:{target.getsockname()[1]}"
+        daemon = hatchd.file(
+            stanza("service", "r", listen=address, redirect=to), env=memory.env)
+        longest = 0
+        for n in itertools.islice(numbers(), 100):
+            memory.spend(n, length)
+            with connect(address) as client:
+                client.send(b"x")
+                wait_until(lambda: memory.get(memory.FAILED) or answered(client),
+                           what="a client who is served, or a failure")
+                failed = memory.get(memory.FAILED)
+                memory.restore()
+                wait_until(lambda: client.send(b"y") and answered(client, 0.05),
+                           what=f"an answer, after {n} allocations")
+            if not failed:
+                break
+            longest = n
+        assert longest > 0, "nothing has failed"
+        assert not failed, "there are more allocations than that"
+        daemon.stop()
+
+
 def test_shortage_is_not_told_at_every_attempt(hatchd, memory):
     ports = [free_port() for _ in range(2)]
     memory.next_process()

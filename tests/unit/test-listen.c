@@ -556,6 +556,34 @@ static void test_adopt_refuses(void **ctx)
 	assert_int_equal(found.kind, ADDR_UDP);
 }
 
+/* What it is shows when it is there. */
+static void test_adopt_for_redirect(void **ctx)
+{
+	struct service_conf service = plain_service();
+	struct addr target = address("udp:127.0.0.1:53"), any = address("udp:127.0.0.1:0"),
+		    found;
+	_cleanup_close_ int datagrams = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	_cleanup_close_ int stream = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	_cleanup_close_ int local = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	const struct sockaddr_un unnamed = {.sun_family = AF_UNIX};
+
+	(void)ctx;
+	service.redirect = (char *[]){"an address", NULL};
+	service.targets = &target;
+	service.n_targets = 1;
+	assert_int_equal(bind(datagrams, &any.sa, any.len), 0);
+	assert_int_equal(listen(stream, 1), 0);
+	assert_int_equal(
+		bind(local, (const struct sockaddr *)&unnamed, sizeof unnamed.sun_family), 0);
+	assert_int_equal(listen_adopt(datagrams, &service, &found), 0);
+	assert_int_equal(listen_adopt(stream, &service, &found), -EINVAL);
+	assert_int_equal(listen_adopt(local, &service, &found), -EINVAL);
+	target = address("tcp:127.0.0.1:53");
+	assert_int_equal(listen_adopt(datagrams, &service, &found), -EINVAL);
+	assert_int_equal(listen_adopt(stream, &service, &found), 0);
+	assert_int_equal(listen_adopt(local, &service, &found), -EINVAL);
+}
+
 static int make_folder(void **ctx)
 {
 	(void)ctx;
@@ -589,6 +617,7 @@ int main(void)
 		cmocka_unit_test(test_abstract_name),
 		cmocka_unit_test(test_adopt),
 		cmocka_unit_test(test_adopt_refuses),
+		cmocka_unit_test(test_adopt_for_redirect),
 	};
 
 	return cmocka_run_group_tests_name("listen", tests, make_folder, remove_folder);

@@ -25,6 +25,7 @@ static void test_there_and_back(void **state)
 		"tcp:[fe80::1%lo]:80",
 		"unix:/run/app.sock",
 		"unix:@app",
+		"udp:[fe80::1%lo]:53",
 	};
 	struct addr targets[REDIRECT_TARGETS_MAX], back[REDIRECT_TARGETS_MAX];
 	struct redirect redirect = {
@@ -32,14 +33,14 @@ static void test_there_and_back(void **state)
 		.order = REDIRECT_ROUND_ROBIN,
 		.proxy = REDIRECT_PROXY_2,
 		.connect_timeout = 123456789,
-		.n_targets = 5,
+		.n_targets = 6,
 		.targets = targets,
 	};
 	struct redirect got;
 	struct wire_writer wire;
 
 	(void)state;
-	for (size_t i = 0; i < 5; i++)
+	for (size_t i = 0; i < 6; i++)
 		targets[i] = address(texts[i]);
 	wire_writer_init(&wire);
 	redirect_put(&wire, &redirect);
@@ -49,11 +50,12 @@ static void test_there_and_back(void **state)
 	assert_int_equal(got.order, REDIRECT_ROUND_ROBIN);
 	assert_int_equal(got.proxy, REDIRECT_PROXY_2);
 	assert_int_equal(got.connect_timeout, 123456789);
-	assert_int_equal(got.n_targets, 5);
+	assert_int_equal(got.n_targets, 6);
 	assert_ptr_equal(got.targets, back);
-	for (size_t i = 0; i < 5; i++)
+	for (size_t i = 0; i < 6; i++)
 		assert_true(addr_equal(&targets[i], &back[i]));
 	assert_int_equal(back[2].in6.sin6_scope_id, if_nametoindex("lo"));
+	assert_int_equal(back[5].in6.sin6_scope_id, if_nametoindex("lo"));
 
 	/* Cut anywhere, or with something behind it. */
 	for (size_t len = 0; len < wire.len; len++)
@@ -112,7 +114,8 @@ static void test_foreign_ones(void **state)
 	static const char *const wrong[] = {
 		"",
 		"nonsense",
-		"udp:127.0.0.1:80",
+		"udp:224.0.0.1:80",
+		"udplite:127.0.0.1:80",
 		"tcp:host:80",
 		"tcp:127.0.0.1:http",
 		"tcp:127.0.0.1:80-90",
@@ -147,7 +150,20 @@ static void test_what_is_refused(void **state)
 	addr = address("unix:@x");
 	assert_null(redirect_refuses(&addr));
 	addr = address("udp:127.0.0.1:80");
-	assert_string_equal(redirect_refuses(&addr), "datagrams cannot be redirected yet");
+	assert_null(redirect_refuses(&addr));
+	addr = address("udp:[fe80::1%lo]:80");
+	assert_null(redirect_refuses(&addr));
+	addr = address("udp:80");
+	assert_non_null(redirect_refuses(&addr));
+	addr = address("udp:127.0.0.1:0");
+	assert_string_equal(redirect_refuses(&addr), "a target needs a port");
+	addr = address("udp:239.1.2.3:80");
+	assert_string_equal(redirect_refuses(&addr),
+		"a target is one machine, and that is the address of many");
+	addr = address("udp:255.255.255.255:80");
+	assert_non_null(redirect_refuses(&addr));
+	addr = address("udp:[ff05::1]:80");
+	assert_non_null(redirect_refuses(&addr));
 	addr = address("tcp4:80");
 	assert_non_null(redirect_refuses(&addr));
 }
