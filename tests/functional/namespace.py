@@ -59,6 +59,29 @@ class Etc:
         self.write(self.path.read_text() + line + "\n")
 
 
+class Resolver:
+    """Where the daemon looks names up: in these hosts, and then at these name servers."""
+
+    def __init__(self, folder, *servers, hosts="127.0.0.1 localhost\n"):
+        for name in ("hosts", "nsswitch.conf", "resolv.conf"):
+            if not pathlib.Path("/etc", name).exists():
+                pytest.skip(f"this machine has no /etc/{name} in whose place another one goes")
+        self.folder = folder
+        self.hosts = Etc(folder, "hosts", hosts)
+        self.servers = Etc(folder, "resolv.conf", self._text(servers))
+        self.order = Etc(folder, "nsswitch.conf", "hosts: files dns\n")
+        parts = self.hosts, self.servers, self.order
+        self.launcher = [word for part in parts for word in part.launcher]
+
+    @staticmethod
+    def _text(servers):
+        return "".join(f"nameserver {server}\n" for server in servers)
+
+    def ask(self, *servers):
+        """Others from now on."""
+        self.servers.write(self._text(servers))
+
+
 def own_system(folder, hide="-"):
     """A launcher.  The logs of its system are the sockets that the folder has.
 
