@@ -215,6 +215,7 @@ static bool hear_passed(
 		return false;
 	caller->conn.taken += answer->bytes_in;
 	caller_leave_place(caller);
+	caller->state = CALLER_IN_HAND;
 	if (!known)
 		verdict = settle(caller, answer->facts.service, now);
 	if (verdict == ADMIT_OK) {

@@ -636,6 +636,32 @@ def test_identd_that_never_answers(start):
 # Behind a proxy, with banners, by name
 
 
+def test_behind_a_proxy(start, dns):
+    """It is the client's name that counts, and not that of his proxy."""
+    dns.host("client.example.net", "192.0.2.7")
+    dns.host("proxy.example.org", "127.0.0.1")
+    port = free_port()
+    daemon = start(proxied("s", listen=f"tcp:{port}", resolve=True, shell=SAY_WHO,
+                           only_from=".example.net"))
+    assert talk(port, v1("192.0.2.7")) == known("192.0.2.7", "client.example.net")
+    assert talk(port, v1("192.0.2.8")) == b""
+    daemon.wait_log(r"s: refused 192\.0\.2\.8:4711: only_from$")
+    assert talk(port, v1(HOST)) == b""
+    daemon.wait_log(rf"s: refused {HOST}:4711 \({NAME}\): only_from$")
+    assert dns.asked[reverse("127.0.0.1"), PTR] == 0
+
+
+def test_ident_is_not_for_who_comes_through_a_proxy(start):
+    """The connection is the proxy's; the proxy's user is not the client."""
+    port = free_port()
+    with Identd("127.0.0.1", good(b"proxy")) as identd, Identd(HOST, good(b"joe")):
+        start(proxied("s", use="optional", listen=f"tcp:{port}", ident="yes", resolve=True,
+                      shell=SAY_WHO))
+        assert talk(port, v1("192.0.2.7")) == known("192.0.2.7")
+        assert identd.asked == []
+        assert talk(port, source=HOST) == known(HOST, NAME, "joe")
+
+
 @pytest.fixture
 def greeting(folder):
     return {name: banner(folder, name) for name in ("banner", "banner_success", "banner_fail")}
@@ -736,6 +762,16 @@ def test_once_while_somebody_is_asked_after(hatchd, dns, resolver):
         with contextlib.suppress(ConnectionResetError):
             assert read_all(waits) == b""
     assert daemon.wait_end() == 0
+
+
+def test_proxy_at_a_unix_socket(start, dns, folder):
+    """It has no address, but its client has one."""
+    dns.host("client.example.net", "192.0.2.7")
+    path = f"unix:{folder}/s"
+    start(proxied("s", listen=path, proxies="unix", resolve=True, shell=SAY_WHO,
+                  only_from="client.example.net"))
+    assert talk(path, v1("192.0.2.7")) == known("192.0.2.7", "client.example.net")
+    assert talk(path, v1("192.0.2.8")) == b""
 
 
 def test_fields_of_the_journal(background, dns, resolver):  # noqa: F811
