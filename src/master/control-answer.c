@@ -157,7 +157,7 @@ static void begin_service(struct json *json, const struct service *service,
 		json_null(json, "instances");
 	else
 		json_number(json, "instances", service->instances);
-	if (conf && service_conf_has_front(conf))
+	if (conf && service_conf_has_pending(conf))
 		json_number(json, "pending", callers_pending(service));
 	json_number(json, "started", service->n_started);
 	put_refused(json, service->told ? service->told->refused : NULL);

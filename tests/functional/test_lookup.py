@@ -805,6 +805,25 @@ def counts(control, name="s"):
     return facts.get("pending", 0), facts["children"]
 
 
+def test_who_leaves_is_forgotten(hatchd, dns, resolver, control):
+    """When the time is over at the latest; until then he is counted."""
+    dns.put(reverse(THIRD), PTR, NEVER)
+    port = free_port()
+    daemon = hatchd.file(
+        asking("s", port, lookup_timeout="10s", ident="yes"), control,
+        launcher=resolver.launcher)
+    with Identd(THIRD) as identd:
+        clients = [connect(port, source=THIRD) for _ in range(16)]
+        identd.wait_asked(16)
+        assert counts(control) == (16, 0)
+        for client in clients:
+            client.close()
+        dns.release()
+    wait_until(lambda: counts(control) == (0, 0), what="nobody is there")
+    wait_until(lambda: daemon.count_fds() <= daemon.fds_at_start, what="nothing is left")
+    assert talk(port, source=HOST) == known(HOST, NAME)
+
+
 def test_pending_per_source(start, dns):
     """One more is asked after in the place of the oldest of his source."""
     dns.put(reverse(THIRD), PTR, NEVER)
