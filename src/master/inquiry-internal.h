@@ -37,7 +37,7 @@ struct inquiry {
 	struct setup *setup;     /* held: what was to be asked by it */
 	inquiry_answered answered;
 	void *userdata;
-	uint64_t due; /* usec: no answer is waited for any longer */
+	struct heap_node late; /* its key (usec): no answer is waited for any longer */
 	struct findings *findings;
 	size_t n, n_open;
 	struct question questions[];

@@ -96,7 +96,7 @@ static int put_question(const struct question *question, struct lookup_question 
 static int send_question(
 	const struct worker *worker, const struct question *question, uint64_t now)
 {
-	uint64_t due = question->inquiry->due;
+	uint64_t due = question->inquiry->late.key;
 	struct lookup_request request;
 	int r;
 
@@ -152,10 +152,6 @@ void question_ask(struct question *question, uint64_t now)
 	struct worker *worker = worker_of_lookups(question->inquiry->master);
 	int r;
 
-	if (now >= question->inquiry->due) {
-		question_settle_without(question, LOOKUP_LATE);
-		return;
-	}
 	r = worker_need(worker, now);
 	if (r == 0)
 		r = pass_on(worker, question, now);

@@ -7,11 +7,17 @@
 #include "master/record.h"
 #include "master/service.h"
 
+#include <stddef.h>
 #include <string.h>
 
 /* How long those that wait are not looked at, and how many are in one turn. */
 #define LOOK       (20 * USEC_PER_MSEC)
 #define TURN_BATCH 64
+
+/* Room is made for so many at once, a power of two. */
+#define LATE_STEP 256
+
+#define inquiry_of(node) ((struct inquiry *)((char *)(node)-offsetof(struct inquiry, late)))
 
 /* ----------------------------------------------------------------------- lists */
 
@@ -42,6 +48,7 @@ void inquiries_init(struct inquiries *inquiries)
 {
 	TAILQ_INIT(&inquiries->waiting);
 	TAILQ_INIT(&inquiries->over);
+	inquiries->late = (struct heap){0};
 	inquiries->asked = (struct pending){0};
 	inquiries->last = 0;
 	inquiries->due = USEC_INFINITY;
@@ -49,6 +56,7 @@ void inquiries_init(struct inquiries *inquiries)
 
 void inquiries_done(struct inquiries *inquiries)
 {
+	heap_done(&inquiries->late);
 	pending_done(&inquiries->asked);
 }
 
@@ -62,13 +70,20 @@ void inquiries_hurry(struct master *master)
 
 /* --------------------------------------------------------------------- answers */
 
+/* Its user is told of it in the turn. */
+static void end(struct inquiry *inquiry)
+{
+	struct inquiries *all = &inquiry->master->inquiries;
+
+	heap_remove(&all->late, &inquiry->late);
+	enter_list(inquiry, &all->over, 0);
+}
+
 static void settle(struct question *question)
 {
-	struct inquiry *inquiry = question->inquiry;
-
 	question->state = QUESTION_DONE;
-	if (--inquiry->n_open == 0)
-		enter_list(inquiry, &inquiry->master->inquiries.over, 0);
+	if (--question->inquiry->n_open == 0)
+		end(question->inquiry);
 }
 
 /* Of clients that is nothing new, and of the operator's servers it may be. */
@@ -227,24 +242,40 @@ static void go_on(struct inquiry *inquiry, uint64_t now)
 		inquiry_let_wait(inquiry, now + LOOK);
 }
 
+/* 0 or -ENOMEM. */
+static int have_room(struct inquiries *all)
+{
+	int r = heap_reserve(&all->late, (all->late.n | (LATE_STEP - 1)) + 1);
+
+	return r < 0 ? r : pending_reserve(&all->asked, INQUIRY_PLACES);
+}
+
+static void note_late(struct inquiry *inquiry, uint64_t due)
+{
+	struct inquiries *all = &inquiry->master->inquiries;
+
+	heap_put(&all->late, &inquiry->late, due);
+	if (due < all->due)
+		all->due = due;
+}
+
 int inquiry_begin(const struct conn *conn, inquiry_answered answered, void *userdata,
 	uint64_t now, struct inquiry **ret)
 {
 	struct inquiries *all = &conn->service->master->inquiries;
-	struct inquiry *inquiry = new_inquiry(conn);
+	struct inquiry *inquiry;
 
+	if (have_room(all) < 0)
+		return -ENOMEM;
+	inquiry = new_inquiry(conn);
 	if (!inquiry)
 		return -ENOMEM;
 	*ret = inquiry;
 	inquiry->answered = answered;
 	inquiry->userdata = userdata;
-	inquiry->due = now + inquiry->setup->conf->lookup_timeout;
-	if (pending_reserve(&all->asked, INQUIRY_PLACES) < 0) {
-		*ret = inquiry_free(inquiry);
-		return -ENOMEM;
-	}
+	note_late(inquiry, now + inquiry->setup->conf->lookup_timeout);
 	if (inquiry->n_open == 0)
-		enter_list(inquiry, &all->over, 0);
+		end(inquiry);
 	go_on(inquiry, now);
 	return 0;
 }
@@ -256,6 +287,7 @@ struct inquiry *inquiry_free(struct inquiry *inquiry)
 	for (size_t i = 0; i < inquiry->n; i++)
 		if (inquiry->questions[i].state == QUESTION_ASKED)
 			question_give_up(&inquiry->questions[i]);
+	heap_remove(&inquiry->master->inquiries.late, &inquiry->late);
 	leave_list(inquiry);
 	findings_release(inquiry->findings);
 	setup_release(inquiry->setup);
@@ -344,13 +376,50 @@ static void turn_waiting(struct inquiries *all, uint64_t now)
 	}
 }
 
+static void give_up(struct inquiry *inquiry)
+{
+	for (size_t i = 0; i < inquiry->n; i++) {
+		struct question *question = &inquiry->questions[i];
+
+		if (question->state == QUESTION_ASKED)
+			question_give_up(question);
+		if (question->state != QUESTION_DONE)
+			question_settle_without(question, LOOKUP_LATE);
+	}
+}
+
+/* Their time is kept here, because a worker may hang, or be somebody else's. */
+static void turn_late(struct inquiries *all, uint64_t now)
+{
+	for (int i = 0; i < TURN_BATCH; i++) {
+		const struct heap_node *first = heap_first(&all->late);
+
+		if (!first || first->key > now)
+			break;
+		give_up(inquiry_of(first));
+	}
+}
+
+/* That may be in the past: then there is more to do. */
+static uint64_t next_due(const struct inquiries *all, uint64_t now)
+{
+	const struct heap_node *late = heap_first(&all->late);
+	uint64_t due = late ? late->key : USEC_INFINITY;
+
+	if (!TAILQ_EMPTY(&all->over))
+		return 0;
+	return !TAILQ_EMPTY(&all->waiting) && now + LOOK < due ? now + LOOK : due;
+}
+
 void inquiries_turn(struct master *master, uint64_t now)
 {
 	struct inquiries *all = &master->inquiries;
+	uint64_t due;
 
 	if (now < all->due)
 		return;
 	all->due = USEC_INFINITY;
+	turn_late(all, now);
 	turn_waiting(all, now);
 	for (int i = 0; i < TURN_BATCH && !TAILQ_EMPTY(&all->over); i++) {
 		struct inquiry *inquiry = TAILQ_FIRST(&all->over);
@@ -358,8 +427,7 @@ void inquiries_turn(struct master *master, uint64_t now)
 		leave_list(inquiry);
 		finish(inquiry, now);
 	}
-	if (!TAILQ_EMPTY(&all->over))
-		all->due = 0;
-	else if (!TAILQ_EMPTY(&all->waiting) && now + LOOK < all->due)
-		all->due = now + LOOK;
+	due = next_due(all, now);
+	if (due < all->due)
+		all->due = due;
 }

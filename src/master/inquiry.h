@@ -23,6 +23,7 @@
 #ifndef HATCHD_MASTER_INQUIRY_H
 #define HATCHD_MASTER_INQUIRY_H
 
+#include "base/heap.h"
 #include "master/conn.h"
 #include "master/findings.h"
 #include "os/channel.h"
@@ -46,6 +47,7 @@ TAILQ_HEAD(inquiry_list, inquiry);
 struct inquiries {
 	struct inquiry_list waiting; /* a question of theirs is to be asked yet */
 	struct inquiry_list over;    /* and nobody has been told */
+	struct heap late;            /* those of which not all is known, by their time */
 	struct pending asked;        /* questions at the worker */
 	uint64_t last;               /* number of the question that was asked last */
 	uint64_t due; /* usec: something is to be done; USEC_INFINITY: nothing is */

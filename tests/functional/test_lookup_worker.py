@@ -174,6 +174,23 @@ def test_worker_hangs(hatchd, dns, resolver, world):  # noqa: F811
     assert lookups(daemon) != [worker]
 
 
+def test_time_is_kept_without_the_worker(start):
+    """It hangs, and nobody else comes who would have it asked whether it goes on."""
+    port, listed = free_port(), free_port()
+    daemon = start(asking("s", port, lookup_timeout="300ms"),
+                   asking("listed", listed, lookup_timeout="300ms", only_from=NAME))
+    assert talk(port, source=HOST) == known(HOST, NAME)
+    (worker,) = lookups(daemon)
+    os.kill(worker, signal.SIGSTOP)
+    assert talk(port, source=HOST) == known(HOST)
+    assert talk(listed, source=HOST) == b""
+    daemon.wait_log(rf"listed: refused {HOST}:\d+: only_from$")
+    os.kill(worker, signal.SIGCONT)
+    # What it says now is nobody's, and no lie.
+    assert talk(listed, source=HOST) == known(HOST, NAME)
+    assert lookups(daemon) == [worker]
+
+
 def test_no_worker(hatchd, folder):
     """The program is not there: its services say so, and nobody is let in; others serve."""
     port, plain = free_port(), free_port()
@@ -375,6 +392,8 @@ def take():
         kind, c, p, what = hear()
         if kind == PING:
             say(answer(PONG))
+        elif kind == DRAIN:
+            sys.exit()
         elif kind == ASK:
             return c, p, what
 """
@@ -506,11 +525,11 @@ def test_user_that_is_a_lie(hatchd, folder, text):
     daemon.stop(leave=True)
 
 
-@pytest.mark.parametrize("what", ["answers", "both"])
+@pytest.mark.parametrize("what", ["requests", "answers", "both"])
 def test_worker_closes_its_channel(hatchd, folder, what):
     """It cannot be asked, or heard, any more: another one is."""
     port, plain = free_port(), free_port()
-    lie = {"answers": "os.close(4)",
+    lie = {"requests": "requests.close()", "answers": "os.close(4)",
            "both": "requests.close(); os.close(4)"}[what]
     daemon = hatchd.file(
         asking("s", port, lookup_timeout="2s", only_from=NAME) + cat("cat", plain),
@@ -540,6 +559,21 @@ def test_worker_that_never_answers(hatchd, folder, world):
         with client:
             assert read_all(client) == b""
     assert talk(plain, b"x") == b"x"
+    daemon.stop(leave=True)
+
+
+def test_worker_that_only_says_that_it_goes_on(hatchd, folder):
+    """Nobody waits for longer than he may, however often it is asked."""
+    port, listed = free_port(), free_port()
+    daemon = hatchd.file(
+        asking("s", port, lookup_timeout="300ms")
+        + asking("listed", listed, lookup_timeout="300ms", only_from=NAME),
+        binary=instead(folder, "say(answer(READY))\nwhile True: take()\n"))
+    for _ in range(2):
+        assert talk(port, source=HOST) == known(HOST)
+        assert talk(listed, source=HOST) == b""
+    daemon.wait_log(rf"s: unable to look up name of {HOST}: nobody has answered in time")
+    assert "killing it" not in daemon.log.text()
     daemon.stop(leave=True)
 
 
