@@ -197,7 +197,9 @@ def test_reload(hatchd, folder, memory, length, who):
 
 
 @LENGTHS
-def test_clients(hatchd, folder, memory, length):
+@pytest.mark.parametrize(
+    "options", [{}, {"resolve": True, "ident": "yes"}], ids=["known", "asked after"])
+def test_clients(hatchd, folder, memory, length, options):
     """Nobody is lost: who is not served at once waits.
 
     A client each of services that nobody has asked before, whose configuration has
@@ -206,7 +208,7 @@ def test_clients(hatchd, folder, memory, length):
     ports = [free_port() for _ in range(100)]
     daemon_of = "".join(
         service(f"s{i}", listen=f"tcp:{port}", exec="/bin/cat", pass_env="PATH",
-                env=[f"A{i}=1", "B=2"])
+                env=[f"A{i}=1", "B=2"], **options)
         for i, port in enumerate(ports)
     )
     memory.next_process()
