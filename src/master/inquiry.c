@@ -297,13 +297,22 @@ struct inquiry *inquiry_free(struct inquiry *inquiry)
 
 /* -------------------------------------------------------------------------- targets */
 
-/* Who is passed on to where he has come to would come again and again. */
+/* Who is passed on to where he has come to would come again and again.  Of who has come
+ * through a proxy that is where the proxy has; a socket of MPTCP is one of TCP as well. */
+static bool leads_back(const struct conn *conn, const struct addr *target)
+{
+	struct addr here = conn->reached.len > 0 ? conn->reached : conn->local;
+
+	here.kind = target->kind;
+	return addr_equal(target, &here);
+}
+
 static void add_target(struct inquiry *inquiry, const struct addr *target)
 {
 	struct findings *findings = inquiry->findings;
 
 	if (findings->n_targets < REDIRECT_TARGETS_MAX && !addr_is_datagram(target) &&
-		!addr_equal(target, &inquiry->conn->local))
+		!leads_back(inquiry->conn, target))
 		findings->targets[findings->n_targets++] = *target;
 }
 

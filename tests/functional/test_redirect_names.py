@@ -12,6 +12,7 @@ from nameserver import (
     A, AAAA, NEVER, NXDOMAIN, SERVFAIL, Identd, address, alias, good,
 )
 from test_callers import banner, proxied, v1
+from test_kinds import needs_mptcp
 from test_lookup import (  # noqa: F401, fixtures among them
     HOST, NAME, OTHER, dns, is_decided, resolver, start,
 )
@@ -206,6 +207,35 @@ def test_back_to_itself_by_any_address(start, dns, ports):  # noqa: F811
     port, _ = ports
     app(dns, "127.0.0.1")
     daemon = start(stanza("service", "r", listen=f"tcp:{port}",
+                          redirect=f"tcp:{APP}:{port}"))
+    assert talk(port, source=HOST) == b""
+    daemon.wait_log(rf"r: refused {HOST}:\d+: target$")
+
+
+def test_back_to_itself_through_a_proxy(start, dns, ports):  # noqa: F811
+    """Whatever the proxy says where its client has come to."""
+    port, behind = ports
+    app(dns, "127.0.0.1")
+    dns.put("both.internal", A, address(ONE))
+    other = free_port()
+    daemon = start(
+        proxied("r", listen=f"tcp:{port}", builtin=None, redirect=f"tcp:{APP}:{port}",
+                send_proxy=1),
+        proxied("o", listen=f"tcp:{other}", builtin=None,
+                redirect=f"tcp:both.internal:{behind}"),
+        targets(behind))
+    assert talk(port, v1()) == b""
+    daemon.wait_log(r" r: refused 192\.0\.2\.7:4711: target$")
+    assert len(re.findall(" r: accept from", daemon.log.text())) == 1
+    # And where it says that he has come to is no reason not to go there.
+    assert talk(other, v1(local=ONE, local_port=behind)) == b"one"
+
+
+@needs_mptcp
+def test_back_to_itself_over_mptcp(start, dns, ports):  # noqa: F811
+    port, _ = ports
+    app(dns, "127.0.0.1")
+    daemon = start(stanza("service", "r", listen=f"mptcp:127.0.0.1:{port}",
                           redirect=f"tcp:{APP}:{port}"))
     assert talk(port, source=HOST) == b""
     daemon.wait_log(rf"r: refused {HOST}:\d+: target$")
