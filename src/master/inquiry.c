@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/own.h"
+#include "base/redirect.h"
 #include "master/master.h"
 #include "master/record.h"
 #include "master/service.h"
@@ -334,7 +335,9 @@ static void add_addresses(struct inquiry *inquiry, const struct question *questi
 			continue;
 		address.port = (uint16_t)addr_port(written);
 		lookup_address_to(&address, &target);
-		add_target(inquiry, &target);
+		/* Filters say 0.0.0.0 of names that nobody is to reach: it would be us. */
+		if (!redirect_refuses(&target))
+			add_target(inquiry, &target);
 	}
 }
 

@@ -183,11 +183,12 @@ def test_address_changes_with_a_reload(start, dns, ports):  # noqa: F811
     assert talk(port) == b"two"
 
 
-def test_back_to_itself(start, dns, ports):  # noqa: F811
+@pytest.mark.parametrize("itself", ["127.0.0.1", "::ffff:127.0.0.1"])
+def test_back_to_itself(start, dns, ports, itself):  # noqa: F811
     """Nobody is passed on to where he has come to, but to the other address he is."""
     port, behind = ports
     other = free_port()
-    app(dns, "127.0.0.1")
+    app(dns, itself)
     dns.put("both.internal", A, address("127.0.0.1"), address(TWO))
     daemon = start(
         redirect(port, f"tcp:{APP}:{port}"),
@@ -239,6 +240,23 @@ def test_back_to_itself_over_mptcp(start, dns, ports):  # noqa: F811
                           redirect=f"tcp:{APP}:{port}"))
     assert talk(port, source=HOST) == b""
     daemon.wait_log(rf"r: refused {HOST}:\d+: target$")
+
+
+@pytest.mark.parametrize("nowhere", ["0.0.0.0", "::", "::ffff:0.0.0.0"])
+def test_address_that_is_none(start, dns, ports, nowhere):  # noqa: F811
+    """It is what filters say of names that they want nobody to reach; who connects to it
+    comes to this machine.  Another address of the name is one."""
+    port, behind = ports
+    other = free_port()
+    app(dns, nowhere)
+    dns.put("both.internal", A, address("0.0.0.0"), address(ONE))
+    daemon = start(
+        redirect(port, f"tcp:{APP}:{behind}"),
+        redirect(other, f"tcp:both.internal:{behind}", name="o"),
+        service("inside", listen=f"tcp:{behind}", exec=["/bin/echo", "-n", "inside"]))
+    assert talk(port, source=HOST) == b""
+    daemon.wait_log(rf"r: refused {HOST}:\d+: target$")
+    assert talk(other, source=HOST) == b"inside"
 
 
 def test_never_in_the_way(start, dns, ports):  # noqa: F811
