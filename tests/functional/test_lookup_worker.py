@@ -11,7 +11,7 @@ import pytest
 
 from harness import (
     HATCHD, PYTHON, children_named, connect, free_port, proc_status, read_all, read_exactly,
-    reload, service, talk, wait_exit, wait_until,
+    reload, service, stanza, talk, wait_exit, wait_until,
 )
 from nameserver import NEVER, PTR, Identd, NameServer, good, reverse
 from test_lookup import (  # noqa: F401, fixtures among them
@@ -40,8 +40,8 @@ def nothing_is_left(daemon, control):  # noqa: F811
                what=f"nothing is left, but {daemon.fds()}")
 
 
-def cat(name, port):
-    return service(name, listen=f"tcp:127.0.0.1:{port}", exec="/bin/cat")
+def cat(name, port, host="127.0.0.1"):
+    return service(name, listen=f"tcp:{host}:{port}", exec="/bin/cat")
 
 
 # ---------------------------------------------------------------------------
@@ -440,12 +440,12 @@ LIES = {
 }
 
 
-def instead(folder, text):
-    """A hatchd whose hatchd-lookup does that; None: it has none."""
+def instead(folder, text, *others):
+    """A hatchd whose hatchd-lookup does that; None: it has none.  `others` are as they are."""
     own = folder / "own"
     own.mkdir()
     own.chmod(0o755)
-    for name in ("hatchd", "hatchd-load", "hatchd-ask"):
+    for name in ("hatchd", "hatchd-load", "hatchd-ask", *others):
         shutil.copy(pathlib.Path(HATCHD).parent / name, own / name)
     if text is not None:
         worker = own / "hatchd-lookup"
@@ -522,6 +522,53 @@ def test_user_that_is_a_lie(hatchd, folder, text):
         daemon.wait_log("hatchd-lookup: child .* says what cannot be understood, killing it")
         assert read_all(client) == b""
     daemon.wait_log(rf"s: refused {HOST}:\d+: ident$")
+    daemon.stop(leave=True)
+
+
+TARGET_LIES = {
+    "none": "say(answer(DONE, c, p, what))",
+    "another family":
+        "say(answer(DONE, c, p, what, n_addresses=1, addresses=address(family=1)))",
+    "nine": "say(answer(DONE, c, p, what, n_addresses=9, addresses=address() * 8))",
+    "eight, of which one is none":
+        "say(answer(DONE, c, p, what, n_addresses=8, addresses=address() * 7))",
+    "65535": "say(answer(DONE, c, p, what, n_addresses=65535, addresses=address() * 8))",
+    "and a name":
+        "say(answer(DONE, c, p, what, n_addresses=1, addresses=address(), text=b'x'))",
+    "that were not found":
+        "say(answer(DONE, c, p, what, NONE, n_addresses=1, addresses=address()))",
+}
+
+
+def redirect(port, behind):
+    return stanza("service", "r", listen=f"tcp:127.0.0.1:{port}", lookup_timeout="10s",
+                  redirect=f"tcp:app.internal:{behind}")
+
+
+@pytest.mark.parametrize("lie", TARGET_LIES)
+def test_liar_about_targets(hatchd, folder, lie):
+    """Nobody is passed on to what it says."""
+    port, behind = free_port(), free_port()
+    daemon = hatchd.file(
+        redirect(port, behind) + cat("x", behind, "127.0.0.9"),
+        binary=liar(folder, TARGET_LIES[lie]))
+    with connect(port, source=HOST) as client:
+        daemon.wait_log("hatchd-lookup: child .* says what cannot be understood, killing it")
+        assert read_all(client) == b""
+    daemon.wait_log(rf"r: refused {HOST}:\d+: target$")
+    daemon.stop(leave=True)
+
+
+def test_port_of_a_target_is_not_for_the_worker(hatchd, folder):
+    """It may say an address, and what it says besides is not looked at."""
+    port, behind = free_port(), free_port()
+    honest = HONEST.format(answer="answer(DONE, c, p, what, n_addresses=1, "
+                                  "addresses=struct.pack('=HHI4s12x', 2, 1, 7, "
+                                  "bytes([127, 0, 0, 9])))")
+    daemon = hatchd.file(
+        redirect(port, behind) + cat("x", behind, "127.0.0.9"),
+        binary=instead(folder, honest, "hatchd-relay"))
+    assert talk(port, b"x", source=HOST) == b"x"
     daemon.stop(leave=True)
 
 
