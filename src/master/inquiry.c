@@ -181,7 +181,9 @@ bool inquiry_is_needed(const struct conn *conn)
 		return false;
 	if (conn->findings && conn->findings->generation == service->master->generation)
 		return false;
-	return wants_name(conn, conf) || wants_user(conn, conf) || conf->target_names;
+	/* Also who has nothing that could be asked about: that is known of him then, and not
+	 * that he has not been asked about yet. */
+	return service_conf_has_lookups(conf);
 }
 
 static void add_question(struct inquiry *inquiry, enum lookup_what what, size_t target)

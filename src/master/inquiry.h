@@ -63,8 +63,10 @@ typedef void (*inquiry_answered)(void *userdata, struct findings *findings, uint
 void inquiries_init(struct inquiries *inquiries);
 void inquiries_done(struct inquiries *inquiries);
 
-/* Has something to be asked before that client comes in?  The setup of his service is in
- * memory, here and below. */
+/* Is it to be found out what can be known of that client before he comes in?  Of one who has
+ * no address that is nothing, and it has to be found out as well: until then the gate takes
+ * him for one whose name is on its way.  The setup of his service is in memory, here and
+ * below. */
 bool inquiry_is_needed(const struct conn *conn);
 
 /*
