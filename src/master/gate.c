@@ -104,16 +104,12 @@ static enum access_verdict ask_access(const struct conn *conn)
 	return verdict == ACCESS_NOT_LISTED && is_let_in_by_name(conn) ? ACCESS_OK : verdict;
 }
 
-/* Of who has come by IP somebody has to say who he is, and where nobody can be asked, nobody
- * has; before it was asked he does not lack it. */
+/* For whom a proxy speaks nobody is asked; any other one does not lack it before that. */
 static bool lacks_user(const struct conn *conn)
 {
-	bool is_asked =
-		!conn->service->wait && !conn->listener->is_datagram && conn->proxy.len == 0;
-
-	if (conn->service->setup->conf->ident != IDENT_USE_REQUIRED || !addr_is_ip(&conn->peer))
+	if (conn->service->setup->conf->ident != IDENT_USE_REQUIRED)
 		return false;
-	return !is_asked || (conn->findings && !conn->findings->user);
+	return conn->findings ? !conn->findings->user : conn->reached.len > 0;
 }
 
 static bool lacks_target(const struct conn *conn)

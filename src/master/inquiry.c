@@ -152,10 +152,11 @@ static bool wants_name(const struct conn *conn, const struct service_conf *conf)
 	return conf->resolve && is_of_ip(conn);
 }
 
-/* Whom a proxy speaks for has no connection with us that his machine could know of. */
+/* Whom a proxy speaks for has no connection with us that his machine could know of.  One that
+ * has come over a UNIX socket has no address. */
 static bool wants_user(const struct conn *conn, const struct service_conf *conf)
 {
-	return conf->ident != IDENT_USE_NO && is_of_ip(conn) && conn->proxy.len == 0;
+	return conf->ident != IDENT_USE_NO && is_of_ip(conn) && conn->reached.len == 0;
 }
 
 static bool is_name(const struct service_conf *conf, size_t target)

@@ -2,8 +2,12 @@
 
 import contextlib
 
+import pytest
+
 from harness import connect, free_port, read_all, service, stanza, talk
-from test_callers import banner, by_name
+from nameserver import Identd, good
+from test_callers import banner, by_name, proxied, v1
+from test_lookup import dns, resolver, start  # noqa: F401, fixtures
 
 NAME = "www.example.org"
 NAMED = {"resolve": True, "only_from": NAME}
@@ -41,3 +45,26 @@ def test_unix_client_of_tcpmux_has_no_name(hatchd, folder):
     for name, reason in ("x", "only_from"), ("y", "ident"):
         assert talk(path, f"{name}\r\n".encode()).startswith(b"-")
         daemon.wait_log(f"{name}: refused .*: {reason}$")
+
+
+@pytest.mark.parametrize("given", ["here", "in defaults"])
+def test_user_is_required_behind_a_proxy(hatchd, given):
+    """Nobody can be asked there, so nobody is named, and somebody has to be."""
+    port, here = free_port(), given == "here"
+    text = proxied(listen=f"tcp:{port}", use="optional" if here else "required",
+                   ident="required" if here else None)
+    defaults = "" if here else stanza("defaults", ident="required")
+    daemon = hatchd.file(defaults + text)
+    assert talk(port, v1()) == b""
+    daemon.wait_log("p: refused 192.0.2.7:4711: ident$")
+
+
+@pytest.mark.needs_root
+def test_user_is_not_asked_for_behind_a_proxy_of_this_machine(start, folder):  # noqa: F811
+    """Who comes over a UNIX socket has no address, but he is a proxy all the same."""
+    with Identd("127.0.0.5", good(b"joe")) as identd:
+        start(proxied(listen=[f"tcp:{free_port()}", f"unix:{folder}/s"], proxies="unix",
+                      use="optional", ident="yes", shell="echo $REMOTE_INFO"))
+        header = v1("127.0.0.5", local="127.0.0.1")
+        assert talk(f"unix:{folder}/s", header) == b"\n"
+        assert identd.asked == []
