@@ -36,6 +36,14 @@ def test_unix_client_has_no_name(hatchd, folder):
     daemon.wait_log("greeted: refused .*: only_from$")
 
 
+def test_names_of_defaults_where_nobody_has_one(hatchd, folder):
+    path = f"unix:{folder}/s"
+    daemon = hatchd.file(
+        stanza("defaults", **NAMED) + service("s", listen=path, shell="echo x"))
+    assert what_is_said(path) == b""
+    daemon.wait_log("s: refused .*: only_from$")
+
+
 def test_unix_client_of_tcpmux_has_no_name(hatchd, folder):
     path = f"unix:{folder}/mux"
     daemon = hatchd.file(
