@@ -281,14 +281,15 @@ bool caller_hear(struct worker *worker, const struct channel_answer *answer, uin
 
 /* ----------------------------------------------------------------- when it has died */
 
-/* Whom it has not taken is as he was before. */
+/* Whom it has not taken is as he was before; of whom it has spoken it has taken him, whatever
+ * it has left there. */
 static void take_back(struct worker *worker, const struct channel_request *request)
 {
 	const struct channel_session *id = &request->session;
 	struct caller *caller = id->place < worker->places ? worker->callers[id->place] : NULL;
 
 	if (request->kind != CHANNEL_SERVE || !caller || caller->state != CALLER_SPEAKS ||
-		caller->conn.number != id->connection)
+		caller->offered || caller->conn.number != id->connection)
 		return;
 	/* One that has never become ready was not tried. */
 	if (worker->theirs < 0 && ++caller->tries >= WORKERS_TRIED_MAX)

@@ -1,10 +1,15 @@
 """Of whom nothing can be looked up, and who lies about what is."""
 
 import contextlib
+import os
+import pathlib
+import re
+import shutil
+import signal
 
 import pytest
 
-from harness import connect, free_port, read_all, service, stanza, talk
+from harness import HATCHD, PYTHON, connect, free_port, read_all, service, stanza, talk
 from nameserver import Identd, good
 from test_callers import banner, by_name, proxied, v1
 from test_lookup import dns, resolver, start  # noqa: F401, fixtures
@@ -76,3 +81,103 @@ def test_user_is_not_asked_for_behind_a_proxy_of_this_machine(start, folder):  #
         header = v1("127.0.0.5", local="127.0.0.1")
         assert talk(f"unix:{folder}/s", header) == b"\n"
         assert identd.asked == []
+
+
+# ---------------------------------------------------------------------------
+# Workers that lie
+
+# hatchd-lookup: says of each question what `answer` makes of it.
+LOOKUP = """\
+#!{python} -SE
+import os, select, signal, socket, struct, time
+requests = socket.socket(fileno=3)
+READY, DONE, PONG = 1, 2, 3
+ASK, FORGET, DRAIN, PING = 1, 2, 3, 4
+FOUND, NONE = 0, 1
+def say(kind, what=0, number=0, place=0, result=NONE, text=b""):
+    os.write(4, struct.pack("=HHIQI4xHH192s516s", 1, kind, what, number, place, result, 0, b"",
+                            text))
+def take():
+    "(kind, number, place, what) of the next request; (0, ...): there will be none."
+    data = requests.recv(4096)
+    if not data:
+        return 0, 0, 0, 0
+    kind, number, place, what = struct.unpack_from("=2xH4xQI12xI", data)
+    return kind, number, place, what
+say(READY)
+"""
+
+# hatchd-front: says that somebody is there whom it has not taken yet, and dies.
+PEEKS = """\
+#!{python} -SE
+import os, socket, struct
+requests = socket.socket(fileno=3)
+ANSWER = "=HHIQI4xQQI2H16s2H16sH255s65s2x"
+def say(kind, number=0, place=0):
+    os.write(4, struct.pack(ANSWER, 2, kind, 0, number, place, 0, 0, 0, 0, 1, b"", 0, 0, b"", 0,
+                            b"", b""))
+if os.path.exists({mark!r}):
+    os._exit(1)
+os.close(os.open({mark!r}, os.O_CREAT))
+say(1)
+number = 0
+while not number:
+    number, place = struct.unpack_from("=QI", requests.recv(4096, socket.MSG_PEEK), 8)
+    if not number:
+        requests.recv(4096)
+        say(3)
+say(4, number, place)
+"""
+
+WHEN_TOLD = """
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+kind = 0
+while kind != ASK:
+    kind, number, place, what = take()
+    if kind == PING:
+        say(PONG)
+os.write(2, b"%d has a question\\n" % os.getpid())
+signal.sigwait([signal.SIGUSR1])
+say(DONE, what, number, place)
+while take()[0]:
+    pass
+"""
+
+
+def workers_instead(folder, **texts):
+    """A hatchd with workers that do that, by the last part of their name."""
+    own = folder / "own"
+    own.mkdir()
+    own.chmod(0o755)
+    for path in pathlib.Path(HATCHD).parent.glob("hatchd*"):
+        if path.is_file() and os.access(path, os.X_OK) and path.stem == path.name:
+            shutil.copy(path, own / path.name)
+    for name, text in texts.items():
+        worker = own / f"hatchd-{name}"
+        worker.unlink()
+        worker.write_text(text)
+        worker.chmod(0o755)
+    return own / "hatchd"
+
+
+def test_offer_of_one_who_was_not_taken(hatchd, folder):
+    """He goes with the worker: he cannot be asked about and wait for the next one at once."""
+    (folder / "marks").mkdir()
+    (folder / "marks").chmod(0o777)
+    port, other = free_port(), free_port()
+    daemon = hatchd.file(
+        proxied(listen=f"tcp:{port}", use="optional", resolve=True, lookup_timeout="10s")
+        + service("other", listen=f"tcp:{other}", exec="/bin/cat"),
+        binary=workers_instead(
+            folder, front=PEEKS.format(python=PYTHON, mark=str(folder / "marks" / "first")),
+            lookup=LOOKUP.format(python=PYTHON) + WHEN_TOLD))
+    with connect(port) as client:
+        daemon.wait_log("has a question")
+        lookup = int(re.search(r"(\d+) has a question", daemon.log.text())[1])
+        daemon.wait_log("hatchd-front: child .* ended: exit 0")
+        os.kill(lookup, signal.SIGUSR1)
+        assert talk(other, b"x") == b"x"
+        with contextlib.suppress(ConnectionResetError):
+            assert read_all(client) == b""
+    assert talk(other, b"x") == b"x"
+    daemon.stop(leave=True)
