@@ -56,4 +56,7 @@ void question_ask(struct question *question, uint64_t now);
 /* The worker has it, and nobody wants to know any more. */
 void question_give_up(struct question *question);
 
+/* A worker that does not answer what it should have is killed: its places never came free. */
+void inquiries_look_after(struct master *master, uint64_t now);
+
 #endif

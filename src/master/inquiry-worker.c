@@ -1,5 +1,6 @@
 #include "master/inquiry-internal.h"
 
+#include "base/clock.h"
 #include "base/own.h"
 #include "master/master.h"
 
@@ -11,10 +12,19 @@
 /* Workers that may die while they have a question, which may be why. */
 #define TRIES_MAX 3
 
+/* How long an answer may be on its way after the time that the worker has; and then, how
+ * often and how many times it is looked whether it has come, until the worker has to go.  A
+ * look is what counts, so that it is not blamed for a while in which we did nothing. */
+#define GRACE      (100 * USEC_PER_MSEC)
+#define LATE_LOOK  USEC_PER_SEC
+#define LATE_LOOKS 5
+
 /* At the worker. */
 struct inquiry_place {
 	uint64_t number; /* of the question; 0: it is free */
+	uint64_t due;    /* usec: it is to be looked whether it has been answered */
 	uint32_t what;
+	uint32_t looks;            /* at which it had not been, and had to be */
 	struct question *question; /* NULL: nobody wants to know any more */
 };
 
@@ -53,13 +63,17 @@ static void free_place(struct worker *worker, uint32_t place)
 static void take_place(struct worker *worker, struct question *question)
 {
 	struct inquiries *all = &worker->master->inquiries;
+	uint64_t due = question->inquiry->late.key + GRACE;
 
 	question->place = worker->free[--worker->n_free];
 	worker->questions[question->place] = (struct inquiry_place){
 		.number = ++all->last,
+		.due = due,
 		.what = question->what,
 		.question = question,
 	};
+	if (due < all->look_due)
+		all->look_due = due;
 }
 
 static void request_init(const struct worker *worker, const struct question *question,
@@ -159,6 +173,42 @@ void question_ask(struct question *question, uint64_t now)
 		question_settle_without(question, LOOKUP_NONE);
 	else if (r == -EAGAIN && worker->process)
 		worker_wait_for_room(worker);
+}
+
+/* ----------------------------------------------------------------- what does not come */
+
+/* Its question is over, and it is not.  Returns when the next look is due; *ret_hangs: there
+ * have been so many that the worker has to go. */
+static uint64_t look_at_place(struct inquiry_place *place, uint64_t now, bool *ret_hangs)
+{
+	if (place->number == 0)
+		return USEC_INFINITY;
+	if (now < place->due)
+		return place->due;
+	place->due = now + LATE_LOOK;
+	if (++place->looks == LATE_LOOKS) {
+		place->looks = 0;
+		*ret_hangs = true;
+	}
+	return place->due;
+}
+
+void inquiries_look_after(struct master *master, uint64_t now)
+{
+	struct worker *worker = worker_of_lookups(master);
+	uint64_t due = USEC_INFINITY;
+	bool hangs = false;
+
+	for (uint32_t i = 0; i < worker->places; i++) {
+		uint64_t next = look_at_place(&worker->questions[i], now, &hangs);
+
+		if (next < due)
+			due = next;
+	}
+	/* It is all of them each time: not for each answer that is late by itself. */
+	master->inquiries.look_due = due < now + GRACE ? now + GRACE : due;
+	if (hangs)
+		worker_kill(worker, "does not answer a question");
 }
 
 /* ------------------------------------------------------------------------- to hear */

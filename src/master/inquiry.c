@@ -52,7 +52,7 @@ void inquiries_init(struct inquiries *inquiries)
 	inquiries->late = (struct heap){0};
 	inquiries->asked = (struct pending){0};
 	inquiries->last = 0;
-	inquiries->due = USEC_INFINITY;
+	inquiries->due = inquiries->look_due = USEC_INFINITY;
 }
 
 void inquiries_done(struct inquiries *inquiries)
@@ -431,6 +431,8 @@ void inquiries_turn(struct master *master, uint64_t now)
 	struct inquiries *all = &master->inquiries;
 	uint64_t due;
 
+	if (now >= all->look_due)
+		inquiries_look_after(master, now);
 	if (now < all->due)
 		return;
 	all->due = USEC_INFINITY;

@@ -16,7 +16,8 @@
  * but his own.
  *
  * What comes back is a stranger's word (os/lookup): it is believed of questions that were
- * asked, and who breaks the rules is killed.
+ * asked, and who breaks the rules is killed; so is who does not answer.  Nobody waits for
+ * that.
  *
  * Layer: master.
  */
@@ -50,7 +51,8 @@ struct inquiries {
 	struct heap late;            /* those of which not all is known, by their time */
 	struct pending asked;        /* questions at the worker */
 	uint64_t last;               /* number of the question that was asked last */
-	uint64_t due; /* usec: something is to be done; USEC_INFINITY: nothing is */
+	uint64_t due;      /* usec: something is to be done; USEC_INFINITY: nothing is */
+	uint64_t look_due; /* usec: questions at the worker are to be looked at; likewise */
 };
 
 /* So many free places, the worker's; NULL without memory. */

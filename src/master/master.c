@@ -312,6 +312,7 @@ static uint64_t patience(const struct master *master, uint64_t now)
 	due = earlier(due, master->workers_due);
 	due = earlier(due, master->callers.due);
 	due = earlier(due, master->inquiries.due);
+	due = earlier(due, master->inquiries.look_due);
 	if (master->stopping && master->stop_due < due)
 		due = master->stop_due;
 

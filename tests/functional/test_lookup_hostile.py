@@ -139,8 +139,8 @@ while kind != ASK:
 os.write(2, b"%d has a question\\n" % os.getpid())
 signal.sigwait([signal.SIGUSR1])
 say(DONE, what, number, place)
-while take()[0]:
-    pass
+while kind not in (0, DRAIN):
+    kind, number, place, what = take()
 """
 
 
@@ -180,4 +180,29 @@ def test_offer_of_one_who_was_not_taken(hatchd, folder):
         with contextlib.suppress(ConnectionResetError):
             assert read_all(client) == b""
     assert talk(other, b"x") == b"x"
+    daemon.stop(leave=True)
+
+
+SAYS_NOTHING = """
+kind = ASK
+while kind not in (0, DRAIN):
+    kind, number, place, what = take()
+    if kind == PING:
+        say(PONG)
+"""
+
+
+def test_worker_that_does_not_answer(hatchd, folder):
+    """Nobody waits longer for it than he has to; it is killed, and the next one asked."""
+    port, listed = free_port(), free_port()
+    options = {"resolve": True, "lookup_timeout": "100ms", "shell": "echo x"}
+    daemon = hatchd.file(
+        service("s", listen=f"tcp:{port}", **options)
+        + service("listed", listen=f"tcp:{listed}", only_from=NAME, **options),
+        binary=workers_instead(folder, lookup=LOOKUP.format(python=PYTHON) + SAYS_NOTHING))
+    assert talk(port) == b"x\n"
+    assert talk(listed) == b""
+    daemon.wait_log(r"listed: refused 127.0.0.1:\d+: only_from$")
+    daemon.wait_log("hatchd-lookup: child .* does not answer a question, killing it")
+    assert talk(port) == b"x\n"
     daemon.stop(leave=True)
