@@ -10,6 +10,7 @@
 
 #include <stddef.h>
 #include <string.h>
+#include <sys/random.h>
 
 /* How long those that wait are not looked at, and how many are in one turn. */
 #define LOOK       (20 * USEC_PER_MSEC)
@@ -51,6 +52,7 @@ void inquiries_init(struct inquiries *inquiries)
 	TAILQ_INIT(&inquiries->over);
 	inquiries->late = (struct heap){0};
 	inquiries->asked = (struct pending){0};
+	(void)!getrandom(inquiries->asked.key, sizeof inquiries->asked.key, GRND_NONBLOCK);
 	inquiries->last = 0;
 	inquiries->due = inquiries->look_due = USEC_INFINITY;
 }
