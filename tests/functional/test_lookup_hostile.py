@@ -10,7 +10,7 @@ import signal
 import pytest
 
 from harness import HATCHD, PYTHON, connect, free_port, read_all, service, stanza, talk
-from nameserver import Identd, good
+from nameserver import A, Identd, address, good
 from test_callers import banner, by_name, proxied, v1
 from test_lookup import dns, resolver, start  # noqa: F401, fixtures
 
@@ -206,3 +206,20 @@ def test_worker_that_does_not_answer(hatchd, folder):
     daemon.wait_log("hatchd-lookup: child .* does not answer a question, killing it")
     assert talk(port) == b"x\n"
     daemon.stop(leave=True)
+
+
+@pytest.mark.needs_root
+def test_target_that_is_no_machine(start, dns):  # noqa: F811
+    """As name servers say of what they hide: the others are passed on to all the same."""
+    echo, port, alone = free_port(), free_port(), free_port()
+    dns.put("app.internal", A, address("0.0.0.0"), address("127.0.0.1"))
+    dns.put("nowhere.internal", A, address("0.0.0.0"))
+    daemon = start(
+        stanza("service", "echo", listen=f"tcp:127.0.0.1:{echo}", builtin="echo")
+        + stanza("service", "s", listen=f"tcp:127.0.0.2:{port}",
+                 redirect=f"tcp:app.internal:{echo}")
+        + stanza("service", "alone", listen=f"tcp:127.0.0.2:{alone}",
+                 redirect=f"tcp:nowhere.internal:{echo}"))
+    assert talk(f"tcp:127.0.0.2:{port}", b"x") == b"x"
+    assert what_is_said(f"tcp:127.0.0.2:{alone}") == b""
+    daemon.wait_log(r"alone: refused 127\.0\.0\.1:\d+: target$")
