@@ -101,6 +101,8 @@ static const struct record records[] = {
 	AAAA("fails.example", .rcode = SERVFAIL),
 	A("silent.example", .manner = SILENT),
 	AAAA("silent.example", .manner = SILENT),
+	A("still.example", .manner = SILENT),
+	AAAA("still.example", .manner = SILENT),
 };
 
 struct stage {
@@ -565,6 +567,22 @@ static void test_a_crowd(void **state)
 	assert_string_equal(facts.text, "good.example");
 }
 
+/* What the administrator asks for is no crowd. */
+static void test_targets_in_a_crowd(void **state)
+{
+	struct stage *stage = *state;
+	uint64_t first = stage->last + 1;
+
+	for (unsigned i = 0; i < FLIGHTS - 2; i++)
+		ask_silent(stage, AF_INET, i);
+	ask_addresses(stage, "silent.example", LONG);
+	ask_addresses(stage, "still.example", LONG);
+	ask_silent(stage, AF_INET, FLIGHTS);
+	is_result(stage, first, LOOKUP_CROWDED);
+	ask_silent(stage, AF_INET, FLIGHTS + 1);
+	is_result(stage, first + 1, LOOKUP_CROWDED);
+}
+
 /* ------------------------------------------------------------------------------- ident */
 
 static void is_user(struct stage *stage, const char *user)
@@ -772,6 +790,7 @@ int main(void)
 		TEST(test_silence_delays_nobody),
 		TEST(test_one_source),
 		TEST(test_a_crowd),
+		TEST(test_targets_in_a_crowd),
 		TEST(test_ident),
 		TEST(test_ident_by_bytes),
 		TEST(test_ident_percent),

@@ -4,6 +4,7 @@
 #include "base/fd.h"
 #include "base/own.h"
 #include "policy/pending.h"
+#include "policy/siphash.h"
 #include "workers/lookup/cache.h"
 #include "workers/lookup/outbox.h"
 #include "workers/lookup/talk.h"
@@ -249,22 +250,29 @@ static int begin(struct flight *flight, uint64_t now)
 	                                             : begin_lane(flight, now);
 }
 
-static void find_source(const struct lookup_question *question, struct addr_source *ret)
+/* Each name that the configuration has is one for itself: together they would be the source
+ * that has the most, and strangers who are one each would drive them out. */
+static void find_source(const struct desk *desk, const struct lookup_question *question,
+	struct addr_source *ret)
 {
+	uint64_t name;
 	struct addr peer;
 
 	memset(ret, 0, sizeof *ret);
-	if (question->what == LOOKUP_ADDRESSES_OF)
+	if (question->what == LOOKUP_ADDRESSES_OF) {
+		name = siphash(question->name, sizeof question->name, desk->pending.key);
+		memcpy(ret->bytes, &name, sizeof name);
 		return;
+	}
 	lookup_address_to(&question->peer, &peer);
 	addr_source(&peer, ADDR_SOURCE_PREFIX4, ADDR_SOURCE_PREFIX6, ret);
 }
 
-static int make_room(struct desk *desk, const struct addr_source *source, bool is_ours)
+static int make_room(struct desk *desk, const struct addr_source *source)
 {
 	const struct pending_limits limits = {
 		.all = DESK_FLIGHTS,
-		.per_source = is_ours ? DESK_FLIGHTS : DESK_FLIGHTS_PER_SOURCE,
+		.per_source = DESK_FLIGHTS_PER_SOURCE,
 	};
 	struct pending_node *gone;
 	int r = 0;
@@ -327,8 +335,8 @@ static int take_off(struct desk *desk, const struct lookup_request *request, uin
 	struct flight *flight;
 	int r;
 
-	find_source(question, &source);
-	r = make_room(desk, &source, question->what == LOOKUP_ADDRESSES_OF);
+	find_source(desk, question, &source);
+	r = make_room(desk, &source);
 	if (r < 0)
 		return r;
 	flight = take_flight(desk, question, &source, now);

@@ -7,7 +7,7 @@
  * (workers/lookup/talk).  There are DESK_FLIGHTS of them, and a new one always finds room:
  * where there is none, policy/pending says whose oldest is given up.  That is one of the
  * source that has the most, so a client whose name servers never answer is in nobody's way
- * but his own.  The names of ADDRESSES_OF are the configuration's, and all of one source.
+ * but his own.  The names of ADDRESSES_OF are the configuration's, and each is a source.
  *
  * Each question is answered when its patience is over at the latest.  A flight after names
  * goes on then, for DESK_FLIGHT_TIME in all: who asks next finds the answer in the cache.
