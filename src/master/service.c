@@ -4,6 +4,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "master/caller.h"
+#include "master/findings.h"
 #include "master/master.h"
 #include "master/pause.h"
 #include "os/journal_stream.h"
@@ -215,6 +216,7 @@ struct service *service_free(struct service *service)
 	service_leave_lists(service);
 	for (struct child *child = service->first; child; child = child->next) {
 		child->setup = setup_release(child->setup);
+		child->findings = findings_release(child->findings);
 		free(child->ends);
 		child->ends = NULL;
 	}

@@ -9,10 +9,12 @@ import signal
 
 import pytest
 
-from harness import HATCHD, PYTHON, connect, free_port, read_all, service, stanza, talk
+from harness import (
+    HATCHD, PYTHON, connect, free_port, read_all, read_exactly, service, stanza, talk,
+)
 from nameserver import A, Identd, address, good
 from test_callers import banner, by_name, proxied, v1
-from test_lookup import dns, resolver, start  # noqa: F401, fixtures
+from test_lookup import asking, dns, resolver, start  # noqa: F401, fixtures
 
 NAME = "www.example.org"
 NAMED = {"resolve": True, "only_from": NAME}
@@ -206,6 +208,17 @@ def test_worker_that_does_not_answer(hatchd, folder):
     daemon.wait_log("hatchd-lookup: child .* does not answer a question, killing it")
     assert talk(port) == b"x\n"
     daemon.stop(leave=True)
+
+
+@pytest.mark.needs_root
+def test_stopped_with_somebody_who_was_asked_about(start):  # noqa: F811
+    """What is known of him is not left behind; with a sanitizer that is told."""
+    port = free_port()
+    daemon = start(asking("s", port, exec="/bin/cat"))
+    with connect(port) as client:
+        client.sendall(b"x")
+        assert read_exactly(client, 1) == b"x"
+        daemon.stop(leave=True)
 
 
 @pytest.mark.needs_root
