@@ -190,6 +190,18 @@ def test_udp_never_answers_more_than_it_got(hatchd):
             assert len(sock.recv(1000)) == length
 
 
+def test_udp_chargen_is_left_to_chance(hatchd):
+    """How long an answer is, RFC 864: also where each is asked for alone."""
+    port = free_port()
+    hatchd.file(builtin("c", "chargen", f"udp:127.0.0.1:{port}"))
+    with connect(f"udp:127.0.0.1:{port}") as sock:
+        lengths = set()
+        for _ in range(40):
+            sock.send(b"x" * 512)
+            lengths.add(len(sock.recv(1000)))
+    assert len(lengths) > 1
+
+
 def test_udp_and_tcp_of_one_service(hatchd):
     """The socket counts for no limit: a client of the stream has the one place."""
     port = free_port()

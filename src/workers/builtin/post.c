@@ -13,6 +13,7 @@
 struct post {
 	struct datagrams *datagrams;
 	uint8_t *rules; /* owned; NULL: there are none */
+	bool draws;     /* what it answers is left to chance */
 };
 
 /* One for all: it is used within a call. */
@@ -66,6 +67,7 @@ static int begin(struct post *post, const struct post_setup *setup, int fd)
 		return r;
 	if (post->rules)
 		datagrams.admit = may_be_answered;
+	post->draws = setup->kind == BUILTIN_CHARGEN || setup->kind == BUILTIN_QOTD;
 	if (!room)
 		room = datagrams_room_new();
 	return room ? datagrams_new(&datagrams, fd, &post->datagrams) : -ENOMEM;
@@ -100,7 +102,8 @@ bool post_go(struct post *post)
 {
 	struct datagrams_moment moment = {.wall = clock_wall().tv_sec};
 
-	(void)!getrandom(&moment.random, sizeof moment.random, GRND_NONBLOCK);
+	if (post->draws)
+		(void)!getrandom(&moment.random, sizeof moment.random, GRND_NONBLOCK);
 	return datagrams_go(post->datagrams, room, &moment) >= 0;
 }
 
