@@ -452,10 +452,21 @@ int worker_need(struct worker *worker, uint64_t now)
 	return r < 0 ? r : start(worker, now);
 }
 
+/* Those that were let go and have not ended: nobody asks any more whether they go on. */
+static void kill_old(const struct worker *worker)
+{
+	if (!worker->service)
+		return;
+	for (struct child *child = worker->service->first; child; child = child->next)
+		if (child != worker->process)
+			child_signal(child, SIGKILL);
+}
+
 void workers_renew_lookup(struct master *master, uint64_t now)
 {
 	struct worker *worker = &master->workers[WORKER_LOOKUP];
 
+	kill_old(worker);
 	if (!worker->process)
 		return;
 	inquiries_lost(worker, false);
@@ -623,6 +634,7 @@ void workers_kill_idle(struct master *master)
 	for (size_t i = 0; i < _WORKER_KIND_MAX; i++) {
 		struct worker *worker = &master->workers[i];
 
+		kill_old(worker);
 		if (is_ending(worker))
 			worker_kill(worker, NULL);
 	}

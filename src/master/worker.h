@@ -145,7 +145,7 @@ bool worker_is_ready(struct worker *worker);
 bool worker_goes_on(struct worker *worker);
 
 /* What hatchd-lookup has read when it was started has changed: another one is asked from now
- * on. */
+ * on.  One that has not ended since it was let go last time is killed. */
 void workers_renew_lookup(struct master *master, uint64_t now);
 
 /* It breaks the rules: say so, and kill it. */

@@ -10,11 +10,12 @@ import signal
 import pytest
 
 from harness import (
-    HATCHD, PYTHON, connect, free_port, read_all, read_exactly, service, stanza, talk,
+    HATCHD, PYTHON, children_named, connect, free_port, read_all, read_exactly, reload, service,
+    stanza, talk,
 )
 from nameserver import A, Identd, address, good
 from test_callers import banner, by_name, proxied, v1
-from test_lookup import asking, dns, resolver, start  # noqa: F401, fixtures
+from test_lookup import HOST, asking, dns, resolver, start  # noqa: F401, fixtures
 
 NAME = "www.example.org"
 NAMED = {"resolve": True, "only_from": NAME}
@@ -116,7 +117,7 @@ import os, socket, struct
 requests = socket.socket(fileno=3)
 ANSWER = "=HHIQI4xQQI2H16s2H16sH255s65s2x"
 def say(kind, number=0, place=0):
-    os.write(4, struct.pack(ANSWER, 2, kind, 0, number, place, 0, 0, 0, 0, 1, b"", 0, 0, b"", 0,
+    os.write(4, struct.pack(ANSWER, 3, kind, 0, number, place, 0, 0, 0, 0, 1, b"", 0, 0, b"", 0,
                             b"", b""))
 if os.path.exists({mark!r}):
     os._exit(1)
@@ -208,6 +209,20 @@ def test_worker_that_does_not_answer(hatchd, folder):
     daemon.wait_log("hatchd-lookup: child .* does not answer a question, killing it")
     assert talk(port) == b"x\n"
     daemon.stop(leave=True)
+
+
+@pytest.mark.needs_root
+def test_worker_that_hangs_when_another_takes_its_place(start):  # noqa: F811
+    """It does not see that it was let go; the reload after that ends it."""
+    port = free_port()
+    daemon = start(asking("s", port))
+    assert talk(port, source=HOST)
+    (first,) = children_named(daemon.pid, "hatchd-lookup")
+    os.kill(first, signal.SIGSTOP)
+    for number in 1, 2:
+        reload(daemon, asking("s", port, nice=number))
+        assert talk(port, source=HOST)
+    daemon.wait_log(rf"hatchd-lookup: child {first} ended: signal 9")
 
 
 @pytest.mark.needs_root
