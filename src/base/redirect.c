@@ -50,6 +50,8 @@ void redirect_put(struct wire_writer *wire, const struct redirect *redirect)
 	wire_put_u32(wire, (uint32_t)redirect->order);
 	wire_put_u32(wire, (uint32_t)redirect->proxy);
 	wire_put_u64(wire, redirect->connect_timeout);
+	wire_put_u32(wire, redirect->awaited);
+	wire_put_u64(wire, redirect->await_timeout);
 	wire_put_u32(wire, redirect->n_targets);
 	for (uint32_t i = 0; i < redirect->n_targets; i++)
 		put_target(wire, &redirect->targets[i]);
@@ -92,9 +94,12 @@ int redirect_get(const void *data, size_t len, struct addr targets[REDIRECT_TARG
 	order = wire_get_u32(&wire);
 	proxy = wire_get_u32(&wire);
 	redirect.connect_timeout = wire_get_u64(&wire);
+	redirect.awaited = wire_get_u32(&wire);
+	redirect.await_timeout = wire_get_u64(&wire);
 	redirect.n_targets = wire_get_count(&wire, 2 * sizeof(uint32_t));
 	if (order >= _REDIRECT_ORDER_MAX || proxy >= _REDIRECT_PROXY_MAX ||
-		redirect.n_targets == 0 || redirect.n_targets > REDIRECT_TARGETS_MAX)
+		redirect.n_targets == 0 || redirect.n_targets > REDIRECT_TARGETS_MAX ||
+		redirect.awaited >= redirect.n_targets)
 		return -EBADMSG;
 	redirect.order = (enum redirect_order)order;
 	redirect.proxy = (enum redirect_proxy)proxy;

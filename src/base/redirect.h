@@ -51,6 +51,8 @@ struct redirect {
 	enum redirect_order order;
 	enum redirect_proxy proxy;
 	uint64_t connect_timeout;   /* usec, for each target */
+	uint32_t awaited;           /* index of the one that is started on demand, */
+	uint64_t await_timeout;     /* and how long it may be absent, usec; 0: none is */
 	uint32_t n_targets;         /* 1 to REDIRECT_TARGETS_MAX */
 	const struct addr *targets; /* borrowed */
 };

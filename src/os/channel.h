@@ -57,6 +57,9 @@ enum channel_request_kind {
 	 * serve, with `client`: a connection like others from then on, with a DONE of its own,
 	 * also if the worker cannot serve it or has nothing of it any more. */
 	CHANNEL_VERDICT,
+	/* The target of that connection that is started on demand will not come: who waits for
+	 * it is to try others, or is over. */
+	CHANNEL_GIVE_UP,
 	_CHANNEL_REQUEST_MAX,
 };
 
@@ -79,7 +82,7 @@ struct channel_request {
 	uint16_t kind;    /* enum channel_request_kind */
 	uint16_t what;    /* SERVE: what is to be done with it, as that worker understands it */
 	uint16_t verdict; /* VERDICT: enum channel_verdict */
-	struct channel_session session; /* SERVE, END, VERDICT */
+	struct channel_session session; /* SERVE, END, VERDICT, GIVE_UP */
 	uint32_t ticket;                /* VERDICT: of the OFFER */
 	uint16_t has_text;              /* SERVE */
 	uint16_t is_socket;             /* SERVE: no connection, but a socket of datagrams */
@@ -104,6 +107,10 @@ enum channel_answer_kind {
 	/* Who it really is, and what he wants: may he?  Of a connection once at most; of a
 	 * socket of datagrams once for each of those who send to it, with `ticket`. */
 	CHANNEL_OFFER,
+	/* The target of that connection that is started on demand has taken it; or was not
+	 * there in time.  One of them, and once at most. */
+	CHANNEL_REACHED,
+	CHANNEL_MISSED,
 	_CHANNEL_ANSWER_MAX,
 };
 

@@ -298,6 +298,15 @@ static int verdict(struct work *work, const struct channel_request *request, int
 	return after(work, session, work->kind->verdict(session, request, fd));
 }
 
+static int give_up(struct work *work, const struct channel_session *id)
+{
+	struct work_session *session = find(work, id);
+
+	if (!work->kind->give_up)
+		return -EPROTO;
+	return session ? after(work, session, work->kind->give_up(session)) : 0;
+}
+
 static bool ends_now(const struct work *work, const struct work_session *session, bool orphaned)
 {
 	if (orphaned && work->kind->for_master)
@@ -336,6 +345,8 @@ static int follow(struct work *work, const struct channel_request *request, int 
 		return pong(work);
 	case CHANNEL_VERDICT:
 		return verdict(work, request, &fds[0]);
+	case CHANNEL_GIVE_UP:
+		return give_up(work, &request->session);
 	default:
 		return drain(work, false);
 	}

@@ -48,8 +48,9 @@ struct work_kind {
 	bool (*go)(struct work_session *session, unsigned which, uint32_t events);
 
 	/* After each step: it asks whether somebody may come in, `ticket` and `facts` of *ret
-	 * (which is all zero) say who.  False: it has nothing to ask.  Called again until then,
-	 * but not while the master does not read: then at a later step.  NULL: none asks. */
+	 * (which is all zero) say who; or it tells something else about itself, which `kind`
+	 * then says.  False: it has nothing to ask.  Called again until then, but not while the
+	 * master does not read: then at a later step.  NULL: none asks. */
 	bool (*offer)(struct work_session *session, struct channel_answer *ret);
 
 	/* What became of one of these.  A descriptor that came along (else -EBADF, also where
@@ -69,6 +70,9 @@ struct work_kind {
 	/* One of them is to end: it is over by the next client_done().  Returns whose it is;
 	 * NULL: nobody's any more. */
 	struct work_session *(*end_client)(const struct channel_session *client);
+
+	/* What it waits for will not come.  False: it is over.  NULL: none waits. */
+	bool (*give_up)(struct work_session *session);
 
 	/* It does not end by itself: it is over when nothing more will come.  NULL: all do. */
 	bool (*lasts)(const struct work_session *session);

@@ -33,6 +33,8 @@ static void test_there_and_back(void **state)
 		.order = REDIRECT_ROUND_ROBIN,
 		.proxy = REDIRECT_PROXY_2,
 		.connect_timeout = 123456789,
+		.awaited = 4,
+		.await_timeout = 987654321,
 		.n_targets = 6,
 		.targets = targets,
 	};
@@ -50,6 +52,8 @@ static void test_there_and_back(void **state)
 	assert_int_equal(got.order, REDIRECT_ROUND_ROBIN);
 	assert_int_equal(got.proxy, REDIRECT_PROXY_2);
 	assert_int_equal(got.connect_timeout, 123456789);
+	assert_int_equal(got.awaited, 4);
+	assert_int_equal(got.await_timeout, 987654321);
 	assert_int_equal(got.n_targets, 6);
 	assert_ptr_equal(got.targets, back);
 	for (size_t i = 0; i < 6; i++)
@@ -87,7 +91,8 @@ static void test_the_most(void **state)
 	wire_writer_done(&wire);
 }
 
-static int get(uint32_t order, uint32_t proxy, uint32_t n, const char *target)
+static int get_awaited(
+	uint32_t order, uint32_t proxy, uint32_t n, const char *target, uint32_t awaited)
 {
 	struct addr back[REDIRECT_TARGETS_MAX];
 	struct redirect got;
@@ -99,6 +104,8 @@ static int get(uint32_t order, uint32_t proxy, uint32_t n, const char *target)
 	wire_put_u32(&wire, order);
 	wire_put_u32(&wire, proxy);
 	wire_put_u64(&wire, 1000);
+	wire_put_u32(&wire, awaited);
+	wire_put_u64(&wire, 1000);
 	wire_put_u32(&wire, n);
 	for (uint32_t i = 0; i < n; i++) {
 		wire_put_string(&wire, target);
@@ -107,6 +114,11 @@ static int get(uint32_t order, uint32_t proxy, uint32_t n, const char *target)
 	r = redirect_get(wire.data, wire.len, back, &got);
 	wire_writer_done(&wire);
 	return r;
+}
+
+static int get(uint32_t order, uint32_t proxy, uint32_t n, const char *target)
+{
+	return get_awaited(order, proxy, n, target, 0);
 }
 
 static void test_foreign_ones(void **state)
@@ -129,6 +141,8 @@ static void test_foreign_ones(void **state)
 	};
 
 	(void)state;
+	assert_int_equal(get_awaited(0, 0, 2, "tcp:127.0.0.1:80", 1), 0);
+	assert_int_equal(get_awaited(0, 0, 2, "tcp:127.0.0.1:80", 2), -EBADMSG);
 	assert_int_equal(get(0, 2, 1, "tcp:127.0.0.1:80"), 0);
 	assert_int_equal(get(0, 0, 64, "tcp:127.0.0.1:80"), 0);
 	assert_int_equal(get(0, 0, 65, "tcp:127.0.0.1:80"), -EBADMSG);

@@ -41,6 +41,8 @@ static int told_error;
 static uint32_t asking;   /* number of the service */
 static int pending_error; /* what SO_ERROR says; 0: the truth */
 static bool far, near;
+static uint32_t awaited;  /* which of them is started on demand, */
+static uint64_t patience; /* and how long it may be absent; 0: none is */
 
 int __real_getsockopt(int fd, int level, int name, void *value, socklen_t *len);
 int __wrap_getsockopt(int fd, int level, int name, void *value, socklen_t *len);
@@ -95,6 +97,8 @@ static int set_up(void **state)
 	asking = 1;
 	pending_error = 0;
 	far = near = false;
+	awaited = 0;
+	patience = 0;
 	return 0;
 }
 
@@ -178,6 +182,8 @@ static struct search *begin(enum redirect_order order, uint32_t n)
 		.service = asking,
 		.order = order,
 		.connect_timeout = TIMEOUT,
+		.awaited = awaited,
+		.await_timeout = patience,
 		.n_targets = n,
 		.targets = addrs,
 	};
@@ -461,6 +467,132 @@ static void test_keepalive(void **state)
 	search_free(search);
 }
 
+/* Until it is absent, or else until there is nothing to wait for. */
+static enum search_state look(struct search *search, uint64_t now)
+{
+	unsigned attempt = search_attempt(search);
+	enum search_state state = go(search, now);
+
+	/* Who watches a descriptor has to know that it is not the one from before. */
+	if (search_fd(search) < 0)
+		assert_true(search_attempt(search) != attempt);
+	return state;
+}
+
+/* It is looked for again and again, less and less often, and is there at last. */
+static void test_awaited(void **state)
+{
+	struct search *search;
+	uint64_t now = NOW, pause = TARGET_AWAIT_MIN;
+	int listener;
+
+	(void)state;
+	listener = open_at("tcp:127.0.0.1:0", -1, &addrs[0]);
+	patience = 10 * TARGET_AWAIT_MAX;
+	search = begin(REDIRECT_FIRST, 1);
+	for (int i = 0; i < 8; i++) {
+		assert_int_equal(look(search, now), SEARCH_WAITS);
+		assert_int_equal(search_fd(search), -EBADF);
+		assert_int_equal(search_events(search), 0);
+		assert_int_equal(search_due(search), now + pause);
+		assert_int_equal(search_go(search, 0, now + pause - 1), SEARCH_WAITS);
+		assert_int_equal(search_fd(search), -EBADF);
+		now += pause;
+		pause = 2 * pause < TARGET_AWAIT_MAX ? 2 * pause : TARGET_AWAIT_MAX;
+	}
+	assert_int_equal(listen(listener, 1), 0);
+	assert_int_equal(go(search, now), SEARCH_FOUND);
+	assert_true(search_has_come(search));
+	assert_false(search_has_missed(search));
+	assert_int_equal(n_told, 0);
+	search_free(search);
+}
+
+/* Its time is over, once; the next one who comes waits for it all the same. */
+static void test_awaited_in_vain(void **state)
+{
+	struct search *search;
+
+	(void)state;
+	addrs[0] = bad();
+	patience = 3 * TARGET_AWAIT_MIN + 1;
+	for (int i = 0; i < 2; i++) {
+		search = begin(REDIRECT_FIRST, 1);
+		assert_int_equal(look(search, NOW), SEARCH_WAITS);
+		assert_int_equal(look(search, search_due(search)), SEARCH_WAITS);
+		assert_int_equal(look(search, search_due(search)), SEARCH_WAITS);
+		assert_int_equal(search_due(search), NOW + patience);
+		assert_int_equal(look(search, search_due(search)), SEARCH_FAILED);
+		assert_true(search_has_missed(search));
+		assert_true(search_is_unreachable(search));
+		assert_int_equal(search_error(search), ECONNREFUSED);
+		search_free(search);
+	}
+	assert_int_equal(n_told, 0);
+	assert_int_equal(targets->n_failing, 0);
+}
+
+/* It will not come: the others have their turn, and who has none is over. */
+static void test_awaited_given_up(void **state)
+{
+	struct search *search;
+
+	(void)state;
+	addrs[0] = bad();
+	addrs[1] = good();
+	patience = TIMEOUT;
+	for (uint32_t n = 1; n <= 2; n++) {
+		search = begin(REDIRECT_FIRST, n);
+		assert_int_equal(look(search, NOW), SEARCH_WAITS);
+		search_give_up(search);
+		assert_int_equal(go(search, NOW), n == 1 ? SEARCH_FAILED : SEARCH_FOUND);
+		assert_false(search_has_come(search));
+		assert_false(search_has_missed(search));
+		search_free(search);
+	}
+	/* Before anybody has looked. */
+	search = begin(REDIRECT_FIRST, 1);
+	search_give_up(search);
+	assert_int_equal(go(search, NOW), SEARCH_FAILED);
+	search_free(search);
+}
+
+/* Who is no part of it is never waited for. */
+static void test_only_one_is_awaited(void **state)
+{
+	(void)state;
+	addrs[0] = bad();
+	addrs[1] = good();
+	awaited = 1;
+	patience = TIMEOUT;
+	assert_int_equal(find(REDIRECT_FIRST, 2, NOW), 1);
+	assert_int_equal(n_told, 1);
+}
+
+/* A socket in the file system is made, opened to others, and listened at. */
+static void test_awaited_unix(void **state)
+{
+	char path[] = "/tmp/hatchd-target-XXXXXX", text[64];
+	struct search *search;
+	int listener;
+
+	(void)state;
+	assert_non_null(mkdtemp(path));
+	snprintf(text, sizeof text, "unix:%s/app", path);
+	addrs[0] = address(text);
+	patience = TIMEOUT;
+	search = begin(REDIRECT_FIRST, 1);
+	assert_int_equal(look(search, NOW), SEARCH_WAITS);
+	listener = keep(addr_socket(&addrs[0], SOCK_CLOEXEC));
+	assert_int_equal(bind(listener, &addrs[0].sa, addrs[0].len), 0);
+	assert_int_equal(look(search, search_due(search)), SEARCH_WAITS);
+	assert_int_equal(listen(listener, 1), 0);
+	assert_int_equal(go(search, search_due(search)), SEARCH_FOUND);
+	search_free(search);
+	unlink(addrs[0].un.sun_path);
+	rmdir(path);
+}
+
 /* To drop one may take as long as he likes who has sent it (Linux 6.16). */
 static void test_no_descriptors_from_targets(void **state)
 {
@@ -649,6 +781,11 @@ int main(void)
 		TEST(test_timeout),
 		TEST(test_full_unix_socket),
 		TEST(test_keepalive),
+		TEST(test_awaited),
+		TEST(test_awaited_in_vain),
+		TEST(test_awaited_given_up),
+		TEST(test_only_one_is_awaited),
+		TEST(test_awaited_unix),
 		TEST(test_no_descriptors_from_targets),
 		TEST(test_unix_that_is_not_there),
 		TEST(test_without_descriptors),

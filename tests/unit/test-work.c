@@ -213,6 +213,12 @@ static struct work_session *end_client(const struct channel_session *client)
 	return &host->session;
 }
 
+static bool give_up(struct work_session *session)
+{
+	(void)!send(talk_of(session)->fd, "-", 1, MSG_NOSIGNAL);
+	return talk_of(session)->what == LAST;
+}
+
 static bool lasts(const struct work_session *session)
 {
 	return talk_of(session)->what == LAST;
@@ -226,6 +232,7 @@ static const struct work_kind kind = {
 	.verdict = verdict,
 	.client_done = client_done,
 	.end_client = end_client,
+	.give_up = give_up,
 	.lasts = lasts,
 	.fd = fd_of,
 	.events = events_of,
@@ -522,6 +529,25 @@ static void test_clients_within(void **state)
 	close(client);
 }
 
+/* One goes on, the other is over; who has ended meanwhile is nobody's loss. */
+static void test_gives_up(void **state)
+{
+	struct stage *stage = *state;
+	int one = serve(stage, LAST, 0, NULL), two = serve(stage, LISTEN, 1, NULL);
+
+	request(stage, CHANNEL_GIVE_UP, 0, 0, 1, NULL, 0);
+	hears(one, '-');
+	request(stage, CHANNEL_GIVE_UP, 0, 1, 2, NULL, 0);
+	is_done(stage, 2, CHANNEL_FINISHED);
+	hears(two, '-');
+	request(stage, CHANNEL_GIVE_UP, 0, 1, 2, NULL, 0);
+	drain(stage);
+	is_done(stage, 1, CHANNEL_ENDED);
+	assert_int_equal(exit_status(stage), 0);
+	close(one);
+	close(two);
+}
+
 static void test_whose_time_is_over(void **state)
 {
 	struct stage *stage = *state;
@@ -723,6 +749,7 @@ int main(void)
 		TEST(test_a_second_descriptor),
 		TEST(test_offered),
 		TEST(test_clients_within),
+		TEST(test_gives_up),
 		TEST(test_whose_time_is_over),
 		TEST(test_without_memory),
 		TEST(test_ended),

@@ -27,7 +27,10 @@ struct guest {
 	struct work_session session; /* first */
 	int client;                  /* owned while there is no relay */
 	bool client_gone;            /* that is known, and what he has said is still there */
-	uint32_t result;             /* enum channel_result, where there was no relay */
+	bool missed;     /* a target that was started for him was not there in time */
+	bool begins;     /* the relay has not done anything yet */
+	uint16_t news;   /* enum channel_answer_kind, to be told; 0: nothing */
+	uint32_t result; /* enum channel_result, where there was no relay */
 	struct search *search;
 	struct relay *relay;
 	uint8_t *header; /* owned; of the PROXY protocol, for the target; NULL: none */
@@ -106,6 +109,7 @@ static bool turn_away(struct guest *guest)
 
 static bool join(struct guest *guest)
 {
+	bool awaited = search_has_come(guest->search);
 	int target = search_take(guest->search);
 
 	guest->search = search_free(guest->search);
@@ -121,7 +125,12 @@ static bool join(struct guest *guest)
 		relay_greet(
 			guest->relay, RELAY_TARGET, take_ptr(guest->header), guest->header_len);
 	/* The client may have said something already; what the target says is reported. */
-	return !relay_go(guest->relay, RELAY_CLIENT, EPOLLIN, clock_monotonic());
+	if (!awaited)
+		return !relay_go(guest->relay, RELAY_CLIENT, EPOLLIN, clock_monotonic());
+	/* That it was reached is told before whatever becomes of it. */
+	guest->news = CHANNEL_REACHED;
+	guest->begins = true;
+	return true;
 }
 
 /* He breaks it off while a target is looked for.  A UNIX socket that is closed may have said
@@ -152,6 +161,9 @@ static bool go_search(struct guest *guest, unsigned which, uint32_t events)
 	state = search_go(guest->search, events, clock_monotonic());
 	if (search_attempt(guest->search) != attempt || state == SEARCH_FAILED)
 		work_closed(&guest->session, RELAY_TARGET);
+	if (search_has_missed(guest->search) && !guest->missed)
+		guest->news = CHANNEL_MISSED;
+	guest->missed = search_has_missed(guest->search);
 	if (state == SEARCH_WAITS)
 		return true;
 	return state == SEARCH_FOUND ? join(guest) : turn_away(guest);
@@ -163,10 +175,33 @@ static bool go(struct work_session *session, unsigned which, uint32_t events)
 {
 	struct guest *guest = guest_of(session);
 
+	guest->begins = false;
 	if (guest->relay)
 		return !relay_go(
 			guest->relay, (enum relay_side)which, events, clock_monotonic());
 	return go_search(guest, which, events);
+}
+
+static bool offer(struct work_session *session, struct channel_answer *ret)
+{
+	struct guest *guest = guest_of(session);
+
+	if (guest->news == 0)
+		return false;
+	ret->kind = guest->news;
+	guest->news = 0;
+	return true;
+}
+
+/* Who has a target by now has got what he waited for. */
+static bool give_up(struct work_session *session)
+{
+	struct guest *guest = guest_of(session);
+
+	if (guest->relay)
+		return true;
+	search_give_up(guest->search);
+	return go_search(guest, RELAY_TARGET, 0);
 }
 
 static int fd_of(const struct work_session *session, unsigned which)
@@ -193,6 +228,8 @@ static uint64_t due_of(const struct work_session *session)
 {
 	const struct guest *guest = guest_of(session);
 
+	if (guest->begins)
+		return 0;
 	return guest->relay ? relay_due(guest->relay) : search_due(guest->search);
 }
 
@@ -237,6 +274,8 @@ static const struct work_kind kind = {
 	.n_fds = 2,
 	.begin = begin,
 	.go = go,
+	.offer = offer,
+	.give_up = give_up,
 	.fd = fd_of,
 	.events = events_of,
 	.due = due_of,

@@ -17,15 +17,20 @@ _Static_assert(REDIRECT_TARGETS_MAX <= 64, "a bit for each target");
 
 struct search {
 	struct targets *targets;
-	uint64_t tried;    /* bits, by target */
-	uint64_t retry_at; /* a full queue is asked again; USEC_INFINITY: it is connecting */
-	uint64_t pause;    /* before that, usec */
-	uint64_t late_at;  /* the target has had its time */
-	int fd;            /* owned */
+	uint64_t tried;       /* bits, by target */
+	uint64_t retry_at;    /* a full queue is asked again; USEC_INFINITY: it is connecting */
+	uint64_t pause;       /* before that, usec */
+	uint64_t late_at;     /* the target has had its time; USEC_INFINITY: it is absent */
+	uint64_t await_until; /* the absent one has; 0: nobody has looked yet */
+	uint64_t await_pause; /* before it is looked for again, usec */
+	int fd;               /* owned */
 	int error;
 	unsigned attempt;
 	uint32_t current, start;
 	bool unreachable;
+	bool absent;   /* the one that is started on demand is: there is no descriptor */
+	bool given_up; /* it will not come */
+	bool missed;   /* it did not come in time */
 	struct redirect redirect;
 	struct addr all[];
 };
@@ -148,6 +153,12 @@ static bool is_ours(int error)
 	       error == EADDRNOTAVAIL;
 }
 
+static bool is_awaited(const struct search *s)
+{
+	return s->redirect.await_timeout > 0 && s->current == s->redirect.awaited;
+}
+
+/* One that is started on demand is as good as before for the next one who comes. */
 static void fail(struct search *s, int error, uint64_t now)
 {
 	s->fd = fd_close(s->fd);
@@ -155,7 +166,42 @@ static void fail(struct search *s, int error, uint64_t now)
 	if (is_ours(error))
 		return;
 	s->unreachable = true;
-	targets_failed(s->targets, s->redirect.service, &s->all[s->current], error, now);
+	if (!is_awaited(s))
+		targets_failed(
+			s->targets, s->redirect.service, &s->all[s->current], error, now);
+}
+
+/* Nobody listens there yet.  A socket in the file system comes first, and then its mode. */
+static bool means_absent(const struct search *s, int r)
+{
+	if (!is_awaited(s) || s->given_up)
+		return false;
+	return r == -ECONNREFUSED || r == -ENOENT ||
+	       (r == -EACCES && s->all[s->current].kind == ADDR_UNIX);
+}
+
+/* False: it has had its time. */
+static bool await(struct search *s, int error, uint64_t now)
+{
+	if (s->await_until == 0) {
+		s->await_until = now + s->redirect.await_timeout;
+		s->await_pause = TARGET_AWAIT_MIN;
+	}
+	s->missed = now >= s->await_until;
+	if (s->missed)
+		return false;
+	s->fd = fd_close(s->fd);
+	s->attempt++;
+	s->error = error;
+	s->absent = true;
+	s->retry_at = now + s->await_pause;
+	if (s->retry_at > s->await_until)
+		s->retry_at = s->await_until;
+	s->late_at = USEC_INFINITY;
+	s->await_pause *= 2;
+	if (s->await_pause > TARGET_AWAIT_MAX)
+		s->await_pause = TARGET_AWAIT_MAX;
+	return true;
 }
 
 /* Where nobody listens on a port of the range that clients get theirs from, a connection may
@@ -214,6 +260,8 @@ static bool judge(struct search *s, int r, uint64_t now)
 		r = -ETIMEDOUT;
 	if (r == -EINPROGRESS)
 		return false;
+	if (means_absent(s, r) && await(s, -r, now))
+		return false;
 	if (r == -EAGAIN) {
 		s->retry_at = now + s->pause;
 		s->pause = s->pause < TARGET_RETRY_MAX / 2 ? 2 * s->pause : TARGET_RETRY_MAX;
@@ -250,8 +298,24 @@ static bool begin(struct search *s, uint64_t now)
 	return judge(s, try_connect(s), now);
 }
 
+/* After a while: is it there by now? */
+static bool look_again(struct search *s, uint64_t now)
+{
+	if (s->given_up) {
+		s->absent = false;
+		fail(s, s->error, now);
+		return true;
+	}
+	if (now < s->retry_at)
+		return false;
+	s->absent = false;
+	return begin(s, now);
+}
+
 static bool go_on(struct search *s, uint32_t events, uint64_t now)
 {
+	if (s->absent)
+		return look_again(s, now);
 	if (s->retry_at != USEC_INFINITY)
 		return now >= search_due(s) && judge(s, try_connect(s), now);
 	if (events & EPOLLERR || now >= s->late_at)
@@ -264,7 +328,7 @@ static bool go_on(struct search *s, uint32_t events, uint64_t now)
 enum search_state search_go(struct search *s, uint32_t events, uint64_t now)
 {
 	forget_old(s->targets, now);
-	if (s->fd >= 0 && !go_on(s, events, now))
+	if ((s->fd >= 0 || s->absent) && !go_on(s, events, now))
 		return SEARCH_WAITS;
 	while (s->fd < 0) {
 		if (!choose(s, false) && !choose(s, true))
@@ -321,6 +385,21 @@ uint64_t search_due(const struct search *s)
 unsigned search_attempt(const struct search *s)
 {
 	return s->attempt;
+}
+
+void search_give_up(struct search *s)
+{
+	s->given_up = true;
+}
+
+bool search_has_come(const struct search *s)
+{
+	return s->fd >= 0 && is_awaited(s);
+}
+
+bool search_has_missed(const struct search *s)
+{
+	return s->missed;
 }
 
 int search_take(struct search *s)

@@ -12,6 +12,10 @@
  * One for datagrams takes whoever comes: what there is to know of it is known when it has
  * answered, or somebody else has said that it is not there, and is the caller's to tell.
  *
+ * One of them may be started on demand (redirect.await_timeout): while nobody is there, it is
+ * looked for again and again, until its time is over or search_give_up() says that it will not
+ * come.  Then the others have their turn.
+ *
  * It knows no epoll and no clock; both are the caller's.
  *
  * Layer: worker.
@@ -27,6 +31,10 @@
 /* How soon a UNIX socket with a full queue is asked again: each time twice as long. */
 #define TARGET_RETRY_MIN (UINT64_C(10) * 1000)
 #define TARGET_RETRY_MAX (UINT64_C(1000) * 1000)
+
+/* The same of one that is started on demand: it may take long, and who waits wants it soon. */
+#define TARGET_AWAIT_MIN (UINT64_C(5) * 1000)
+#define TARGET_AWAIT_MAX (UINT64_C(100) * 1000)
 
 /* Failing targets that are remembered; above that, the one that would be forgotten first
  * makes room. */
@@ -85,6 +93,14 @@ uint64_t search_due(const struct search *search);
 
 /* Another number says that the descriptor before has been closed. */
 unsigned search_attempt(const struct search *search);
+
+/* The one that is started on demand will not come: nobody waits for it any longer.  To be
+ * followed by search_go(). */
+void search_give_up(struct search *search);
+
+/* Whether it was found, or was waited for in vain until its time was over. */
+bool search_has_come(const struct search *search);
+bool search_has_missed(const struct search *search);
 
 /* The connection that was found; the caller's, and non-blocking. */
 int search_take(struct search *search);
