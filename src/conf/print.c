@@ -100,16 +100,30 @@ static bool is_given(const struct service_conf *service, const struct conf_optio
 	return !(option->flags & OPTION_GLOBAL) && service_conf_given(service, option);
 }
 
-/* Room for the longest name: of those with a dot, or of those without. */
-static int name_width(const struct service_conf *service, bool nested)
+/* What stands before the dot, and the dot. */
+static size_t prefix_length(const struct conf_option *option)
+{
+	const char *dot = find_dot(option);
+
+	return dot ? (size_t)(dot - option->name) + 1 : 0;
+}
+
+static bool same_section(const struct conf_option *a, const struct conf_option *b)
+{
+	size_t len = prefix_length(a);
+
+	return len == prefix_length(b) && strncmp(a->name, b->name, len) == 0;
+}
+
+/* Room for the longest name of those that stand in the same section. */
+static int name_width(const struct service_conf *service, const struct conf_option *option)
 {
 	size_t width = 0;
 
 	for (const struct conf_option *o = conf_options; o->name; o++) {
-		const char *dot = find_dot(o);
-		size_t len = strlen(dot ? dot + 1 : o->name);
+		size_t len = strlen(o->name) - prefix_length(o);
 
-		if (is_given(service, o) && (dot != NULL) == nested && len > width)
+		if (is_given(service, o) && same_section(o, option) && len > width)
 			width = len;
 	}
 	return (int)width;
@@ -117,7 +131,7 @@ static int name_width(const struct service_conf *service, bool nested)
 
 static int print_flat(const struct service_conf *service, FILE *out)
 {
-	int width = name_width(service, false), r;
+	int width = name_width(service, conf_option_find("listen")), r;
 
 	for (const struct conf_option *o = conf_options; o->name; o++) {
 		if (!is_given(service, o) || find_dot(o))
@@ -133,18 +147,16 @@ static int print_flat(const struct service_conf *service, FILE *out)
 static int print_nested(const struct service_conf *service, FILE *out)
 {
 	const struct conf_option *open = NULL;
-	int width = name_width(service, true), r;
+	int r;
 
 	for (const struct conf_option *o = conf_options; o->name; o++) {
-		const char *dot = find_dot(o);
-		size_t len = dot ? (size_t)(dot - o->name) : 0;
-
-		if (!dot || !is_given(service, o))
+		if (!find_dot(o) || !is_given(service, o))
 			continue;
-		if (!open || strncmp(open->name, o->name, len + 1) != 0)
-			fprintf(out, "%s\t%.*s {\n", open ? "\t}\n" : "", (int)len, o->name);
+		if (!open || !same_section(open, o))
+			fprintf(out, "%s\t%.*s {\n", open ? "\t}\n" : "",
+				(int)prefix_length(o) - 1, o->name);
 		open = o;
-		r = print_option(o, service, "\t\t", width, out);
+		r = print_option(o, service, "\t\t", name_width(service, o), out);
 		if (r < 0)
 			return r;
 	}
