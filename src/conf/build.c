@@ -100,6 +100,7 @@ static int build_words(struct build *b, const struct raw_section *section,
 {
 	const struct raw_assign *listen = find_assign(section, "listen");
 	const struct raw_assign *redirect = find_assign(section, "redirect");
+	const struct raw_assign *ready = find_assign(section, "backend.ready");
 	_cleanup_service_conf_ struct service_conf *service = NULL;
 	size_t before = b->report.n_mistakes;
 	int r;
@@ -114,6 +115,11 @@ static int build_words(struct build *b, const struct raw_section *section,
 	}
 	if (redirect) {
 		r = targets_resolve(service, redirect, &b->report);
+		if (r < 0)
+			return r;
+	}
+	if (redirect && ready) {
+		r = targets_find_ready(service, ready, &b->report);
 		if (r < 0)
 			return r;
 	}
@@ -207,7 +213,7 @@ static int look_around(struct build *b, struct service_conf *service)
 
 	if (service->sensor)
 		return look_around_sockets(b, service);
-	if (service_conf_has_worker(service))
+	if (!service_conf_runs_program(service))
 		return look_around_worker(b, service);
 	r = program_prepare(service);
 	if (r < 0)

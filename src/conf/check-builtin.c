@@ -4,34 +4,6 @@
 #include "conf/check-internal.h"
 
 #include <stdio.h>
-#include <string.h>
-
-/* About the program that is started for a client; those of rlimit as well. */
-static const char *const program_options[] = {
-	"argv0",
-	"pass_as",
-	"start_timeout",
-	"stderr",
-	"user",
-	"group",
-	"groups",
-	"directory",
-	"chroot",
-	"umask",
-	"nice",
-	"env",
-	"pass_env",
-	"env_dialect",
-};
-
-static bool is_about_program(const struct conf_option *option)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(program_options); i++) {
-		if (strcmp(program_options[i], option->name) == 0)
-			return true;
-	}
-	return strncmp(option->name, "rlimit.", strlen("rlimit.")) == 0;
-}
 
 void check_no_program(const struct service_conf *service, const struct service_conf *defaults,
 	const char *option, struct report *report)
@@ -40,7 +12,7 @@ void check_no_program(const struct service_conf *service, const struct service_c
 
 	snprintf(text, sizeof text, "has no effect with %s: no program is started", option);
 	for (const struct conf_option *o = conf_options; o->name; o++) {
-		if (is_about_program(o) && check_given_here(service, defaults, o))
+		if (conf_option_is_of_program(o) && check_given_here(service, defaults, o))
 			check_tell_warning(report, service, o->name, text);
 	}
 }

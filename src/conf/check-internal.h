@@ -56,6 +56,11 @@ void check_lookups(const struct service_conf *service, const struct service_conf
 void check_redirect(const struct service_conf *service, const struct service_conf *defaults,
 	struct report *report);
 
+/* What a service with `backend` must and cannot say; settles its times, `stop` and where its
+ * standard error goes.  After check_redirect(), and when stderr_kind is known. */
+void check_backend(struct service_conf *service, const struct service_conf *defaults,
+	struct report *report);
+
 /* Options about programs mean nothing where a worker serves, which `option` says. */
 void check_no_program(const struct service_conf *service, const struct service_conf *defaults,
 	const char *option, struct report *report);

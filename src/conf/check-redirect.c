@@ -165,5 +165,6 @@ void check_redirect(const struct service_conf *service, const struct service_con
 	if (check_understood(service, "listen") && check_sockets(service, report))
 		check_targets(service, report);
 	check_datagrams(service, defaults, report);
-	check_no_program(service, defaults, "redirect", report);
+	if (!service_conf_says_backend(service))
+		check_no_program(service, defaults, "redirect", report);
 }

@@ -385,6 +385,7 @@ int check_service(struct service_conf *service, const struct service_conf *defau
 	check_wait(service, report);
 	check_peers(service, defaults, report);
 	check_stderr(service, report);
+	check_backend(service, defaults, report);
 	check_device(service, report);
 	check_congestion(service, report);
 	check_keepalive(service, defaults, report);

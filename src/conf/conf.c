@@ -219,6 +219,51 @@ bool service_conf_is_redirect(const struct service_conf *service)
 	return !service->sensor && service->redirect && service->redirect[0];
 }
 
+bool service_conf_has_backend(const struct service_conf *service)
+{
+	return service_conf_is_redirect(service) &&
+	       (service->backend_exec || service->backend_shell);
+}
+
+bool service_conf_says_backend(const struct service_conf *service)
+{
+	return service->backend_exec || service->backend_shell || service->backend_ready ||
+	       service->backend_start_timeout > 0 || service->backend_idle_stop > 0;
+}
+
+bool service_conf_runs_program(const struct service_conf *service)
+{
+	return service_conf_has_program(service) || service_conf_has_backend(service);
+}
+
+static bool same_start(const struct service_conf *a, const struct service_conf *b)
+{
+	for (const struct conf_option *o = conf_options; o->name; o++)
+		if (conf_option_is_of_program(o) &&
+			!conf_option_equal(o, conf_option_field(o, a), conf_option_field(o, b)))
+			return false;
+	return true;
+}
+
+static bool same_groups(const struct service_conf *a, const struct service_conf *b)
+{
+	return a->n_groups == b->n_groups &&
+	       (a->n_groups == 0 || memcmp(a->groups_list, b->groups_list,
+					    a->n_groups * sizeof *a->groups_list) == 0);
+}
+
+bool service_conf_same_backend(const struct service_conf *a, const struct service_conf *b)
+{
+	if (!service_conf_has_backend(a) || !service_conf_has_backend(b) || a->condition ||
+		b->condition)
+		return false;
+	return addr_equal(&a->targets[a->backend_target], &b->targets[b->backend_target]) &&
+	       strcmp(a->path, b->path) == 0 && strv_equal(a->argv, b->argv) &&
+	       strv_equal(a->base_env, b->base_env) &&
+	       a->change_identity == b->change_identity && a->uid == b->uid &&
+	       a->gid == b->gid && same_groups(a, b) && same_start(a, b);
+}
+
 bool service_conf_has_worker(const struct service_conf *service)
 {
 	return service_conf_is_builtin(service) || service_conf_is_redirect(service);

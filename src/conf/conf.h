@@ -164,6 +164,11 @@ struct service_conf {
 	int redirect_order;       /* enum redirect_order */
 	uint64_t connect_timeout; /* usec */
 	int send_proxy;           /* enum redirect_proxy */
+	char **backend_exec;
+	char *backend_shell;
+	char *backend_ready;            /* as written */
+	uint64_t backend_start_timeout; /* usec; 0: there is no backend, here and below */
+	uint64_t backend_idle_stop;     /* usec, DURATION_UNLIMITED: never */
 	char *argv0;
 	bool disable;
 	bool wait;
@@ -280,7 +285,8 @@ struct service_conf {
 	/* The names, as in base/hostname, one for each target and "" for an address; NULL: no
 	 * target has one. */
 	char **target_names;
-	char *path; /* absolute path of the program */
+	uint32_t backend_target; /* index of the one that is the backend's */
+	char *path;              /* absolute path of the program */
 	char **argv;
 	char **base_env;     /* NAME=VALUE: everything that does not depend on the connection */
 	int stderr_kind;     /* enum stderr_kind */
@@ -376,6 +382,18 @@ bool service_conf_is_builtin(const struct service_conf *service);
 bool service_conf_builtin_takes(const struct service_conf *service, const struct addr *addr);
 /* Whether its clients are passed on to somebody else. */
 bool service_conf_is_redirect(const struct service_conf *service);
+
+/* Whether these are passed on to a program that is started on demand. */
+bool service_conf_has_backend(const struct service_conf *service);
+
+/* Whether there is anything that it says of one, be it of no effect. */
+bool service_conf_says_backend(const struct service_conf *service);
+
+/* Whether a program is started: for its clients, or that. */
+bool service_conf_runs_program(const struct service_conf *service);
+
+/* Whether two of them have the same backend, to be started the same way. */
+bool service_conf_same_backend(const struct service_conf *a, const struct service_conf *b);
 
 /* Whether a worker serves its clients: one of the two. */
 bool service_conf_has_worker(const struct service_conf *service);

@@ -273,6 +273,7 @@ static void put_worker(const struct explain *e)
 {
 	const struct service_conf *service = e->service;
 	const struct conf *conf = e->conf;
+	char text[ADDR_TEXT_MAX];
 
 	explain_put_word(e, "program");
 	if (service_conf_is_redirect(service))
@@ -287,6 +288,11 @@ static void put_worker(const struct explain *e)
 		fprintf(e->out, "nobody at all (uid %u)\n", conf->worker_uid);
 	else
 		fprintf(e->out, "user %s (uid %u)\n", WORKER_USER, conf->worker_uid);
+	if (service_conf_has_backend(service)) {
+		explain_put_word(e, "backend");
+		fprintf(e->out, "started on demand, and takes clients at %s\n",
+			addr_format(&service->targets[service->backend_target], text));
+	}
 	if (!service->reply)
 		return;
 	explain_put_word(e, "says");
@@ -315,7 +321,7 @@ static int print_all(const struct explain *e)
 	r = explain_limits(e);
 	if (r == 0 && service_conf_has_worker(e->service))
 		put_worker(e);
-	else if (r == 0)
+	if (r == 0 && service_conf_runs_program(e->service))
 		r = put_program(e);
 	return r < 0 ? r : status;
 }

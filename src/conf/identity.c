@@ -469,10 +469,11 @@ bool identity_require_user(const struct service_conf *service,
 {
 	/* It may be one whose name was misspelt, or start no program, so that it has none. */
 	if (context->uid != 0 || context->adhoc || service->unknown ||
-		!service_conf_has_program(service) ||
+		!service_conf_runs_program(service) ||
 		service_conf_mistaken(service, conf_option_find("sensor")) ||
 		service_conf_mistaken(service, conf_option_find("builtin")) ||
-		service_conf_given(service, conf_option_find("redirect")) ||
+		(service_conf_given(service, conf_option_find("redirect")) &&
+			!service_conf_has_backend(service)) ||
 		service_conf_given(service, conf_option_find("user")))
 		return true;
 
@@ -510,7 +511,7 @@ int identity_resolve(struct identities *identities, struct service_conf *service
 	r = resolve_socket_owner(identities, service, report);
 	if (r < 0)
 		return r;
-	if (!service_conf_has_program(service) ||
+	if (!service_conf_runs_program(service) ||
 		!identity_require_user(service, context, report))
 		return 0;
 	r = stay_root(service, context, report);

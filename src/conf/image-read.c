@@ -196,12 +196,21 @@ static void get_option(struct wire_reader *wire, const struct conf_option *optio
 	}
 }
 
-static void get_options(struct wire_reader *wire, void *base, bool global)
+static void get_options(struct wire_reader *wire, void *base, unsigned which)
 {
 	for (const struct conf_option *o = conf_options; o->name; o++) {
-		if (!(o->flags & OPTION_GLOBAL) == !global)
+		if ((o->flags & (OPTION_GLOBAL | OPTION_BACKEND)) == which)
 			get_option(wire, o, conf_option_field(o, base));
 	}
+}
+
+static void get_backend(struct wire_reader *wire, struct service_conf *service)
+{
+	if (!get_bool(wire))
+		return;
+	get_options(wire, service, OPTION_BACKEND);
+	service->backend_target = wire_get_u32(wire);
+	require(wire, service_conf_says_backend(service));
 }
 
 static void get_origin(struct image_reader *r, struct origin *origin)
@@ -457,6 +466,14 @@ static bool pending_holds(const struct service_conf *service)
 	return !service_conf_has_pending(service) || service->pending_per_source > 0;
 }
 
+static bool backend_holds(const struct service_conf *service)
+{
+	if (!service_conf_has_backend(service))
+		return true;
+	return service->backend_start_timeout > 0 && service->backend_idle_stop > 0 &&
+	       service->backend_target < service->n_targets;
+}
+
 /* What a service needs before it may be served. */
 static bool is_ready(const struct service_conf *service)
 {
@@ -471,7 +488,9 @@ static bool is_ready(const struct service_conf *service)
 		return false;
 	if (service_conf_is_redirect(service) && service->n_targets == 0)
 		return false;
-	if (!service_conf_has_program(service))
+	if (!backend_holds(service))
+		return false;
+	if (!service_conf_runs_program(service))
 		return service->directory;
 	return service->path && strv_length(service->argv) > 0 && service->base_env &&
 	       service->directory &&
@@ -514,12 +533,13 @@ static void get_body(struct wire_reader *wire, struct service_conf *service)
 
 	for (size_t i = 0; i < ARRAY_SIZE(service->given); i++)
 		service->given[i] = wire_get_u64(wire);
-	get_options(wire, service, false);
+	get_options(wire, service, 0);
 	get_hours(wire, service);
 
 	get_addresses(wire, service);
 	get_texts(wire, service);
 	get_targets(wire, service);
+	get_backend(wire, service);
 	service->path = get_path(wire);
 	service->argv = wire_get_strv(wire);
 	service->base_env = wire_get_strv(wire);
@@ -585,7 +605,7 @@ int image_get_globals(const void *data, size_t len, struct conf *conf)
 	wire_reader_init(&wire, data, len);
 	conf->main_file = get_path(&wire);
 	conf->files = wire_get_strv(&wire);
-	get_options(&wire, conf, true);
+	get_options(&wire, conf, OPTION_GLOBAL);
 	conf->n_addresses = wire_get_u32(&wire);
 	conf->n_pending = wire_get_u32(&wire);
 	get_zone(&wire, &conf->zone);

@@ -89,13 +89,24 @@ static void put_option(
 	}
 }
 
-/* Fields of the table that belong to services, or to the whole. */
-static void put_options(struct wire_writer *wire, const void *base, bool global)
+/* Fields of the table that belong to services, to a section of few of them, or to the whole. */
+static void put_options(struct wire_writer *wire, const void *base, unsigned which)
 {
 	for (const struct conf_option *o = conf_options; o->name; o++) {
-		if (!(o->flags & OPTION_GLOBAL) == !global)
+		if ((o->flags & (OPTION_GLOBAL | OPTION_BACKEND)) == which)
 			put_option(wire, o, conf_option_field(o, base));
 	}
+}
+
+static void put_backend(struct wire_writer *wire, const struct service_conf *service)
+{
+	bool says = service_conf_says_backend(service);
+
+	wire_put_u8(wire, says);
+	if (!says)
+		return;
+	put_options(wire, service, OPTION_BACKEND);
+	wire_put_u32(wire, service->backend_target);
 }
 
 static void put_addresses(struct wire_writer *wire, const struct service_conf *service)
@@ -173,11 +184,12 @@ static void put_body(struct wire_writer *wire, const struct service_conf *servic
 	wire_put_string(wire, service->name);
 	for (size_t i = 0; i < ARRAY_SIZE(service->given); i++)
 		wire_put_u64(wire, service->given[i]);
-	put_options(wire, service, false);
+	put_options(wire, service, 0);
 
 	put_addresses(wire, service);
 	put_texts(wire, service);
 	put_targets(wire, service);
+	put_backend(wire, service);
 	wire_put_string(wire, service->path);
 	wire_put_strv(wire, service->argv);
 	wire_put_strv(wire, service->base_env);
@@ -274,7 +286,7 @@ static int put_globals(struct image_draft *draft)
 	}
 	wire_put_string(wire, conf->main_file);
 	wire_put_strv(wire, conf->files);
-	put_options(wire, conf, true);
+	put_options(wire, conf, OPTION_GLOBAL);
 	wire_put_u32(wire, count_addresses(conf));
 	wire_put_u32(wire, count_pending(conf));
 	put_zone(wire, &conf->zone);

@@ -16,6 +16,9 @@
 #define GLOBAL(field) \
 	.offset = offsetof(struct conf, field), .given_at = offsetof(struct conf, field##_at)
 
+/* Of the section `backend`, which only a service can have. */
+#define OF_BACKEND (OPTION_BACKEND | OPTION_NO_DEFAULTS | OPTION_NO_FLAG)
+
 /* A number that has a name elsewhere, as text. */
 #define TEXT_OF(number)      TEXT_OF_TOKEN(number)
 #define TEXT_OF_TOKEN(token) #token
@@ -76,6 +79,24 @@ const struct conf_option conf_options[] = {
 	  .offset = SERVICE(send_proxy), .fallback = "none",
 	  .words = redirect_proxy_names, .metavar = "none|1|2",
 	  .help = "tell them first who the client is, by PROXY (none)" },
+	{ .name = "backend.exec", .type = OPTION_LIST, .flags = OF_BACKEND,
+	  .offset = SERVICE(backend_exec), .metavar = "PROGRAM",
+	  .help = "program that is started for the first of them" },
+	{ .name = "backend.shell", .type = OPTION_STRING, .flags = OF_BACKEND,
+	  .offset = SERVICE(backend_shell), .metavar = "TEXT",
+	  .help = "shell command instead of a program" },
+	{ .name = "backend.ready", .type = OPTION_STRING, .flags = OF_BACKEND,
+	  .offset = SERVICE(backend_ready), .metavar = "ADDRESS",
+	  .help = "which address of redirect is its own" },
+	{ .name = "backend.start_timeout", .type = OPTION_DURATION, .flags = OF_BACKEND,
+	  .offset = SERVICE(backend_start_timeout),
+	  .min = 100000, .max = 3600 * SECONDS, .metavar = "TIME",
+	  .help = "how long it may take to accept clients (30s)" },
+	{ .name = "backend.idle_stop", .type = OPTION_DURATION,
+	  .flags = OF_BACKEND | OPTION_ENDLESS,
+	  .offset = SERVICE(backend_idle_stop),
+	  .min = 100000, .max = 366 * 86400 * SECONDS, .metavar = "TIME",
+	  .help = "when it is stopped, after the last of them (10min)" },
 	{ .name = "argv0", .type = OPTION_STRING, .flags = OPTION_NO_DEFAULTS,
 	  .offset = SERVICE(argv0), .metavar = "TEXT",
 	  .help = "name that the program sees as its own" },
@@ -449,6 +470,33 @@ const struct conf_option *conf_option_find(const char *name)
 			return o;
 	}
 	return NULL;
+}
+
+/* Those of rlimit as well. */
+static const char *const program_options[] = {
+	"argv0",
+	"pass_as",
+	"start_timeout",
+	"stderr",
+	"user",
+	"group",
+	"groups",
+	"directory",
+	"chroot",
+	"umask",
+	"nice",
+	"env",
+	"pass_env",
+	"env_dialect",
+};
+
+bool conf_option_is_of_program(const struct conf_option *option)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(program_options); i++) {
+		if (strcmp(program_options[i], option->name) == 0)
+			return true;
+	}
+	return strncmp(option->name, "rlimit.", strlen("rlimit.")) == 0;
 }
 
 bool conf_option_concerns(const struct conf_option *option, const struct addr *addr)

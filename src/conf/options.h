@@ -61,6 +61,10 @@ enum option_flags {
 
 	/* OPTION_DURATION that may be `unlimited` (DURATION_UNLIMITED). */
 	OPTION_ENDLESS = 1 << 10,
+
+	/* Of a section that few services have: in the image only where there is one.  Its
+	 * field is 0 or NULL without. */
+	OPTION_BACKEND = 1 << 11,
 };
 
 /* Which sockets an option of OPTION_SOCKET_... is said to. */
@@ -105,6 +109,9 @@ static inline size_t conf_option_index(const struct conf_option *option)
 
 /* By full name ("rlimit.nofile"); NULL if there is none. */
 const struct conf_option *conf_option_find(const char *name);
+
+/* Whether it is about the program that a service starts, and how. */
+bool conf_option_is_of_program(const struct conf_option *option);
 
 /* More than one value may be given: OPTION_LIST and OPTION_SET. */
 bool conf_option_is_list(const struct conf_option *option);

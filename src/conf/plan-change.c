@@ -251,14 +251,16 @@ static int add_resolved(const struct service_conf *old, const struct service_con
 		enum diff_resolved what;
 		int (*add)(const struct service_conf *old, const struct service_conf *new,
 			char ***phrases);
-		const char *options[8];
+		const char *options[10];
 	} all[] = {
-		{DIFF_PROGRAM, add_program, {"exec", "shell"}},
-		{DIFF_ARGV, add_arguments, {"exec", "shell", "argv0"}},
+		{DIFF_PROGRAM, add_program, {"exec", "shell", "backend.exec", "backend.shell"}},
+		{DIFF_ARGV, add_arguments,
+			{"exec", "shell", "argv0", "backend.exec", "backend.shell"}},
 		{DIFF_IDENTITY, add_identity, {"user", "group"}},
 		{DIFF_GROUPS, add_groups, {"user", "group", "groups"}},
 		{DIFF_ENVIRONMENT, add_environment,
-			{"user", "group", "env", "pass_env", "env_dialect", "exec", "shell"}},
+			{"user", "group", "env", "pass_env", "env_dialect", "exec", "shell",
+				"backend.exec", "backend.shell"}},
 		{DIFF_OWNER, add_owner, {"socket_user", "socket_group"}},
 		{DIFF_ACCESS, add_access, {"only_from", "no_access"}},
 		{DIFF_PROXIES, add_proxies, {"proxy_protocol", "proxy_from"}},
@@ -271,7 +273,8 @@ static int add_resolved(const struct service_conf *old, const struct service_con
 	int r = 0;
 
 	/* What starts a program now, or no longer: that says everything about it. */
-	if (explained(diff, other_kind))
+	if (explained(diff, other_kind) ||
+		service_conf_runs_program(old) != service_conf_runs_program(new))
 		resolved &= DIFF_OWNER | DIFF_ACCESS | DIFF_PROXIES | DIFF_BANNERS;
 	for (size_t i = 0; i < ARRAY_SIZE(all) && r == 0; i++) {
 		if (resolved & all[i].what && !explained(diff, all[i].options))

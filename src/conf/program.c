@@ -18,20 +18,31 @@
 /* As execvp(3) searches without PATH. */
 #define SEARCH_DEFAULT "/bin:/usr/bin"
 
+/* What is started for its clients, or the backend; NULL: the other of the two is given. */
+static char **exec_of(const struct service_conf *service)
+{
+	return service_conf_has_backend(service) ? service->backend_exec : service->exec;
+}
+
+static const char *shell_of(const struct service_conf *service)
+{
+	return service_conf_has_backend(service) ? service->backend_shell : service->shell;
+}
+
 int program_prepare(struct service_conf *service)
 {
 	_cleanup_strv_ char **argv = NULL;
-	const char *path = service->shell ? SHELL_PATH : service->exec[0];
+	const char *shell = shell_of(service), *path = shell ? SHELL_PATH : exec_of(service)[0];
 	char *name;
 	int r;
 
-	r = service->shell ? 0 : strv_copy(service->exec, &argv);
-	if (r == 0 && service->shell)
+	r = shell ? 0 : strv_copy(exec_of(service), &argv);
+	if (r == 0 && shell)
 		r = strv_add(&argv, "sh");
-	if (r == 0 && service->shell)
+	if (r == 0 && shell)
 		r = strv_add(&argv, "-c");
-	if (r == 0 && service->shell)
-		r = strv_add(&argv, service->shell);
+	if (r == 0 && shell)
+		r = strv_add(&argv, shell);
 	if (r < 0)
 		return r;
 
@@ -51,6 +62,9 @@ int program_prepare(struct service_conf *service)
 
 static const struct origin *program_origin(const struct service_conf *service)
 {
+	if (service_conf_has_backend(service))
+		return service_conf_origin(
+			service, service->backend_shell ? "backend.shell" : "backend.exec");
 	return service_conf_origin(service, service->shell ? "shell" : "exec");
 }
 
@@ -76,7 +90,7 @@ static int judge_executable(int fd)
  */
 static char *suggest_list(const struct service_conf *service, const struct report *report)
 {
-	const char *word = service->shell ? "" : service->exec[0];
+	const char *word = shell_of(service) ? "" : exec_of(service)[0];
 	char *hint = NULL, *out;
 	bool last_blank = false;
 

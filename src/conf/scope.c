@@ -193,6 +193,13 @@ static void tell_unknown_option(
 	tell_unknown("option", name, candidates, diags);
 }
 
+/* Its section is there, in a place where that cannot be. */
+static bool is_of_section(const struct scope *scope, const struct conf_option *option)
+{
+	return scope->kind == SCOPE_NESTED && is_nested(option) &&
+	       has_prefix(option, scope->prefix, scope->prefix_len);
+}
+
 /* It exists, but not here: say where. */
 static void tell_misplaced(const struct scope *scope, const struct conf_option *option,
 	const struct origin *origin, struct diag_list *diags)
@@ -200,7 +207,11 @@ static void tell_misplaced(const struct scope *scope, const struct conf_option *
 	const char *name = own_name(option);
 	int prefix_len = (int)(name - option->name) - 1;
 
-	if (is_nested(option))
+	if (is_of_section(scope, option))
+		diag_error(diags, origin,
+			"section '%.*s' has no defaults; it belongs in each service",
+			prefix_len, option->name);
+	else if (is_nested(option))
 		diag_error(diags, origin, "option '%s' belongs in '%.*s { }'", name, prefix_len,
 			option->name);
 	else if (option->flags & OPTION_GLOBAL)
@@ -268,6 +279,10 @@ const struct conf_option *scope_find_option(
 			continue;
 		if (stands_here(scope, o))
 			return o;
+		if (is_of_section(scope, o)) {
+			elsewhere = o;
+			break;
+		}
 		/* `rlimit.nice` is not what a misplaced `nice` means. */
 		if (!elsewhere || is_nested(elsewhere))
 			elsewhere = o;

@@ -63,8 +63,8 @@ static const char *read_target(const struct addr_spec *spec, struct target *ret)
 }
 
 /* 0, -EINVAL after a mistake, or -ENOMEM. */
-static int resolve_value(
-	const struct raw_value *value, struct report *report, struct target *ret)
+static int resolve_value(const struct raw_value *value, const char *option,
+	struct report *report, struct target *ret)
 {
 	struct addr_spec spec;
 	const char *why;
@@ -74,7 +74,7 @@ static int resolve_value(
 		return r;
 	why = read_target(&spec, ret);
 	if (why)
-		report_mistake(report, &value->origin, "redirect: %s", why);
+		report_mistake(report, &value->origin, "%s: %s", option, why);
 	return why ? -EINVAL : 0;
 }
 
@@ -113,7 +113,7 @@ int targets_resolve(
 		return -ENOMEM;
 	for (size_t i = 0; i < redirect->n_values; i++) {
 		struct target target;
-		int r = resolve_value(&redirect->values[i], report, &target);
+		int r = resolve_value(&redirect->values[i], "redirect", report, &target);
 
 		if (r == 0)
 			r = add(service, &target);
@@ -123,5 +123,31 @@ int targets_resolve(
 			service_conf_set_mistaken(service, redirect->option, true);
 	}
 	drop_no_names(service);
+	return 0;
+}
+
+int targets_find_ready(
+	struct service_conf *service, const struct raw_assign *ready, struct report *report)
+{
+	const struct raw_value *value = ready->values;
+	struct target target;
+	int r;
+
+	if (!service->backend_ready ||
+		service_conf_mistaken(service, conf_option_find("redirect")))
+		return 0;
+	r = resolve_value(value, ready->option->name, report, &target);
+	if (r == -ENOMEM)
+		return r;
+	for (size_t i = 0; r == 0 && i < service->n_targets; i++) {
+		if (!addr_equal(&service->targets[i], &target.addr))
+			continue;
+		service->backend_target = (uint32_t)i;
+		return 0;
+	}
+	if (r == 0)
+		report_mistake(report, &value->origin,
+			"backend.ready: it is none of the addresses of redirect");
+	service_conf_set_mistaken(service, ready->option, true);
 	return 0;
 }

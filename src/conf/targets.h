@@ -15,4 +15,8 @@
 int targets_resolve(
 	struct service_conf *service, const struct raw_assign *redirect, struct report *report);
 
+/* Then: which of them is what stands after `ready` of a backend.  0 or -ENOMEM. */
+int targets_find_ready(
+	struct service_conf *service, const struct raw_assign *ready, struct report *report);
+
 #endif

@@ -1,5 +1,6 @@
 #include "master/apply.h"
 
+#include "base/clock.h"
 #include "base/own.h"
 #include "base/strv.h"
 #include "master/listener.h"
@@ -23,6 +24,8 @@ struct change {
 	bool sensor, refuses;
 	unsigned source_prefix4, source_prefix6;
 	uint32_t instances;
+	enum backend_fate backend;
+	uint64_t idle_stop; /* of it */
 	struct limit rate;
 	struct pace *pace;           /* made for it, owned */
 	struct listener **listeners; /* those that come with the switch are NULL until then */
@@ -258,6 +261,8 @@ static int make_change(struct apply *a, struct change *change, size_t i)
 	change->instances = conf->instances;
 	change->sensor = conf->sensor;
 	change->refuses = conf->overflow == OVERFLOW_REFUSE;
+	change->backend = backend_judge(change->service, conf);
+	change->idle_stop = conf->backend_idle_stop;
 	change->source_prefix4 = conf->source_prefix4;
 	change->source_prefix6 = conf->source_prefix6;
 	r = make_pace(a, change, conf);
@@ -394,6 +399,7 @@ static void switch_service(struct change *change)
 	service_recount_sources(service, change->source_prefix4, change->source_prefix6);
 	take_listeners(change);
 	change->created = false;
+	backend_follow(service, change->backend, change->idle_stop, clock_monotonic());
 }
 
 static void count(const struct apply *a, struct applied *ret)

@@ -25,6 +25,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+struct backend;
 struct findings;
 struct service;
 struct setup;
@@ -53,10 +54,14 @@ struct child {
 	bool came_by_ip;            /* whoever spoke for him, and wherever he is himself */
 	bool posted;                /* there: a socket of datagrams; nobody's client */
 	bool end_wanted;            /* there: is to be told to end, as soon as there is room */
+	bool gives_up;              /* ... or only that a target will not come */
+	uint8_t news;               /* there: of its backend, enum backend_news */
 	bool put_off;               /* there: what it asks waits, see master/peer */
 	uint16_t n_offers;          /* there: questions without an answer */
 	uint32_t next_ticket;       /* there: of the next question */
 	unsigned workers_tried;     /* that it was sent to, see master/unread */
+	struct backend *backend;    /* there: to which it is passed on; else that whose process
+	                               it is; NULL: none */
 	bool unwanted;              /* to get SIGTERM once it has executed */
 	bool killed_late;           /* not executed within start_timeout, killed by us */
 	bool announced;             /* has been open for RECORD_OPEN_AFTER */

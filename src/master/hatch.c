@@ -165,6 +165,8 @@ static void plan_process(const struct child *child, const int *fds, size_t n_fds
 	plan->recipe = &child->setup->recipe;
 	plan->fds[0] = plan->fds[1] = service->master->null_fd;
 	plan->fds[2] = stderr_of(service, service->master->null_fd);
+	if (plan->recipe->output_to_stderr)
+		plan->fds[1] = plan->fds[2];
 	plan->n_fds = 3;
 	for (size_t i = 0; i < n_fds; i++)
 		plan->fds[plan->n_fds++] = fds[i];

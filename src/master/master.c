@@ -313,6 +313,7 @@ static uint64_t patience(const struct master *master, uint64_t now)
 	due = earlier(due, master->callers.due);
 	due = earlier(due, master->inquiries.due);
 	due = earlier(due, master->inquiries.look_due);
+	due = earlier(due, backends_due(master));
 	if (master->stopping && master->stop_due < due)
 		due = master->stop_due;
 
@@ -356,6 +357,7 @@ static void turn(struct master *master, bool event_came)
 	child_table_retry(master->children, now);
 	overdue_turn(master, now);
 	master->workers_due = workers_turn(master, now);
+	backends_turn(master, now);
 	master->young_due = tend_young(master, now);
 	master->closer_due =
 		closer_tend(master->closer, spawner_arranging(master->spawner), now);
@@ -536,6 +538,7 @@ static void clean_up(struct master *master)
 	for (size_t i = 0; i < master->n_services; i++)
 		service_free(master->services[i]);
 	services_forget_retired(master);
+	backends_free(master);
 	callers_done(&master->callers);
 	workers_free(master);
 	inquiries_done(&master->inquiries);

@@ -14,6 +14,7 @@
 #include "base/log-gate.h"
 #include "conf/cmdline.h"
 #include "conf/image.h"
+#include "master/backend.h"
 #include "master/budget.h"
 #include "master/caller.h"
 #include "master/child.h"
@@ -64,6 +65,7 @@ struct master {
 	struct worker workers[_WORKER_KIND_MAX];
 	struct callers callers;
 	struct inquiries inquiries;
+	struct backends backends;
 	struct overdue overdue;
 	struct state state;
 	struct control control;

@@ -7,6 +7,7 @@
 #include "base/own.h"
 #include "base/redirect.h"
 #include "master/admitted.h"
+#include "master/backend.h"
 #include "master/findings.h"
 #include "master/master.h"
 #include "master/pause.h"
@@ -68,11 +69,25 @@ static uint32_t choose_targets(const struct child *child, struct addr *ret)
 	return n;
 }
 
+/* The one that is started on demand, if there is one among them. */
+static void await_backend(const struct service_conf *conf, struct redirect *redirect)
+{
+	if (!service_conf_has_backend(conf))
+		return;
+	for (uint32_t i = 0; i < redirect->n_targets; i++) {
+		if (!addr_equal(&redirect->targets[i], &conf->targets[conf->backend_target]))
+			continue;
+		redirect->awaited = i;
+		redirect->await_timeout = conf->backend_start_timeout;
+		return;
+	}
+}
+
 static void add_redirect(const struct child *child, struct text *text)
 {
 	const struct service_conf *conf = child->setup->conf;
 	struct addr targets[REDIRECT_TARGETS_MAX];
-	const struct redirect redirect = {
+	struct redirect redirect = {
 		.service = child->service->number,
 		.order = (enum redirect_order)conf->redirect_order,
 		.proxy = (enum redirect_proxy)conf->send_proxy,
@@ -81,6 +96,7 @@ static void add_redirect(const struct child *child, struct text *text)
 		.targets = targets,
 	};
 
+	await_backend(conf, &redirect);
 	redirect_put(&text->wire, &redirect);
 	text->rest = text->wire.data;
 	text->rest_len = text->wire.len;
@@ -217,6 +233,7 @@ static int begin(struct worker *worker, struct conn *conn, uint64_t now)
 	if (r < 0)
 		return r;
 	admitted_count(child);
+	backend_enter(child);
 	child_begin(worker->master->children, child);
 	return 0;
 }
@@ -227,6 +244,10 @@ int pass(struct conn *conn, uint64_t now)
 	struct worker *worker = worker_of(service, conn->listener->is_ip);
 	int r = worker_need(worker, now);
 
+	if (r == 0 && backend_need(service, now) < 0) {
+		conn_hold(conn);
+		return -EAGAIN;
+	}
 	if (r == 0)
 		r = begin(worker, conn, now);
 	if (r < 0) {
@@ -321,21 +342,41 @@ static void forget(struct child *child, int once_status, uint64_t now)
 	bool client = !child->posted;
 
 	leave_place(child);
+	backend_leave(child, now);
 	admitted_forget(child, now);
 	if (client && master->cmdline->once)
 		master_exit(master, once_status);
 }
 
-bool pass_done(struct worker *worker, const struct channel_answer *answer, uint64_t now)
+/* NULL: it has no such connection. */
+static struct child *find(const struct worker *worker, const struct channel_session *id)
 {
-	const struct channel_session *id = &answer->session;
 	struct child *child = id->place < worker->places ? worker->sessions[id->place] : NULL;
 
-	if (!child || child->connection != id->connection || answer->result >= CHANNEL_PASSED)
+	return child && child->connection == id->connection ? child : NULL;
+}
+
+bool pass_done(struct worker *worker, const struct channel_answer *answer, uint64_t now)
+{
+	struct child *child = find(worker, &answer->session);
+
+	if (!child || answer->result >= CHANNEL_PASSED)
 		return false;
+	if (answer->result == CHANNEL_UNREACHABLE && child->backend)
+		backend_missed(child, now);
 	record_session_end(child, answer, now);
 	forget(child, answer->result == CHANNEL_REFUSED ? ONCE_FAILED : 0, now);
 	return true;
+}
+
+bool pass_news(struct worker *worker, const struct channel_answer *answer, uint64_t now)
+{
+	struct child *child = find(worker, &answer->session);
+
+	if (!child || !child->backend)
+		return false;
+	return answer->kind == CHANNEL_REACHED ? backend_reached(child)
+	                                       : backend_missed(child, now);
 }
 
 void pass_lost(struct child *child, uint64_t now)
@@ -349,13 +390,13 @@ static int tell_to_end(struct child *child)
 	struct channel_request request;
 	int r;
 
-	request_init(&request, CHANNEL_END, child);
+	request_init(&request, child->gives_up ? CHANNEL_GIVE_UP : CHANNEL_END, child);
 	r = channel_send(&child->worker->channel, &request, NULL, 0);
 	child->end_wanted = r < 0;
 	return r;
 }
 
-void pass_end(struct child *child)
+static void tell_soon(struct child *child)
 {
 	struct worker *worker = child->worker;
 
@@ -369,6 +410,20 @@ void pass_end(struct child *child)
 		worker->n_to_end++;
 		worker_wait_for_room(worker);
 	}
+}
+
+void pass_end(struct child *child)
+{
+	child->gives_up = false;
+	tell_soon(child);
+}
+
+void pass_give_up(struct child *child)
+{
+	if (child->end_wanted)
+		return;
+	child->gives_up = true;
+	tell_soon(child);
 }
 
 void pass_insist(struct child *child)

@@ -39,6 +39,13 @@ void pass_failed(struct service *service, struct worker *worker, int error);
 /* The worker says that it is over.  False: it has no such connection. */
 bool pass_done(struct worker *worker, const struct channel_answer *answer, uint64_t now);
 
+/* The worker says how it is between it and a target that was started for it.  False as above,
+ * or it has none. */
+bool pass_news(struct worker *worker, const struct channel_answer *answer, uint64_t now);
+
+/* Have it told, as soon as it can be, that this target will not come. */
+void pass_give_up(struct child *child);
+
 /* The worker has died. */
 void pass_lost(struct child *child, uint64_t now);
 

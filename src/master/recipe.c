@@ -83,6 +83,7 @@ void recipe_make(const struct service_conf *conf, const struct inherited *inheri
 		.root = conf->chroot,
 		.directory = directory_of(conf),
 		.stderr_path = conf->stderr_kind == STDERR_FILE ? conf->stderr_to : NULL,
+		.output_to_stderr = service_conf_has_backend(conf),
 		.change_identity = conf->change_identity && !is_already(inherited, conf),
 		.uid = conf->uid,
 		.gid = conf->gid,

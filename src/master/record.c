@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "conf/rate.h"
+#include "master/backend.h"
 #include "master/findings.h"
 #include "master/master.h"
 #include "master/refusals.h"
@@ -97,7 +98,8 @@ const char *record_who(const struct child *child, char buf[RECORD_WHO_MAX])
 		snprintf(buf, RECORD_WHO_MAX, "%s %" PRIu64,
 			child->posted ? "socket" : "connection", child->connection);
 	else
-		snprintf(buf, RECORD_WHO_MAX, "child %d", child->pid);
+		snprintf(buf, RECORD_WHO_MAX, "%s %d", child->backend ? "backend" : "child",
+			child->pid);
 	return buf;
 }
 
@@ -120,14 +122,14 @@ static void put_end(
 void record_end(struct child *child, const struct child_end *end, uint64_t now)
 {
 	const char *reason = lifetime_reason(child->life.reason);
-	char outcome[OUTCOME_TEXT_MAX], elapsed[TEXT_NUMBER_MAX];
+	char outcome[OUTCOME_TEXT_MAX], elapsed[TEXT_NUMBER_MAX], who[RECORD_WHO_MAX];
 	struct fields f;
 
 	if (log_max_priority() < LOG_INFO)
 		return;
 	put_end(&f, child, end, now);
-	log_fields(LOG_INFO, f.items, "%schild %d ended: %s%s%s, %s%s%s%s",
-		child->service->label, child->pid, reason ? reason : "", reason ? ", " : "",
+	log_fields(LOG_INFO, f.items, "%s%s ended: %s%s%s, %s%s%s%s", child->service->label,
+		record_who(child, who), reason ? reason : "", reason ? ", " : "",
 		outcome_format(&end->outcome, outcome),
 		text_format_elapsed(now - child->born, elapsed), from(&f), f.peer, f.known);
 }
@@ -147,10 +149,21 @@ static const char *session_result(const struct channel_answer *answer)
 	return answer ? words[answer->result] : "lost";
 }
 
+/* Also why there was nobody whom it could be passed on to. */
+static const char *reason_of_session(
+	const struct child *child, const struct channel_answer *answer)
+{
+	const char *reason = lifetime_reason(child->life.reason);
+
+	if (!reason && answer && answer->result == CHANNEL_UNREACHABLE)
+		reason = backend_reason(child);
+	return reason;
+}
+
 void record_session_end(
 	const struct child *child, const struct channel_answer *answer, uint64_t now)
 {
-	const char *reason = lifetime_reason(child->life.reason);
+	const char *reason = reason_of_session(child, answer);
 	uint64_t in = answer ? answer->bytes_in : 0, out = answer ? answer->bytes_out : 0;
 	char elapsed[TEXT_NUMBER_MAX], who[RECORD_WHO_MAX];
 	struct fields f;
@@ -418,6 +431,7 @@ static uint64_t report_gate(
 uint64_t record_report_held_back(struct master *master, uint64_t now)
 {
 	uint64_t due = refusals_report(master->refusals, now);
+	const struct backend *backend;
 
 	due = earlier(due, refusals_report(master->bans, now));
 	due = earlier(due, report_gate(&master->other_refusals, now, "", "refused"));
@@ -428,6 +442,14 @@ uint64_t record_report_held_back(struct master *master, uint64_t now)
 		if (service->told)
 			due = earlier(due, report_gate(&service->told->failures, now,
 						   service->label, "failures like that"));
+	}
+	LIST_FOREACH (backend, &master->backends.all, all) {
+		struct told *told = backend->service->told;
+
+		if (told)
+			due = earlier(
+				due, report_gate(&told->failures, now, backend->service->label,
+					     "failures of its backend"));
 	}
 	return due;
 }

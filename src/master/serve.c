@@ -62,7 +62,8 @@ static bool can_serve(const struct service *service, bool is_ip)
 {
 	const struct worker *worker = worker_of(service, is_ip);
 
-	return worker ? has_place(worker) : serve_has_slot(service);
+	return worker ? has_place(worker) && backend_has_room(service)
+	              : serve_has_slot(service);
 }
 
 /* The first that one more client has to do with: who reads what he says, who is asked about
@@ -94,7 +95,10 @@ static void wait_to_be_served(const struct listener *listener, uint64_t now)
 
 	if (!first)
 		first = worker_of_questions(service);
-	wait_for(service, first ? first : worker_of(service, listener->is_ip), now);
+	if (!first && !backend_has_room(service))
+		backend_let_wait(service, now);
+	else
+		wait_for(service, first ? first : worker_of(service, listener->is_ip), now);
 }
 
 /* Is somebody who cannot come in told so, instead of waiting?  A connection is accepted

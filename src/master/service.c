@@ -159,6 +159,7 @@ void service_retire(struct service *service)
 	service->next_retired = master->retired;
 	master->retired = service;
 	master->retired_changed = true;
+	backend_retire(service, clock_monotonic());
 }
 
 static void unlink_retired(struct service *service)
@@ -188,6 +189,12 @@ void services_forget_retired(struct master *master)
 	}
 }
 
+/* What it has started may still be in the way of the next one. */
+static bool has_anything(const struct service *service)
+{
+	return service->first || (service->backend && service->backend->process);
+}
+
 /* A closer that is at work still counts on the service. */
 void services_bury(struct master *master)
 {
@@ -197,9 +204,9 @@ void services_bury(struct master *master)
 	while (service) {
 		struct service *next = service->next_retired;
 
-		if (!service->first && service_closing(service) > 0)
+		if (!has_anything(service) && service_closing(service) > 0)
 			master->retired_changed = true;
-		if (!service->first && service_closing(service) == 0) {
+		if (!has_anything(service) && service_closing(service) == 0) {
 			unlink_retired(service);
 			service_free(service);
 		}
@@ -214,6 +221,7 @@ struct service *service_free(struct service *service)
 	service_close(service);
 	callers_forget(service, clock_monotonic());
 	service_leave_lists(service);
+	backend_part(service, clock_monotonic());
 	for (struct child *child = service->first; child; child = child->next) {
 		child->setup = setup_release(child->setup);
 		child->findings = findings_release(child->findings);
@@ -323,8 +331,8 @@ static bool willing(const struct service *service)
 {
 	return service->state == SERVICE_ACTIVE && !service->master->stopping &&
 	       service->paused_until == 0 && !service->starved && !service->wait_child &&
-	       !service_is_paced(service) && !is_full_and_waits(service) &&
-	       is_complete(service);
+	       !backend_is_stopping(service) && !service_is_paced(service) &&
+	       !is_full_and_waits(service) && is_complete(service);
 }
 
 /* A client that was accepted and could not be served yet: he comes before the others. */

@@ -12,6 +12,7 @@
 #define HATCHD_MASTER_SERVICE_H
 
 #include "base/log-gate.h"
+#include "master/backend.h"
 #include "master/child.h"
 #include "master/listener.h"
 #include "master/pace.h"
@@ -68,6 +69,7 @@ struct service {
 	struct service *next_retired; /* in master->retired */
 	struct told *told;            /* owned; NULL: nothing yet, see service_told() */
 	struct pace *pace;            /* of its rate, owned; NULL: unlimited */
+	struct backend *backend;      /* in master->backends; NULL: none was needed yet */
 
 	uint64_t paused_until; /* usec, monotonic; 0: not paused, else in master->paused */
 	struct service *next_paused, *prev_paused;

@@ -129,6 +129,14 @@ int service_pin_setup(struct service *service, struct service_conf *conf)
 	return 0;
 }
 
+void service_share_setup(struct service *service, struct setup *setup)
+{
+	setup_hold(setup);
+	service_drop_setup(service);
+	service->setup = setup;
+	service->setup_place = SETUP_PINNED;
+}
+
 void service_drop_setup(struct service *service)
 {
 	if (service->setup && service->setup_place != SETUP_PINNED)

@@ -56,6 +56,9 @@ struct setup *service_setup(struct service *service);
  * memory.  `conf` is its own then.  0 or -ENOMEM. */
 int service_pin_setup(struct service *service, struct service_conf *conf);
 
+/* The same with one that another service has: both hold it. */
+void service_share_setup(struct service *service, struct setup *setup);
+
 /* It is not in force any more, or not needed now. */
 void service_drop_setup(struct service *service);
 

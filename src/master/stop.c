@@ -118,6 +118,7 @@ static void finish(struct master *master)
 	uint32_t n = master_clients(master);
 
 	workers_kill_idle(master);
+	backends_leave(master);
 	record_flush_held_back(master);
 	if (n > 0)
 		log_notice("stopped, leaving %u %s alive", n, n == 1 ? "child" : "children");
@@ -155,6 +156,9 @@ void stop_turn(struct master *master, uint64_t now)
 	if (spawner_in_flight(master->spawner) > 0 && now < master->stop_due)
 		return;
 	if (terminate_children(master) > 0 && now < master->stop_due)
+		return;
+	/* When nobody is connected to them any more. */
+	if (backends_stop(master, now) > 0 && now < master->stop_due)
 		return;
 	if (workers_are_ending(master) && now < master->stop_due)
 		return;

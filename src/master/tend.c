@@ -99,8 +99,8 @@ static void judge_start(struct child *child, uint64_t now)
 		return;
 	}
 	log_debug("%sexec %s", child->service->label, child->setup->conf->path);
-	/* Of a worker it is a start when it says so. */
-	if (!worker_of_process(child))
+	/* Of a worker it is a start when it says so, of a backend when others do. */
+	if (!worker_of_process(child) && !child->backend)
 		service_recovered(child->service);
 }
 
@@ -289,6 +289,7 @@ static int once_status(const struct child *child, const struct child_end *end)
 void tend_on_end(void *userdata, struct child *child, const struct child_end *end)
 {
 	struct worker *worker = worker_of_process(child);
+	struct backend *backend = backend_of_process(child);
 	struct master *master = userdata;
 	uint64_t now = clock_monotonic();
 
@@ -299,9 +300,11 @@ void tend_on_end(void *userdata, struct child *child, const struct child_end *en
 		record_end(child, end, now);
 	if (worker && worker->process == child)
 		worker_ended(worker, now);
-	if (!worker && master->cmdline->once)
+	if (backend)
+		backend_ended(backend, now);
+	if (!worker && !backend && master->cmdline->once)
 		master_exit(master, once_status(child, end));
-	if (executed(child) || child->report.error == 0)
+	if (!backend && (executed(child) || child->report.error == 0))
 		judge_life(child, end, now);
 	if (child->setup->conf->wait && !child->unwanted &&
 		child->service->state == SERVICE_ACTIVE)

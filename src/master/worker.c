@@ -25,6 +25,9 @@
 /* Answers in one event: a worker that has much to say does not keep us from others. */
 #define ANSWER_BATCH 64
 
+/* Of these, where all that was said is to be heard. */
+#define HEAR_TURNS 16
+
 /* One that has ended sooner has hardly done anything. */
 #define GOOD_RUN USEC_PER_SEC
 
@@ -174,6 +177,8 @@ static void close_channel(struct worker *worker, uint64_t now)
 /* Of one of its connections.  False: it lies. */
 static bool hear(struct worker *worker, const struct channel_answer *answer, uint64_t now)
 {
+	if (answer->kind == CHANNEL_REACHED || answer->kind == CHANNEL_MISSED)
+		return !worker_is_front(worker) && pass_news(worker, answer, now);
 	if (worker_is_front(worker))
 		return caller_hear(worker, answer, now);
 	if (answer->kind == CHANNEL_OFFER)
@@ -183,7 +188,8 @@ static bool hear(struct worker *worker, const struct channel_answer *answer, uin
 
 static bool is_of_connection(const struct channel_answer *answer)
 {
-	return answer->kind == CHANNEL_DONE || answer->kind == CHANNEL_OFFER;
+	return answer->kind == CHANNEL_DONE || answer->kind == CHANNEL_OFFER ||
+	       answer->kind == CHANNEL_REACHED || answer->kind == CHANNEL_MISSED;
 }
 
 static const char *describe_lie(const struct channel_answer *answer)
@@ -193,6 +199,9 @@ static const char *describe_lie(const struct channel_answer *answer)
 		return "speaks of a connection that it does not have";
 	case CHANNEL_OFFER:
 		return "offers a client whom it must not offer";
+	case CHANNEL_REACHED:
+	case CHANNEL_MISSED:
+		return "speaks of a target that was not started";
 	default:
 		return "says what it was not asked";
 	}
@@ -242,6 +251,29 @@ static int hear_connections(struct worker *worker)
 			return 0;
 		}
 	return n;
+}
+
+/* As many as a pipe holds, and a few more. */
+static void hear_all(struct worker *worker, uint64_t now)
+{
+	struct channel_answer answers[ANSWER_BATCH];
+	int n = 1;
+
+	for (int turns = 0; turns < HEAR_TURNS && n > 0; turns++) {
+		n = channel_receive(&worker->channel, answers, ANSWER_BATCH);
+		for (int i = 0; i < n; i++)
+			if (!believe(worker, &answers[i], now))
+				return;
+	}
+}
+
+void workers_hear(struct master *master, uint64_t now)
+{
+	static const enum worker_kind relays[] = {WORKER_RELAY, WORKER_RELAY_LOCAL};
+
+	for (size_t i = 0; i < ARRAY_SIZE(relays); i++)
+		if (master->workers[relays[i]].process)
+			hear_all(&master->workers[relays[i]], now);
 }
 
 static int on_answers(sd_event_source *source, int fd, uint32_t revents, void *userdata)

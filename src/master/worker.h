@@ -128,6 +128,9 @@ struct worker *worker_of_process(const struct child *child);
 /* It has ended, and is about to be forgotten: so are its connections. */
 void worker_ended(struct worker *worker, uint64_t now);
 
+/* Those that pass clients on may have said something that nobody has heard yet. */
+void workers_hear(struct master *master, uint64_t now);
+
 /* Ask it whether it goes on, now and then; it is killed if it does not answer. */
 void worker_ask(struct worker *worker, uint64_t now);
 

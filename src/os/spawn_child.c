@@ -355,10 +355,13 @@ static long open_stderr(const struct spawn_recipe *recipe)
 	raw_syscall1(SYS_close, 2);
 	fd = raw_syscall4(SYS_openat, AT_FDCWD, recipe->stderr_path,
 		O_WRONLY | O_APPEND | O_CREAT | O_NOCTTY, 0640);
-	if (fd < 0 || fd == 2)
+	if (fd < 0)
 		return fd;
-	r = raw_syscall3(SYS_dup3, fd, 2, 0);
-	raw_syscall1(SYS_close, fd);
+	r = fd == 2 ? 0 : raw_syscall3(SYS_dup3, fd, 2, 0);
+	if (fd != 2)
+		raw_syscall1(SYS_close, fd);
+	if (r >= 0 && recipe->output_to_stderr)
+		r = raw_syscall3(SYS_dup3, 2, 1, 0);
 	return r;
 }
 

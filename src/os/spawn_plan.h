@@ -68,6 +68,7 @@ struct spawn_recipe {
 	const char *root;        /* chroot(2) to it; NULL: no */
 	const char *directory;   /* chdir(2) to it, inside root; NULL: stay */
 	const char *stderr_path; /* open it for appending as descriptor 2; NULL: no */
+	bool output_to_stderr;   /* and as descriptor 1 */
 	bool change_identity;
 	uid_t uid;
 	gid_t gid;

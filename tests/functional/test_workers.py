@@ -677,7 +677,7 @@ def take():
         os.close(fd)
     connection, place = struct.unpack_from("=QI", data, 8)
     return connection, place
-READY, DONE, PONG, OFFER = 1, 2, 3, 4
+READY, DONE, PONG, OFFER, REACHED, MISSED = 1, 2, 3, 4, 5, 6
 """
 
 
@@ -718,6 +718,10 @@ LIES = {
     },
     "offers a client whom it must not offer": {
         "an offer": "say(answer(READY)); c, p = take(); say(answer(OFFER, c, p))",
+    },
+    "speaks of a target that was not started": {
+        "reached": "say(answer(READY)); c, p = take(); say(answer(REACHED, c, p))",
+        "missed": "say(answer(READY)); c, p = take(); say(answer(MISSED, c, p))",
     },
     "says what it was not asked": {
         "ready twice": "say(answer(READY) * 2)",

@@ -33,10 +33,15 @@ static const char sample[] =
 	"service d { listen = 1000-1200 exec = /bin/sh }\n"
 	"service e { listen = 10 sensor = yes ban_time = 30d }\n"
 	"service f { listen = 11 builtin = text text = \"hello\\n\" }\n"
-	"service g { listen = 12 redirect = { tcp:127.0.0.1:80, unix:/run/x } }\n";
+	"service g { listen = 12 redirect = { tcp:127.0.0.1:80, unix:/run/x } }\n"
+	"service h { listen = 13 redirect = { tcp:127.0.0.1:80, unix:/run/x }\n"
+	"\tbackend { exec = { /bin/sh, x } ready = unix:/run/x idle_stop = unlimited }\n"
+	"}\n"
+	"service i { listen = 14 redirect = tcp:127.0.0.1:80 sensor = yes\n"
+	"\tbackend { shell = cat start_timeout = 1min } }\n";
 
 /* Services of it that are not disabled. */
-#define N_SAMPLE 6
+#define N_SAMPLE 8
 
 /* Where the numbers of an image lie, as image-internal.h says. */
 enum {
@@ -217,6 +222,10 @@ static void assert_same_service(
 	assert_int_equal(a->banner_fail_text_len, b->banner_fail_text_len);
 	assert_memory_equal(a->proxies_digest, b->proxies_digest, sizeof a->proxies_digest);
 	assert_int_equal(alone || !a->proxies, b->proxies == NULL);
+	assert_int_equal(a->backend_target, b->backend_target);
+	assert_int_equal(a->backend_start_timeout, b->backend_start_timeout);
+	assert_int_equal(a->backend_idle_stop, b->backend_idle_stop);
+	assert_int_equal(service_conf_same_backend(a, b), service_conf_has_backend(a));
 	assert_same_text(a->path, b->path);
 	assert_true(strv_equal(a->argv, b->argv));
 	assert_true(strv_equal(a->base_env, b->base_env));

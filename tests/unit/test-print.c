@@ -67,6 +67,18 @@ static void test_layout(void **ctx)
 				   "service b {\n"
 				   "\tlisten = unix:@b\n"
 				   "\tshell  = 'echo \"$1\"'\n"
+				   "}\n"
+				   "\n"
+				   "service c {\n"
+				   "\tlisten   = unix:@c\n"
+				   "\tredirect = tcp:127.0.0.1:80\n"
+				   "\tbackend {\n"
+				   "\t\texec      = { /bin/sh, x }\n"
+				   "\t\tidle_stop = 1h\n"
+				   "\t}\n"
+				   "\trlimit {\n"
+				   "\t\tas = 1G\n"
+				   "\t}\n"
 				   "}\n";
 	_cleanup_free_ char *printed = NULL;
 	struct conf_text t;
