@@ -128,6 +128,27 @@ static void put_workers(FILE *out, struct json_value workers)
 	}
 }
 
+/* Of the services that have one. */
+static void put_backends(FILE *out, const struct answer *services)
+{
+	for (size_t i = 0; i < services->n_lines; i++) {
+		struct json_value backend = json_get(services->lines[i], "backend");
+
+		if (!backend.at)
+			continue;
+		put_head(out, "Backend:");
+		put_text(out, json_get(services->lines[i], "service"), "?");
+		if (number(backend, "pid") > 0)
+			fprintf(out, ", process %" PRIu64, number(backend, "pid"));
+		fputs(", ", out);
+		put_text(out, json_get(backend, "state"), "?");
+		if (json_get(backend, "reason").at)
+			fputs(": ", out);
+		put_text(out, json_get(backend, "reason"), "");
+		fprintf(out, ", connections: %" PRIu64 "\n", number(backend, "connections"));
+	}
+}
+
 static void put_children(FILE *out, struct json_value status)
 {
 	put_head(out, "Children:");
@@ -164,6 +185,7 @@ static void put_facts(FILE *out, struct json_value status, const struct answer *
 	put_children(out, status);
 	put_clients(out, status);
 	put_workers(out, json_get(status, "workers"));
+	put_backends(out, services);
 }
 
 /* Which of its addresses is the first that cannot be had, and why not. */

@@ -146,6 +146,22 @@ static void put_state(struct json *json, const struct service *service,
 		json_number(json, "resumes_usec", service->paused_until - now);
 }
 
+/* Of a service that has one, whether it was needed yet or not. */
+static void put_backend(struct json *json, const struct service *service)
+{
+	const struct backend *backend = service->backend;
+	const char *reason = backend ? service_pause_reason(backend->service) : NULL;
+
+	json_open(json, "backend", '{');
+	json_text(json, "state", backend_describe(service));
+	if (reason)
+		json_text(json, "reason", reason);
+	if (backend && backend->process)
+		json_number(json, "pid", (uint64_t)backend->process->pid);
+	json_number(json, "connections", backend ? backend->n_sessions : 0);
+	json_close(json, '}');
+}
+
 static void begin_service(struct json *json, const struct service *service,
 	const struct service_conf *conf, uint64_t now)
 {
@@ -159,6 +175,8 @@ static void begin_service(struct json *json, const struct service *service,
 		json_number(json, "instances", service->instances);
 	if (conf && service_conf_has_pending(conf))
 		json_number(json, "pending", callers_pending(service));
+	if (conf && service_conf_has_backend(conf))
+		put_backend(json, service);
 	json_number(json, "started", service->n_started);
 	put_refused(json, service->told ? service->told->refused : NULL);
 	json_open(json, "addresses", '[');

@@ -2,6 +2,7 @@
 has been there for a while."""
 
 import contextlib
+import json
 import os
 import re
 import signal
@@ -11,7 +12,7 @@ import sys
 import pytest
 
 from harness import (
-    IS_SANITIZED, connect, free_port, proc_stat, put, read_exactly,
+    IS_SANITIZED, connect, free_port, hatchctl, proc_stat, put, read_exactly,
     read_line, reload, run_hatchd, stanza, default_user, wait_until, workers,
 )
 
@@ -145,6 +146,12 @@ def is_there(pid):
         return proc_stat(pid)[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def state_of(daemon):
+    path = daemon.folder / "run" / "control"
+    lines = hatchctl("list", "--control", path, "--json").stdout.splitlines()
+    return json.loads(lines[0])["backend"]
 
 
 # ---------------------------------------------------------------------------
@@ -644,6 +651,23 @@ def test_worker_dies(hatchd, app):
 
 # ---------------------------------------------------------------------------
 # What is told
+
+
+def test_told(hatchd, app):
+    before, address = app.pipe("before"), listen()
+    path = app.folder / "run" / "control"
+    daemon = hatchd.file(web(address, app, backend={"exec": app.command(before=before)}),
+                         f"--control={path}")
+    assert state_of(daemon) == {"state": "off", "connections": 0}
+    with connect(address) as client:
+        pid = int(daemon.wait_log(r"backend (\d+) started")[1])
+        assert state_of(daemon) == {"state": "starting", "pid": pid, "connections": 1}
+        let_go(before)
+        ask(client)
+        assert state_of(daemon) == {"state": "running", "pid": pid, "connections": 1}
+        said = hatchctl("status", "--control", path).stdout.decode()
+        assert f"Backend:       web, process {pid}, running, connections: 1\n" in said
+    daemon.stop(leave=True)
 
 
 def test_explained(folder, app):
