@@ -18,6 +18,7 @@ import signal
 import socket
 import stat
 import struct
+import sys
 
 import pytest
 
@@ -240,6 +241,46 @@ def wait_served_or_failed(client, memory):
         what="a client who is served, or a failure",
     )
     return memory.get(memory.FAILED)
+
+
+# Takes clients at that port, and repeats the first byte of each.
+BACKEND = """
+import socket, sys
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+while True:
+    with listener.accept()[0] as client:
+        client.sendall(client.recv(1))
+"""
+
+
+def backend(name, port):
+    inner = free_port()
+    return service(
+        name, listen=f"tcp:127.0.0.1:{port}", redirect=f"tcp:127.0.0.1:{inner}",
+        backend={"exec": [sys.executable, "-SEc", BACKEND, inner], "idle_stop": "1h"})
+
+
+@LENGTHS
+def test_backends(hatchd, memory, length):
+    """The first client of each has it started, be it a bit later."""
+    ports = [free_port() for _ in range(60)]
+    memory.next_process()
+    daemon = hatchd.file(
+        "".join(backend(f"s{i}", port) for i, port in enumerate(ports)), env=memory.env)
+    longest = 0
+    for n, port in zip(numbers(), ports):
+        memory.spend(n, length)
+        with connect(port) as client:
+            client.sendall(b"x")
+            failed = wait_served_or_failed(client, memory)
+            memory.restore()
+            assert read_all(client) == b"x", daemon.text()
+        if not failed:
+            break
+        longest = n
+    assert longest > 0, "nothing has failed"
+    assert not failed, "there are more allocations than services"
+    daemon.stop(leave=True)
 
 
 @LENGTHS
