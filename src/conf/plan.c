@@ -237,6 +237,20 @@ static void put_child(
 		p->out);
 }
 
+/* The program behind a redirect, if it runs. */
+static void put_backend(
+	struct plan *p, const struct service_conf *old, const struct service_conf *new)
+{
+	if (!served(old) || !service_conf_has_backend(old) ||
+		service_conf_same_backend(old, new))
+		return;
+	fputs("  its backend would be ended (SIGTERM) when it has no connections", p->out);
+	fputs(served(new) && service_conf_has_backend(new)
+			? ", and another started by the next client\n"
+			: "\n",
+		p->out);
+}
+
 static int put_changed(struct plan *p, size_t i)
 {
 	const struct diff_service *d = &p->diff.services[i];
@@ -262,6 +276,7 @@ static int put_changed(struct plan *p, size_t i)
 	put_phrases(
 		p->out, strlen(new->name) + strlen(waiting) + strlen(": changed:"), phrases);
 	put_child(p, old, new);
+	put_backend(p, old, new);
 	r = put_addresses(p, &p->diff.addresses[d->first], d->n_addresses);
 	return r < 0 ? r : put_closed(p, d->old);
 }

@@ -184,6 +184,32 @@ static void test_wait(void **ctx)
 		"1 adjusted\n");
 }
 
+#define BACKEND(listen, options)                                                    \
+	"service a { listen = " listen " redirect = tcp:127.0.0.1:80 user = root\n" \
+	"backend { exec = /bin/sh }\n" options "}\n"
+
+/* It is not for its clients. */
+static void test_backend(void **ctx)
+{
+	(void)ctx;
+	goes(BACKEND("1", ""), BACKEND("1", "instances = 3"),
+		"a: changed: instances 512 -> 3\n"
+		"  kept     tcp:1\n"
+		"1 kept\n");
+	goes(BACKEND("1", ""), BACKEND("1", "umask = 077"),
+		"a: changed: umask 0022 -> 0077\n"
+		"  its backend would be ended (SIGTERM) when it has no connections"
+		", and another started by the next client\n"
+		"  kept     tcp:1\n"
+		"1 kept\n");
+	goes(BACKEND("1", "stop = leave"),
+		"service a { listen = 1 redirect = tcp:127.0.0.1:80 user = root }\n",
+		"a: changed: backend.exec /bin/sh -> (not set)\n"
+		"  its backend would be ended (SIGTERM) when it has no connections\n"
+		"  kept     tcp:1\n"
+		"1 kept\n");
+}
+
 static void set_condition(struct conf_text *t, const char *text)
 {
 	struct service_conf *service = t->conf.services[0];
@@ -312,6 +338,7 @@ int main(void)
 		cmocka_unit_test(test_addresses),
 		cmocka_unit_test(test_services),
 		cmocka_unit_test(test_wait),
+		cmocka_unit_test(test_backend),
 		cmocka_unit_test(test_conditions),
 		cmocka_unit_test(test_conditions_and_addresses),
 		cmocka_unit_test(test_resolved),
