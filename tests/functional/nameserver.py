@@ -216,17 +216,17 @@ class NameServer(Stub):
         return [packet]
 
     def _hear(self, data, over_tcp, client, send):
-        """What is counted has been answered."""
+        """It is counted before whoever asks knows the answer, and waited for until he does."""
         query = Query(data, over_tcp, client)
         with self.changed:
+            self.asked[query.name, query.kind] += 1
+            if over_tcp:
+                self.asked[query.name, query.kind, "tcp"] += 1
             if self.zone.get((query.name, query.kind), ())[:1] == (NEVER,):
                 self.unanswered.append((query, send))
             else:
                 for packet in self._answer(query):
                     send(packet)
-            self.asked[query.name, query.kind] += 1
-            if over_tcp:
-                self.asked[query.name, query.kind, "tcp"] += 1
             self.changed.notify_all()
 
     def _datagram(self, sock):
@@ -299,13 +299,14 @@ class Identd(Stub):
             return
         # The question is one small packet.
         assert line.endswith(b"\r\n"), line
-        if self.answer and not self.in_steps:
-            self._say(sock, self.answer(line[:-2]))
+        answer = self.answer(line[:-2]) if self.answer else None
         with self.changed:
-            if self.answer and self.in_steps:
-                self.left[sock] = self.answer(line[:-2])
+            if answer is not None and self.in_steps:
+                self.left[sock] = answer
             self.asked.append(line[:-2])
             self.changed.notify_all()
+        if answer is not None and not self.in_steps:
+            self._say(sock, answer)
 
     def _say(self, sock, data):
         """All of it, or as much as is wanted."""

@@ -14,6 +14,7 @@ from harness import (
     reload, service, stanza, talk, wait_exit, wait_until,
 )
 from nameserver import NEVER, PTR, Identd, NameServer, good, reverse
+from namespace import with_mounts
 from test_lookup import (  # noqa: F401, fixtures among them
     HOST, NAME, OTHER, THIRD, asking, control, counts, dns, is_decided, known,
     resolver, start,
@@ -189,6 +190,22 @@ def test_time_is_kept_without_the_worker(start):
     # What it says now is nobody's, and no lie.
     assert talk(listed, source=HOST) == known(HOST, NAME)
     assert lookups(daemon) == [worker]
+
+
+def test_files_that_nobody_writes(hatchd, folder, dns, resolver):  # noqa: F811
+    """The worker hangs before it has begun: he is decided about in time, and others go on."""
+    port, listed, plain = free_port(), free_port(), free_port()
+    os.mkfifo(folder / "fifo")
+    hang = with_mounts(f'mount --bind "{folder}/fifo" /etc/resolv.conf && exec "$@"')
+    daemon = hatchd.file(
+        asking("s", port, lookup_timeout="300ms")
+        + asking("listed", listed, lookup_timeout="300ms", only_from=NAME)
+        + cat("cat", plain),
+        launcher=[*resolver.launcher, *hang])
+    assert talk(port, source=HOST) == known(HOST)
+    assert talk(listed, source=HOST) == b""
+    assert talk(plain, b"x") == b"x"
+    kill(daemon)
 
 
 def test_no_worker(hatchd, folder):

@@ -165,9 +165,15 @@ def test_address_changes(start, dns, ports):  # noqa: F811
     start(redirect(port, f"tcp:{APP}:{behind}"), targets(behind))
     assert talk(port) == b"one"
     app(dns, TWO)
-    wait_until(lambda: talk(port) == b"two", what="the new address")
+    said = []
+
+    def follows():
+        said.append(talk(port))
+        return said[-1] == b"two"
+
+    wait_until(follows, what="the new address")
     # Not for each client.
-    assert dns.asked[APP, A] == 2
+    assert dns.asked[APP, A] < len(said)
 
 
 def test_address_changes_with_a_reload(start, dns, ports):  # noqa: F811
