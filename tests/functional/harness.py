@@ -950,10 +950,10 @@ def unix_as(path, uid, gid, groups=()):
 
 
 def is_refused(address):
-    """Whether nobody listens there."""
+    """Whether nobody listens there; who has just stopped resets what waits for him."""
     try:
         connect(address).close()
-    except (ConnectionRefusedError, FileNotFoundError):
+    except (ConnectionRefusedError, ConnectionResetError, FileNotFoundError):
         return True
     return False
 

@@ -682,9 +682,9 @@ def reload_after_verdict(hatchd, folder, port, before, after):
         daemon.wait_log("has its verdict")
         (worker,) = [pid for pid in proc_children(daemon.pid) if pid != daemon.pid]
         reload(daemon, mux(port) + after)
-        os.kill(worker, signal.SIGUSR1)
         client.sendall(b"y")
         client.shutdown(socket.SHUT_WR)
+        os.kill(worker, signal.SIGUSR1)
         with contextlib.suppress(ConnectionResetError):
             return daemon, read_all(client)
     return daemon, b""
