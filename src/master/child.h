@@ -82,7 +82,8 @@ struct child {
 	uint8_t asking;    /* how it is; times its lock kept the answer away, and one; 0: not */
 	bool holds;        /* the lock for so long that it gets little time to end */
 
-	struct child *next, *prev;             /* all children of the service, oldest first */
+	struct child *next, *prev;             /* all children of the service, oldest first; of
+	                                          the oldest `prev` is the youngest */
 	bool late;                             /* cannot be reaped yet */
 	struct child *next_late;               /* waiting to be watched again */
 	struct child *next_young, *prev_young; /* not announced yet, oldest first */

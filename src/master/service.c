@@ -367,15 +367,39 @@ struct told *service_told(struct service *service)
 	return service->told ? service->told : &service->master->told;
 }
 
-void service_add_child(struct service *service, struct child *child)
+struct child *service_youngest(const struct service *service)
 {
+	return service->first ? service->first->prev : NULL;
+}
+
+static void link_child(struct service *service, struct child *child)
+{
+	struct child *last = service_youngest(service);
+
 	child->next = NULL;
-	child->prev = service->last;
-	if (service->last)
-		service->last->next = child;
+	child->prev = last ? last : child;
+	if (last)
+		last->next = child;
 	else
 		service->first = child;
-	service->last = child;
+	service->first->prev = child;
+}
+
+static void unlink_child(struct service *service, struct child *child)
+{
+	if (service->first == child)
+		service->first = child->next;
+	else
+		child->prev->next = child->next;
+	if (child->next)
+		child->next->prev = child->prev;
+	else if (service->first)
+		service->first->prev = child->prev;
+}
+
+void service_add_child(struct service *service, struct child *child)
+{
+	link_child(service, child);
 	service->n_started++;
 	if (!child->posted)
 		service->n_children++;
@@ -385,14 +409,7 @@ void service_add_child(struct service *service, struct child *child)
 
 void service_remove_child(struct service *service, struct child *child)
 {
-	if (child->prev)
-		child->prev->next = child->next;
-	else
-		service->first = child->next;
-	if (child->next)
-		child->next->prev = child->prev;
-	else
-		service->last = child->prev;
+	unlink_child(service, child);
 	if (!child->posted)
 		service->n_children--;
 

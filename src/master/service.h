@@ -57,13 +57,13 @@ struct service {
 	uint32_t n_listeners;
 	int log_stream; /* the journal's stream for standard error, owned; -EBADF: none */
 
-	struct child *first, *last; /* its children, oldest first */
-	uint64_t n_started;         /* children there ever were */
-	uint32_t n_children;        /* of them, those with a client */
-	uint32_t n_in_flight;       /* of them still in our memory */
-	uint32_t n_closing;         /* descriptors with the closer; atomic */
-	uint32_t number;            /* never given twice, from 1: names it to master->sources */
-	struct child *wait_child;   /* pass_as = listen_fds: who has all sockets now */
+	struct child *first;      /* its children, oldest first; see service_youngest() */
+	uint64_t n_started;       /* children there ever were */
+	uint32_t n_children;      /* of them, those with a client */
+	uint32_t n_in_flight;     /* of them still in our memory */
+	uint32_t n_closing;       /* descriptors with the closer; atomic */
+	uint32_t number;          /* never given twice, from 1: names it to master->sources */
+	struct child *wait_child; /* pass_as = listen_fds: who has all sockets now */
 
 	struct service *next_starved, *prev_starved;
 	struct service *next_retired; /* in master->retired */
@@ -153,6 +153,9 @@ void service_close_listener_later(struct service *service, int fd, uint64_t now)
 
 /* Descriptors that are on their way to be closed. */
 uint32_t service_closing(const struct service *service);
+
+/* The child that was born last, or NULL. */
+struct child *service_youngest(const struct service *service);
 
 void service_add_child(struct service *service, struct child *child);
 void service_remove_child(struct service *service, struct child *child);

@@ -183,13 +183,14 @@ static bool died_at_once(const struct child *child, const struct child_end *end,
 /* Does one of its youngest children, born since those deaths began, live well? */
 static bool another_lives(const struct service *service, uint64_t now)
 {
-	const struct child *child = service->last;
+	const struct child *child = service_youngest(service);
 
-	for (int i = 0; i < LIVING_ASKED && child; i++, child = child->prev) {
+	for (int i = 0; i < LIVING_ASKED && child; i++) {
 		if (child->born < service->deaths_since)
 			return false;
 		if (!child->slot && executed(child) && now - child->born >= GOOD_RUN)
 			return true;
+		child = child == service->first ? NULL : child->prev;
 	}
 	return false;
 }
