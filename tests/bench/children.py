@@ -114,7 +114,7 @@ def measure_one(bench, server, binary, count):
 
 def row(name, series):
     slowest = [table.elapsed(series.worst(field)) for field in ("gone", "reaped")]
-    return [*spawn.row(name, series), *slowest]
+    return [*table.row_of_series(name, series, "floor"), *slowest]
 
 
 def judge_reaped(series):

@@ -24,7 +24,7 @@ hatchd writes its log, a line for each connection; the others write nothing
 
 def row(name, series):
     return [
-        *spawn.row(name, series),
+        *table.row_of_series(name, series, "floor"),
         table.elapsed(series.median("startup")),
         table.kilobytes(series.median("pss")),
     ]
