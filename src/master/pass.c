@@ -14,6 +14,7 @@
 #include "master/record.h"
 #include "master/serve.h"
 #include "master/service.h"
+#include "master/starve.h"
 
 #include <assert.h>
 #include <string.h>
@@ -238,13 +239,22 @@ static int begin(struct worker *worker, struct conn *conn, uint64_t now)
 	return 0;
 }
 
+/* Worker and backend, where they had to be started for him, have one each. */
+static bool has_record(struct service *service)
+{
+	if (child_table_has_room(service->master->children))
+		return true;
+	service_starve(service);
+	return false;
+}
+
 int pass(struct conn *conn, uint64_t now)
 {
 	struct service *service = conn->service;
 	struct worker *worker = worker_of(service, conn->listener->is_ip);
 	int r = worker_need(worker, now);
 
-	if (r == 0 && backend_need(service, now) < 0) {
+	if (r == 0 && (backend_need(service, now) < 0 || !has_record(service))) {
 		conn_hold(conn);
 		return -EAGAIN;
 	}
