@@ -348,7 +348,7 @@ void backend_ended(struct backend *b, uint64_t now)
 	b->process = NULL;
 	set_due(b, USEC_INFINITY);
 	/* Somebody may have got there before. */
-	workers_hear(b->master, now);
+	workers_hear(b->master);
 	pause_after(b, now - born);
 	b->state = BACKEND_OFF;
 	give_up(b);

@@ -253,27 +253,25 @@ static int hear_connections(struct worker *worker)
 	return n;
 }
 
-/* As many as a pipe holds, and a few more. */
-static void hear_all(struct worker *worker, uint64_t now)
+/* As many as a pipe holds, and a few more.  What cannot be understood is found here as well as
+ * where answers are waited for; that there will be no more is found there. */
+static void hear_all(struct worker *worker)
 {
-	struct channel_answer answers[ANSWER_BATCH];
 	int n = 1;
 
-	for (int turns = 0; turns < HEAR_TURNS && n > 0; turns++) {
-		n = channel_receive(&worker->channel, answers, ANSWER_BATCH);
-		for (int i = 0; i < n; i++)
-			if (!believe(worker, &answers[i], now))
-				return;
-	}
+	for (int turns = 0; turns < HEAR_TURNS && n > 0; turns++)
+		n = hear_connections(worker);
+	if (n < 0 && n != -EPIPE)
+		worker_kill(worker, "says what cannot be understood");
 }
 
-void workers_hear(struct master *master, uint64_t now)
+void workers_hear(struct master *master)
 {
 	static const enum worker_kind relays[] = {WORKER_RELAY, WORKER_RELAY_LOCAL};
 
 	for (size_t i = 0; i < ARRAY_SIZE(relays); i++)
 		if (master->workers[relays[i]].process)
-			hear_all(&master->workers[relays[i]], now);
+			hear_all(&master->workers[relays[i]]);
 }
 
 static int on_answers(sd_event_source *source, int fd, uint32_t revents, void *userdata)

@@ -129,7 +129,7 @@ struct worker *worker_of_process(const struct child *child);
 void worker_ended(struct worker *worker, uint64_t now);
 
 /* Those that pass clients on may have said something that nobody has heard yet. */
-void workers_hear(struct master *master, uint64_t now);
+void workers_hear(struct master *master);
 
 /* Ask it whether it goes on, now and then; it is killed if it does not answer. */
 void worker_ask(struct worker *worker, uint64_t now);
