@@ -250,6 +250,7 @@ void backend_leave(struct child *child, uint64_t now)
 	if (!b)
 		return;
 	child->backend = NULL;
+	b->n_reached -= child->news == BACKEND_REACHED;
 	if (--b->n_sessions > 0)
 		return;
 	b->idle_since = now;
@@ -283,6 +284,7 @@ bool backend_reached(struct child *child)
 		log_debug("%sits backend takes clients", b->service->label);
 	}
 	child->news = BACKEND_REACHED;
+	b->n_reached++;
 	service_recovered(b->service);
 	return true;
 }
@@ -297,6 +299,14 @@ static void tell_late(const struct backend *b)
 	service_pause(b->service, PAUSE_BROKEN, reason);
 }
 
+/* Who is there for others may be there again.  One that has been, and is there for nobody any
+ * more, would stay as it is for as long as clients come. */
+static bool is_of_no_use(const struct backend *b)
+{
+	return b->state == BACKEND_STARTING ||
+	       (b->state == BACKEND_RUNNING && b->n_reached == 0);
+}
+
 bool backend_missed(struct child *child, uint64_t now)
 {
 	struct backend *b = child->backend;
@@ -306,8 +316,7 @@ bool backend_missed(struct child *child, uint64_t now)
 	if (child->news != BACKEND_AWAITED)
 		return false;
 	child->news = BACKEND_MISSED;
-	/* Who has been there for others may be there again. */
-	if (b->state != BACKEND_STARTING || !b->process)
+	if (!b->process || !is_of_no_use(b))
 		return true;
 	tell_late(b);
 	give_up(b);

@@ -15,8 +15,8 @@
  *	stopping  it was told to end, and nobody is there.  Its service looks away from its
  *	          sockets: who comes now waits in the kernel's queue, and has it started anew
  *
- * It is stopped only while nobody is there, or when nobody has ever got there; so no client is
- * lost between the decision and its end.
+ * It is stopped only while nobody is there, or when those who are have not got there, and one
+ * of them has waited in vain; so no client is lost between the decision and its end.
  *
  * Layer: master.
  */
@@ -62,6 +62,7 @@ struct backend {
 	bool outdated;        /* the next one is to be started otherwise: as soon as nobody is
 	                         there */
 	uint32_t n_sessions;  /* connections that are passed on to it */
+	uint32_t n_reached;   /* of them, those that have got there */
 	uint64_t idle_stop;   /* usec; DURATION_UNLIMITED: never */
 	uint64_t idle_since;  /* usec, monotonic; counts while there are none */
 	struct heap_node due; /* when it is to be stopped or, if it was, killed */

@@ -311,6 +311,37 @@ def test_never_ready(hatchd, app):
     assert starts(daemon) == 2
 
 
+# Takes one client, and no other one.
+ONE = """
+import os, socket, sys
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+client = listener.accept()[0]
+listener.close()
+client.sendall(f"{os.getpid()} -\\n".encode())
+client.recv(1)
+client.close()
+os.write(1, b"takes nobody any more\\n")
+open(sys.argv[2]).read()
+"""
+
+
+def test_takes_nobody_any_more(hatchd, app):
+    """It is stopped when it serves nobody, and the next one has it started anew."""
+    address, for_ever = listen(), app.pipe("for-ever")
+    command = [sys.executable, "-SEc", ONE, app.target.rsplit(":", 1)[1], for_ever]
+    daemon = hatchd.file(web(address, app, backend={"exec": command}))
+    pid, _ = visit(address)
+    daemon.wait_log("takes nobody any more")
+    daemon.wait_log("connection .* ended: finished")
+    reload(daemon, web(address, app, backend={"exec": command, "start_timeout": "100ms"}))
+    is_turned_away(address)
+    daemon.wait_log(rf"web: backend {pid} has taken no client within .*, stopping it")
+    daemon.wait_log(rf"web: backend {pid} ended: signal 15")
+    with connect(address):
+        daemon.wait_log(r"web: backend \d+ started", count=2)
+    daemon.stop(leave=True)
+
+
 @needs_preload
 def test_dies_at_start(hatchd, app, world):
     """Whoever waits is told at once, and the pauses grow."""
