@@ -297,6 +297,28 @@ static void set(int fd, int level, int name, int value)
 	assert_int_equal(setsockopt(fd, level, name, &value, sizeof value), 0);
 }
 
+static void say_from(int fd, const char *text)
+{
+	assert_int_equal(sendto(fd, text, strlen(text), 0, (struct sockaddr *)&at, sizeof at),
+		strlen(text));
+	wait_for(hub_fd(hub));
+	assert_true(hub_arrive(hub, room, NOW));
+}
+
+/* As somebody says who forges it.  Any other port of the same machine is somebody else. */
+static void test_not_a_client(void **state)
+{
+	(void)state;
+	begin(REDIRECT_FIRST, 1);
+	say_from(theirs[0], "target");
+	say_from(hub_fd(hub), "itself");
+	expect_no_offer();
+	assert_int_equal(hub_counts(hub)->failed, 2);
+	say_from(theirs[1], "other");
+	let_in(10);
+	expect_arrival(theirs[0], "other");
+}
+
 /* What comes back is passed on so many times, and no more. */
 static void test_hops(void **state)
 {
@@ -532,6 +554,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_both_ways),
 		TEST(test_only_the_target_answers),
+		TEST(test_not_a_client),
 		TEST(test_hops),
 		TEST(test_to_ipv6),
 		TEST(test_turns),

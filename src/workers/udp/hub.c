@@ -276,6 +276,19 @@ static void make_room(struct hub *hub, const struct addr_source *source, size_t 
 	}
 }
 
+static bool is_same(const struct endpoint *a, const struct endpoint *b)
+{
+	return a->port == b->port && memcmp(&a->ip, &b->ip, sizeof a->ip) == 0;
+}
+
+/* Neither a target nor this socket is a client: by one datagram that somebody has forged, a
+ * target would get its own answers as questions, for ever. */
+static bool may_come(const struct hub *hub, const struct sender *sender)
+{
+	return !hub->onward || (!is_same(&sender->from, &sender->to) &&
+				       !onward_is_target(hub->onward, &sender->from));
+}
+
 static struct session *make_session(const struct sender *sender, uint64_t now)
 {
 	struct session *session = calloc(1, sizeof *session);
@@ -292,14 +305,18 @@ static struct session *make_session(const struct sender *sender, uint64_t now)
 static void begin_session(struct hub *hub, const struct sender *sender,
 	const struct peer_key *key, const struct datagram *datagram, uint64_t now)
 {
-	struct session *session = make_session(sender, now);
+	struct session *session = may_come(hub, sender) ? make_session(sender, now) : NULL;
 	struct addr_source source;
 	struct peer *gone = NULL;
 
+	if (!session) {
+		hub->counts.failed++;
+		return;
+	}
 	sender_source(sender, &source);
 	make_room(hub, &source, datagram->len);
-	if (!session || peers_add(&hub->peers, &session->peer, key, hub->per_datagram, &source,
-				&gone) < 0) {
+	if (peers_add(&hub->peers, &session->peer, key, hub->per_datagram, &source, &gone) <
+		0) {
 		hub->counts.failed++;
 		free(session);
 		return;

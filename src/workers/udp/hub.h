@@ -52,7 +52,8 @@ struct hub_counts {
 	uint64_t unread;  /* by a program that does not keep up, or not taken on their way on */
 	uint64_t too_long; /* either way */
 	uint64_t failed;   /* the kernel did not take them, or did not say from whom they are,
-	                      or they have been passed on too often */
+	                      or they have been passed on too often, or come from where
+	                      they would go */
 };
 
 /* Where datagrams are read to, for one hub after the other.  NULL: no memory. */

@@ -32,6 +32,21 @@ struct onward *onward_free(struct onward *onward)
 	return NULL;
 }
 
+/* Of addresses that are local to a link, the interface is somebody else's word for it. */
+bool onward_is_target(const struct onward *onward, const struct endpoint *endpoint)
+{
+	for (uint32_t i = 0; i < onward->redirect.n_targets; i++) {
+		const struct addr *addr = &onward->all[i];
+		struct endpoint target;
+
+		if (endpoint_from_sockaddr(&addr->sa, addr->len, &target) &&
+			target.port == endpoint->port &&
+			memcmp(&target.ip, &endpoint->ip, sizeof target.ip) == 0)
+			return true;
+	}
+	return false;
+}
+
 static void free_search(struct search **search)
 {
 	search_free(*search);

@@ -14,6 +14,7 @@
 #ifndef HATCHD_WORKERS_UDP_ONWARD_H
 #define HATCHD_WORKERS_UDP_ONWARD_H
 
+#include "workers/endpoint.h"
 #include "workers/relay/target.h"
 
 #include <stdbool.h>
@@ -26,6 +27,9 @@ struct onward;
 /* `targets` is borrowed, what is in `redirect` copied.  0 or -ENOMEM. */
 int onward_new(struct targets *targets, const struct redirect *redirect, struct onward **ret);
 struct onward *onward_free(struct onward *onward);
+
+/* Is that one of the targets?  Whoever forges it would have a target answer itself. */
+bool onward_is_target(const struct onward *onward, const struct endpoint *endpoint);
 
 /* One sender's; all zero at first, but fd. */
 struct onward_way {
