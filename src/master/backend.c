@@ -144,6 +144,40 @@ static int backend_make(struct service *owner)
 	return 0;
 }
 
+static bool same_address(const struct service_conf *a, const struct service_conf *b)
+{
+	return addr_equal(&a->targets[a->backend_target], &b->targets[b->backend_target]);
+}
+
+/* One of it that is still at that address, where no other could be.  It has connections, so its
+ * owner is who he was. */
+static struct backend *find_parted(const struct service *service)
+{
+	const struct service_conf *conf = service->setup->conf;
+	struct backend *b;
+
+	LIST_FOREACH (b, &service->master->backends.all, all)
+		if (b->parted && b->n_sessions > 0 && b->owner == service && b->process &&
+			b->state != BACKEND_STOPPING &&
+			same_address(b->process->setup->conf, conf))
+			return b;
+	return NULL;
+}
+
+static bool take_back(struct service *service)
+{
+	const struct service_conf *conf = service->setup->conf;
+	struct backend *b = find_parted(service);
+
+	if (!b)
+		return false;
+	b->parted = false;
+	b->outdated = !service_conf_same_backend(b->process->setup->conf, conf);
+	b->idle_stop = conf->backend_idle_stop;
+	service->backend = b;
+	return true;
+}
+
 static void set_due(struct backend *b, uint64_t due)
 {
 	struct heap *heap = &b->master->backends.due;
@@ -214,7 +248,7 @@ int backend_need(struct service *service, uint64_t now)
 
 	if (!has_backend(service))
 		return 0;
-	if (!service->backend)
+	if (!service->backend && !take_back(service))
 		r = backend_make(service);
 	if (r < 0) {
 		service_pause(service, PAUSE_MACHINE, "unable to start its backend: no memory");
@@ -365,11 +399,6 @@ void backend_ended(struct backend *b, uint64_t now)
 }
 
 /* -------------------------------------------------------------------- reload */
-
-static bool same_address(const struct service_conf *a, const struct service_conf *b)
-{
-	return addr_equal(&a->targets[a->backend_target], &b->targets[b->backend_target]);
-}
 
 enum backend_fate backend_judge(const struct service *service, const struct service_conf *conf)
 {

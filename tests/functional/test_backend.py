@@ -619,6 +619,24 @@ def test_reload_to_another_address(hatchd, app):
     daemon.stop(leave=True)
 
 
+def test_reload_to_another_address_and_back(hatchd, app):
+    """Who comes to the one that is still there is its client, and not lost with the others."""
+    address, other = listen(), f"tcp:127.0.0.1:{free_port()}"
+    daemon = hatchd.file(web(address, app))
+    with connect(address) as old, contextlib.ExitStack() as later:
+        pid, _ = ask(old)
+        reload(daemon, web(address, app, target=other))
+        reload(daemon, web(address, app))
+        new = later.enter_context(connect(address))
+        assert ask(new)[0] == pid
+        old.close()
+        daemon.wait_log("ended: finished")
+        new.sendall(b"x")
+        assert read_exactly(new, 1) == b"x"
+    assert starts(daemon) == 1
+    daemon.stop(leave=True)
+
+
 def test_service_is_removed(hatchd, app):
     """It goes on with those who are there; one that nobody has goes at once."""
     address, empty = listen(), "# nothing\n"
