@@ -436,37 +436,51 @@ static int error_of(int status)
 	return status == ARES_SUCCESS ? 0 : status == ARES_ENOMEM ? -ENOMEM : -EINVAL;
 }
 
-/* What nsswitch.conf(5) says, as c-ares understands it: a letter for each.  Servers that are
- * given are to be asked. */
-static unsigned read_sources(ares_channel channel, const char *servers)
+static unsigned source_of(const char *word)
 {
-	struct ares_options options;
-	unsigned sources = 0;
-	int mask;
+	if (strcmp(word, "files") == 0)
+		return NAMES_FILES;
+	return strcmp(word, "dns") == 0 || strcmp(word, "resolve") == 0 ? NAMES_DNS : 0;
+}
 
-	if (servers || ares_save_options(channel, &options, &mask) != ARES_SUCCESS)
-		return NAMES_FILES | NAMES_DNS;
-	if (options.lookups && strchr(options.lookups, 'f'))
-		sources |= NAMES_FILES;
-	if (options.lookups && strchr(options.lookups, 'b'))
-		sources |= NAMES_DNS;
-	ares_destroy_options(&options);
+/* Of "hosts: files [!UNAVAIL=return] dns # comment"; 0: it is another line. */
+static unsigned read_line(char *line)
+{
+	unsigned sources = 0;
+	char *rest, *word;
+
+	line[strcspn(line, "#\n")] = '\0';
+	word = strtok_r(line, " \t:", &rest);
+	if (!word || strcmp(word, "hosts") != 0)
+		return 0;
+	while ((word = strtok_r(NULL, " \t:", &rest)))
+		sources |= source_of(word);
+	return sources;
+}
+
+/* What nsswitch.conf(5) says, of what is known here; without it all.  c-ares reads it too, and
+ * tells of what it has read in some of its versions only. */
+static unsigned read_sources(void)
+{
+	FILE *file = fopen("/etc/nsswitch.conf", "re");
+	unsigned sources = 0;
+	char line[1024];
+
+	while (file && sources == 0 && fgets(line, sizeof line, file))
+		sources = read_line(line);
+	if (file)
+		fclose(file);
 	return sources ? sources : NAMES_FILES | NAMES_DNS;
 }
 
-/* By its own reading of all files once, which lanes do not use all of. */
+/* Servers that are given are to be asked. */
 int names_init(const char *servers, unsigned *ret_sources)
 {
-	ares_channel channel;
 	int status = ares_library_init(ARES_LIB_INIT_ALL);
 
 	if (status != ARES_SUCCESS)
 		return error_of(status);
-	status = ares_init_options(&channel, NULL, 0);
-	if (status != ARES_SUCCESS)
-		return error_of(status);
-	*ret_sources = read_sources(channel, servers);
-	ares_destroy(channel);
+	*ret_sources = servers ? NAMES_FILES | NAMES_DNS : read_sources();
 	return 0;
 }
 
