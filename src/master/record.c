@@ -233,6 +233,17 @@ static const char *describe_ban(
 	return buf;
 }
 
+/* What is known of him takes the free places behind those fields. */
+static void add_findings(struct log_field *fields, const struct findings *findings)
+{
+	while (fields->name)
+		fields++;
+	if (findings && findings->name)
+		*fields++ = (struct log_field){"PEER_NAME", findings->name};
+	if (findings && findings->user)
+		*fields++ = (struct log_field){"PEER_USER", findings->user};
+}
+
 void record_refused(
 	const struct conn *conn, enum admit_verdict verdict, uint64_t banned, uint64_t now)
 {
@@ -240,13 +251,12 @@ void record_refused(
 	struct log_gate *gate = gate_of(conn, verdict, banned > 0, now);
 	char peer[ADDR_TEXT_MAX], number[TEXT_NUMBER_MAX], ban[BAN_TEXT_MAX];
 	char known[FINDINGS_TEXT_MAX];
-	struct log_field fields[] = {
+	struct log_field fields[8] = {
 		{"SERVICE", service->setup->conf->name},
 		{"CONNECTION", number},
 		{"PEER", peer},
 		{"RESULT", "refused"},
 		{"REASON", admit_reason(verdict)},
-		{NULL, NULL},
 	};
 
 	service_told(service)->refused[verdict]++;
@@ -258,6 +268,7 @@ void record_refused(
 	}
 	snprintf(number, sizeof number, "%llu", (unsigned long long)conn->number);
 	record_peer(&conn->peer, &conn->peer_cred, peer);
+	add_findings(fields, conn->findings);
 	log_fields(LOG_NOTICE, fields, "%srefused %s%s: %s%s", service->label, peer,
 		findings_format(conn->findings, known), admit_reason(verdict),
 		describe_ban(service, banned, ban));

@@ -16,7 +16,6 @@
 #include "master/service.h"
 #include "master/unread.h"
 #include "master/worker-setup.h"
-#include "os/lookup.h"
 
 #include <inttypes.h>
 #include <signal.h>
