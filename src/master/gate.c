@@ -91,8 +91,7 @@ static bool is_let_in_by_name(const struct conn *conn)
 {
 	const struct service_conf *conf = conn->service->setup->conf;
 
-	if (!conf->names || !service_conf_asks_names(conf) || conn->listener->is_datagram ||
-		conf->builtin == BUILTIN_TCPMUX)
+	if (!conf->names || !service_conf_asks_names(conf) || conn->listener->is_datagram)
 		return false;
 	return !conn->findings || findings_match(conn->findings, conf->names);
 }
