@@ -16,6 +16,7 @@
 #include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <netinet/udp.h>
 #include <seccomp.h>
 #include <signal.h>
 #include <stdint.h>
@@ -210,6 +211,7 @@ static const struct rule conditional[] = {
 	{SCMP_SYS(recvmmsg), SANDBOX_DATAGRAMS, 0, {}},
 	{SCMP_SYS(recvmmsg_time64), SANDBOX_DATAGRAMS, 0, {}},
 	{SCMP_SYS(sendmmsg), SANDBOX_DATAGRAMS, 0, {}},
+	SETSOCKOPT(SANDBOX_DATAGRAMS, IPPROTO_UDP, UDP_SEGMENT),
 	SETSOCKOPT(SANDBOX_DATAGRAMS, IPPROTO_IP, IP_PKTINFO),
 	SETSOCKOPT(SANDBOX_DATAGRAMS, IPPROTO_IP, IP_RECVTTL),
 	SETSOCKOPT(SANDBOX_DATAGRAMS, IPPROTO_IPV6, IPV6_RECVPKTINFO),

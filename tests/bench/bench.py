@@ -81,9 +81,11 @@ def beside_floor(samples):
     return {name: measure.Series(s, samples["floor"]) for name, s in samples.items()}
 
 
-def judge_ratio(series, rounds, least, where, beside="floor"):
-    """A rate beside the floor's, or another one's, without an error, in every round."""
-    bar = f"errors 0 and at least {least:.1f} x {beside} {where} in {rounds} of {rounds} rounds"
+def judge_ratio(series, rounds, least, where, beside="floor", spoilt=0):
+    """A rate beside the floor's, or another one's, without an error: in every round, but for
+    so many that others who use the machine may have spoilt."""
+    needed = rounds - spoilt
+    bar = f"errors 0 and at least {least:.1f} x {beside} {where} in {needed} of {rounds} rounds"
     if series is None:
         return Verdict.judge(None, bar, "hatchd was not measured")
     if series.trouble:
@@ -93,7 +95,7 @@ def judge_ratio(series, rounds, least, where, beside="floor"):
     got = " ".join(f"{r:.2f}" for r in series.ratios)
     if len(series.ratios) < rounds:
         return Verdict.judge(None, bar, f"nothing to compare with: no {beside}")
-    if held == rounds and series.errors == 0:
+    if held >= needed and series.errors == 0:
         return Verdict.judge(True, bar, got)
     return Verdict.judge(
         False, bar, f"errors {series.errors}, {held} of {rounds} rounds ({got})"

@@ -192,9 +192,10 @@ def print_table(service, results):
 
 
 def judge(bench, service, results):
+    rounds = bench.options.rounds
     return common.judge_ratio(
-        results.get("hatchd"), bench.options.rounds, service.bar, f"of {service.label}",
-        service.beside,
+        results.get("hatchd"), rounds, service.bar, f"of {service.label}", service.beside,
+        spoilt=rounds // 5,
     )
 
 

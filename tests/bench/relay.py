@@ -212,7 +212,8 @@ def print_table(title, head, rows, results):
 
 def judge(bench, results, bar, what):
     series = results.get("hatchd")
-    return common.judge_ratio(series, bench.options.rounds, bar, what, BESIDE)
+    rounds = bench.options.rounds
+    return common.judge_ratio(series, rounds, bar, what, BESIDE, spoilt=rounds // 5)
 
 
 def compare_rates(bench, found, setup, port):

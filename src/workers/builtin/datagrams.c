@@ -3,6 +3,7 @@
 #include "base/fd.h"
 #include "base/own.h"
 #include "workers/builtin/answers.h"
+#include "workers/builtin/outbox.h"
 #include "workers/pktinfo.h"
 
 #include <string.h>
@@ -10,12 +11,14 @@
 /* More than any datagram has. */
 #define SLOT 65536
 
+_Static_assert(DATAGRAMS_BATCH <= OUTBOX_MAX, "each may have an answer");
+
 struct datagrams_room {
-	struct mmsghdr in[DATAGRAMS_BATCH], out[DATAGRAMS_BATCH];
-	struct iovec in_pieces[DATAGRAMS_BATCH], out_pieces[DATAGRAMS_BATCH];
+	struct mmsghdr in[DATAGRAMS_BATCH];
+	struct iovec pieces[DATAGRAMS_BATCH];
 	struct sockaddr_in6 names[DATAGRAMS_BATCH]; /* or sockaddr_in, which is shorter */
-	union pktinfo_in control_in[DATAGRAMS_BATCH];
-	union pktinfo_out control_out[DATAGRAMS_BATCH];
+	union pktinfo_in control[DATAGRAMS_BATCH];
+	struct outbox *outbox; /* owned */
 	uint8_t chargen[ANSWER_CHARGEN_PERIOD];
 	uint8_t said[ANSWER_MAX];
 	uint8_t slots[DATAGRAMS_BATCH][SLOT];
@@ -27,6 +30,7 @@ struct datagrams {
 	uint8_t *text; /* owned */
 	size_t text_len;
 	uint16_t port;
+	bool joins; /* its answers may be joined */
 	datagrams_admit *admit;
 	void *userdata;
 	struct datagrams_counts counts;
@@ -39,7 +43,6 @@ struct batch {
 	uint64_t random;
 	const uint8_t *said; /* what all of them are answered, unless by echo or chargen */
 	size_t said_len;
-	unsigned n_out;
 };
 
 struct datagrams_room *datagrams_room_new(void)
@@ -48,23 +51,25 @@ struct datagrams_room *datagrams_room_new(void)
 
 	if (!room)
 		return NULL;
+	room->outbox = outbox_new();
+	if (!room->outbox)
+		return datagrams_room_free(room);
 	answer_chargen(room->chargen);
 	for (unsigned i = 0; i < DATAGRAMS_BATCH; i++) {
-		room->in_pieces[i] = (struct iovec){room->slots[i], SLOT};
-		room->in[i].msg_hdr.msg_iov = &room->in_pieces[i];
+		room->pieces[i] = (struct iovec){room->slots[i], SLOT};
+		room->in[i].msg_hdr.msg_iov = &room->pieces[i];
 		room->in[i].msg_hdr.msg_iovlen = 1;
 		room->in[i].msg_hdr.msg_name = &room->names[i];
-		room->in[i].msg_hdr.msg_control = &room->control_in[i];
-
-		room->out[i].msg_hdr.msg_iov = &room->out_pieces[i];
-		room->out[i].msg_hdr.msg_iovlen = 1;
-		room->out[i].msg_hdr.msg_control = &room->control_out[i];
+		room->in[i].msg_hdr.msg_control = &room->control[i];
 	}
 	return room;
 }
 
 struct datagrams_room *datagrams_room_free(struct datagrams_room *room)
 {
+	if (!room)
+		return NULL;
+	outbox_free(room->outbox);
 	free(room);
 	return NULL;
 }
@@ -107,6 +112,7 @@ int datagrams_new(const struct datagrams_setup *setup, int fd, struct datagrams 
 	}
 	d->fd = fd;
 	d->port = port;
+	d->joins = outbox_can_join(fd);
 	d->kind = setup->kind;
 	d->admit = setup->admit;
 	d->userdata = setup->userdata;
@@ -152,11 +158,9 @@ static bool is_admitted(
  */
 
 /* One hop less than it had left. */
-static void address_answer(struct msghdr *message, const struct pktinfo *info)
+static int hops_of_answer(const struct pktinfo *info)
 {
-	int hops = info->hops > DATAGRAMS_HOPS ? DATAGRAMS_HOPS : info->hops - 1;
-
-	pktinfo_answer_from(message, &info->to, hops);
+	return info->hops > DATAGRAMS_HOPS ? DATAGRAMS_HOPS : info->hops - 1;
 }
 
 /* A number from 0 to `max` for the one with that index; all alike in likelihood, almost. */
@@ -194,8 +198,8 @@ static void judge(struct batch *batch, unsigned i)
 {
 	struct datagrams *d = batch->datagrams;
 	struct msghdr *in = &batch->room->in[i].msg_hdr;
-	struct msghdr *out = &batch->room->out[batch->n_out].msg_hdr;
 	size_t len = batch->room->in[i].msg_len;
+	struct outbox_letter answer;
 	struct pktinfo info;
 
 	d->counts.received++;
@@ -208,44 +212,26 @@ static void judge(struct batch *batch, unsigned i)
 		d->counts.refused++;
 	} else if (d->kind == BUILTIN_DISCARD) {
 		d->counts.discarded++;
-	} else if (!make_answer(batch, i, len, &batch->room->out_pieces[batch->n_out])) {
+	} else if (!make_answer(batch, i, len, &answer.said)) {
 		d->counts.too_short++;
 	} else {
-		out->msg_name = in->msg_name;
-		out->msg_namelen = in->msg_namelen;
-		address_answer(out, &info);
-		batch->n_out++;
+		answer.to = in->msg_name;
+		answer.to_len = in->msg_namelen;
+		answer.from = &info.to;
+		answer.hops = hops_of_answer(&info);
+		outbox_put(batch->room->outbox, &answer);
 	}
 }
 
-static void count_sent(struct datagrams *d, const struct mmsghdr *messages, unsigned n)
-{
-	d->counts.answered += n;
-	for (unsigned i = 0; i < n; i++)
-		d->counts.bytes_out += messages[i].msg_len;
-}
-
-/* One that cannot be sent does not keep the others back, unless none can be now. */
 static void send_answers(const struct batch *batch)
 {
 	struct datagrams *d = batch->datagrams;
-	unsigned at = 0;
+	struct outbox_counts counts;
 
-	while (at < batch->n_out) {
-		int n = sendmmsg(d->fd, batch->room->out + at, batch->n_out - at,
-			MSG_DONTWAIT | MSG_NOSIGNAL);
-
-		if (n > 0) {
-			count_sent(d, batch->room->out + at, (unsigned)n);
-			at += (unsigned)n;
-		} else if (errno == EAGAIN || errno == ENOBUFS) {
-			d->counts.failed += batch->n_out - at;
-			return;
-		} else if (errno != EINTR) {
-			d->counts.failed++;
-			at++;
-		}
-	}
+	outbox_send(batch->room->outbox, d->fd, &counts);
+	d->counts.answered += counts.sent;
+	d->counts.bytes_out += counts.bytes;
+	d->counts.failed += counts.failed;
 }
 
 /* The kernel has written how much of each it has used. */
@@ -255,7 +241,7 @@ static int receive(int fd, struct datagrams_room *room)
 
 	for (unsigned i = 0; i < DATAGRAMS_BATCH; i++) {
 		room->in[i].msg_hdr.msg_namelen = sizeof room->names[i];
-		room->in[i].msg_hdr.msg_controllen = sizeof room->control_in[i];
+		room->in[i].msg_hdr.msg_controllen = sizeof room->control[i];
 	}
 	n = recvmmsg(fd, room->in, DATAGRAMS_BATCH, MSG_DONTWAIT, NULL);
 	if (n >= 0)
@@ -274,6 +260,7 @@ int datagrams_go(
 		return n;
 	batch.said_len = answer_make(d->kind, d->text, d->text_len, moment->wall,
 		moment->random, room->said, &batch.said);
+	outbox_clear(room->outbox, d->joins);
 	for (unsigned i = 0; i < (unsigned)n; i++)
 		judge(&batch, i);
 	send_answers(&batch);
