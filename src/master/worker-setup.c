@@ -35,9 +35,9 @@ static uint32_t how_many_places(const struct worker *worker)
 	uint64_t fds = master->inherited.nofile.rlim_max;
 	uint64_t most = (uint64_t)master->budget.total_instances + SOCKETS;
 
-	if (worker_is_for_questions(worker))
+	if (worker_holds(worker) == WORKER_HOLDS_QUESTIONS)
 		return INQUIRY_PLACES;
-	if (worker_is_front(worker))
+	if (worker_holds(worker) == WORKER_HOLDS_CALLERS)
 		most = master->budget.callers;
 	else if (worker_is_for_datagrams(worker))
 		most = PLACES_MAX;
@@ -53,7 +53,7 @@ static uint64_t how_many_fds(const struct worker *worker)
 	uint64_t fds = (uint64_t)worker->places * worker_fds(worker);
 	uint64_t most = worker->master->inherited.nofile.rlim_max;
 
-	if (worker_is_for_questions(worker))
+	if (worker_holds(worker) == WORKER_HOLDS_QUESTIONS)
 		return at_most(LOOKUP_FDS_MAX, most);
 	return worker_is_for_datagrams(worker) ? most : at_most(fds + SPARE_FDS, most);
 }
@@ -160,12 +160,16 @@ static void free_places(struct worker *worker)
 /* By whom that worker has at its places. */
 static bool make_table(struct worker *worker, uint32_t n)
 {
-	if (worker_is_for_questions(worker))
-		worker->questions = inquiry_places_new(n);
-	else if (worker_is_front(worker))
-		worker->callers = calloc(n, sizeof(struct caller *));
-	else
+	switch (worker_holds(worker)) {
+	case WORKER_HOLDS_SESSIONS:
 		worker->sessions = calloc(n, sizeof(struct child *));
+		break;
+	case WORKER_HOLDS_CALLERS:
+		worker->callers = calloc(n, sizeof(struct caller *));
+		break;
+	case WORKER_HOLDS_QUESTIONS:
+		worker->questions = inquiry_places_new(n);
+	}
 	return worker->questions || worker->callers || worker->sessions;
 }
 

@@ -4,7 +4,6 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/own.h"
-#include "base/redirect.h"
 #include "master/caller.h"
 #include "master/hatch.h"
 #include "master/inquiry.h"
@@ -38,103 +37,6 @@
 /* One that keeps sockets of datagrams is asked now and then also when it is given nothing. */
 #define ASK_KEEPER_EVERY (30 * USEC_PER_SEC)
 
-static const struct {
-	const char *name, *program;
-	uint32_t fds; /* that a connection takes there */
-} kinds[] = {
-	[WORKER_BUILTIN] = {"hatchd-builtin", "hatchd-builtin", 1},
-	[WORKER_RELAY] = {"hatchd-relay", "hatchd-relay", REDIRECT_FDS},
-	[WORKER_BUILTIN_LOCAL] = {"hatchd-builtin-local", "hatchd-builtin", 1},
-	[WORKER_FRONT] = {"hatchd-front", "hatchd-front", 1},
-	[WORKER_FRONT_LOCAL] = {"hatchd-front-local", "hatchd-front", 1},
-	[WORKER_RELAY_LOCAL] = {"hatchd-relay-local", "hatchd-relay", REDIRECT_FDS},
-	[WORKER_UDP] = {"hatchd-udp", "hatchd-udp", 1},
-	[WORKER_UDP_LOCAL] = {"hatchd-udp-local", "hatchd-udp", 1},
-	/* A socket takes one for itself, and one for the set of its ways. */
-	[WORKER_UDP_RELAY] = {"hatchd-udp-relay", "hatchd-udp", 2},
-	[WORKER_LOOKUP] = {"hatchd-lookup", "hatchd-lookup", 0},
-};
-
-static enum worker_kind kind_of(const struct worker *worker)
-{
-	return (enum worker_kind)(worker - worker->master->workers);
-}
-
-const char *worker_name(const struct worker *worker)
-{
-	return kinds[kind_of(worker)].name;
-}
-
-/* Who is at the other end of a UNIX socket belongs to this machine, and may hold its worker
- * up. */
-static bool has_local_target(const struct service_conf *conf)
-{
-	for (size_t i = 0; i < conf->n_targets; i++)
-		if (conf->targets[i].kind == ADDR_UNIX)
-			return true;
-	return false;
-}
-
-struct worker *worker_of(const struct service *service, bool is_ip)
-{
-	const struct service_conf *conf = service->setup->conf;
-	struct worker *workers = service->master->workers;
-
-	if (service_conf_is_builtin(conf))
-		return &workers[is_ip ? WORKER_BUILTIN : WORKER_BUILTIN_LOCAL];
-	if (service_conf_is_redirect(conf))
-		return &workers[is_ip && !has_local_target(conf) ? WORKER_RELAY
-								 : WORKER_RELAY_LOCAL];
-	return NULL;
-}
-
-struct worker *worker_of_front(const struct service *service, bool is_ip)
-{
-	enum worker_kind kind = is_ip ? WORKER_FRONT : WORKER_FRONT_LOCAL;
-
-	return service_conf_has_front(service->setup->conf) ? &service->master->workers[kind]
-	                                                    : NULL;
-}
-
-struct worker *worker_of_questions(const struct service *service)
-{
-	return service_conf_has_lookups(service->setup->conf)
-	               ? &service->master->workers[WORKER_LOOKUP]
-	               : NULL;
-}
-
-bool worker_is_front(const struct worker *worker)
-{
-	enum worker_kind kind = kind_of(worker);
-
-	return kind == WORKER_FRONT || kind == WORKER_FRONT_LOCAL;
-}
-
-bool worker_is_for_questions(const struct worker *worker)
-{
-	return kind_of(worker) == WORKER_LOOKUP;
-}
-
-bool worker_is_for_datagrams(const struct worker *worker)
-{
-	enum worker_kind kind = kind_of(worker);
-
-	return kind == WORKER_UDP || kind == WORKER_UDP_LOCAL || kind == WORKER_UDP_RELAY;
-}
-
-struct worker *worker_of_socket(const struct listener *listener)
-{
-	const struct service *service = listener->service;
-	const struct service_conf *conf = service->setup->conf;
-	struct worker *workers = service->master->workers;
-
-	if (service_conf_is_builtin(conf))
-		return worker_of(service, listener->is_ip);
-	if (service_conf_is_redirect(conf))
-		return &workers[WORKER_UDP_RELAY];
-	return &workers[listener->is_ip ? WORKER_UDP : WORKER_UDP_LOCAL];
-}
-
 struct worker *worker_of_process(const struct child *child)
 {
 	struct worker *workers = child->service->master->workers;
@@ -143,11 +45,6 @@ struct worker *worker_of_process(const struct child *child)
 		if (workers[i].service == child->service)
 			return &workers[i];
 	return NULL;
-}
-
-uint32_t worker_fds(const struct worker *worker)
-{
-	return kinds[kind_of(worker)].fds;
 }
 
 uint32_t worker_sessions(const struct worker *worker)
@@ -177,8 +74,9 @@ static void close_channel(struct worker *worker, uint64_t now)
 static bool hear(struct worker *worker, const struct channel_answer *answer, uint64_t now)
 {
 	if (answer->kind == CHANNEL_REACHED || answer->kind == CHANNEL_MISSED)
-		return !worker_is_front(worker) && pass_news(worker, answer, now);
-	if (worker_is_front(worker))
+		return worker_holds(worker) != WORKER_HOLDS_CALLERS &&
+		       pass_news(worker, answer, now);
+	if (worker_holds(worker) == WORKER_HOLDS_CALLERS)
 		return caller_hear(worker, answer, now);
 	if (answer->kind == CHANNEL_OFFER)
 		return peer_offer(worker, answer);
@@ -276,8 +174,8 @@ void workers_hear(struct master *master)
 static int on_answers(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 {
 	struct worker *worker = userdata;
-	int n = worker_is_for_questions(worker) ? inquiry_hear(worker)
-	                                        : hear_connections(worker);
+	int n = worker_holds(worker) == WORKER_HOLDS_QUESTIONS ? inquiry_hear(worker)
+	                                                       : hear_connections(worker);
 
 	(void)fd;
 	(void)revents;
@@ -311,9 +209,9 @@ static int open_channel(struct worker *worker)
 
 static void tell_ends(struct worker *worker)
 {
-	if (worker_is_for_questions(worker))
+	if (worker_holds(worker) == WORKER_HOLDS_QUESTIONS)
 		inquiries_hurry(worker->master);
-	else if (worker_is_front(worker))
+	else if (worker_holds(worker) == WORKER_HOLDS_CALLERS)
 		callers_tell(worker);
 	else
 		pass_ends(worker);
@@ -347,7 +245,7 @@ static int say(const struct worker *worker, enum channel_request_kind kind)
 {
 	struct channel_request request;
 
-	if (worker_is_for_questions(worker))
+	if (worker_holds(worker) == WORKER_HOLDS_QUESTIONS)
 		return inquiry_say(worker, kind);
 	channel_request_init(&request, kind, NULL);
 	return channel_send(&worker->channel, &request, NULL, 0);
@@ -544,12 +442,16 @@ static void lose_sessions(struct worker *worker, uint64_t now)
 {
 	uint32_t lost = 0;
 
-	if (worker_is_for_questions(worker))
-		inquiries_lost(worker, true);
-	else if (worker_is_front(worker))
-		lost = callers_lost(worker, now);
-	else
+	switch (worker_holds(worker)) {
+	case WORKER_HOLDS_SESSIONS:
 		lost = lose_children(worker, now);
+		break;
+	case WORKER_HOLDS_CALLERS:
+		lost = callers_lost(worker, now);
+		break;
+	case WORKER_HOLDS_QUESTIONS:
+		inquiries_lost(worker, true);
+	}
 	if (lost > 0)
 		log_warning("%s%" PRIu32 " %s lost", worker->service->label, lost,
 			lost == 1 ? "connection" : "connections");
@@ -585,9 +487,7 @@ static void pause_after(struct worker *worker, uint64_t now)
 /* What it has not read, where that is not looked after by who has asked it. */
 static struct unread *take_unread(struct worker *worker, uint64_t now)
 {
-	if (worker_is_front(worker) || worker_is_for_questions(worker))
-		return NULL;
-	return unread_take(worker, now);
+	return worker_holds(worker) == WORKER_HOLDS_SESSIONS ? unread_take(worker, now) : NULL;
 }
 
 void worker_ended(struct worker *worker, uint64_t now)
@@ -596,7 +496,7 @@ void worker_ended(struct worker *worker, uint64_t now)
 
 	pause_after(worker, now);
 	worker->process = NULL;
-	if (!worker_is_for_questions(worker))
+	if (worker_holds(worker) != WORKER_HOLDS_QUESTIONS)
 		hear_last(worker, now);
 	unread = take_unread(worker, now);
 	lose_sessions(worker, now);
@@ -627,7 +527,7 @@ void workers_init(struct master *master)
 			.theirs = -EBADF,
 			.due = USEC_INFINITY,
 		};
-		worker->program = loader_open_other(kinds[i].program);
+		worker->program = loader_open_other(worker_program(worker));
 		if (worker->program >= 0)
 			worker->program = master_move_up(master, worker->program);
 	}

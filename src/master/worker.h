@@ -15,6 +15,7 @@
 #define HATCHD_MASTER_WORKER_H
 
 #include "master/child.h"
+#include "master/worker-kind.h"
 #include "os/channel.h"
 
 #include <stdbool.h>
@@ -27,24 +28,6 @@ struct master;
 struct peer_offers;
 struct service;
 struct unread;
-
-enum worker_kind {
-	WORKER_BUILTIN, /* hatchd-builtin: answers by itself */
-	WORKER_RELAY,   /* hatchd-relay: passes them on */
-	/* The same for all that is not of IP.  Who is at the other end of a UNIX socket can
-	 * send a descriptor along whose close waits for as long as he likes: that harms none of
-	 * the network.  Clients of the network who may be passed on to a UNIX socket are here
-	 * too. */
-	WORKER_BUILTIN_LOCAL,
-	WORKER_FRONT, /* hatchd-front: reads what clients say first (master/caller) */
-	WORKER_FRONT_LOCAL,
-	WORKER_RELAY_LOCAL,
-	WORKER_UDP, /* hatchd-udp: a program for each of those who send datagrams */
-	WORKER_UDP_LOCAL,
-	WORKER_UDP_RELAY, /* the same program, which passes them on to somebody else */
-	WORKER_LOOKUP,    /* hatchd-lookup: asks name servers and others (master/inquiry) */
-	_WORKER_KIND_MAX,
-};
 
 struct worker {
 	struct master *master;
@@ -72,19 +55,6 @@ struct worker {
 	uint32_t n_posted; /* of the connections, those that are sockets of datagrams */
 };
 
-/* "hatchd-builtin" */
-const char *worker_name(const struct worker *worker);
-
-/* Descriptors that a connection takes there at most. */
-uint32_t worker_fds(const struct worker *worker);
-
-/* The one that serves clients of that service, who have come by IP or not; NULL: it has a
- * program.  The setup is in memory. */
-struct worker *worker_of(const struct service *service, bool is_ip);
-
-/* The one that is given that socket of datagrams, whose service does not wait. */
-struct worker *worker_of_socket(const struct listener *listener);
-
 /* Open their programs: before anybody is served, the file system may not answer later
  * (I2), and what an upgrade puts in their place is not for us. */
 void workers_init(struct master *master);
@@ -101,23 +71,6 @@ int worker_need(struct worker *worker, uint64_t now);
 /* A pause of that service is over: if it is a worker's, and somebody waits for it, try again.
  */
 void worker_resume(const struct service *service, uint64_t now);
-
-/* The one that has to read what clients of that service say before somebody serves them; NULL:
- * nobody has.  The setup is in memory. */
-struct worker *worker_of_front(const struct service *service, bool is_ip);
-
-/* The one that has to be asked before clients of that service come in; NULL: none.  The
- * setup is in memory. */
-struct worker *worker_of_questions(const struct service *service);
-
-/* Is it one of those? */
-bool worker_is_front(const struct worker *worker);
-
-/* Is it one that asks about each of those who send datagrams? */
-bool worker_is_for_datagrams(const struct worker *worker);
-
-/* Is it the one that looks names up? */
-bool worker_is_for_questions(const struct worker *worker);
 
 /* Its connections, or questions, while it has them. */
 uint32_t worker_sessions(const struct worker *worker);

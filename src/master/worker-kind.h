@@ -1,0 +1,72 @@
+/*
+ * worker-kind: which workers there are, and who needs which.
+ *
+ * A worker is one of a kind for as long as the master runs, also while it has no process.
+ * What kinds differ in is one table here: their programs, what a connection takes there,
+ * and what they have at their places, by which the other modules tell them apart.
+ *
+ * Layer: master.
+ */
+#ifndef HATCHD_MASTER_WORKER_KIND_H
+#define HATCHD_MASTER_WORKER_KIND_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct listener;
+struct service;
+struct worker;
+
+enum worker_kind {
+	WORKER_BUILTIN, /* hatchd-builtin: answers by itself */
+	WORKER_RELAY,   /* hatchd-relay: passes them on */
+	/* The same for all that is not of IP.  Who is at the other end of a UNIX socket can
+	 * send a descriptor along whose close waits for as long as he likes: that harms none of
+	 * the network.  Clients of the network who may be passed on to a UNIX socket are here
+	 * too. */
+	WORKER_BUILTIN_LOCAL,
+	WORKER_FRONT, /* hatchd-front: reads what clients say first (master/caller) */
+	WORKER_FRONT_LOCAL,
+	WORKER_RELAY_LOCAL,
+	WORKER_UDP, /* hatchd-udp: a program for each of those who send datagrams */
+	WORKER_UDP_LOCAL,
+	WORKER_UDP_RELAY, /* the same program, which passes them on to somebody else */
+	WORKER_LOOKUP,    /* hatchd-lookup: asks name servers and others (master/inquiry) */
+	_WORKER_KIND_MAX,
+};
+
+/* What a worker has at its places. */
+enum worker_holds {
+	WORKER_HOLDS_SESSIONS,  /* connections and sockets that it serves (master/pass) */
+	WORKER_HOLDS_CALLERS,   /* connections that somebody else is to serve (master/caller) */
+	WORKER_HOLDS_QUESTIONS, /* no connections (master/inquiry) */
+};
+
+enum worker_holds worker_holds(const struct worker *worker);
+
+/* "hatchd-builtin-local": what it is called in messages; and its program, which may be that
+ * of others. */
+const char *worker_name(const struct worker *worker);
+const char *worker_program(const struct worker *worker);
+
+/* Descriptors that a connection takes there at most. */
+uint32_t worker_fds(const struct worker *worker);
+
+/* Is it one that asks about each of those who send datagrams? */
+bool worker_is_for_datagrams(const struct worker *worker);
+
+/* The one that serves clients of that service, who have come by IP or not; NULL: it has a
+ * program.  The setup is in memory, here and below. */
+struct worker *worker_of(const struct service *service, bool is_ip);
+
+/* The one that is given that socket of datagrams, whose service does not wait. */
+struct worker *worker_of_socket(const struct listener *listener);
+
+/* The one that has to read what clients of that service say before somebody serves them; NULL:
+ * nobody has. */
+struct worker *worker_of_front(const struct service *service, bool is_ip);
+
+/* The one that has to be asked before clients of that service come in; NULL: none. */
+struct worker *worker_of_questions(const struct service *service);
+
+#endif
