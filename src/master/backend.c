@@ -9,6 +9,7 @@
 #include "master/pause.h"
 #include "master/service.h"
 #include "master/starve.h"
+#include "master/worker-channel.h"
 
 #include <signal.h>
 #include <stdlib.h>

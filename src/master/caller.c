@@ -9,6 +9,7 @@
 #include "master/pass.h"
 #include "master/record.h"
 #include "master/service.h"
+#include "master/worker-channel.h"
 
 #include <stdlib.h>
 #include <string.h>

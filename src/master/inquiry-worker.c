@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/own.h"
 #include "master/master.h"
+#include "master/worker-channel.h"
 
 #include <string.h>
 

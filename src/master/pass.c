@@ -15,6 +15,7 @@
 #include "master/serve.h"
 #include "master/service.h"
 #include "master/starve.h"
+#include "master/worker-channel.h"
 
 #include <assert.h>
 #include <string.h>

@@ -12,6 +12,7 @@
 #include "master/record.h"
 #include "master/serve.h"
 #include "master/service.h"
+#include "master/worker-channel.h"
 #include "os/pass_rights.h"
 
 #include <poll.h>

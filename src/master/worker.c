@@ -14,25 +14,18 @@
 #include "master/peer.h"
 #include "master/service.h"
 #include "master/unread.h"
+#include "master/worker-channel.h"
 #include "master/worker-setup.h"
 
 #include <inttypes.h>
 #include <signal.h>
-#include <string.h>
-
-/* Answers in one event: a worker that has much to say does not keep us from others. */
-#define ANSWER_BATCH 64
-
-/* Of these, where all that was said is to be heard. */
-#define HEAR_TURNS 16
+#include <stdlib.h>
 
 /* One that has ended sooner has hardly done anything. */
 #define GOOD_RUN USEC_PER_SEC
 
-/* While it is given connections it is asked so often whether it goes on, and has so long to
- * answer: what does not, does not serve anybody either. */
-#define ASK_EVERY    USEC_PER_SEC
-#define ASK_PATIENCE (10 * USEC_PER_SEC)
+/* While it is given connections it is asked so often whether it goes on. */
+#define ASK_EVERY USEC_PER_SEC
 
 /* One that keeps sockets of datagrams is asked now and then also when it is given nothing. */
 #define ASK_KEEPER_EVERY (30 * USEC_PER_SEC)
@@ -54,172 +47,9 @@ uint32_t worker_sessions(const struct worker *worker)
 
 /* ------------------------------------------------------------------- process */
 
-/* Connections may still be in it that nobody has taken out: who closes the last copy of
- * those may have to wait. */
-static void close_channel(struct worker *worker, uint64_t now)
-{
-	worker->answers = sd_event_source_unref(worker->answers);
-	worker->room = sd_event_source_unref(worker->room);
-	worker->due = USEC_INFINITY;
-	worker->to_ask = worker->is_full = false;
-	worker->offers = peer_forget(worker->offers);
-	worker->channel.answers = fd_close(worker->channel.answers);
-	worker->channel.requests = fd_close(worker->channel.requests);
-	worker->theirs = fd_close(worker->theirs);
-	if (worker->unread >= 0)
-		master_close_later(worker->master, take_fd(&worker->unread), now);
-}
-
-/* Of one of its connections.  False: it lies. */
-static bool hear(struct worker *worker, const struct channel_answer *answer, uint64_t now)
-{
-	if (answer->kind == CHANNEL_REACHED || answer->kind == CHANNEL_MISSED)
-		return worker_holds(worker) != WORKER_HOLDS_CALLERS &&
-		       pass_news(worker, answer, now);
-	if (worker_holds(worker) == WORKER_HOLDS_CALLERS)
-		return caller_hear(worker, answer, now);
-	if (answer->kind == CHANNEL_OFFER)
-		return peer_offer(worker, answer);
-	return pass_done(worker, answer, now);
-}
-
-static bool is_of_connection(const struct channel_answer *answer)
-{
-	return answer->kind == CHANNEL_DONE || answer->kind == CHANNEL_OFFER ||
-	       answer->kind == CHANNEL_REACHED || answer->kind == CHANNEL_MISSED;
-}
-
-static const char *describe_lie(const struct channel_answer *answer)
-{
-	switch (answer->kind) {
-	case CHANNEL_DONE:
-		return "speaks of a connection that it does not have";
-	case CHANNEL_OFFER:
-		return "offers a client whom it must not offer";
-	case CHANNEL_REACHED:
-	case CHANNEL_MISSED:
-		return "speaks of a target that was not started";
-	default:
-		return "says what it was not asked";
-	}
-}
-
-bool worker_is_ready(struct worker *worker)
-{
-	if (worker->theirs < 0)
-		return false;
-	log_debug("%sready", worker->service->label);
-	service_recovered(worker->service);
-	worker->theirs = fd_close(worker->theirs);
-	return true;
-}
-
-bool worker_goes_on(struct worker *worker)
-{
-	bool asked = worker->due != USEC_INFINITY;
-
-	worker->due = USEC_INFINITY;
-	return asked;
-}
-
-/* False: it lies. */
-static bool believe(struct worker *worker, const struct channel_answer *answer, uint64_t now)
-{
-	switch (answer->kind) {
-	case CHANNEL_READY:
-		return worker_is_ready(worker);
-	case CHANNEL_PONG:
-		return worker_goes_on(worker);
-	default:
-		return hear(worker, answer, now);
-	}
-}
-
-/* How many answers there were; 0 also where it has been killed. */
-static int hear_connections(struct worker *worker)
-{
-	struct channel_answer answers[ANSWER_BATCH];
-	uint64_t now = clock_monotonic();
-	int n = channel_receive(&worker->channel, answers, ANSWER_BATCH);
-
-	for (int i = 0; i < n; i++)
-		if (!believe(worker, &answers[i], now)) {
-			worker_kill(worker, describe_lie(&answers[i]));
-			return 0;
-		}
-	return n;
-}
-
-/* As many as a pipe holds, and a few more.  What cannot be understood is found here as well as
- * where answers are waited for; that there will be no more is found there. */
-static void hear_all(struct worker *worker)
-{
-	int n = 1;
-
-	for (int turns = 0; turns < HEAR_TURNS && n > 0; turns++)
-		n = hear_connections(worker);
-	if (n < 0 && n != -EPIPE)
-		worker_kill(worker, "says what cannot be understood");
-}
-
-void workers_hear(struct master *master)
-{
-	static const enum worker_kind relays[] = {WORKER_RELAY, WORKER_RELAY_LOCAL};
-
-	for (size_t i = 0; i < ARRAY_SIZE(relays); i++)
-		if (master->workers[relays[i]].process)
-			hear_all(&master->workers[relays[i]]);
-}
-
-static int on_answers(sd_event_source *source, int fd, uint32_t revents, void *userdata)
-{
-	struct worker *worker = userdata;
-	int n = worker_holds(worker) == WORKER_HOLDS_QUESTIONS ? inquiry_hear(worker)
-	                                                       : hear_connections(worker);
-
-	(void)fd;
-	(void)revents;
-	if (n >= 0)
-		return 0;
-	/* Its end is on the way, or it cannot be heard any more. */
-	sd_event_source_set_enabled(source, SD_EVENT_OFF);
-	if (n == -EPROTO)
-		worker_kill(worker, "says what it was not asked");
-	else if (n != -EPIPE)
-		worker_kill(worker, "says what cannot be understood");
-	else
-		worker_kill(worker, NULL);
-	return 0;
-}
-
-static int open_channel(struct worker *worker)
-{
-	struct master *master = worker->master;
-	int theirs[2], r = channel_new(&worker->channel, theirs);
-
-	if (r < 0)
-		return r;
-	worker->unread = master_move_up(master, theirs[0]);
-	worker->theirs = theirs[1];
-	worker->channel.requests = master_move_up(master, worker->channel.requests);
-	worker->channel.answers = master_move_up(master, worker->channel.answers);
-	return sd_event_add_io(master->event, &worker->answers, worker->channel.answers,
-		EPOLLIN, on_answers, worker);
-}
-
-static void tell_ends(struct worker *worker)
-{
-	if (worker_holds(worker) == WORKER_HOLDS_QUESTIONS)
-		inquiries_hurry(worker->master);
-	else if (worker_holds(worker) == WORKER_HOLDS_CALLERS)
-		callers_tell(worker);
-	else
-		pass_ends(worker);
-}
-
 static int start(struct worker *worker, uint64_t now)
 {
-	int r = open_channel(worker);
+	int r = worker_open_channel(worker);
 
 	if (r >= 0) {
 		const int fds[] = {worker->unread, worker->theirs, worker->program};
@@ -227,77 +57,25 @@ static int start(struct worker *worker, uint64_t now)
 		r = hatch_process(worker->service, fds, ARRAY_SIZE(fds), now, &worker->process);
 	}
 	if (r < 0) {
-		close_channel(worker, now);
+		worker_close_channel(worker, now);
 		return r;
 	}
 	worker->asked = 0;
 	worker_ask(worker, now);
 	if (worker->kept)
 		unread_send(take_ptr(worker->kept), worker, now);
-	tell_ends(worker);
+	worker_tell(worker);
 	return 0;
 }
 
-/* ------------------------------------------------------------------- requests */
-
-/* What is about nobody: PING and DRAIN. */
-static int say(const struct worker *worker, enum channel_request_kind kind)
-{
-	struct channel_request request;
-
-	if (worker_holds(worker) == WORKER_HOLDS_QUESTIONS)
-		return inquiry_say(worker, kind);
-	channel_request_init(&request, kind, NULL);
-	return channel_send(&worker->channel, &request, NULL, 0);
-}
-
-/* It has read what was there: that is a sign, so it has all its time from here on. */
-static void ask(struct worker *worker, uint64_t now)
-{
-	worker->due = now + ASK_PATIENCE;
-	worker->to_ask = say(worker, CHANNEL_PING) < 0;
-	if (worker->to_ask)
-		worker_wait_for_room(worker);
-}
-
-static int on_room(sd_event_source *source, int fd, uint32_t revents, void *userdata)
-{
-	struct worker *worker = userdata;
-
-	(void)source;
-	(void)fd;
-	(void)revents;
-	worker->room = sd_event_source_unref(worker->room);
-	if (worker->is_full)
-		worker->master->slot_came_free = true;
-	worker->is_full = false;
-	if (worker->to_ask)
-		ask(worker, clock_monotonic());
-	tell_ends(worker);
-	return 0;
-}
-
-/* Without memory for it the next one who is to end tries again. */
-void worker_wait_for_room(struct worker *worker)
-{
-	if (worker->process && !worker->room)
-		(void)sd_event_add_io(worker->master->event, &worker->room,
-			worker->channel.requests, EPOLLOUT, on_room, worker);
-}
-
-/* Without memory to wait for it, the next one finds out. */
-void worker_is_full(struct worker *worker)
-{
-	worker_wait_for_room(worker);
-	worker->is_full = worker->room != NULL;
-}
+/* ------------------------------------------------------------------- watch */
 
 void worker_ask(struct worker *worker, uint64_t now)
 {
 	if (!worker->process || worker->due != USEC_INFINITY || now - worker->asked < ASK_EVERY)
 		return;
 	worker->asked = now;
-	ask(worker, now);
+	worker_ping(worker, now);
 }
 
 /* When something is to be done: it has to have answered, or it keeps sockets, so that nobody
@@ -357,7 +135,7 @@ bool worker_has_room(const struct worker *worker)
 /* It ends when its channel does. */
 static void let_go(struct worker *worker, uint64_t now)
 {
-	close_channel(worker, now);
+	worker_close_channel(worker, now);
 	worker->process = NULL;
 }
 
@@ -378,6 +156,8 @@ int worker_need(struct worker *worker, uint64_t now)
 	r = worker_prepare(worker);
 	return r < 0 ? r : start(worker, now);
 }
+
+/* ------------------------------------------------------------------- to end */
 
 /* Those that were let go and have not ended: nobody asks any more whether they go on. */
 static void kill_old(const struct worker *worker)
@@ -410,18 +190,6 @@ void worker_kill(struct worker *worker, const char *why)
 	child_signal(worker->process, SIGKILL);
 	if (worker->answers)
 		sd_event_source_set_enabled(worker->answers, SD_EVENT_OFF);
-}
-
-/* What it has said last is still in the pipe; what is not true there ends it. */
-static void hear_last(struct worker *worker, uint64_t now)
-{
-	struct channel_answer answers[ANSWER_BATCH];
-	int n;
-
-	while ((n = channel_receive(&worker->channel, answers, ANSWER_BATCH)) > 0)
-		for (int i = 0; i < n; i++)
-			if (!is_of_connection(&answers[i]) || !hear(worker, &answers[i], now))
-				return;
 }
 
 static uint32_t lose_children(struct worker *worker, uint64_t now)
@@ -496,11 +264,10 @@ void worker_ended(struct worker *worker, uint64_t now)
 
 	pause_after(worker, now);
 	worker->process = NULL;
-	if (worker_holds(worker) != WORKER_HOLDS_QUESTIONS)
-		hear_last(worker, now);
+	worker_hear_last(worker, now);
 	unread = take_unread(worker, now);
 	lose_sessions(worker, now);
-	close_channel(worker, now);
+	worker_close_channel(worker, now);
 	worker->kept = unread;
 	if (unread)
 		try_again(worker, now);
@@ -514,6 +281,8 @@ void worker_resume(const struct service *service, uint64_t now)
 		if (workers[i].service == service && workers[i].kept)
 			try_again(&workers[i], now);
 }
+
+/* ------------------------------------------------------------------- all of them */
 
 void workers_init(struct master *master)
 {
@@ -554,7 +323,7 @@ void workers_drain(struct master *master)
 	for (size_t i = 0; i < _WORKER_KIND_MAX; i++) {
 		/* The end of the channel, when we end, says the same. */
 		if (master->workers[i].process)
-			(void)say(&master->workers[i], CHANNEL_DRAIN);
+			(void)worker_say(&master->workers[i], CHANNEL_DRAIN);
 	}
 }
 
@@ -591,7 +360,7 @@ void workers_done(struct master *master)
 		if (!worker->master)
 			continue;
 		unread_free(take_ptr(worker->kept), master, now);
-		close_channel(worker, now);
+		worker_close_channel(worker, now);
 		worker->program = fd_close(worker->program);
 	}
 }

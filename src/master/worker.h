@@ -6,8 +6,8 @@
  * when the first client needs it; if it dies, its connections are over, and the next client
  * starts another one.
  *
- * What it says is a stranger's word (os/channel): it is believed of connections that
- * it has, and who breaks the rules is killed.
+ * What it says, a stranger's word, and what it is told is master/worker-channel's; which
+ * workers there are is master/worker-kind's.
  *
  * Layer: master.
  */
@@ -81,24 +81,11 @@ struct worker *worker_of_process(const struct child *child);
 /* It has ended, and is about to be forgotten: so are its connections. */
 void worker_ended(struct worker *worker, uint64_t now);
 
-/* Those that pass clients on may have said something that nobody has heard yet. */
-void workers_hear(struct master *master);
-
 /* Ask it whether it goes on, now and then; it is killed if it does not answer. */
 void worker_ask(struct worker *worker, uint64_t now);
 
 /* Look after those that have not answered; returns when the next is due. */
 uint64_t workers_turn(struct master *master, uint64_t now);
-
-/* There was no room for a request: those who are to end are told as soon as there is. */
-void worker_wait_for_room(struct worker *worker);
-
-/* The same of a client: until then worker_has_room() says no. */
-void worker_is_full(struct worker *worker);
-
-/* It says that it has set itself up, or that it goes on.  False: it was not asked. */
-bool worker_is_ready(struct worker *worker);
-bool worker_goes_on(struct worker *worker);
 
 /* What hatchd-lookup has read when it was started has changed: another one is asked from now
  * on.  One that has not ended since it was let go last time is killed. */
