@@ -122,7 +122,8 @@ void log_compose_journal(struct log_space *space, const char *identifier, int pr
 	add_field(space, "SYSLOG_IDENTIFIER", identifier);
 	add_field(space, "MESSAGE", text);
 	for (; fields && fields->name; fields++)
-		add_field(space, fields->name, fields->value);
+		if (fields->value)
+			add_field(space, fields->name, fields->value);
 }
 
 void log_compose_syslog(

@@ -50,7 +50,8 @@ enum log_target {
 /* One NAME=VALUE of a structured message; kept by the journal only. */
 struct log_field {
 	const char *name;  /* upper case, as journal fields are */
-	const char *value; /* any text; the journal keeps it byte for byte */
+	const char *value; /* any text; the journal keeps it byte for byte.  NULL: it is not
+	                      known, and the field is left out */
 };
 
 /*

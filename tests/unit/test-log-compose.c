@@ -117,6 +117,7 @@ static void test_journal(void **ctx)
 	static const struct log_field fields[] = {
 		{"SERVICE", "echo"},
 		{"REASON", "a\nb"},
+		{"UNKNOWN", NULL},
 		{"EMPTY", ""},
 		{NULL, NULL},
 	};
