@@ -104,6 +104,13 @@ static int claim_listener(
 	return r;
 }
 
+/* Of one whose claim was good. */
+static const struct listener *claimed_listener(
+	const struct apply *a, const struct listen_conf *l)
+{
+	return a->master->services[l->old_service]->listeners[l->old_listen];
+}
+
 /* A service that is the same keeps its sockets: none of them may go elsewhere. */
 static bool claim_listeners(struct service *service)
 {
@@ -167,7 +174,8 @@ static int add_move(struct apply *a, const struct move *move)
 	return 0;
 }
 
-/* 1: it takes over a socket; 0: it does not. */
+/* 1: it takes over a socket; 0: it does not.  One that was handed over and is of no kind that
+ * the service can serve now is given back, and refused when it is asked for again. */
 static int find_move(
 	struct apply *a, struct change *change, const struct service_conf *conf, uint32_t place)
 {
@@ -184,7 +192,8 @@ static int find_move(
 	if (l->fate == LISTEN_OPENED)
 		return 0;
 	r = claim_listener(a, l, conf);
-	if (r < 0 || l->fate == LISTEN_REOPENED)
+	if (r < 0 || l->fate == LISTEN_REOPENED ||
+		!listener_suits(claimed_listener(a, l), conf))
 		return r;
 	change->adjusts |= move.adjust;
 	if (move.adjust)

@@ -236,6 +236,9 @@ static int adopt_socket(struct listener *listener, const struct service_conf *co
 
 	if (r < 0) {
 		tell_failure(listener, "take over socket", r);
+		if (fd >= 0)
+			inherited_give_back(
+				&listener->service->master->inherited, asked->name, fd);
 		return r;
 	}
 	listener->fd = fd;
@@ -323,6 +326,13 @@ int listener_try(struct listener *listener, const struct service_conf *conf)
 	r = listener_open(listener, conf);
 	listener->quiet = false;
 	return r;
+}
+
+bool listener_suits(const struct listener *listener, const struct service_conf *conf)
+{
+	const struct bound *bound = listener->bound;
+
+	return !bound || !bound->handed_over || listen_suits(conf, &bound->addr) == 0;
 }
 
 void listener_adjust(struct listener *listener, const struct service_conf *conf, char **links)

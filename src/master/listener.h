@@ -78,6 +78,10 @@ int listener_open(struct listener *listener, const struct service_conf *conf);
 /* The same, without a word when it fails: it will be tried again. */
 int listener_try(struct listener *listener, const struct service_conf *conf);
 
+/* Can it stay as it is and be that service's?  What was handed over shows only then what it
+ * is; no system call. */
+bool listener_suits(const struct listener *listener, const struct service_conf *conf);
+
 /* Remove the links to it that `conf` does not have.  To all listeners before any is
  * adjusted, because a link may go over to another one. */
 void listener_drop_links(struct listener *listener, const struct service_conf *conf);

@@ -250,30 +250,48 @@ int listen_adjust(const struct listen_request *request, const struct listen_resu
 	return r;
 }
 
-int listen_adopt(int fd, const struct service_conf *service, struct addr *ret_addr)
+/* Nobody has said that what is built in may answer whoever sends datagrams there. */
+static bool takes_datagrams(const struct service_conf *service)
+{
+	return service->wait || service_conf_has_program(service) ||
+	       service_conf_is_redirect(service);
+}
+
+int listen_suits(const struct service_conf *service, const struct addr *addr)
+{
+	if (addr_is_datagram(addr) && !takes_datagrams(service))
+		return -EINVAL;
+	if (service_conf_is_redirect(service) && !service_conf_redirect_takes(service, addr))
+		return -EINVAL;
+	if (service_conf_is_builtin(service) && !service_conf_builtin_takes(service, addr))
+		return -EINVAL;
+	return 0;
+}
+
+static int check_listens(int fd)
 {
 	int listening = 0;
 	socklen_t len = sizeof listening;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) < 0)
+		return -errno;
+	return listening ? 0 : -EINVAL;
+}
+
+int listen_adopt(int fd, const struct service_conf *service, struct addr *ret_addr)
+{
 	struct addr addr;
 	int r;
 
 	r = addr_of_socket(fd, &addr);
 	if (r < 0)
 		return r == -EPROTONOSUPPORT ? -EINVAL : r;
-	if (!addr_is_datagram(&addr)) {
-		if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) < 0)
-			return -errno;
-		if (!listening)
-			return -EINVAL;
-	} else if (!service->wait && !service_conf_has_program(service) &&
-		   !service_conf_is_redirect(service)) {
-		return -EINVAL;
-	}
-
-	if (service_conf_is_redirect(service) && !service_conf_redirect_takes(service, &addr))
-		return -EINVAL;
-	if (service_conf_is_builtin(service) && !service_conf_builtin_takes(service, &addr))
-		return -EINVAL;
+	if (!addr_is_datagram(&addr))
+		r = check_listens(fd);
+	if (r == 0)
+		r = listen_suits(service, &addr);
+	if (r < 0)
+		return r;
 	r = fd_set_nonblock(fd, !service->wait);
 	if (r < 0)
 		return r;

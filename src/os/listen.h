@@ -53,10 +53,14 @@ int listen_open(const struct listen_request *request, struct listen_result *ret,
 int listen_adjust(const struct listen_request *request, const struct listen_result *socket,
 	char reterr_step[LISTEN_STEP_MAX]);
 
+/* Can that service serve a socket that was handed over and is bound to that address?  0;
+ * -EINVAL: it is of no kind that it can. */
+int listen_suits(const struct service_conf *service, const struct addr *addr);
+
 /*
  * Take over an open socket handed over by the service manager: check that it
  * waits for clients, set blocking mode as the service needs it.  *ret_addr is
- * what it is bound to.  -EINVAL: not a socket of a usable kind.
+ * what it is bound to.  Errors as above, and -EINVAL: it does not listen.
  */
 int listen_adopt(int fd, const struct service_conf *service, struct addr *ret_addr);
 

@@ -20,7 +20,7 @@ import pytest
 import harness
 from harness import (
     HERE, IS_ROOT, PYTHON, Probe, connect, free_port, have_ipv6, helper,
-    is_refused, read_all, read_exactly, read_line, service, stanza, talk,
+    is_refused, read_all, read_exactly, read_line, reload, service, stanza, talk,
     udp, unix_as, wait_exit,
 )
 from held import Lease
@@ -1129,13 +1129,36 @@ def test_fd_that_nobody_wants(hatchd):
     assert is_refused(name[1])
 
 
+WRONG_KIND = "unable to take over socket fd:web: it is not a listening socket of a kind"
+
+
 def test_fd_of_the_wrong_kind(hatchd):
     """Nobody has said that what is built in may answer whoever sends datagrams there."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagram:
         datagram.bind(("127.0.0.1", 0))
         daemon = activated(hatchd, stanza("service", "s", listen="fd:web", builtin="echo"),
                            [("web", datagram)])
-    daemon.wait_log("unable to take over socket fd:web: it is not a listening socket of a kind")
+    daemon.wait_log(WRONG_KIND)
+
+
+def test_fd_that_the_next_configuration_can_serve(hatchd):
+    """It is the service manager's, and not lost because nobody could serve it yet."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagram:
+        datagram.bind(("127.0.0.1", 0))
+        builtin = stanza("service", "s", listen="fd:web", builtin="echo")
+        program = service("s", listen="fd:web", exec=["/usr/bin/tr", "a-z", "A-Z"],
+                          per_datagram=True)
+        daemon = activated(hatchd, builtin, [("web", datagram)])
+        address = "udp:127.0.0.1:%d" % datagram.getsockname()[1]
+        daemon.wait_log(WRONG_KIND)
+        for _ in range(2):
+            reload(daemon, program)
+            assert udp(address, b"bom dia") == [b"BOM DIA"]
+            # One that it could be started with, and not be reloaded to.
+            mark = daemon.mark()
+            reload(daemon, builtin)
+            daemon.wait_log(WRONG_KIND, after=mark)
+    assert "closing it" not in daemon.text()
 
 
 def test_fd_of_datagrams(hatchd):

@@ -549,6 +549,7 @@ static void test_adopt_refuses(void **ctx)
 	service.builtin = BUILTIN_ECHO;
 	assert_int_equal(listen_adopt(datagrams, &service, &found), -EINVAL);
 	service.builtin = BUILTIN_NONE;
+	assert_false(is_nonblock(datagrams));
 	assert_int_equal(listen_adopt(datagrams, &service, &found), 0);
 	assert_true(is_nonblock(datagrams));
 	service.wait = true;
