@@ -96,6 +96,9 @@ static const char *explain(const struct listener *listener, int error)
 		return adopted ? "it is not a listening socket of a kind that this service "
 		                 "can serve"
 		               : strerror(EINVAL);
+	case EOPNOTSUPP:
+		return adopted ? "it is for datagrams, and ident = required is for connections"
+		               : strerror(EOPNOTSUPP);
 	default:
 		return strerror(-error);
 	}

@@ -257,10 +257,18 @@ static bool takes_datagrams(const struct service_conf *service)
 	       service_conf_is_redirect(service);
 }
 
+/* The loader has told of it where it sees one, and where the program takes them itself. */
+static bool has_to_know_users(const struct service_conf *service)
+{
+	return service->ident == IDENT_USE_REQUIRED && !service->wait;
+}
+
 int listen_suits(const struct service_conf *service, const struct addr *addr)
 {
 	if (addr_is_datagram(addr) && !takes_datagrams(service))
 		return -EINVAL;
+	if (addr_is_datagram(addr) && has_to_know_users(service))
+		return -EOPNOTSUPP;
 	if (service_conf_is_redirect(service) && !service_conf_redirect_takes(service, addr))
 		return -EINVAL;
 	if (service_conf_is_builtin(service) && !service_conf_builtin_takes(service, addr))

@@ -54,7 +54,8 @@ int listen_adjust(const struct listen_request *request, const struct listen_resu
 	char reterr_step[LISTEN_STEP_MAX]);
 
 /* Can that service serve a socket that was handed over and is bound to that address?  0;
- * -EINVAL: it is of no kind that it can. */
+ * -EINVAL: it is of no kind that it can; -EOPNOTSUPP: it is for datagrams, of which nobody can
+ * be asked who sends them, and the service has `ident = required`. */
 int listen_suits(const struct service_conf *service, const struct addr *addr);
 
 /*

@@ -1161,6 +1161,26 @@ def test_fd_that_the_next_configuration_can_serve(hatchd):
     assert "closing it" not in daemon.text()
 
 
+def test_fd_of_datagrams_whose_senders_have_to_be_known(hatchd):
+    """Nobody can be asked about them, which shows when the socket is there: at the start, or
+    when it was served without that before."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagram:
+        datagram.bind(("127.0.0.1", 0))
+        program = {"listen": "fd:web", "exec": ["/usr/bin/tr", "a-z", "A-Z"],
+                   "per_datagram": True}
+        required = service("s", ident="required", **program)
+        reason = ("s: waiting: unable to take over socket fd:web: it is for datagrams, and "
+                  "ident = required is for connections")
+        daemon = activated(hatchd, required, [("web", datagram)])
+        address = "udp:127.0.0.1:%d" % datagram.getsockname()[1]
+        daemon.wait_log(reason)
+        reload(daemon, service("s", ident="yes", **program))
+        assert udp(address, b"bom dia") == [b"BOM DIA"]
+        mark = daemon.mark()
+        reload(daemon, required)
+        daemon.wait_log(reason, after=mark)
+
+
 def test_fd_of_datagrams(hatchd):
     """A program for each sender; the socket is the service manager's, and stays."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagram:

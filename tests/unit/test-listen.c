@@ -552,6 +552,11 @@ static void test_adopt_refuses(void **ctx)
 	assert_false(is_nonblock(datagrams));
 	assert_int_equal(listen_adopt(datagrams, &service, &found), 0);
 	assert_true(is_nonblock(datagrams));
+	service.ident = IDENT_USE_REQUIRED;
+	assert_int_equal(listen_adopt(datagrams, &service, &found), -EOPNOTSUPP);
+	service.ident = IDENT_USE_YES;
+	assert_int_equal(listen_adopt(datagrams, &service, &found), 0);
+	service.ident = IDENT_USE_REQUIRED;
 	service.wait = true;
 	assert_int_equal(listen_adopt(datagrams, &service, &found), 0);
 	assert_int_equal(found.kind, ADDR_UDP);
