@@ -2,6 +2,7 @@
 
 #include "base/hostname.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,15 +36,29 @@ struct findings *findings_release(struct findings *findings)
 	return NULL;
 }
 
-void findings_set_user(struct findings *findings, const char *text)
+int findings_set_name(struct findings *findings, const char *text)
+{
+	char *name = strdup(text);
+
+	if (!name)
+		return -ENOMEM;
+	free(findings->name);
+	findings->name = name;
+	return 0;
+}
+
+int findings_set_user(struct findings *findings, const char *text)
 {
 	char *user = strndup(text, FINDINGS_USER_MAX);
 
-	for (char *at = user; at && *at; at++)
+	if (!user)
+		return -ENOMEM;
+	for (char *at = user; *at; at++)
 		if (*at <= ' ' || *at >= 0x7f)
 			*at = '?';
 	free(findings->user);
 	findings->user = user;
+	return 0;
 }
 
 bool findings_match(const struct findings *findings, char *const *patterns)

@@ -36,8 +36,11 @@ struct findings *findings_new(uint32_t generation);
 struct findings *findings_hold(struct findings *findings);
 struct findings *findings_release(struct findings *findings);
 
-/* What is not fit for a line of text becomes '?'.  Without memory nothing is known. */
-void findings_set_user(struct findings *findings, const char *text);
+/* A copy of it, as in base/hostname.  0, or -ENOMEM: what was known stays. */
+int findings_set_name(struct findings *findings, const char *text);
+
+/* The same; what is not fit for a line of text becomes '?'. */
+int findings_set_user(struct findings *findings, const char *text);
 
 /* Is his name known, and one of those patterns (base/hostname)?  NULL-terminated, or NULL. */
 bool findings_match(const struct findings *findings, char *const *patterns);

@@ -115,31 +115,43 @@ void question_settle_without(struct question *question, enum lookup_result resul
 	settle(question);
 }
 
-static void learn(struct question *question, const struct lookup_facts *facts)
+/* He is as one of whom it is not known, so who is let in by it is not; but that is our fault,
+ * and not his name server's or his. */
+static void tell_lost(const struct question *question)
+{
+	const struct conn *conn = question->inquiry->conn;
+	char peer[ADDR_TEXT_MAX];
+
+	record_not_found(conn->service, question->what == LOOKUP_IDENT ? "user at" : "name of",
+		addr_format_host(&conn->peer, peer), strerror(ENOMEM));
+}
+
+/* 0 or -ENOMEM. */
+static int learn(struct question *question, const struct lookup_facts *facts)
 {
 	struct findings *findings = question->inquiry->findings;
 
 	switch (question->what) {
 	case LOOKUP_NAME_OF:
-		findings->name = strdup(facts->text);
-		break;
+		return findings_set_name(findings, facts->text);
 	case LOOKUP_IDENT:
-		findings_set_user(findings, facts->text);
-		break;
+		return findings_set_user(findings, facts->text);
 	default:
 		memcpy(question->addresses, facts->addresses, sizeof facts->addresses);
 		question->n_addresses = facts->n_addresses;
+		return 0;
 	}
 }
 
 void question_settle(struct question *question, const struct lookup_facts *facts)
 {
-	if (facts->result == LOOKUP_FOUND) {
-		learn(question, facts);
-		settle(question);
-	} else {
+	if (facts->result != LOOKUP_FOUND) {
 		question_settle_without(question, facts->result);
+		return;
 	}
+	if (learn(question, facts) < 0)
+		tell_lost(question);
+	settle(question);
 }
 
 /* ------------------------------------------------------------------------ one client */

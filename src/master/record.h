@@ -53,8 +53,8 @@ void record_paced(struct service *service, uint64_t now);
 /* The same for another reason that will pass. */
 void record_waits(struct service *service, enum admit_verdict verdict, uint64_t now);
 
-/* hatchd-lookup does not say what is wanted: the "name of" 192.0.2.7, or the "target"
- * www.example.org; at most one line a minute. */
+/* hatchd-lookup does not say what is wanted, or there is no memory for that: the "name of"
+ * 192.0.2.7, the "user at" it, or the "target" www.example.org; at most one line a minute. */
 void record_not_found(
 	struct service *service, const char *what, const char *whose, const char *why);
 

@@ -26,6 +26,7 @@ from harness import (
     IS_SANITIZED, Daemon, built_helper, connect, free_port, is_refused, read_all, run_hatchd,
     service, stanza, talk, wait_until,
 )
+from namespace import Resolver
 
 ROUNDS = int(os.environ.get("HATCHD_TEST_ROUNDS", "10"))
 
@@ -232,6 +233,38 @@ def test_clients(hatchd, folder, memory, length, options):
     assert talk(ports[0], b"again") == b"again"
     daemon.wait_children(0)
     wait_until(lambda: daemon.count_fds() <= descriptors, what=daemon.fds())
+
+
+@pytest.mark.needs_root
+def test_client_who_is_let_in_by_his_name(hatchd, folder, memory):
+    """Without memory for it he is refused, and it is told why it was not known."""
+    name = "good.example.org"
+    ports = [free_port() for _ in range(200)]
+    text = "".join(
+        say(f"s{i}", "x", listen=f"tcp:127.0.0.1:{port}", resolve=True, only_from=name)
+        for i, port in enumerate(ports))
+    memory.next_process()
+    daemon = hatchd.file(text, env=memory.env,
+                         launcher=Resolver(folder, hosts=f"127.0.0.1 {name}\n").launcher)
+    refused = 0
+    for i, port in enumerate(ports):
+        memory.spend(i + 1)
+        with connect(port) as client:
+            failed = wait_served_or_failed(client, memory)
+            memory.restore()
+            said = read_all(client)
+        if said == b"":
+            refused += 1
+            daemon.wait_log(f"s{i}: unable to look up name of 127.0.0.1: Cannot allocate")
+            daemon.wait_log(f"s{i}: refused 127.0.0.1:.*: only_from")
+        else:
+            assert said == b"x", daemon.text()
+        if not failed:
+            break
+    assert refused > 0, "the name was never what there was no memory for"
+    assert not failed, "there are more allocations than services"
+    assert talk(ports[0]) == b"x"
+    daemon.wait_children(0)
 
 
 def wait_served_or_failed(client, memory):

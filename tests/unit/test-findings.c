@@ -20,7 +20,7 @@ static struct findings *with_name(const char *name)
 	struct findings *findings = findings_new(1);
 
 	assert_non_null(findings);
-	findings->name = strdup(name);
+	assert_int_equal(findings_set_name(findings, name), 0);
 	return findings;
 }
 
@@ -33,7 +33,7 @@ static void test_hold(void **state)
 	assert_ptr_equal(findings_hold(findings), findings);
 	assert_null(findings_release(findings));
 	/* Still there. */
-	findings_set_user(findings, "joe");
+	assert_int_equal(findings_set_user(findings, "joe"), 0);
 	assert_string_equal(findings->user, "joe");
 	assert_null(findings_release(findings));
 	assert_null(findings_hold(NULL));
@@ -46,6 +46,7 @@ static void test_user(void **state)
 	char longest[FINDINGS_USER_MAX + 2];
 
 	(void)state;
+	assert_int_equal(findings_set_user(findings, "x"), 0);
 	findings_set_user(findings, "a b\x1b[m\xc3\xa4%n\"~");
 	assert_string_equal(findings->user, "a?b?[m\?\?%n\"~");
 	memset(longest, 'x', sizeof longest);
