@@ -6,16 +6,8 @@
 
 #include <fcntl.h>
 #include <string.h>
-#include <sys/uio.h>
 
 _Static_assert(sizeof(struct channel_answer) <= PIPE_BUF, "answers are never torn");
-
-/* Room for exactly as many descriptors as there may be: CMSG_SPACE() rounds up, and the
- * kernel fills what it finds. */
-union control {
-	struct cmsghdr header;
-	char bytes[CMSG_SPACE(CHANNEL_FDS_MAX * sizeof(int))];
-};
 
 void channel_request_init(struct channel_request *ret, enum channel_request_kind kind,
 	const struct channel_session *session)
@@ -64,33 +56,10 @@ int channel_new(struct channel *ret, int ret_theirs[2])
 	return 0;
 }
 
-static void put_fds(struct msghdr *message, union control *control, const int *fds, size_t n)
-{
-	struct cmsghdr *header;
-
-	if (n == 0)
-		return;
-	memset(control, 0, sizeof *control);
-	message->msg_control = control->bytes;
-	message->msg_controllen = CMSG_SPACE(n * sizeof *fds);
-	header = CMSG_FIRSTHDR(message);
-	header->cmsg_level = SOL_SOCKET;
-	header->cmsg_type = SCM_RIGHTS;
-	header->cmsg_len = CMSG_LEN(n * sizeof *fds);
-	memcpy(CMSG_DATA(header), fds, n * sizeof *fds);
-}
-
 int channel_send(const struct channel *channel, const struct channel_request *request,
 	const int *fds, size_t n_fds)
 {
-	struct iovec iov = {.iov_base = (void *)request, .iov_len = sizeof *request};
-	struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
-	union control control;
-
-	put_fds(&message, &control, fds, n_fds);
-	if (sendmsg(channel->requests, &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
-		return 0;
-	return errno == ECONNRESET ? -EPIPE : -errno;
+	return records_send(channel->requests, request, sizeof *request, fds, n_fds);
 }
 
 static bool is_sound_address(const struct channel_address *address)
@@ -116,67 +85,30 @@ static bool is_sound(const struct channel_answer *answer)
 
 int channel_receive(const struct channel *channel, struct channel_answer *ret, size_t max)
 {
-	ssize_t len = read(channel->answers, ret, max * sizeof *ret);
+	int n = records_receive(channel->answers, ret, sizeof *ret, max);
 
-	if (len == 0)
-		return -EPIPE;
-	if (len < 0)
-		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
-	if ((size_t)len % sizeof *ret != 0)
-		return -EBADMSG;
-	for (size_t i = 0; i < (size_t)len / sizeof *ret; i++)
+	for (int i = 0; i < n; i++)
 		if (!is_sound(&ret[i]))
 			return -EBADMSG;
-	return (int)((size_t)len / sizeof *ret);
+	return n;
 }
 
 /* ---------------------------------------------------------------- the worker */
 
-static size_t take_fds(struct msghdr *message, int fds[CHANNEL_FDS_MAX])
-{
-	struct cmsghdr *header = CMSG_FIRSTHDR(message);
-	size_t n;
-
-	if (!header || header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS)
-		return 0;
-	n = (header->cmsg_len - CMSG_LEN(0)) / sizeof *fds;
-	if (n > CHANNEL_FDS_MAX)
-		n = CHANNEL_FDS_MAX;
-	memcpy(fds, CMSG_DATA(header), n * sizeof *fds);
-	return n;
-}
-
 int channel_take(
 	int fd, struct channel_request *ret, int ret_fds[CHANNEL_FDS_MAX], size_t *ret_n)
 {
-	struct iovec iov = {.iov_base = ret, .iov_len = sizeof *ret};
-	union control control;
-	struct msghdr message = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = control.bytes,
-		.msg_controllen = sizeof control.bytes,
-	};
-	ssize_t len = recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	int r = records_take(fd, ret, sizeof *ret, ret_fds, CHANNEL_FDS_MAX, ret_n);
 
-	*ret_n = 0;
-	if (len < 0)
-		return errno == ECONNRESET ? -EPIPE : errno == EINTR ? -EAGAIN : -errno;
-	/* Also of an empty one, which looks as if the master was gone. */
-	*ret_n = take_fds(&message, ret_fds);
-	if (len == 0)
-		return -EPIPE;
-	if (len != sizeof *ret || ret->version != CHANNEL_VERSION || ret->kind == 0 ||
-		ret->kind >= _CHANNEL_REQUEST_MAX || (message.msg_flags & MSG_TRUNC))
+	if (r < 0 && r != -EMFILE)
+		return r;
+	if (ret->version != CHANNEL_VERSION || ret->kind == 0 ||
+		ret->kind >= _CHANNEL_REQUEST_MAX)
 		return -EBADMSG;
-	return message.msg_flags & MSG_CTRUNC ? -EMFILE : 0;
+	return r;
 }
 
 int channel_answer(int fd, const struct channel_answer *answers, size_t n)
 {
-	ssize_t len = write(fd, answers, n * sizeof *answers);
-
-	if (len == (ssize_t)(n * sizeof *answers))
-		return 0;
-	return len < 0 ? -errno : -EIO;
+	return records_answer(fd, answers, sizeof *answers, n);
 }

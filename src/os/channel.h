@@ -23,6 +23,7 @@
 #define HATCHD_OS_CHANNEL_H
 
 #include "base/addr.h"
+#include "os/records.h"
 
 #include <limits.h>
 #include <stddef.h>
@@ -38,7 +39,7 @@
 #define CHANNEL_PROGRAM_FD 5
 
 /* Descriptors with one request. */
-#define CHANNEL_FDS_MAX 2
+#define CHANNEL_FDS_MAX RECORDS_FDS_MAX
 
 enum channel_request_kind {
 	/* A connection that has been admitted, its descriptor first: the worker's from now on.
@@ -213,7 +214,7 @@ int channel_take(
 	int fd, struct channel_request *ret, int ret_fds[CHANNEL_FDS_MAX], size_t *ret_n);
 
 /* As many as go into a pipe whole, whoever else writes there. */
-#define CHANNEL_ANSWERS_MAX (PIPE_BUF / sizeof(struct channel_answer))
+#define CHANNEL_ANSWERS_MAX RECORDS_ANSWERS_MAX(struct channel_answer)
 
 /* So many answers, 1 to CHANNEL_ANSWERS_MAX, all or none.  0; -EAGAIN: later, the master has
  * not read; -EPIPE: it is gone. */

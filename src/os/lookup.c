@@ -3,7 +3,6 @@
 #include "base/own.h"
 
 #include <string.h>
-#include <sys/uio.h>
 
 _Static_assert(sizeof(struct lookup_answer) <= PIPE_BUF, "answers are never torn");
 _Static_assert(
@@ -112,9 +111,7 @@ static bool is_sound_question(const struct lookup_question *question)
 
 int lookup_send(const struct channel *channel, const struct lookup_request *request)
 {
-	if (send(channel->requests, request, sizeof *request, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
-		return 0;
-	return errno == ECONNRESET ? -EPIPE : -errno;
+	return records_send(channel->requests, request, sizeof *request, NULL, 0);
 }
 
 static bool is_user(const char *text)
@@ -163,18 +160,12 @@ static bool is_sound(const struct lookup_answer *answer)
 
 int lookup_receive(const struct channel *channel, struct lookup_answer *ret, size_t max)
 {
-	ssize_t len = read(channel->answers, ret, max * sizeof *ret);
+	int n = records_receive(channel->answers, ret, sizeof *ret, max);
 
-	if (len == 0)
-		return -EPIPE;
-	if (len < 0)
-		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
-	if ((size_t)len % sizeof *ret != 0)
-		return -EBADMSG;
-	for (size_t i = 0; i < (size_t)len / sizeof *ret; i++)
+	for (int i = 0; i < n; i++)
 		if (!is_sound(&ret[i]))
 			return -EBADMSG;
-	return (int)((size_t)len / sizeof *ret);
+	return n;
 }
 
 /* ---------------------------------------------------------------- the worker */
@@ -183,16 +174,12 @@ int lookup_receive(const struct channel *channel, struct lookup_answer *ret, siz
  * there is no room for it. */
 int lookup_take(int fd, struct lookup_request *ret)
 {
-	struct iovec iov = {.iov_base = ret, .iov_len = sizeof *ret};
-	struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
-	ssize_t len = recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	size_t n_fds;
+	int r = records_take(fd, ret, sizeof *ret, NULL, 0, &n_fds);
 
-	if (len == 0)
-		return -EPIPE;
-	if (len < 0)
-		return errno == ECONNRESET ? -EPIPE : errno == EINTR ? -EAGAIN : -errno;
-	if (len != sizeof *ret || (message.msg_flags & MSG_TRUNC) ||
-		ret->version != LOOKUP_VERSION || ret->kind == 0 ||
+	if (r < 0 && r != -EMFILE)
+		return r;
+	if (ret->version != LOOKUP_VERSION || ret->kind == 0 ||
 		ret->kind >= _LOOKUP_REQUEST_MAX)
 		return -EBADMSG;
 	if (ret->kind == LOOKUP_ASK && !is_sound_question(&ret->question))
@@ -202,9 +189,5 @@ int lookup_take(int fd, struct lookup_request *ret)
 
 int lookup_answer(int fd, const struct lookup_answer *answers, size_t n)
 {
-	ssize_t len = write(fd, answers, n * sizeof *answers);
-
-	if (len == (ssize_t)(n * sizeof *answers))
-		return 0;
-	return len < 0 ? -errno : -EIO;
+	return records_answer(fd, answers, sizeof *answers, n);
 }

@@ -154,7 +154,7 @@ int lookup_receive(const struct channel *channel, struct lookup_answer *ret, siz
 int lookup_take(int fd, struct lookup_request *ret);
 
 /* As many as go into a pipe whole, whoever else writes there. */
-#define LOOKUP_ANSWERS_MAX (PIPE_BUF / sizeof(struct lookup_answer))
+#define LOOKUP_ANSWERS_MAX RECORDS_ANSWERS_MAX(struct lookup_answer)
 
 /* So many answers, 1 to LOOKUP_ANSWERS_MAX, all or none.  0; -EAGAIN: later, the master has
  * not read; -EPIPE: it is gone. */

@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -137,6 +138,23 @@ static void test_requests(void **state)
 	assert_memory_equal(&sent, &got, sizeof got);
 	ends->ours.requests = fd_close(ends->ours.requests);
 	assert_int_equal(lookup_take(ends->theirs[REQUESTS], &got), -EPIPE);
+}
+
+/* A question has none: the worker has no room for it, and its request is as any. */
+static void test_a_descriptor_that_comes_along(void **state)
+{
+	struct ends *ends = *state;
+	struct lookup_request sent = ask("example.org"), got;
+	int lowest = dup(ends->ours.answers);
+
+	fd_close(lowest);
+	assert_int_equal(
+		records_send(ends->ours.requests, &sent, sizeof sent, &ends->ours.answers, 1),
+		0);
+	assert_int_equal(lookup_take(ends->theirs[REQUESTS], &got), 0);
+	assert_memory_equal(&sent, &got, sizeof got);
+	assert_int_equal(dup(ends->ours.answers), lowest);
+	fd_close(lowest);
 }
 
 static void is_no_request(struct ends *ends, const struct lookup_request *request)
@@ -321,6 +339,7 @@ int main(void)
 		cmocka_unit_test(test_no_questions),
 		cmocka_unit_test(test_addresses_there_and_back),
 		TEST(test_requests),
+		TEST(test_a_descriptor_that_comes_along),
 		TEST(test_requests_without_sense),
 		TEST(test_a_worker_that_is_gone),
 		TEST(test_answers),
