@@ -110,6 +110,18 @@ static bool is_image_link(int directory, const char *name)
 	return len == sizeof LINK_NAME - 1 && memcmp(target, LINK_NAME, (size_t)len) == 0;
 }
 
+/*
+ * Whether it is open there for writing too, as memfd_create(2) leaves it with
+ * the master.  Who looks for a hatchd at the same time as we do has the same
+ * file open, but for reading only.  The link has the mode: proc(5).
+ */
+static bool is_as_made(int directory, const char *name)
+{
+	struct stat st;
+
+	return fstatat(directory, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_mode & S_IWUSR;
+}
+
 static pid_t parent_of(pid_t pid)
 {
 	size_t len;
@@ -149,7 +161,8 @@ static int look_into(struct search *s, pid_t pid)
 		_cleanup_close_ int fd = -EBADF;
 		struct stat st;
 
-		if (!is_image_link(dirfd(dir), entry->d_name))
+		if (!is_image_link(dirfd(dir), entry->d_name) ||
+			!is_as_made(dirfd(dir), entry->d_name))
 			continue;
 		fd = open_image(dirfd(dir), entry->d_name, &st);
 		if (fd < 0)

@@ -231,6 +231,19 @@ def test_impostor(hatchd):
         says(plan(daemon, f"--pid={pid}"), NOTHING)
 
 
+def test_somebody_else_looks_as_well(hatchd):
+    """Another --plan has the file of the hatchd that it looks at open, and is none."""
+    daemon = hatchd.file(cat("a", free_port()))
+    (fd,) = (fd for fd, name in daemon.fds().items() if "memfd:hatchd-conf" in name)
+    with open(f"/proc/{daemon.pid}/fd/{fd}", "rb") as file:
+        other = subprocess.Popen(["cat"], stdin=subprocess.PIPE, pass_fds=[file.fileno()])
+    try:
+        says(plan(daemon), NOTHING)
+        fails(plan(daemon, f"--pid={other.pid}"), f"process {other.pid} is not a hatchd")
+    finally:
+        other.communicate()
+
+
 def test_environment_is_that_of_the_daemon(hatchd):
     daemon = hatchd.file(cat("a", free_port(), pass_env="TOKEN"), env={"TOKEN": "1"})
     says(plan(daemon, env={"TOKEN": "2"}), NOTHING)
