@@ -248,14 +248,18 @@ def adopted():
 
 
 def listening_inodes(pid):
-    """Inodes of all listening and all datagram sockets of the network a process lives in."""
+    """Inodes of all listening and all datagram sockets of the network a process lives in.
+
+    A datagram socket of UNIX without a name is none of them: nobody can send to it.  With
+    one of these the service manager is told, at whatever moment somebody looks.
+    """
     found = set()
     for name in ("tcp", "tcp6", "udp", "udp6", "udplite", "udplite6"):
         for fields in proc_net(pid, name):
             if fields[3] == "0A" or name.startswith("udp"):
                 found.add(fields[9])
     for fields in proc_net(pid, "unix"):
-        if int(fields[3], 16) & 0x10000 or fields[4] == "0002":
+        if int(fields[3], 16) & 0x10000 or fields[4] == "0002" and len(fields) > 7:
             found.add(fields[6])
     return found
 

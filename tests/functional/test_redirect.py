@@ -380,7 +380,7 @@ def test_next_target(hatchd, target):
 
 def test_nobody_is_there(hatchd):
     daemon, address = start(hatchd, tcp(), "unix:/nonexistent/app.sock")
-    with connect(address) as client, pytest.raises(ConnectionResetError):
+    with pytest.raises(ConnectionResetError), connect(address) as client:
         client.recv(1)
     daemon.wait_log(r"r: connection \d+ ended: unreachable, 0 bytes in, 0 out")
     daemon.wait_log("unable to connect to unix:/nonexistent/app.sock: No such file")
@@ -390,7 +390,7 @@ def test_it_comes_back(hatchd):
     """One that is not there is skipped only where there is another one."""
     where = tcp()
     daemon, address = start(hatchd, where)
-    with connect(address) as client, pytest.raises(ConnectionResetError):
+    with pytest.raises(ConnectionResetError), connect(address) as client:
         client.recv(1)
     daemon.wait_log("ended: unreachable")
     with contextlib.closing(Target(where)) as target:
@@ -533,11 +533,12 @@ def test_who_may_be_held_up_by_whom(hatchd, folder, target):
             (network, "hatchd-relay"), (both, "hatchd-relay-local"),
             (local, "hatchd-relay-local"),
         ):
+            mark = daemon.mark()
             with joined(address, target) as (client, server):
                 client.sendall(b"x")
                 assert read_exactly(server, 1) == b"x"
-                (name,) = re.findall(r"passed to child \d+, (\S+)$", daemon.text(), re.M)[-1:]
-                assert name == worker
+                passed = daemon.wait_log(r"passed to child \d+, (\S+)$", after=mark)
+                assert passed[1] == worker
         assert not other.is_asked()
 
 
