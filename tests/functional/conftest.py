@@ -3,8 +3,15 @@
 The whole session runs in a network namespace of its own, so low ports are free
 and nothing leaves the machine.  That takes root; tests that need it are marked
 `@needs_root` and skipped for others.
+
+`run` divides the session among several processes where it can (pytest-xdist), each
+with a namespace of its own.  What a test has that is not in there is of that test,
+and named so: its folder, its control group.  A test that cannot have others beside it
+is marked `@pytest.mark.alone`; these come last.
 """
 
+import contextlib
+import fcntl
 import os
 import pwd
 import shutil
@@ -19,6 +26,8 @@ LONGEST_TEST = 120  # seconds, then the test has hung
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "needs_root: only root can do this")
+    config.addinivalue_line("markers", "alone: measures, or changes, what all have together")
+    config.addinivalue_line("markers", "xdist_group(name): never two of a name at a time")
     for path in (harness.HATCHD, harness.HATCHCTL):
         if not os.access(path, os.X_OK):
             pytest.exit(f"{path} is not there: build first, or set HATCHD and HATCHCTL", 4)
@@ -32,6 +41,7 @@ def pytest_configure(config):
         signal.signal(number, signal.SIG_DFL)
     harness.become_subreaper()
     config.isolated = harness.isolate()
+    config.turns = Turns(config)
 
 
 def pytest_report_header(config):
@@ -39,7 +49,42 @@ def pytest_report_header(config):
     return f"hatchd: {' '.join(harness.hatchd_command())}, in {where}"
 
 
+class Turns:
+    """One test alone, or one in each of the processes that divide the session.
+
+    The first of these has a file without a name; the lock on it is what all have.
+    """
+
+    def __init__(self, config):
+        if hasattr(config, "workerinput"):
+            self.path = config.workerinput["turns"]
+        else:
+            self.path = f"/proc/{os.getpid()}/fd/{os.memfd_create('turns')}"
+        self.file = open(self.path, "rb")
+
+    @contextlib.contextmanager
+    def take(self, alone):
+        """Waits for as long as it takes: what others do has an end."""
+        fcntl.flock(self.file, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        try:
+            yield
+        finally:
+            fcntl.flock(self.file, fcntl.LOCK_UN)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node):
+    """Tell another process, before it starts, what it has to find."""
+    node.workerinput["turns"] = node.config.turns.path
+
+
+def is_alone(item):
+    """Those marked, and those that may change settings of the machine."""
+    return "alone" in item.keywords or "machine" in item.fixturenames
+
+
 def pytest_collection_modifyitems(config, items):
+    items.sort(key=is_alone)
     if config.isolated:
         return
     skip = pytest.mark.skip(reason="needs root, for a network namespace and other users")
@@ -50,15 +95,23 @@ def pytest_collection_modifyitems(config, items):
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
-    """Remember how the test went: the fixture below has to know."""
+    """Remember how the test went: the fixture below has to know.
+
+    The logs come with the report, for another process may be the one that shows it.
+    """
     outcome = yield
-    setattr(item, f"report_{call.when}", outcome.get_result())
+    report = outcome.get_result()
+    setattr(item, f"report_{call.when}", report)
+    if call.when == "call" and not report.passed and "hatchd" in item.funcargs:
+        for daemon in item.funcargs["hatchd"].daemons:
+            report.sections.append(("log of hatchd", daemon.text()))
 
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_protocol(item, nextitem):
     """A test that hangs is ended by a signal, and its daemon is cleaned up."""
-    with harness.deadline(item.nodeid, LONGEST_TEST):
+    turn = item.config.turns.take(is_alone(item))
+    with turn, harness.deadline(item.nodeid, LONGEST_TEST):
         yield
 
 
@@ -119,8 +172,6 @@ def hatchd(request, folder):
         for daemon in starter.daemons:
             if report is not None and report.passed:
                 daemon.stop()
-            elif report is not None:
-                report.sections.append(("log of hatchd", daemon.text()))
     finally:
         for daemon in starter.daemons:
             daemon.close()

@@ -56,6 +56,10 @@ def place(folder):
 # ---------------------------------------------------------------------------
 
 
+# Its folder below /run is one for the whole machine.
+one_sshd = pytest.mark.xdist_group("sshd")
+
+
 @pytest.fixture
 def sshd(hatchd, folder):
     """A running `sshd -i` that lets root in by a key: options for ssh and scp."""
@@ -89,11 +93,13 @@ def sshd(hatchd, folder):
             private.rmdir()
 
 
+@one_sshd
 @needs_root
 def test_ssh(sshd):
     assert run("ssh", *sshd, "root@127.0.0.1", "id -u; tty || :") == b"0\nnot a tty\n"
 
 
+@one_sshd
 @needs_root
 @pytest.mark.parametrize("protocol", ["sftp", "scp"])
 def test_scp(sshd, folder, place, protocol):

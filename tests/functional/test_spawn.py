@@ -386,6 +386,7 @@ def rate(port, count=60):
     return count / (time.monotonic() - before)
 
 
+@pytest.mark.alone
 @needs_root
 def test_stop_storm_leaves_others_alone(hatchd, folder):
     hostile, other = free_port(), free_port()
