@@ -102,7 +102,8 @@ static void tell_nothing(const struct question *question, enum lookup_result res
 		return;
 	}
 	addr_format_host(&inquiry->conn->peer, peer);
-	if (question->what == LOOKUP_NAME_OF && result != LOOKUP_NONE)
+	if (question->what == LOOKUP_NAME_OF && result != LOOKUP_NONE &&
+		result != LOOKUP_MISMATCH)
 		record_not_found(inquiry->conn->service, "name of", peer, why);
 	else
 		log_debug("%sno %s %s: %s", inquiry->conn->service->label,

@@ -13,6 +13,7 @@ _Static_assert(
 static const char *const result_texts[_LOOKUP_RESULT_MAX] = {
 	[LOOKUP_FOUND] = "found",
 	[LOOKUP_NONE] = "there is none",
+	[LOOKUP_MISMATCH] = "it does not lead back",
 	[LOOKUP_FAILED] = "who was asked failed",
 	[LOOKUP_LATE] = "nobody has answered in time",
 	[LOOKUP_CROWDED] = "there are too many questions",
@@ -137,6 +138,8 @@ static bool are_sound_facts(const struct lookup_facts *facts, uint32_t what)
 {
 	if (facts->result >= _LOOKUP_RESULT_MAX || facts->n_addresses > LOOKUP_ADDRESSES_MAX ||
 		!memchr(facts->text, '\0', sizeof facts->text))
+		return false;
+	if (facts->result == LOOKUP_MISMATCH && what != LOOKUP_NAME_OF)
 		return false;
 	if (facts->result != LOOKUP_FOUND)
 		return facts->n_addresses == 0 && facts->text[0] == '\0';

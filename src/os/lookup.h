@@ -25,7 +25,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define LOOKUP_VERSION 1
+#define LOOKUP_VERSION 2
 
 /* Most of each in one answer. */
 #define LOOKUP_ADDRESSES_MAX 8
@@ -95,9 +95,10 @@ enum lookup_answer_kind {
 
 enum lookup_result {
 	LOOKUP_FOUND,
-	/* There is none: no such name, none that leads back to its address, nobody who
-	 * answers questions about connections, or one who does not tell. */
+	/* There is none: no such name, nobody who answers questions about connections, or
+	 * one who does not tell. */
 	LOOKUP_NONE,
+	LOOKUP_MISMATCH,  /* NAME_OF: what there is does not lead back to the address */
 	LOOKUP_FAILED,    /* who was asked failed, or answers nonsense; perhaps later */
 	LOOKUP_LATE,      /* nobody has answered in time */
 	LOOKUP_CROWDED,   /* there are too many questions, most of them of that source */

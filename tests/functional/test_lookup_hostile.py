@@ -98,7 +98,7 @@ READY, DONE, PONG = 1, 2, 3
 ASK, FORGET, DRAIN, PING = 1, 2, 3, 4
 FOUND, NONE = 0, 1
 def say(kind, what=0, number=0, place=0, result=NONE, text=b""):
-    os.write(4, struct.pack("=HHIQI4xHH192s516s", 1, kind, what, number, place, result, 0, b"",
+    os.write(4, struct.pack("=HHIQI4xHH192s516s", 2, kind, what, number, place, result, 0, b"",
                             text))
 def take():
     "(kind, number, place, what) of the next request; (0, ...): there will be none."

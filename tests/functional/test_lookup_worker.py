@@ -392,7 +392,7 @@ NAME_OF, ADDRESSES_OF, IDENT = 1, 2, 3
 FOUND, NONE = 0, 1
 def address(family=2, ip=b"\\x7f\\0\\0\\x09"):
     return struct.pack("=HHI16s", family, 0, 0, ip)
-def answer(kind, connection=0, place=0, what=0, result=0, text=b"", version=1, n_addresses=0,
+def answer(kind, connection=0, place=0, what=0, result=0, text=b"", version=2, n_addresses=0,
            addresses=b""):
     return struct.pack(ANSWER, version, kind, what, connection, place, result, n_addresses,
                        addresses, text)
@@ -423,7 +423,7 @@ LIES = {
         "unknown kind": "say(answer(77))",
         "unknown result": "say(answer(DONE, c, p, what, 77))",
         "unknown question": "say(answer(DONE, c, p, 77, NONE))",
-        "another version": "say(answer(DONE, c, p, what, NONE, version=2))",
+        "another version": "say(answer(DONE, c, p, what, NONE, version=1))",
         "a name with the end of a line": "say(answer(DONE, c, p, what, text=b'good\\nx.org'))",
         "a name with capitals": "say(answer(DONE, c, p, what, text=b'Good.example.org'))",
         "an address for a name": "say(answer(DONE, c, p, what, text=b'127.0.0.1'))",

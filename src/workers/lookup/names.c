@@ -273,7 +273,7 @@ static void prove(struct lane *lane)
 		if (has_peer(lane, known, n))
 			return finish_with_name(lane, name, CACHE_TTL_NONE);
 	}
-	finish(lane, lane->failed ? LOOKUP_FAILED : LOOKUP_NONE, CACHE_TTL_NONE);
+	finish(lane, lane->failed ? LOOKUP_FAILED : LOOKUP_MISMATCH, CACHE_TTL_NONE);
 }
 
 /* ------------------------------------------------------------------ how it goes on */
