@@ -2,7 +2,7 @@
  * access-list: the compiled rules of one or more services.
  *
  * Services whose only_from and no_access say the same hold the same list, in memory
- * and in the image.
+ * and in the image; so do those that the same rules of hosts.allow and hosts.deny are about.
  *
  * Layer: conf.
  */
@@ -29,10 +29,11 @@ enum access_scope {
 };
 
 struct access_list {
-	uint8_t *table; /* owned; see policy/access */
+	uint8_t *table; /* owned; see policy/access, or policy/wrappers */
 	size_t len;
 	struct access_where *where; /* owned, one for each rule; NULL outside the loader */
 	unsigned scope;             /* enum access_scope; in the loader only */
+	unsigned needs;             /* of hosts_access: enum wrappers_need; likewise */
 	unsigned n_holders;
 };
 

@@ -19,6 +19,7 @@
 #include "conf/report.h"
 #include "conf/targets.h"
 #include "conf/worker.h"
+#include "conf/wrappers.h"
 
 #include <string.h>
 
@@ -27,6 +28,7 @@ struct build {
 	struct report report;
 	struct identities identities;
 	struct accesses accesses;
+	struct wrappings wrappings;
 	struct memo memo; /* of the file system */
 	struct service_conf *defaults;
 	struct conf *conf;
@@ -124,6 +126,9 @@ static int build_words(struct build *b, const struct raw_section *section,
 			return r;
 	}
 	r = access_prepare(&b->accesses, &b->identities, service, &b->report);
+	if (r < 0)
+		return r;
+	r = wrappers_prepare(&b->wrappings, service, &b->report);
 	if (r < 0)
 		return r;
 	r = check_service(service, b->defaults, &b->report);
@@ -374,6 +379,7 @@ int conf_build(const struct raw_conf *raw, struct source **sources,
 	conf_init(conf);
 	identities_init(&b.identities);
 	accesses_init(&b.accesses, sources);
+	wrappings_init(&b.wrappings, context->hosts_allow, context->hosts_deny, sources);
 	memo_init(&b.memo);
 	r = report_init(&b.report, *sources, diags);
 	if (r < 0)
@@ -390,6 +396,7 @@ int conf_build(const struct raw_conf *raw, struct source **sources,
 	service_conf_free(b.defaults);
 	identities_done(&b.identities);
 	accesses_done(&b.accesses);
+	wrappings_done(&b.wrappings);
 	memo_done(&b.memo);
 	report_done(&b.report);
 	return r;

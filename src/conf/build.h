@@ -23,6 +23,8 @@ struct build_context {
 	const char *
 		cwd; /* absolute; for adhoc: where the program runs, and relative paths start */
 	bool adhoc;  /* from a command line: runs as the caller, program searched in PATH */
+	const char *hosts_allow; /* other files than those of conf/wrappers; NULL: these */
+	const char *hosts_deny;
 	bool thorough; /* look around also for services that will be left out: --check */
 };
 

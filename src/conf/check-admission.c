@@ -117,11 +117,54 @@ static void check_only_from(const struct service_conf *service, struct report *r
 			check_label(service, "only_from", label), whom);
 }
 
+/* What its addresses may have; what the service manager hands over may be anything. */
+static void look_at_addresses(
+	const struct service_conf *service, bool *ret_datagrams, bool *ret_ip)
+{
+	*ret_datagrams = false;
+	*ret_ip = service->proxy_protocol != PROXY_USE_NO || service_conf_has_mux(service);
+	for (size_t i = 0; i < service->n_listen; i++) {
+		const struct addr *addr = &service->listen[i].addr;
+		bool anything = addr->kind == ADDR_FD;
+
+		*ret_datagrams = *ret_datagrams || anything || addr_is_datagram(addr);
+		*ret_ip = *ret_ip || anything || addr_is_ip(addr);
+	}
+}
+
+/* Who sends datagrams to what is built in is the worker's to look at, and it has no names and
+ * no other rules.  A rule that would not be kept is a mistake, whoever has written it. */
+static void check_hosts_access(const struct service_conf *service, struct report *report)
+{
+	bool datagrams, ip;
+
+	if (!service->hosts_access || service->sensor ||
+		!check_understood(service, "builtin") || !check_understood(service, "listen"))
+		return;
+	look_at_addresses(service, &datagrams, &ip);
+	if (datagrams && service_conf_is_builtin(service))
+		report_mistake(report, &service->origin,
+			"service '%s': hosts_access cannot be kept for datagrams of what is "
+			"built in; write hosts_access = no, and only_from or no_access",
+			service->name);
+	else if (datagrams && service->wrappers && service->wrappers->needs)
+		check_tell_warning(report, service, "hosts_access",
+			"of who sends datagrams neither name nor user is looked up: a rule "
+			"about them lets none of them in, and one that refuses such a name "
+			"refuses them all");
+	else if (!ip && service->n_listen > 0)
+		check_tell_warning(report, service, "hosts_access",
+			"the service has no IP address: all its clients are UNKNOWN");
+}
+
 static void check_access(const struct service_conf *service,
 	const struct service_conf *defaults, struct report *report)
 {
 	check_access_wait(service, defaults, "only_from", report);
 	check_access_wait(service, defaults, "no_access", report);
+	if (service->hosts_access)
+		check_access_wait(service, defaults, "hosts_access", report);
+	check_hosts_access(service, report);
 	check_only_from(service, report);
 }
 

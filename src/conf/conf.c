@@ -75,6 +75,7 @@ void service_conf_free(struct service_conf *service)
 	free(service->proxy_from_at);
 	access_list_release(service->access);
 	access_list_release(service->proxies);
+	access_list_release(service->wrappers);
 	free(service->listen);
 	free(service->reply);
 	free(service->banner_text);
@@ -303,6 +304,11 @@ bool service_conf_has_peers(const struct service_conf *service, const struct add
 bool service_conf_has_access(const struct service_conf *service)
 {
 	return is_set(service->access_digest);
+}
+
+bool service_conf_has_wrappers(const struct service_conf *service)
+{
+	return is_set(service->wrappers_digest);
 }
 
 bool service_conf_has_proxies(const struct service_conf *service)

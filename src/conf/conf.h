@@ -18,6 +18,7 @@
 #include "conf/options.h"
 #include "policy/hours.h"
 #include "policy/limit.h"
+#include "policy/wrappers.h"
 
 #include <sys/types.h>
 
@@ -197,6 +198,7 @@ struct service_conf {
 	bool resolve;            /* names of clients are looked up */
 	int ident;               /* enum ident_use */
 	uint64_t lookup_timeout; /* usec, for all that is looked up of one client */
+	bool hosts_access;       /* hosts.allow and hosts.deny are kept as well */
 
 	struct limit rate;
 	struct limit per_source_rate;
@@ -310,6 +312,10 @@ struct service_conf {
 	/* The same of proxy_from, which only allows. */
 	uint8_t proxies_digest[ACCESS_DIGEST_LEN];
 	struct access_list *proxies;
+	/* The same of hosts_access: a table of policy/wrappers.  Without rules that are about
+	 * the service it has one as well. */
+	uint8_t wrappers_digest[WRAPPERS_DIGEST_LEN];
+	struct access_list *wrappers;
 	char *condition; /* why it cannot be served now ("no user 'ftp'"); NULL: it can */
 	uint32_t old;    /* index in the configuration in force; CONF_NONE: it is new */
 	uint32_t news;   /* enum service_news; 0: it stays as it is */
@@ -408,6 +414,9 @@ bool service_conf_has_peers(const struct service_conf *service, const struct add
 
 /* Whether there are rules about who may come in. */
 bool service_conf_has_access(const struct service_conf *service);
+
+/* Whether rules of hosts.allow and hosts.deny are kept. */
+bool service_conf_has_wrappers(const struct service_conf *service);
 
 /* Whether there are rules about whose headers are believed. */
 bool service_conf_has_proxies(const struct service_conf *service);

@@ -203,6 +203,8 @@ static int compare_resolved(
 		resolved |= DIFF_ACCESS;
 	if (memcmp(a->proxies_digest, b->proxies_digest, sizeof a->proxies_digest) != 0)
 		resolved |= DIFF_PROXIES;
+	if (memcmp(a->wrappers_digest, b->wrappers_digest, sizeof a->wrappers_digest) != 0)
+		resolved |= DIFF_WRAPPERS;
 	if (!same_reply(a, b))
 		resolved |= DIFF_REPLY;
 	if (!same_banners(a, b))

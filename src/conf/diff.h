@@ -55,6 +55,7 @@ enum diff_resolved {
 	DIFF_PROXIES = 1 << 9,     /* rules of proxy_from */
 	DIFF_BANNERS = 1 << 10,    /* what is told before somebody serves */
 	DIFF_TARGETS = 1 << 11,    /* addresses of redirect */
+	DIFF_WRAPPERS = 1 << 12,   /* rules of hosts.allow and hosts.deny */
 	DIFF_CONDITION = 1 << 6,   /* waits now, waits no longer, or for something else */
 };
 

@@ -8,6 +8,7 @@
 #include "conf/access.h"
 #include "conf/explain-internal.h"
 #include "conf/format.h"
+#include "conf/wrappers.h"
 #include "policy/admit.h"
 
 #include <string.h>
@@ -16,6 +17,7 @@
 struct decision {
 	enum admit_verdict verdict;
 	struct access_answer access;
+	struct wrappers_answer wrappers;
 };
 
 static void put_client(const struct explain *e, const char *what, const char *reason)
@@ -36,6 +38,29 @@ static struct access_answer ask_rules(const struct explain *e)
 	return access_ask(e->service->access->table, &e->peer.peer);
 }
 
+/* As far as it does not depend on who he says he is. */
+static struct wrappers_answer ask_wrappers(const struct explain *e)
+{
+	const struct service_conf *service = e->service;
+	bool asked = !addr_is_datagram(e->addr);
+	struct wrappers_client client = {
+		.peer = e->peer.peer.who,
+		.local_unsure = addr_is_ip(e->addr) && addr_is_wildcard(e->addr),
+		.port = (uint16_t)addr_port(e->addr),
+	};
+
+	if (!service->wrappers || !explain_is_seen(e))
+		return (struct wrappers_answer){.verdict = WRAPPERS_OK};
+	client.name_state = !addr_source_is_ip(&client.peer)            ? WRAPPERS_NAME_NONE
+	                    : asked && service_conf_asks_names(service) ? WRAPPERS_NAME_UNASKED
+	                                                                : WRAPPERS_NAME_UNSURE;
+	if (asked && addr_source_is_ip(&client.peer) && service_conf_asks_ident(service))
+		client.user_state = WRAPPERS_USER_UNASKED;
+	if (addr_is_ip(e->addr))
+		addr_source(e->addr, 32, 128, &client.local);
+	return wrappers_ask(service->wrappers->table, &client);
+}
+
 /* What is half of 0 instances is not what keeps him out. */
 static uint32_t per_source_of(const struct service_conf *service)
 {
@@ -47,13 +72,14 @@ static uint32_t per_source_of(const struct service_conf *service)
 static struct decision decide(const struct explain *e)
 {
 	const struct service_conf *service = e->service;
-	struct decision decision = {.access = ask_rules(e)};
+	struct decision decision = {.access = ask_rules(e), .wrappers = ask_wrappers(e)};
 	struct admit_request request = {
 		.total_limit = UINT32_MAX,
 		.instances_limit = UINT32_MAX,
 		.per_source_limit = UINT32_MAX,
 		.max_load = COUNT_UNLIMITED,
 		.access = decision.access.verdict,
+		.hosts_denied = decision.wrappers.verdict == WRAPPERS_DENIED,
 	};
 
 	if (explain_is_counted(e)) {
@@ -103,6 +129,12 @@ static bool is_up_to_name(const struct explain *e, const struct decision *decisi
 	       service_conf_asks_names(e->service) && has_connection_of_ip(e);
 }
 
+/* Is it but his name or his user that will decide? */
+static bool is_open(const struct decision *decision)
+{
+	return decision->verdict == ADMIT_OK && decision->wrappers.verdict == WRAPPERS_OPEN;
+}
+
 /*
  * The answer.
  */
@@ -149,6 +181,40 @@ static void put_no_rule(const struct explain *e)
 		fputs("there are neither only_from nor no_access", e->out);
 }
 
+/* "/etc/hosts.deny:12" */
+static void put_wrappers_rule(const struct explain *e, const struct wrappers_answer *answer)
+{
+	fprintf(e->out, "%s:%u", answer->of_deny ? WRAPPERS_DENY : WRAPPERS_ALLOW,
+		answer->line);
+}
+
+/* What hosts.allow and hosts.deny say of him, be it that it is not asked any more. */
+static void put_wrappers(const struct explain *e, const struct wrappers_answer *answer)
+{
+	static const char *const needs[] = {
+		[WRAPPERS_NEEDS_NAME] = "his name",
+		[WRAPPERS_NEEDS_USER] = "who he is where he comes from",
+		[WRAPPERS_NEEDS_NAME | WRAPPERS_NEEDS_USER] = "his name and his user",
+	};
+
+	if (!e->service->wrappers || !explain_is_seen(e))
+		return;
+	explain_put_word(e, "hosts_access");
+	if (answer->line == 0) {
+		fputs("no rule of hosts.allow or hosts.deny is about him", e->out);
+	} else {
+		put_wrappers_rule(e, answer);
+		if (answer->verdict == WRAPPERS_OPEN)
+			fprintf(e->out, " or a rule behind it decides when %s is known",
+				needs[answer->needs]);
+		else
+			fputs(answer->verdict == WRAPPERS_DENIED ? " refuses him"
+								 : " lets him in",
+				e->out);
+	}
+	explain_put_by(e, conf_option_find("hosts_access"));
+}
+
 /* An option that refuses whoever he is. */
 static int put_option(const struct explain *e, const char *name)
 {
@@ -166,6 +232,10 @@ static int put_decider(const struct explain *e, const struct decision *decision)
 {
 	const char *reason = admit_reason(decision->verdict);
 
+	if (decision->verdict == ADMIT_HOSTS_ACCESS || is_open(decision)) {
+		put_wrappers_rule(e, &decision->wrappers);
+		return 0;
+	}
 	if (decision->verdict == ADMIT_OK || decision->access.verdict == ACCESS_DENIED) {
 		if (decision->access.rule != ACCESS_NO_RULE)
 			put_rule(e, decision->access.rule);
@@ -213,7 +283,10 @@ static int put_decision(const struct explain *e, const struct decision *decision
 {
 	bool waits = is_left_waiting(e, decision->verdict);
 
-	if (decision->verdict == ADMIT_OK)
+	if (is_open(decision))
+		put_client(e, "is admitted or refused by what is looked up",
+			admit_reason(ADMIT_HOSTS_ACCESS));
+	else if (decision->verdict == ADMIT_OK)
 		put_client(e, "is admitted", NULL);
 	else if (is_up_to_name(e, decision))
 		put_client(e, "is refused", "only_from, unless he has one of its names");
@@ -321,7 +394,9 @@ int explain_verdict(const struct explain *e)
 	fprintf(e->out, "%s%s%s\n", addr_format(e->addr, text),
 		e->mux ? ", by its name, from service " : "", e->mux ? e->mux->name : "");
 	put_wait(e);
+	put_wrappers(e, &decision.wrappers);
 	put_proxy(e);
 	put_lookups(e, &decision);
-	return decision.verdict == ADMIT_OK ? EXPLAIN_ADMITTED : EXPLAIN_REFUSED;
+	return decision.verdict == ADMIT_OK && !is_open(&decision) ? EXPLAIN_ADMITTED
+	                                                           : EXPLAIN_REFUSED;
 }

@@ -4,13 +4,14 @@
  * An image is, without gaps:
  *
  *	prologue   magic, version, number of options in the table, length of
- *	           the global part, number of services, number of access lists
+ *	           the global part, number of services, number of access lists, and
+ *	           of tables of hosts_access
  *	globals    the main file, the names of all files, global options
  *	index      for each service: length of its record, old, news, number of its
  *	           access list, number for its name, number of the list of its
- *	           proxies; then for each list its length
+ *	           proxies, and that of its hosts_access; then for each list its length
  *	records    one for each service: a body and a tail
- *	lists      tables of policy/access
+ *	lists      tables of policy/access, and behind them those of policy/wrappers
  *
  * The body is what a service says, the tail is where it says it and how it stands to
  * the configuration that was in force before.  So two services that say the same have the
@@ -36,10 +37,10 @@
 #define IMAGE_MAGIC_LEN (sizeof IMAGE_MAGIC - 1)
 
 /* Bytes of the prologue, and of one service in the index. */
-#define IMAGE_PROLOGUE_LEN (sizeof(uint32_t) + IMAGE_MAGIC_LEN + 5 * sizeof(uint32_t))
-#define IMAGE_INDEX_LEN    (6 * sizeof(uint32_t))
+#define IMAGE_PROLOGUE_LEN (sizeof(uint32_t) + IMAGE_MAGIC_LEN + 6 * sizeof(uint32_t))
+#define IMAGE_INDEX_LEN    (7 * sizeof(uint32_t))
 
-/* Most lists of a service. */
+/* Most lists of a service, but for that of its hosts_access. */
 #define IMAGE_LISTS_EACH 2
 
 /* Bytes of one list in the index. */
@@ -110,6 +111,9 @@ static inline uint32_t image_mux(const struct service_conf *service)
 
 /* The number of its list of proxies, CONF_NONE without. */
 uint32_t image_proxies(const struct image *image, size_t i);
+
+/* The number of its table of hosts_access, likewise. */
+uint32_t image_wrapping(const struct image *image, size_t i);
 
 size_t image_n_lists(const struct image *image);
 

@@ -27,10 +27,15 @@ struct place {
 	struct image_entry entry;
 };
 
-/* Most services have none, so that it is not kept for each. */
-struct proxies {
+/* Most services have none of those, so that it is not kept for each. */
+struct rare_list {
 	uint32_t service;
 	uint32_t list;
+};
+
+struct rare_lists {
+	struct rare_list *items; /* owned; in the order of services */
+	size_t n;
 };
 
 struct image {
@@ -41,13 +46,13 @@ struct image {
 	size_t n_files;
 	struct place *places;
 	size_t n_services;
-	uint32_t records;        /* where the first of them begins */
-	struct proxies *proxies; /* owned; in the order of services */
-	size_t n_proxies;
+	uint32_t records; /* where the first of them begins */
+	struct rare_lists proxies, wrappers;
 
-	/* Access lists, one after the other from where the last record ends. */
+	/* Access lists, one after the other from where the last record ends, and behind the
+	 * first n_access of them tables of hosts_access. */
 	uint32_t *list_ends;
-	size_t n_lists;
+	size_t n_lists, n_access;
 	const uint8_t *lists; /* where the first of them is in memory */
 	void *map;            /* owned: the pages that they are in; NULL: none of ours */
 	size_t map_len;
@@ -95,7 +100,7 @@ static int read_prologue(struct image *image, uint32_t *ret_globals)
 {
 	uint8_t buf[IMAGE_PROLOGUE_LEN];
 	struct wire_reader wire;
-	uint32_t globals, n, n_lists;
+	uint32_t globals, n, n_access, n_wrappers, n_lists;
 	uint64_t least;
 	int r;
 
@@ -111,16 +116,19 @@ static int read_prologue(struct image *image, uint32_t *ret_globals)
 
 	globals = wire_get_u32(&wire);
 	n = wire_get_u32(&wire);
-	n_lists = wire_get_u32(&wire);
+	n_access = wire_get_u32(&wire);
+	n_wrappers = wire_get_u32(&wire);
 	if (!wire_reader_complete(&wire) || globals > IMAGE_GLOBALS_MAX ||
-		n > IMAGE_SERVICES_MAX || n_lists > IMAGE_LISTS_EACH * n)
+		n > IMAGE_SERVICES_MAX || n_access > IMAGE_LISTS_EACH * n || n_wrappers > n)
 		return -EBADMSG;
+	n_lists = n_access + n_wrappers;
 	least = sizeof buf + globals + (uint64_t)n * (IMAGE_INDEX_LEN + IMAGE_RECORD_MIN) +
 	        (uint64_t)n_lists * IMAGE_LIST_LEN;
 	if (least > image->size)
 		return -EBADMSG;
 	image->n_services = n;
 	image->n_lists = n_lists;
+	image->n_access = n_access;
 	*ret_globals = globals;
 	return 0;
 }
@@ -145,23 +153,28 @@ static int read_globals(struct image *image, uint32_t len)
 
 static bool has_list(const struct image *image, uint32_t list)
 {
-	return list == CONF_NONE || list < image->n_lists;
+	return list == CONF_NONE || list < image->n_access;
 }
 
-static int add_proxies(struct image *image, size_t service, uint32_t list)
+static bool has_wrappers(const struct image *image, uint32_t list)
 {
-	size_t n = image->n_proxies;
-	struct proxies *larger;
+	return list == CONF_NONE || (list >= image->n_access && list < image->n_lists);
+}
+
+static int add_rare(struct rare_lists *lists, size_t service, uint32_t list)
+{
+	size_t n = lists->n;
+	struct rare_list *larger;
 
 	if (list == CONF_NONE)
 		return 0;
 	if ((n & (n - 1)) == 0) {
-		larger = reallocarray(image->proxies, n ? 2 * n : 1, sizeof *larger);
+		larger = reallocarray(lists->items, n ? 2 * n : 1, sizeof *larger);
 		if (!larger)
 			return -ENOMEM;
-		image->proxies = larger;
+		lists->items = larger;
 	}
-	image->proxies[image->n_proxies++] = (struct proxies){(uint32_t)service, list};
+	lists->items[lists->n++] = (struct rare_list){(uint32_t)service, list};
 	return 0;
 }
 
@@ -169,24 +182,29 @@ static int add_proxies(struct image *image, size_t service, uint32_t list)
 static int get_place(
 	struct image *image, struct wire_reader *wire, uint32_t *end, struct place *place)
 {
-	uint32_t len = wire_get_u32(wire), proxies;
+	size_t service = (size_t)(place - image->places);
+	uint32_t len = wire_get_u32(wire), proxies, wrappers;
+	int r;
 
 	place->entry.old = wire_get_u32(wire);
 	place->entry.news = wire_get_u32(wire);
 	place->entry.access = wire_get_u32(wire);
 	place->entry.mux = wire_get_u32(wire);
 	proxies = wire_get_u32(wire);
+	wrappers = wire_get_u32(wire);
 	if (wire->error)
 		return wire->error;
 	if (len < IMAGE_RECORD_MIN || len > IMAGE_RECORD_MAX || len > image->size - *end)
 		return -EBADMSG;
 	if (place->entry.news > _SERVICE_NEWS_ALL)
 		return -EBADMSG;
-	if (!has_list(image, place->entry.access) || !has_list(image, proxies))
+	if (!has_list(image, place->entry.access) || !has_list(image, proxies) ||
+		!has_wrappers(image, wrappers))
 		return -EBADMSG;
 	*end += len;
 	place->end = *end;
-	return add_proxies(image, (size_t)(place - image->places), proxies);
+	r = add_rare(&image->proxies, service, proxies);
+	return r < 0 ? r : add_rare(&image->wrappers, service, wrappers);
 }
 
 static int read_chunk(
@@ -275,7 +293,8 @@ static int check_lists(struct image *image)
 		size_t len;
 		const uint8_t *table = get_list(image, i, &len);
 
-		if (access_check(table, len) < 0)
+		if (i < image->n_access ? access_check(table, len) < 0
+					: wrappers_check(table, len) < 0)
 			return -EBADMSG;
 	}
 	if (image->map)
@@ -332,7 +351,8 @@ static void release(struct image *image)
 {
 	conf_done(&image->conf);
 	free(image->places);
-	free(image->proxies);
+	free(image->proxies.items);
+	free(image->wrappers.items);
 	free(image->list_ends);
 	if (image->map)
 		munmap(image->map, image->map_len);
@@ -445,31 +465,50 @@ const uint8_t *image_get_list(const struct image *image, size_t list, size_t *re
 	return get_list(image, list, ret_len);
 }
 
-static int compare_proxies(const void *a, const void *b)
+static int compare_rare(const void *a, const void *b)
 {
-	const struct proxies *x = a, *y = b;
+	const struct rare_list *x = a, *y = b;
 
 	return (x->service > y->service) - (x->service < y->service);
 }
 
-uint32_t image_proxies(const struct image *image, size_t i)
+static uint32_t find_rare(const struct image *image, const struct rare_lists *lists, size_t i)
 {
-	const struct proxies key = {.service = (uint32_t)i};
-	const struct proxies *found;
+	const struct rare_list key = {.service = (uint32_t)i};
+	const struct rare_list *found;
 
 	assert(i < image->n_services);
-	if (image->n_proxies == 0)
+	if (lists->n == 0)
 		return CONF_NONE;
-	found = bsearch(&key, image->proxies, image->n_proxies, sizeof key, compare_proxies);
+	found = bsearch(&key, lists->items, lists->n, sizeof key, compare_rare);
 	return found ? found->list : CONF_NONE;
+}
+
+uint32_t image_proxies(const struct image *image, size_t i)
+{
+	return find_rare(image, &image->proxies, i);
+}
+
+uint32_t image_wrapping(const struct image *image, size_t i)
+{
+	return find_rare(image, &image->wrappers, i);
+}
+
+static const uint8_t *table_of(const struct image *image, uint32_t list)
+{
+	size_t len;
+
+	return list == CONF_NONE ? NULL : get_list(image, list, &len);
 }
 
 const uint8_t *image_proxy_from(const struct image *image, size_t i)
 {
-	uint32_t list = image_proxies(image, i);
-	size_t len;
+	return table_of(image, image_proxies(image, i));
+}
 
-	return list == CONF_NONE ? NULL : get_list(image, list, &len);
+const uint8_t *image_wrappers(const struct image *image, size_t i)
+{
+	return table_of(image, image_wrapping(image, i));
 }
 
 size_t image_find_mux(const struct image *image, const char *name, size_t from)
@@ -504,6 +543,8 @@ const uint8_t *image_access(const struct image *image, size_t i)
 	return image_access_bytes(image, i, &len);
 }
 
+_Static_assert(WRAPPERS_DIGEST_LEN == ACCESS_DIGEST_LEN, "is_its_list() compares both");
+
 /* What the service says of its rules is what the list begins with. */
 static bool is_its_list(const uint8_t *table, bool has, const uint8_t digest[ACCESS_DIGEST_LEN])
 {
@@ -516,7 +557,9 @@ static bool has_its_lists(
 	return is_its_list(image_access(image, i), service_conf_has_access(service),
 		       service->access_digest) &&
 	       is_its_list(image_proxy_from(image, i), service_conf_has_proxies(service),
-		       service->proxies_digest);
+		       service->proxies_digest) &&
+	       is_its_list(image_wrappers(image, i), service_conf_has_wrappers(service),
+		       service->wrappers_digest);
 }
 
 static size_t record_start(const struct image *image, size_t i)

@@ -391,6 +391,15 @@ static void get_proxies(struct wire_reader *wire, struct service_conf *service)
 	require(wire, service_conf_has_proxies(service));
 }
 
+/* Nothing but the digest: whether there is one is what hosts_access says. */
+static void get_wrappers(struct wire_reader *wire, struct service_conf *service)
+{
+	if (!service->hosts_access)
+		return;
+	wire_get_blob(wire, service->wrappers_digest, sizeof service->wrappers_digest);
+	require(wire, service_conf_has_wrappers(service));
+}
+
 /*
  * Between fields.
  */
@@ -549,6 +558,7 @@ static void get_body(struct wire_reader *wire, struct service_conf *service)
 	get_identity(wire, service);
 	get_access(wire, service);
 	get_proxies(wire, service);
+	get_wrappers(wire, service);
 	get_names(wire, service);
 	service->condition = wire_get_string(wire);
 }

@@ -83,7 +83,9 @@ static int get_lists(struct whole *w, size_t i, struct service_conf *service)
 {
 	int r = hold_list(w, image_entry(w->image, i).access, &service->access);
 
-	return r < 0 ? r : hold_list(w, image_proxies(w->image, i), &service->proxies);
+	if (r == 0)
+		r = hold_list(w, image_proxies(w->image, i), &service->proxies);
+	return r < 0 ? r : hold_list(w, image_wrapping(w->image, i), &service->wrappers);
 }
 
 static int get_service(struct whole *w, size_t i)

@@ -25,7 +25,9 @@ struct image_draft {
 	struct textmap digests;     /* of lists, to their place in `lists` */
 	struct access_list **lists; /* those that differ; borrowed */
 	uint32_t n_lists;
-	uint32_t *access, *proxies; /* by service: its lists */
+	struct access_list **tables; /* those of hosts_access, which come behind them */
+	uint32_t n_tables;
+	uint32_t *access, *proxies, *wrappers; /* by service: its lists */
 };
 
 static void put_rlimit(struct wire_writer *wire, const struct rlimit_conf *limit)
@@ -155,6 +157,12 @@ static void put_proxies(struct wire_writer *wire, const struct service_conf *ser
 		wire_put_blob(wire, service->proxies_digest, ACCESS_DIGEST_LEN);
 }
 
+static void put_wrappers(struct wire_writer *wire, const struct service_conf *service)
+{
+	if (service->hosts_access)
+		wire_put_blob(wire, service->wrappers_digest, WRAPPERS_DIGEST_LEN);
+}
+
 static void put_bytes(struct wire_writer *wire, const char *text, size_t len)
 {
 	wire_put_u32(wire, (uint32_t)len);
@@ -197,6 +205,7 @@ static void put_body(struct wire_writer *wire, const struct service_conf *servic
 	put_identity(wire, service);
 	put_access(wire, service);
 	put_proxies(wire, service);
+	put_wrappers(wire, service);
 	put_names(wire, service);
 	wire_put_string(wire, service->condition);
 }
@@ -329,10 +338,11 @@ static const char *digest_text(const struct access_list *list, char buf[DIGEST_T
 	return buf;
 }
 
-/* Its place among those that differ. */
-static int put_list(struct image_draft *draft, struct access_list *list, uint32_t *ret)
+/* Its place among those that differ.  No table of the one kind is one of the other. */
+static int put_list(struct image_draft *draft, struct access_list *list,
+	struct access_list **lists, uint32_t *n_lists, uint32_t *ret)
 {
-	struct access_list **place = &draft->lists[draft->n_lists];
+	struct access_list **place = &lists[*n_lists];
 	struct access_list *const *known;
 	char digest[DIGEST_TEXT_MAX];
 	int r;
@@ -343,14 +353,28 @@ static int put_list(struct image_draft *draft, struct access_list *list, uint32_
 	r = textmap_add(&draft->digests, digest_text(list, digest), place);
 	if (r == -EEXIST) {
 		known = textmap_get(&draft->digests, digest);
-		*ret = (uint32_t)(known - draft->lists);
+		*ret = (uint32_t)(known - lists);
 		return 0;
 	}
 	if (r < 0)
 		return r;
 	*place = list;
-	*ret = draft->n_lists++;
+	*ret = (*n_lists)++;
 	return 0;
+}
+
+static int put_lists_of(struct image_draft *draft, const struct service_conf *service, size_t i)
+{
+	int r = put_list(
+		draft, service->access, draft->lists, &draft->n_lists, &draft->access[i]);
+
+	if (r == 0)
+		r = put_list(draft, service->proxies, draft->lists, &draft->n_lists,
+			&draft->proxies[i]);
+	if (r == 0)
+		r = put_list(draft, service->wrappers, draft->tables, &draft->n_tables,
+			&draft->wrappers[i]);
+	return r;
 }
 
 static int put_lists(struct image_draft *draft)
@@ -362,17 +386,14 @@ static int put_lists(struct image_draft *draft)
 		calloc(IMAGE_LISTS_EACH * conf->n_services + 1, sizeof(struct access_list *));
 	draft->access = calloc(conf->n_services + 1, sizeof *draft->access);
 	draft->proxies = calloc(conf->n_services + 1, sizeof *draft->proxies);
-	if (!draft->lists || !draft->access || !draft->proxies)
+	draft->wrappers = calloc(conf->n_services + 1, sizeof *draft->wrappers);
+	draft->tables = calloc(conf->n_services + 1, sizeof(struct access_list *));
+	if (!draft->lists || !draft->access || !draft->proxies || !draft->wrappers ||
+		!draft->tables)
 		return -ENOMEM;
-	for (size_t i = 0; i < conf->n_services && r == 0; i++) {
-		const struct service_conf *service = conf->services[i];
-
-		if (service->disable)
-			continue;
-		r = put_list(draft, service->access, &draft->access[i]);
-		if (r == 0)
-			r = put_list(draft, service->proxies, &draft->proxies[i]);
-	}
+	for (size_t i = 0; i < conf->n_services && r == 0; i++)
+		if (!conf->services[i]->disable)
+			r = put_lists_of(draft, conf->services[i], i);
 	return r;
 }
 
@@ -407,6 +428,8 @@ struct image_draft *image_draft_free(struct image_draft *draft)
 	free(draft->lists);
 	free(draft->access);
 	free(draft->proxies);
+	free(draft->wrappers);
+	free(draft->tables);
 	free(draft);
 	return NULL;
 }
@@ -480,6 +503,17 @@ static int flush(struct output *out)
 	return 0;
 }
 
+static uint32_t count_lists(const struct image_draft *draft)
+{
+	return draft->n_lists + draft->n_tables;
+}
+
+/* Number `i` of both kinds. */
+static const struct access_list *get_list(const struct image_draft *draft, uint32_t i)
+{
+	return i < draft->n_lists ? draft->lists[i] : draft->tables[i - draft->n_lists];
+}
+
 static int check_sizes(const struct image_draft *draft)
 {
 	const struct conf *conf = draft->conf;
@@ -492,9 +526,9 @@ static int check_sizes(const struct image_draft *draft)
 			return -EFBIG;
 		total += IMAGE_INDEX_LEN + record_length(draft, i);
 	}
-	for (uint32_t i = 0; i < draft->n_lists; i++) {
-		lists += draft->lists[i]->len;
-		total += IMAGE_LIST_LEN + draft->lists[i]->len;
+	for (uint32_t i = 0; i < count_lists(draft); i++) {
+		lists += get_list(draft, i)->len;
+		total += IMAGE_LIST_LEN + get_list(draft, i)->len;
 	}
 	if (lists > IMAGE_LISTS_MAX)
 		return -EFBIG;
@@ -511,7 +545,15 @@ static void put_prologue(struct output *out)
 	wire_put_u32(&out->wire, (uint32_t)draft->globals.len);
 	wire_put_u32(&out->wire, count_enabled(draft->conf));
 	wire_put_u32(&out->wire, draft->n_lists);
+	wire_put_u32(&out->wire, draft->n_tables);
 	wire_put_raw(&out->wire, draft->globals.data, draft->globals.len);
+}
+
+static uint32_t number_of_wrappers(const struct image_draft *draft, size_t i)
+{
+	uint32_t number = draft->wrappers[i];
+
+	return number == CONF_NONE ? number : draft->n_lists + number;
 }
 
 static void put_index(struct output *out)
@@ -529,9 +571,10 @@ static void put_index(struct output *out)
 		wire_put_u32(&out->wire, out->draft->access[i]);
 		wire_put_u32(&out->wire, image_mux(service));
 		wire_put_u32(&out->wire, out->draft->proxies[i]);
+		wire_put_u32(&out->wire, number_of_wrappers(out->draft, i));
 	}
-	for (uint32_t i = 0; i < out->draft->n_lists; i++)
-		wire_put_u32(&out->wire, (uint32_t)out->draft->lists[i]->len);
+	for (uint32_t i = 0; i < count_lists(out->draft); i++)
+		wire_put_u32(&out->wire, (uint32_t)get_list(out->draft, i)->len);
 }
 
 static int put_records(struct output *out)
@@ -558,8 +601,8 @@ static int put_tables(struct output *out)
 {
 	int r = 0;
 
-	for (uint32_t i = 0; i < out->draft->n_lists && r == 0; i++) {
-		const struct access_list *list = out->draft->lists[i];
+	for (uint32_t i = 0; i < count_lists(out->draft) && r == 0; i++) {
+		const struct access_list *list = get_list(out->draft, i);
 
 		wire_put_raw(&out->wire, list->table, list->len);
 		if (out->wire.len >= OUTPUT_CHUNK)

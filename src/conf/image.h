@@ -16,7 +16,7 @@
 
 #include "conf/conf.h"
 
-#define IMAGE_VERSION 14
+#define IMAGE_VERSION 15
 
 /* Name of the memfd, by which a running master's image is found in /proc. */
 #define IMAGE_NAME "hatchd-conf"
@@ -121,6 +121,12 @@ const uint8_t *image_access_bytes(const struct image *image, size_t i, size_t *r
  * Looks for the service among those that have one.
  */
 const uint8_t *image_proxy_from(const struct image *image, size_t i);
+
+/*
+ * The same for the rules of hosts.allow and hosts.deny, a table of policy/wrappers; NULL if
+ * they are not kept.
+ */
+const uint8_t *image_wrappers(const struct image *image, size_t i);
 
 /*
  * The first service from `from` on that can be had by its name and whose number is that of

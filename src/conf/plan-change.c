@@ -244,6 +244,14 @@ static int add_targets(
 	return strv_add(phrases, "a port of redirect has another number now");
 }
 
+static int add_wrappers(
+	const struct service_conf *old, const struct service_conf *new, char ***phrases)
+{
+	(void)old;
+	(void)new;
+	return strv_add(phrases, "hosts.allow or hosts.deny says something else");
+}
+
 static int add_resolved(const struct service_conf *old, const struct service_conf *new,
 	const struct diff_service *diff, char ***phrases)
 {
@@ -264,6 +272,7 @@ static int add_resolved(const struct service_conf *old, const struct service_con
 		{DIFF_OWNER, add_owner, {"socket_user", "socket_group"}},
 		{DIFF_ACCESS, add_access, {"only_from", "no_access"}},
 		{DIFF_PROXIES, add_proxies, {"proxy_protocol", "proxy_from"}},
+		{DIFF_WRAPPERS, add_wrappers, {"hosts_access"}},
 		{DIFF_REPLY, add_reply, {"text", "text_file"}},
 		{DIFF_BANNERS, add_banners, {"banner", "banner_success", "banner_fail"}},
 		{DIFF_TARGETS, add_targets, {"redirect"}},
@@ -275,7 +284,8 @@ static int add_resolved(const struct service_conf *old, const struct service_con
 	/* What starts a program now, or no longer: that says everything about it. */
 	if (explained(diff, other_kind) ||
 		service_conf_runs_program(old) != service_conf_runs_program(new))
-		resolved &= DIFF_OWNER | DIFF_ACCESS | DIFF_PROXIES | DIFF_BANNERS;
+		resolved &=
+			DIFF_OWNER | DIFF_ACCESS | DIFF_PROXIES | DIFF_WRAPPERS | DIFF_BANNERS;
 	for (size_t i = 0; i < ARRAY_SIZE(all) && r == 0; i++) {
 		if (resolved & all[i].what && !explained(diff, all[i].options))
 			r = all[i].add(old, new, phrases);

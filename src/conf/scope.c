@@ -123,7 +123,7 @@ static bool tell_foreign(const struct name *name, struct diag_list *diags)
 			  "argv0, IDONLY ident = required"},
 		{"cps", "write rate = COUNT/s; who comes too early waits"},
 		{"deny_time", "write ban_time = TIME; it was in minutes, so 60 is 60min"},
-		{"libwrap", "write only_from and no_access; hosts.allow is not read"},
+		{"libwrap", "write hosts_access = yes"},
 		{"log_type", "every connection is logged, see hatchd(8)"},
 		{"log_on_success",
 			"every connection is logged, see hatchd(8); for USERID write ident = "

@@ -20,14 +20,16 @@ static const char *who_can_reach(const struct addr *addr)
 static void announce_service(const struct service *service)
 {
 	const char *rules = gate_has_rules(service) ? ", as only_from and no_access say" : "";
+	const char *files =
+		gate_has_wrappers(service) ? ", as hosts.allow and hosts.deny say" : "";
 	char text[ADDR_TEXT_MAX];
 
 	for (size_t i = 0; i < service->n_listeners; i++) {
 		const struct addr *addr = listener_addr(service->listeners[i]);
 
 		if (addr)
-			log_notice("listening on %s, open to %s%s", addr_format(addr, text),
-				who_can_reach(addr), rules);
+			log_notice("listening on %s, open to %s%s%s", addr_format(addr, text),
+				who_can_reach(addr), rules, files);
 	}
 }
 

@@ -44,6 +44,7 @@ int findings_set_name(struct findings *findings, const char *text)
 		return -ENOMEM;
 	free(findings->name);
 	findings->name = name;
+	findings->name_state = WRAPPERS_NAME_KNOWN;
 	return 0;
 }
 

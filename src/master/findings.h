@@ -11,6 +11,7 @@
 
 #include "base/addr.h"
 #include "base/redirect.h"
+#include "policy/wrappers.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -22,8 +23,9 @@
 
 struct findings {
 	unsigned refs;
-	uint32_t generation;  /* of the configuration that has asked (master->generation) */
-	char *name;           /* owned; of the host, as in base/hostname; NULL: it has none */
+	uint32_t generation; /* of the configuration that has asked (master->generation) */
+	char *name;          /* owned; of the host, as in base/hostname; NULL: it has none */
+	enum wrappers_name name_state;
 	char *user;           /* owned; printable characters of ASCII; NULL: nobody said */
 	struct addr *targets; /* owned; of redirect, with those of names in their places */
 	size_t n_targets;

@@ -103,6 +103,63 @@ static enum access_verdict ask_access(const struct conn *conn)
 	return verdict == ACCESS_NOT_LISTED && is_let_in_by_name(conn) ? ACCESS_OK : verdict;
 }
 
+/* The rules of hosts.allow and hosts.deny; NULL: they are not kept. */
+static const uint8_t *wrappers_of(const struct service *service)
+{
+	if (service->retired || !service->master->image)
+		return NULL;
+	return image_wrappers(service->master->image, service->index);
+}
+
+/* What nobody will find out is unsure, and keeps him out where it matters. */
+static enum wrappers_name name_state_of(const struct conn *conn)
+{
+	if (!addr_is_ip(&conn->peer) || conn->peer.len == 0)
+		return WRAPPERS_NAME_NONE;
+	if (conn->findings)
+		return conn->findings->name_state;
+	return service_conf_asks_names(conn->service->setup->conf) &&
+	                       !conn->listener->is_datagram
+	               ? WRAPPERS_NAME_UNASKED
+	               : WRAPPERS_NAME_UNSURE;
+}
+
+static enum wrappers_user user_state_of(const struct conn *conn)
+{
+	if (conn->findings)
+		return conn->findings->user ? WRAPPERS_USER_SAID : WRAPPERS_USER_NOBODY;
+	if (!addr_is_ip(&conn->peer) || conn->peer.len == 0 || conn->reached.len > 0 ||
+		conn->listener->is_datagram)
+		return WRAPPERS_USER_NOBODY;
+	return service_conf_asks_ident(conn->service->setup->conf) ? WRAPPERS_USER_UNASKED
+	                                                           : WRAPPERS_USER_NOBODY;
+}
+
+/* What depends on his name or his user does not keep him out before these were asked for
+ * (master/inquiry): then it is asked again. */
+static bool is_denied_by_wrappers(const struct conn *conn)
+{
+	const uint8_t *table = wrappers_of(conn->service);
+	struct wrappers_client client = {
+		.local_unsure = addr_is_ip(&conn->local) && addr_is_wildcard(&conn->local),
+		.port = (uint16_t)addr_port(&conn->local),
+	};
+
+	if (!table)
+		return false;
+	client.name_state = name_state_of(conn);
+	client.user_state = user_state_of(conn);
+	if (conn->findings) {
+		client.name = conn->findings->name;
+		client.user = conn->findings->user;
+	}
+	if (addr_is_ip(&conn->peer) && conn->peer.len > 0)
+		addr_source(&conn->peer, 32, 128, &client.peer);
+	if (addr_is_ip(&conn->local))
+		addr_source(&conn->local, 32, 128, &client.local);
+	return wrappers_ask(table, &client).verdict == WRAPPERS_DENIED;
+}
+
 /* For whom a proxy speaks nobody is asked; any other one does not lack it before that. */
 static bool lacks_user(const struct conn *conn)
 {
@@ -145,6 +202,7 @@ static void add_source(const struct conn *conn, struct admit_request *request)
 	struct source_facts facts = sources_look(sources, service->number, &conn->source);
 
 	request->access = ask_access(conn);
+	request->hosts_denied = is_denied_by_wrappers(conn);
 	request->from_source = facts.count;
 	/* The children of a service that waits are nobody's in particular. */
 	if (!service->wait)
@@ -217,9 +275,15 @@ bool gate_has_rules(const struct service *service)
 	return rules_of(service) != NULL;
 }
 
+bool gate_has_wrappers(const struct service *service)
+{
+	return wrappers_of(service) != NULL;
+}
+
 bool gate_minds_sources(const struct service *service)
 {
-	return rules_of(service) || limit_is_set(&service->setup->conf->per_source_rate) ||
+	return rules_of(service) || wrappers_of(service) ||
+	       limit_is_set(&service->setup->conf->per_source_rate) ||
 	       sources_any_everywhere(service->master->sources);
 }
 

@@ -34,6 +34,9 @@ bool gate_believes(const struct conn *conn);
 /* Are there rules about who may come in? */
 bool gate_has_rules(const struct service *service);
 
+/* Are those of hosts.allow and hosts.deny kept? */
+bool gate_has_wrappers(const struct service *service);
+
 /* Does it make a difference who he is? */
 bool gate_minds_sources(const struct service *service);
 

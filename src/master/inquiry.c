@@ -110,9 +110,23 @@ static void tell_nothing(const struct question *question, enum lookup_result res
 			question->what == LOOKUP_IDENT ? "user at" : "name of", peer, why);
 }
 
+/* What is not found out is unsure. */
+static void learn_lack(struct question *question, enum lookup_result result)
+{
+	struct findings *findings = question->inquiry->findings;
+
+	if (question->what != LOOKUP_NAME_OF)
+		return;
+	if (result == LOOKUP_NONE)
+		findings->name_state = WRAPPERS_NAME_NONE;
+	if (result == LOOKUP_MISMATCH)
+		findings->name_state = WRAPPERS_NAME_PARANOID;
+}
+
 void question_settle_without(struct question *question, enum lookup_result result)
 {
 	tell_nothing(question, result);
+	learn_lack(question, result);
 	settle(question);
 }
 

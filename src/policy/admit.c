@@ -19,6 +19,8 @@ enum admit_verdict admit(const struct admit_request *request)
 		return ADMIT_NO_ACCESS;
 	if (request->access == ACCESS_NOT_LISTED)
 		return ADMIT_ONLY_FROM;
+	if (request->hosts_denied)
+		return ADMIT_HOSTS_ACCESS;
 	if (request->closed)
 		return ADMIT_TIMES;
 	if (request->now < request->banned_until)
@@ -61,6 +63,7 @@ const char *admit_reason(enum admit_verdict verdict)
 		[ADMIT_LOAD] = "max_load",
 		[ADMIT_IDENT] = "ident",
 		[ADMIT_TARGET] = "target",
+		[ADMIT_HOSTS_ACCESS] = "hosts_access",
 		[ADMIT_PROXY_FROM] = "proxy_from",
 		[ADMIT_HEADER] = "header",
 		[ADMIT_HEADER_TIMEOUT] = "header_timeout",

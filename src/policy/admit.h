@@ -32,6 +32,7 @@ enum admit_verdict {
 	ADMIT_LOAD,            /* the load average is above max_load */
 	ADMIT_IDENT,           /* his machine does not say who he is, and it has to */
 	ADMIT_TARGET,          /* nobody knows where to pass him on to */
+	ADMIT_HOSTS_ACCESS,    /* hosts.allow and hosts.deny keep him out */
 
 	/* Why it does not come to the question; admit() answers none of these. */
 	ADMIT_PROXY_FROM,     /* he is none of the proxies that are believed */
@@ -49,6 +50,7 @@ struct admit_request {
 	uint32_t instances, instances_limit;
 	uint32_t from_source, per_source_limit;
 	enum access_verdict access; /* what the rules say of the address */
+	bool hosts_denied;          /* ... or hosts.allow and hosts.deny of the client */
 	bool closed;                /* these are not its hours */
 	bool no_user;               /* nobody has said who he is, and somebody has to */
 	bool no_target;             /* he is to be passed on, and it is not known where to */

@@ -51,6 +51,10 @@ static void test_each_limit(void **ctx)
 		{COUNTS(UINT32_MAX - 1, UINT32_MAX - 1, 0, 1, 0, 1), ADMIT_TOTAL},
 		{{.access = ACCESS_NOT_LISTED}, ADMIT_ONLY_FROM},
 		{{.access = ACCESS_DENIED}, ADMIT_NO_ACCESS},
+		{{.hosts_denied = true}, ADMIT_HOSTS_ACCESS},
+		{{.hosts_denied = true, .closed = true}, ADMIT_HOSTS_ACCESS},
+		{{.hosts_denied = true, .access = ACCESS_DENIED}, ADMIT_NO_ACCESS},
+		{{.hosts_denied = true, .access = ACCESS_NOT_LISTED}, ADMIT_ONLY_FROM},
 		/* Nobody at all. */
 		{COUNTS(0, 1, 0, 0, 0, 1), ADMIT_INSTANCES},
 		{COUNTS(0, 1, 0, 1, 0, 0), ADMIT_PER_SOURCE},
@@ -182,6 +186,7 @@ static void test_words(void **ctx)
 	assert_string_equal(admit_reason(ADMIT_LOAD), "max_load");
 	assert_string_equal(admit_reason(ADMIT_IDENT), "ident");
 	assert_string_equal(admit_reason(ADMIT_TARGET), "target");
+	assert_string_equal(admit_reason(ADMIT_HOSTS_ACCESS), "hosts_access");
 	assert_string_equal(admit_reason(_ADMIT_MAX), "unknown");
 	for (int i = 0; i < _ADMIT_MAX; i++)
 		assert_string_not_equal(admit_reason((enum admit_verdict)i), "unknown");

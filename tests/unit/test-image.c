@@ -49,14 +49,16 @@ enum {
 	AT_OPTIONS = 19,
 	AT_GLOBALS = 23, /* length of the global part */
 	AT_COUNT = 27,
-	AT_LISTS = 31, /* number of access lists */
-	PROLOGUE = 35,
-	ENTRY = 24,
+	AT_LISTS = 31,  /* number of access lists */
+	AT_TABLES = 35, /* ... and of hosts_access */
+	PROLOGUE = 39,
+	ENTRY = 28,
 	ENTRY_OLD = 4,
 	ENTRY_NEWS = 8,
 	ENTRY_ACCESS = 12,
 	ENTRY_MUX = 16,
 	ENTRY_PROXIES = 20,
+	ENTRY_WRAPPERS = 24,
 };
 
 static uint32_t get32(const uint8_t *at)

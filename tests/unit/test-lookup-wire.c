@@ -242,6 +242,12 @@ static void test_answers(void **state)
 	answer = done(LOOKUP_NAME_OF, "");
 	answer.facts.result = LOOKUP_FAILED;
 	assert_int_equal(give(ends, &answer), 1);
+	/* Only a name can be a lie. */
+	answer.facts.result = LOOKUP_MISMATCH;
+	assert_int_equal(give(ends, &answer), 1);
+	answer.what = LOOKUP_IDENT;
+	assert_int_equal(give(ends, &answer), -EBADMSG);
+	answer.what = LOOKUP_NAME_OF;
 	answer.kind = LOOKUP_READY;
 	assert_int_equal(give(ends, &answer), 1);
 	ends->theirs[ANSWERS] = fd_close(ends->theirs[ANSWERS]);
