@@ -400,7 +400,7 @@ def test_program_that_is_not_there(hatchd, app):
     """A condition: the service waits, as any would."""
     address = listen()
     daemon = hatchd.file(web(address, app, backend={"exec": "/no/such/program"}))
-    assert "no program /no/such/program" in daemon.text()
+    daemon.wait_log("no program /no/such/program")
 
 
 def test_who_is_there_when_it_dies(hatchd, app):

@@ -73,7 +73,7 @@ def test_occupied_at_reload(hatchd):
     with occupy(port):
         text = say("x", listen=f"tcp4:127.0.0.1:{port}") + say("y", "t", listen=f"tcp:{other}")
         assert "1 added" in reload(daemon, text)
-        assert f"s: waiting: unable to bind tcp:127.0.0.1:{port}" in daemon.text()
+        daemon.wait_log(f"s: waiting: unable to bind tcp:127.0.0.1:{port}")
         assert talk(other) == b"y"
         # Still: a reload does not make it forget.
         assert "nothing has changed" in reload(daemon)
@@ -259,7 +259,7 @@ def test_user_goes(hatchd, passwd):
     passwd.write(without)
     assert talk(port) == b"x"
     assert "1 changed" in reload(daemon)
-    assert "s: waiting: no user 'paula'" in daemon.text()
+    daemon.wait_log("s: waiting: no user 'paula'")
     assert is_refused(port)
     passwd.add(PAULA)
     daemon.wait_log("s: served now")

@@ -399,6 +399,7 @@ def test_shortage_is_not_told_at_every_attempt(hatchd, memory):
         client.sendall(b"x")
         client.shutdown(socket.SHUT_WR)
         assert read_all(client) == b"x"
+    daemon.wait_log("unable to")
     assert daemon.text().count("unable to") == 1, daemon.text()
 
 
