@@ -7,12 +7,11 @@ import os
 import re
 import signal
 import socket
-import sys
 
 import pytest
 
 from harness import (
-    IS_SANITIZED, connect, free_port, hatchctl, proc_stat, put, read_exactly,
+    IS_SANITIZED, PYTHON, connect, free_port, hatchctl, proc_stat, put, read_exactly,
     read_line, reload, run_hatchd, stanza, default_user, wait_until, workers,
 )
 
@@ -88,7 +87,7 @@ class App:
         return path
 
     def command(self, target=None, before="-", last="-"):
-        return [sys.executable, "-SE", self.path, target or self.target, before, last]
+        return [PYTHON, "-SE", self.path, target or self.target, before, last]
 
 
 def let_go(pipe):
@@ -328,7 +327,7 @@ open(sys.argv[2]).read()
 def test_takes_nobody_any_more(hatchd, app):
     """It is stopped when it serves nobody, and the next one has it started anew."""
     address, for_ever = listen(), app.pipe("for-ever")
-    command = [sys.executable, "-SEc", ONE, app.target.rsplit(":", 1)[1], for_ever]
+    command = [PYTHON, "-SEc", ONE, app.target.rsplit(":", 1)[1], for_ever]
     daemon = hatchd.file(web(address, app, backend={"exec": command}))
     pid, _ = visit(address)
     daemon.wait_log("takes nobody any more")
@@ -724,4 +723,4 @@ def test_explained(folder, app):
     path = put(folder, web("tcp:127.0.0.1:7777", app), "x.conf")
     said = run_hatchd("--explain", "web", "127.0.0.1", "-f", path).stdout
     assert re.search(rf"backend +started on demand, and takes clients at {app.target}", said)
-    assert re.search(rf"program +{re.escape(sys.executable)}\n", said)
+    assert re.search(rf"program +{re.escape(PYTHON)}\n", said)

@@ -18,13 +18,12 @@ import signal
 import socket
 import stat
 import struct
-import sys
 
 import pytest
 
 from harness import (
-    IS_SANITIZED, Daemon, built_helper, connect, free_port, is_refused, read_all, run_hatchd,
-    service, stanza, talk, wait_until,
+    IS_SANITIZED, PYTHON, Daemon, built_helper, connect, free_port, is_refused, read_all,
+    run_hatchd, service, stanza, talk, wait_until,
 )
 from namespace import Resolver
 
@@ -290,7 +289,7 @@ def backend(name, port):
     inner = free_port()
     return service(
         name, listen=f"tcp:127.0.0.1:{port}", redirect=f"tcp:127.0.0.1:{inner}",
-        backend={"exec": [sys.executable, "-SEc", BACKEND, inner], "idle_stop": "1h"})
+        backend={"exec": [PYTHON, "-SEc", BACKEND, inner], "idle_stop": "1h"})
 
 
 @LENGTHS

@@ -5,12 +5,11 @@ import os
 import select
 import signal
 import socket
-import sys
 
 import pytest
 
 from harness import (
-    IS_SANITIZED, built_helper, comes_in, connect, free_port, have_ipv6, held_back,
+    IS_SANITIZED, PYTHON, built_helper, comes_in, connect, free_port, have_ipv6, held_back,
     proc_stat, read_all, read_exactly, read_line, reload, service, stanza, talk, wait_until,
 )
 
@@ -379,7 +378,7 @@ def test_hours_of_a_wait_service(hatchd, world):
     world.is_at("2026-06-01 05:00")
     daemon = hatchd.file(
         service("s", listen=f"tcp:127.0.0.1:{port}", wait=True, access_times="8:00-12:00",
-                exec=[sys.executable, "-c", ACCEPT_ONE]), env=world.env)
+                exec=[PYTHON, "-c", ACCEPT_ONE]), env=world.env)
     with connect(port):
         daemon.wait_log(r"s: nobody is taken in now \(access_times\), new clients wait")
         before = daemon.cpu()
