@@ -44,6 +44,11 @@ def pytest_configure(config):
     config.turns = Turns(config)
 
 
+def pytest_unconfigure():
+    """The processes of xdist do not come to their atexit."""
+    harness.remove_built_helpers()
+
+
 def pytest_report_header(config):
     where = "private network namespace" if config.isolated else "the network of this machine"
     return f"hatchd: {' '.join(harness.hatchd_command())}, in {where}"

@@ -357,6 +357,14 @@ def make_folder():
 
 
 _built_helpers = {}
+_helper_folders = []
+
+
+@atexit.register
+def remove_built_helpers():
+    """Those compiled on the spot, when nobody needs them any more."""
+    while _helper_folders:
+        shutil.rmtree(_helper_folders.pop(), ignore_errors=True)
 
 
 def built_helper(name):
@@ -369,7 +377,7 @@ def built_helper(name):
     path = os.path.join(os.environ.get("builddir", "."), "tests/functional/helpers", name)
     if not os.access(path, os.X_OK):
         folder = make_folder()
-        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        _helper_folders.append(folder)
         path = str(folder / name)
         compiler = os.environ.get("CC", "cc").split()
         source = HERE / "helpers" / f"{name.removesuffix('.so')}.c"
