@@ -455,7 +455,7 @@ def test_reloads_all_the_time(hatchd, path):
         assert status(path)["pid"] == daemon.pid
     assert is_served(ports[0])
     # The last request was for the third text, and none is forgotten.
-    wait_until(lambda: [s["service"] for s in listed(path)] == ["s0"])
+    wait_until(lambda: [s["service"] for s in ask(path, "list")[:-1]] == ["s0"])
 
 
 # ---------------------------------------------------------------------------

@@ -528,7 +528,7 @@ def test_harm(hatchd, folder, kind):
         fds = daemon.count_fds()
         # A leak comes again.  What a busy machine lets come together more than ever, does not.
         grown = [growth()]
-        while grown[-1] > GROWTH and len(grown) < 3 and not IS_SANITIZED:
+        while grown[-1] > GROWTH and len(grown) < 6 and not IS_SANITIZED:
             grown.append(growth())
         wait_until(lambda: daemon.count_fds() <= fds, what=f"{fds} open descriptors")
         if hasattr(harm, "check"):
