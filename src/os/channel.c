@@ -80,7 +80,8 @@ static bool is_sound(const struct channel_answer *answer)
 {
 	return answer->version == CHANNEL_VERSION && answer->kind > 0 &&
 	       answer->kind < _CHANNEL_ANSWER_MAX && answer->result < _CHANNEL_RESULT_MAX &&
-	       is_sound_facts(&answer->facts);
+	       is_sound_facts(&answer->facts) &&
+	       (answer->kind != CHANNEL_FACT || answer->facts.authority_len > 0);
 }
 
 int channel_receive(const struct channel *channel, struct channel_answer *ret, size_t max)

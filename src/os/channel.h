@@ -29,7 +29,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define CHANNEL_VERSION 3
+#define CHANNEL_VERSION 4
 
 /* Where a worker finds its ends; 0 and 1 are /dev/null, 2 is for messages. */
 #define CHANNEL_REQUESTS_FD 3
@@ -92,6 +92,10 @@ struct channel_request {
 	uint64_t patience;              /* SERVE: usec that its client may take to say what he
 	                                   has to say first; for which one who sends datagrams
 	                                   may be silent */
+	uint64_t text_at, text_len;     /* SERVE: where in the text its content is; 0 and 0: all
+	                                   of it */
+	uint64_t text_number;           /* of that content: the same number is the same content,
+	                                   and never another; 0: it has none */
 	struct addr peer, local;        /* SERVE; len 0 where unknown */
 	struct channel_session client;  /* VERDICT: who is admitted; connection 0: nobody whom
 	                                   the worker serves */
@@ -112,8 +116,24 @@ enum channel_answer_kind {
 	 * there in time.  One of them, and once at most. */
 	CHANNEL_REACHED,
 	CHANNEL_MISSED,
+	/*
+	 * A piece, of 1 byte at least, of what is known of a client besides: `authority` of
+	 * `facts`, and nothing else there.  The pieces come in their order, before the OFFER of
+	 * that connection, and are one block of NAME=VALUE, each with a NUL behind it, of
+	 * CHANNEL_FACTS_BYTES_MAX bytes at most.
+	 *
+	 * Values have no control characters.  Who a client is by his certificate is told only
+	 * if it is certified, and whole or not at all: what has had no room, or cannot be read,
+	 * is named by SSL_CLIENT_OMITTED ("S_DN", "SAN", "S_DN SAN"), which a rule about names
+	 * has to look at.  In SSL_CLIENT_SAN names are divided by ", ", and none has a blank or
+	 * a comma in it (workers/tls/facts).
+	 */
+	CHANNEL_FACT,
 	_CHANNEL_ANSWER_MAX,
 };
+
+/* All pieces of one connection. */
+#define CHANNEL_FACTS_BYTES_MAX 4096
 
 /* Offers for one socket of datagrams that may be without their verdict at a time.  Their
  * tickets are numbered from 0 on, and the verdicts come in that order. */
@@ -129,7 +149,7 @@ enum channel_result {
 	CHANNEL_ENDED,        /* by us: CHANNEL_END, or because hatchd stops */
 	CHANNEL_REFUSED,      /* the worker lacks memory or descriptors for it */
 	CHANNEL_UNREACHABLE,  /* no target took it */
-	CHANNEL_TARGET_RESET, /* the target that took it broke it off */
+	CHANNEL_TARGET_RESET, /* the target that took it broke it off, or its program */
 	/* The worker's part is done: now it is for whoever serves the client that `facts` are
 	 * about.  The worker has nothing of it any more. */
 	CHANNEL_PASSED,
@@ -155,8 +175,8 @@ struct channel_address {
 struct channel_facts {
 	struct channel_address peer, local;
 	uint16_t authority_len;                   /* 0: not said */
-	uint8_t authority[CHANNEL_AUTHORITY_MAX]; /* host that he asked his proxy for; any
-	                                             bytes */
+	uint8_t authority[CHANNEL_AUTHORITY_MAX]; /* host that he asked his proxy for, or
+	                                             the piece of a FACT; any bytes */
 	char service[CHANNEL_NAME_MAX + 1]; /* that he wants, in small letters; "": the one
 	                                       whose socket he came to */
 };

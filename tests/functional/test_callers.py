@@ -551,7 +551,7 @@ DRAIN = 3
 FINISHED, REFUSED, PASSED = 0, 3, 6
 def answer(kind, connection=0, place=0, result=0, family=0, service=b"", authority_len=0,
            taken=0):
-    return struct.pack(ANSWER, 3, kind, result, connection, place, taken, 0, 0,
+    return struct.pack(ANSWER, 4, kind, result, connection, place, taken, 0, 0,
                        family, 1, b"", 0, 0, b"", authority_len, b"", service)
 def say(*answers):
     os.write(4, b"".join(answers))

@@ -700,7 +700,7 @@ def test_unix_rules(hatchd, folder):
 OFFERS = """
 def offer(c, p, ticket=0, peer=socket.AF_INET, local=socket.AF_INET, name=b""):
     ip = socket.inet_aton("127.0.0.1")
-    return struct.pack(ANSWER, 3, OFFER, 0, c, p, 0, 0, ticket, peer, 4711, ip, local, 53, ip,
+    return struct.pack(ANSWER, 4, OFFER, 0, c, p, 0, 0, ticket, peer, 4711, ip, local, 53, ip,
                        0, b"", name)
 say(answer(READY))
 c, p = take()

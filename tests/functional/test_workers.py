@@ -665,7 +665,7 @@ LIAR = """\
 import os, signal, socket, struct, sys
 requests = socket.socket(fileno=3)
 ANSWER = "=HHIQI4xQQI2H16s2H16sH255s65s2x"
-def answer(kind, connection=0, place=0, result=0, version=3, ticket=0, family=0, service=b"",
+def answer(kind, connection=0, place=0, result=0, version=4, ticket=0, family=0, service=b"",
            authority_len=0):
     return struct.pack(ANSWER, version, kind, result, connection, place, 0, 0, ticket,
                        family, 0, b"", 0, 0, b"", authority_len, b"", service)

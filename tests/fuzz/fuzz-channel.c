@@ -92,6 +92,7 @@ static void check_answer(const struct channel_answer *answer)
 	check(answer->result < _CHANNEL_RESULT_MAX);
 	check(memchr(answer->facts.service, '\0', sizeof answer->facts.service) != NULL);
 	check(answer->facts.authority_len <= sizeof answer->facts.authority);
+	check(answer->kind != CHANNEL_FACT || answer->facts.authority_len > 0);
 	if (answer->facts.peer.family != AF_UNIX) /* of who sends datagrams */
 		check_address(&answer->facts.peer);
 	check_address(&answer->facts.local);

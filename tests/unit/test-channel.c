@@ -343,8 +343,29 @@ static void test_bad_answers(void **state)
 	answer = done_answer(1);
 	answer.result = _CHANNEL_RESULT_MAX;
 	is_bad(ends, &answer, sizeof answer);
+	answer = done_answer(1);
+	answer.kind = CHANNEL_FACT; /* of nothing */
+	is_bad(ends, &answer, sizeof answer);
 	two[1].kind = 0; /* a good one before it does not help */
 	is_bad(ends, two, sizeof two);
+}
+
+/* Any bytes, as many as there is room for. */
+static void test_a_fact(void **state)
+{
+	struct ends *ends = *state;
+	struct channel_answer answer = done_answer(1), got[4];
+
+	answer.kind = CHANNEL_FACT;
+	answer.facts.authority_len = 1;
+	assert_int_equal(channel_answer(ends->theirs[ANSWERS], &answer, 1), 0);
+	answer.facts.authority_len = CHANNEL_AUTHORITY_MAX;
+	memset(answer.facts.authority, 0xff, CHANNEL_AUTHORITY_MAX);
+	assert_int_equal(channel_answer(ends->theirs[ANSWERS], &answer, 1), 0);
+	assert_int_equal(channel_receive(&ends->ours, got, 4), 2);
+	assert_memory_equal(&got[1], &answer, sizeof answer);
+	answer.facts.authority_len++;
+	is_bad(ends, &answer, sizeof answer);
 }
 
 static void test_a_master_that_does_not_read(void **state)
@@ -388,6 +409,7 @@ int main(void)
 		TEST(test_answers),
 		TEST(test_many_answers_at_once),
 		TEST(test_bad_answers),
+		TEST(test_a_fact),
 		TEST(test_a_master_that_does_not_read),
 	};
 
