@@ -22,6 +22,7 @@ struct work {
 	int epoll_fd;
 	bool draining; /* nothing more will come */
 	bool orphan;   /* there is nobody to answer to */
+	bool alone;    /* nobody says anything any more */
 
 	uint32_t places;
 	struct work_session **sessions; /* by place; NULL: free */
@@ -206,6 +207,11 @@ static int take_offers(struct work *work, struct work_session *session)
 	return r;
 }
 
+static bool awaits(const struct work *work, const struct work_session *session)
+{
+	return work->kind->for_master || (work->kind->awaits && work->kind->awaits(session));
+}
+
 /* It has done its step, and goes on or does not. */
 static int after(struct work *work, struct work_session *session, bool goes_on)
 {
@@ -218,6 +224,8 @@ static int after(struct work *work, struct work_session *session, bool goes_on)
 		r = take_offers(work, session);
 	if (r < 0)
 		return r;
+	if (work->alone && awaits(work, session))
+		return end(work, session, true);
 	note_due(work, session);
 	/* One that cannot be waited for is given up: that is its loss, not the others'. */
 	return wait_for_all(work, session) < 0 ? end(work, session, true) : 0;
@@ -309,7 +317,7 @@ static int give_up(struct work *work, const struct channel_session *id)
 
 static bool ends_now(const struct work *work, const struct work_session *session, bool orphaned)
 {
-	if (orphaned && work->kind->for_master)
+	if (orphaned && awaits(work, session))
 		return true;
 	return work->kind->lasts && work->kind->lasts(session);
 }
@@ -320,6 +328,7 @@ static int drain(struct work *work, bool orphaned)
 	int r = 0;
 
 	work->draining = true;
+	work->alone |= orphaned;
 	for (uint32_t i = 0; i < work->places && r >= 0; i++)
 		if (work->sessions[i] && ends_now(work, work->sessions[i], orphaned))
 			r = end(work, work->sessions[i], true);

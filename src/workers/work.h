@@ -80,6 +80,9 @@ struct work_kind {
 	/* They are all for the master to give to somebody: without one they are over. */
 	bool for_master;
 
+	/* This one is, as it is now.  NULL: none is. */
+	bool (*awaits)(const struct work_session *session);
+
 	int (*fd)(const struct work_session *session, unsigned which); /* -EBADF: none yet */
 	/* That it waits for.  0: nothing, not even an error; EPOLLERR: nothing else. */
 	uint32_t (*events)(const struct work_session *session, unsigned which);

@@ -49,6 +49,7 @@ struct talk {
 	char asked;                                /* of ASK: to be offered */
 	struct channel_session inside[INSIDE_MAX]; /* of ASK: clients of its own */
 	unsigned n_inside, n_over;                 /* of those, the last ones are over */
+	unsigned n_waits;                          /* of ASK: letters without a verdict */
 };
 
 /* Who has clients of his own. */
@@ -171,7 +172,13 @@ static bool offer(struct work_session *session, struct channel_answer *ret)
 	ret->ticket = (uint32_t)talk->asked;
 	ret->facts.service[0] = talk->asked;
 	talk->asked = 0;
+	talk->n_waits++;
 	return true;
+}
+
+static bool awaits(const struct work_session *session)
+{
+	return ((const struct talk *)session)->n_waits > 0;
 }
 
 static bool verdict(
@@ -179,6 +186,7 @@ static bool verdict(
 {
 	char letter = (char)request->ticket;
 
+	talk_of(session)->n_waits--;
 	if (request->client.connection > 0) {
 		host = talk_of(session);
 		host->inside[host->n_inside++] = request->client;
@@ -230,6 +238,7 @@ static const struct work_kind kind = {
 	.go = go,
 	.offer = offer,
 	.verdict = verdict,
+	.awaits = awaits,
 	.client_done = client_done,
 	.end_client = end_client,
 	.give_up = give_up,
@@ -636,6 +645,24 @@ static void test_without_a_master(void **state)
 	assert_int_equal(exit_status(stage), 0);
 }
 
+/* Who has asked him, and who is about to. */
+static void test_nobody_to_ask(void **state)
+{
+	struct stage *stage = *state;
+	int asks = serve(stage, ASK, 0, NULL), will_ask = serve(stage, ASK, 1, NULL);
+
+	is_offered(stage, asks, 'a');
+	stage->channel.requests = fd_close(stage->channel.requests);
+	is_done(stage, 1, CHANNEL_ENDED);
+	assert_int_equal(waitpid(stage->pid, NULL, WNOHANG), 0);
+	assert_int_equal(send(will_ask, "b", 1, 0), 1);
+	assert_int_equal(next_answer(stage).kind, CHANNEL_OFFER);
+	is_done(stage, 2, CHANNEL_ENDED);
+	assert_int_equal(exit_status(stage), 0);
+	close(asks);
+	close(will_ask);
+}
+
 /* The master is not what it should be then, and nothing could be done with it. */
 static void test_requests_that_make_no_sense(void **state)
 {
@@ -757,6 +784,7 @@ int main(void)
 		TEST(test_what_lasts_is_over_when_drained),
 		TEST(test_what_lasts_ends_with_the_master),
 		TEST(test_without_a_master),
+		TEST(test_nobody_to_ask),
 		TEST(test_requests_that_make_no_sense),
 		TEST(test_a_place_twice),
 		TEST(test_no_connection),
