@@ -43,6 +43,22 @@ int place_open(const char *root, const char *path)
 	return open_as(root, path, 0);
 }
 
+int place_open_regular(const char *path)
+{
+	_cleanup_close_ int at = place_open(NULL, path);
+	struct stat st;
+	int fd;
+
+	if (at < 0)
+		return at;
+	if (fstat(at, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode))
+		return S_ISDIR(st.st_mode) ? -EISDIR : -ENOTSUP;
+	fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
 /* Asked several times for each service. */
 char *place_question(const char *what, const char *root, const char *path)
 {

@@ -21,6 +21,11 @@
  */
 int place_open(const char *root, const char *path);
 
+/* Open `path` for reading if it is a regular file: nothing else is opened, that could start a
+ * tape drive.  A descriptor owned by the caller; -EISDIR, -ENOTSUP for what is neither, or
+ * another negative errno. */
+int place_open_regular(const char *path);
+
 /*
  * What is asked of a place of a service, for a memo: fresh memory, or NULL
  * without.  `what` says what is asked, in one word.

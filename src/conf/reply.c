@@ -4,10 +4,8 @@
 #include "conf/merge.h"
 #include "conf/place.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 /* A file whose bytes are told to clients. */
 struct text {
@@ -45,23 +43,6 @@ static bool others_may_choose(const struct text *text, const struct build_contex
 	return context->uid == 0;
 }
 
-/* Nothing but a regular file is opened for reading: that could start a tape drive. */
-static int open_text(const char *path)
-{
-	_cleanup_close_ int at = place_open(NULL, path);
-	struct stat st;
-	int fd;
-
-	if (at < 0)
-		return at;
-	if (fstat(at, &st) < 0)
-		return -errno;
-	if (!S_ISREG(st.st_mode))
-		return S_ISDIR(st.st_mode) ? -EISDIR : -ENOTSUP;
-	fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	return fd < 0 ? -errno : fd;
-}
-
 static void tell_unreadable(const struct text *text, int error, struct report *report)
 {
 	const struct origin *origin = origin_of(text);
@@ -84,7 +65,7 @@ static void tell_unreadable(const struct text *text, int error, struct report *r
 static int read_text(const struct text *text, const struct build_context *context,
 	struct memo *memo, struct report *report)
 {
-	_cleanup_close_ int fd = open_text(text->path);
+	_cleanup_close_ int fd = place_open_regular(text->path);
 	int r = fd;
 
 	if (r >= 0 && others_may_choose(text, context, memo, report))
