@@ -21,6 +21,8 @@ const struct cmdline_flag cmdline_flags[] = {
 	{ FLAG_EXPLAIN, 0, "explain", "SERVICE ADDRESS",
 	  "say whether that client may come in, why, and to what" },
 	{ FLAG_PID, 0, "pid", "N", "the running hatchd that --plan is about" },
+	{ FLAG_SELF_SIGNED, 0, "self-signed", "NAME...",
+	  "write a certificate for these names, and its key" },
 	{ FLAG_STRICT, 0, "strict", NULL, "refuse to start with a mistake in any file" },
 	{ FLAG_ONCE, 0, "once", NULL, "serve one connection, exit with the program's status" },
 	{ FLAG_DAEMON, 0, "daemon", NULL,

@@ -1,5 +1,6 @@
 #include "conf/cmdline.h"
 
+#include "base/strv.h"
 #include "base/text.h"
 #include "conf/build.h"
 #include "conf/cmdline-flags.h"
@@ -109,8 +110,8 @@ static bool is_given(const struct parser *p, const char *option)
 static int set_mode(struct parser *p, enum cmdline_mode mode)
 {
 	if (p->cmdline->mode != CMDLINE_SERVE && p->cmdline->mode != mode)
-		return usage(
-			p, "--check, --print-config, --plan and --explain exclude one another");
+		return usage(p, "--check, --print-config, --plan, --explain and --self-signed "
+				"exclude one another");
 	p->cmdline->mode = mode;
 	return 0;
 }
@@ -212,6 +213,21 @@ static int set_explain(struct parser *p, const char *service)
 	return set_mode(p, CMDLINE_EXPLAIN);
 }
 
+/* It is followed by more of them. */
+static int set_self_signed(struct parser *p, const char *name)
+{
+	struct cmdline *cmdline = p->cmdline;
+
+	if (cmdline->certified)
+		return usage(p, "--self-signed is given twice; it takes several names");
+	if (strv_add(&cmdline->certified, name) < 0)
+		return no_memory(p);
+	while (p->at < p->argc && p->argv[p->at][0] != '-')
+		if (strv_add(&cmdline->certified, p->argv[p->at++]) < 0)
+			return no_memory(p);
+	return set_mode(p, CMDLINE_SELF_SIGNED);
+}
+
 static int set_flag(struct parser *p, enum cmdline_flag_id id, const char *value)
 {
 	switch (id) {
@@ -229,6 +245,8 @@ static int set_flag(struct parser *p, enum cmdline_flag_id id, const char *value
 		return set_explain(p, value);
 	case FLAG_PID:
 		return set_pid(p, value);
+	case FLAG_SELF_SIGNED:
+		return set_self_signed(p, value);
 	case FLAG_STRICT:
 		p->cmdline->strict = true;
 		return 0;
@@ -461,6 +479,8 @@ static const char *mode_flag(enum cmdline_mode mode)
 		return "--plan";
 	case CMDLINE_EXPLAIN:
 		return "--explain";
+	case CMDLINE_SELF_SIGNED:
+		return "--self-signed";
 	default:
 		return "--print-config";
 	}
@@ -550,6 +570,9 @@ static int finish(struct parser *p)
 		return 0;
 	if (cmdline->pid && cmdline->mode != CMDLINE_PLAN)
 		return usage(p, "--pid is for --plan");
+	if (cmdline->certified && (adhoc || p->file))
+		return usage(
+			p, "--self-signed only writes a file; serve it by another command");
 	if (finish_daemon(p, adhoc) < 0 || finish_control(p, adhoc) < 0)
 		return -EINVAL;
 	if (adhoc)
@@ -595,4 +618,5 @@ int cmdline_parse(int argc, char **argv, struct cmdline *ret, FILE *err)
 void cmdline_done(struct cmdline *cmdline)
 {
 	raw_conf_done(&cmdline->raw);
+	cmdline->certified = strv_free(cmdline->certified);
 }

@@ -37,6 +37,7 @@ enum cmdline_mode {
 	CMDLINE_PRINT_CONFIG, /* --print-config, of a file or of an ad-hoc line */
 	CMDLINE_PLAN,         /* --plan, of a file */
 	CMDLINE_EXPLAIN,      /* --explain, of a file or of an ad-hoc line */
+	CMDLINE_SELF_SIGNED,  /* --self-signed NAME... */
 	CMDLINE_VERSION,
 	CMDLINE_HELP,
 };
@@ -57,6 +58,7 @@ struct cmdline {
 	bool strict;
 	pid_t pid; /* --pid: of the hatchd that --plan is about; 0: look for it */
 	const char *explain_service, *explain_address; /* of --explain */
+	char **certified; /* --self-signed: names and addresses; owned */
 	bool daemon;
 	const char *pid_file; /* absolute; NULL: none */
 	const char *control;  /* absolute; NULL: none */

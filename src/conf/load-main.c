@@ -2,9 +2,11 @@
  * hatchd-load: one short run per load, so that neither the configuration
  * language nor the name service is ever mapped into the master.
  */
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/own.h"
 #include "conf/load.h"
+#include "conf/self-signed.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -42,6 +44,14 @@ static int load_to_log(const struct cmdline *cmdline, struct load **ret)
 	return status;
 }
 
+static int write_certificate(const struct cmdline *cmdline)
+{
+	if (HAVE_TLS)
+		return self_signed(cmdline->certified, clock_wall().tv_sec, stdout, stderr);
+	fputs("hatchd: this hatchd was built without TLS (--without-tls)\n", stderr);
+	return LOAD_UNKNOWN;
+}
+
 int main(int argc, char **argv)
 {
 	/* Ends with the process: thousands of services are not freed one by one
@@ -56,6 +66,9 @@ int main(int argc, char **argv)
 	switch (cmdline.mode) {
 	case CMDLINE_HELP:
 		cmdline_help(stdout);
+		break;
+	case CMDLINE_SELF_SIGNED:
+		status = write_certificate(&cmdline);
 		break;
 	case CMDLINE_VERSION:
 		puts("hatchd-load " PACKAGE_VERSION);

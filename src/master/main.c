@@ -47,6 +47,7 @@ static int run(const struct cmdline *cmdline, char **argv)
 	case CMDLINE_PRINT_CONFIG:
 	case CMDLINE_PLAN:
 	case CMDLINE_EXPLAIN:
+	case CMDLINE_SELF_SIGNED:
 		return become_loader(cmdline, argv);
 	default:
 		return master_run(cmdline, argv);

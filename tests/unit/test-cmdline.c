@@ -246,10 +246,33 @@ static void test_combinations(void **ctx)
 	refused(ARGV("--pid=5"), "--pid is for --plan");
 	refused(ARGV("--plan", "-l7", "--", "tr"),
 		"--plan is about a file: only files are reloaded");
-	refused(ARGV("--plan", "--check"),
-		"--check, --print-config, --plan and --explain exclude one another");
-	refused(ARGV("--check", "--print-config"),
-		"--check, --print-config, --plan and --explain exclude one another");
+	refused(ARGV("--plan", "--check"), "--check, --print-config, --plan, --explain and "
+					   "--self-signed exclude one another");
+	refused(ARGV("--check", "--print-config"), "--check, --print-config, --plan, --explain "
+						   "and --self-signed exclude one another");
+}
+
+static void test_self_signed(void **ctx)
+{
+	(void)ctx;
+	accepted(ARGV("--self-signed", "a.b", "10.0.0.1", "-v"));
+	assert_int_equal(cmdline.mode, CMDLINE_SELF_SIGNED);
+	assert_int_equal(cmdline.verbose, 1);
+	assert_string_equal(cmdline.certified[0], "a.b");
+	assert_string_equal(cmdline.certified[1], "10.0.0.1");
+	assert_null(cmdline.certified[2]);
+	cmdline_done(&cmdline);
+	accepted(ARGV("--self-signed=a.b", "c.d"));
+	assert_string_equal(cmdline.certified[1], "c.d");
+	cmdline_done(&cmdline);
+
+	refused(ARGV("--self-signed"), "--self-signed needs a value");
+	refused(ARGV("--self-signed", "a", "--self-signed", "b"),
+		"--self-signed is given twice; it takes several names");
+	refused(ARGV("--self-signed", "a", "-f", "x"),
+		"--self-signed only writes a file; serve it by another command");
+	refused(ARGV("--self-signed", "a", "--daemon"),
+		"--daemon and --self-signed exclude each other");
 }
 
 static void test_daemon(void **ctx)
@@ -272,7 +295,8 @@ static void test_daemon(void **ctx)
 	cmdline_done(&cmdline);
 
 	refused(ARGV("--explain", "a", "::1", "--check"),
-		"--check, --print-config, --plan and --explain exclude one another");
+		"--check, --print-config, --plan, --explain and --self-signed exclude one "
+		"another");
 	refused(ARGV("--explain", "a"),
 		"--explain needs a service and the address of a client");
 	refused(ARGV("--explain"), "--explain needs a value");
@@ -372,6 +396,7 @@ int main(void)
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_mistakes),
 		cmocka_unit_test(test_combinations),
+		cmocka_unit_test(test_self_signed),
 		cmocka_unit_test(test_daemon),
 		cmocka_unit_test(test_control),
 		cmocka_unit_test(test_help),

@@ -1,0 +1,126 @@
+#include "conf/self-signed.h"
+
+#include "base/fd.h"
+#include "base/own.h"
+#include "conf/certificate.h"
+#include "conf/load.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Browsers believe in no more than 398. */
+#define DAYS 365
+
+#define DAY 86400
+
+/* "git.example.org.pem"; a shell would find more in a star. */
+#define FILE_MAX (CERTIFICATE_NAME_ROOM + sizeof ".pem")
+
+static int tell_no_name(const char *name, FILE *err)
+{
+	char shown[DIAG_SHOWN_MAX];
+
+	fprintf(err,
+		"hatchd: '%s' is neither the name of a host, nor *.DOMAIN, nor an address\n",
+		diag_shown(name, strlen(name), shown));
+	return LOAD_MISTAKES;
+}
+
+static int name_file(char *const *names, char path[FILE_MAX], FILE *err)
+{
+	char name[CERTIFICATE_NAME_ROOM];
+
+	for (size_t i = 0; names[i]; i++)
+		if (certificate_read_name(names[i], name) < 0)
+			return tell_no_name(names[i], err);
+	certificate_read_name(names[0], name);
+	if (name[0] == '*')
+		name[0] = '_';
+	snprintf(path, FILE_MAX, "%s.pem", name);
+	return LOAD_OK;
+}
+
+static int write_all(int fd, const char *data, size_t len)
+{
+	while (len > 0) {
+		ssize_t n = write(fd, data, len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		data += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+/* Never into what is there, also not through a link. */
+static int write_file(const char *path, const char *data, size_t len)
+{
+	_cleanup_close_ int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	r = write_all(fd, data, len);
+	if (r == 0 && fsync(fd) < 0)
+		r = -errno;
+	if (r < 0)
+		unlink(path);
+	return r;
+}
+
+static int make_file(const char *path, char *const *names, int64_t now)
+{
+	size_t len = 0;
+	char *data = NULL;
+	int r;
+
+	r = certificate_make(names, now, DAYS, &data, &len);
+	if (r < 0)
+		return r;
+	r = write_file(path, data, len);
+	explicit_bzero(data, len);
+	free(data);
+	return r;
+}
+
+static void tell(const char *path, char *const *names, int64_t now, FILE *out)
+{
+	time_t end = (time_t)(now + (int64_t)DAYS * DAY);
+	char day[32] = "";
+	struct tm tm;
+
+	if (gmtime_r(&end, &tm))
+		strftime(day, sizeof day, "%Y-%m-%d", &tm);
+	fprintf(out, "%s has a key and a certificate for", path);
+	for (size_t i = 0; names[i]; i++)
+		fprintf(out, "%s %s", i > 0 ? "," : "", names[i]);
+	fprintf(out,
+		"; it is valid until %s\n"
+		"Nobody has signed it: clients have to be told that they can trust it.\n"
+		"	openssl x509 -text -noout -in %s\n",
+		day, path);
+}
+
+int self_signed(char *const *names, int64_t now, FILE *out, FILE *err)
+{
+	char path[FILE_MAX];
+	int status = name_file(names, path, err), r;
+
+	if (status != LOAD_OK)
+		return status;
+	r = make_file(path, names, now);
+	if (r == -EEXIST)
+		fprintf(err, "hatchd: %s is there already, and is left as it is\n", path);
+	else if (r < 0)
+		fprintf(err, "hatchd: unable to write %s: %s\n", path, strerror(-r));
+	if (r < 0)
+		return LOAD_UNKNOWN;
+	tell(path, names, now, out);
+	return LOAD_OK;
+}
