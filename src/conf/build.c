@@ -18,6 +18,8 @@
 #include "conf/reply.h"
 #include "conf/report.h"
 #include "conf/targets.h"
+#include "conf/tls-files.h"
+#include "conf/tls-names.h"
 #include "conf/worker.h"
 #include "conf/wrappers.h"
 
@@ -210,17 +212,11 @@ static int look_around_worker(struct build *b, struct service_conf *service)
 	return r;
 }
 
-/* What only the machine can tell. */
-static int look_around(struct build *b, struct service_conf *service)
+static int look_around_program(struct build *b, struct service_conf *service)
 {
 	const struct account *account;
-	int r;
+	int r = program_prepare(service);
 
-	if (service->sensor)
-		return look_around_sockets(b, service);
-	if (!service_conf_runs_program(service))
-		return look_around_worker(b, service);
-	r = program_prepare(service);
 	if (r < 0)
 		return r;
 	addresses_check_interfaces(service, &b->report);
@@ -245,6 +241,20 @@ static int look_around(struct build *b, struct service_conf *service)
 	if (r < 0)
 		return r;
 	return environ_prepare(service, account, b->context, &b->report);
+}
+
+/* What only the machine can tell. */
+static int look_around(struct build *b, struct service_conf *service)
+{
+	int r;
+
+	if (service->sensor)
+		return look_around_sockets(b, service);
+	r = service_conf_runs_program(service) ? look_around_program(b, service)
+	                                       : look_around_worker(b, service);
+	if (r == 0 && HAVE_TLS)
+		r = tls_files_read(service, b->context, &b->memo, &b->report);
+	return r;
 }
 
 static bool stands_refused(const struct build *b, const struct service_conf *service)
@@ -356,6 +366,8 @@ static int build_all(struct build *b, const struct raw_conf *raw, const struct s
 	if (r == 0)
 		r = build_services(b, raw);
 	if (r == 0)
+		r = tls_names_settle(b->conf, b->defaults, &b->report);
+	if (r == 0)
 		r = addresses_check_overlaps(b->conf, &b->report);
 	if (r == 0)
 		r = loops_check(b->conf, &b->report);
@@ -364,7 +376,10 @@ static int build_all(struct build *b, const struct raw_conf *raw, const struct s
 	if (r < 0)
 		return r;
 	drop_refused(b, sources);
+	tls_names_check_hosts(b->conf, &b->report);
 	r = mux_prepare(b->conf, &b->report);
+	if (r == 0 && HAVE_TLS)
+		r = tls_files_compose(b->conf, &b->report);
 	if (r < 0)
 		return r;
 	return worker_settle(&b->identities, b->context, b->conf, &b->report);

@@ -22,6 +22,7 @@ struct build_context {
 	char *const *environ; /* the master's environment, for pass_env and PATH */
 	const char *
 		cwd; /* absolute; for adhoc: where the program runs, and relative paths start */
+	int64_t now; /* seconds since 1970: certificates end */
 	bool adhoc;  /* from a command line: runs as the caller, program searched in PATH */
 	const char *hosts_allow; /* other files than those of conf/wrappers; NULL: these */
 	const char *hosts_deny;

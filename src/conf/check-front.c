@@ -178,21 +178,21 @@ static void check_bound(const struct service_conf *service, const struct service
 			header ? "has no effect without --proxy-protocol, a banner or "
 				 "--builtin=tcpmux"
 			       : "has no effect without --proxy-protocol, a banner, "
-				 "--builtin=tcpmux, --resolve, --ident or a name in "
-				 "--redirect");
+				 "--tls-certificate, --builtin=tcpmux, --resolve, --ident or a "
+				 "name in --redirect");
 	else
 		check_tell_warning(report, service, option,
 			header ? "has no effect without proxy_protocol, a banner or builtin = "
 				 "tcpmux"
-			       : "has no effect without proxy_protocol, a banner, builtin = "
-				 "tcpmux, resolve, ident or a name in redirect");
+			       : "has no effect without proxy_protocol, a banner, tls, "
+				 "builtin = tcpmux, resolve, ident or a name in redirect");
 }
 
 static void check_bounds(const struct service_conf *service,
 	const struct service_conf *defaults, struct report *report)
 {
 	static const char *const decides[] = {
-		"proxy_protocol", "builtin", "resolve", "ident", "redirect"};
+		"proxy_protocol", "builtin", "resolve", "ident", "redirect", "tls.certificate"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(decides); i++)
 		if (!check_understood(service, decides[i]))

@@ -61,6 +61,11 @@ void check_redirect(const struct service_conf *service, const struct service_con
 void check_backend(struct service_conf *service, const struct service_conf *defaults,
 	struct report *report);
 
+/* What a service with `tls` must and cannot say; settles its tickets and its time for a
+ * handshake. */
+void check_tls(struct service_conf *service, const struct service_conf *defaults,
+	struct report *report);
+
 /* Options about programs mean nothing where a worker serves, which `option` says. */
 void check_no_program(const struct service_conf *service, const struct service_conf *defaults,
 	const char *option, struct report *report);

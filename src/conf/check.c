@@ -394,6 +394,7 @@ int check_service(struct service_conf *service, const struct service_conf *defau
 	check_silence(service, defaults, report, "first_byte_timeout");
 	check_silence(service, defaults, report, "idle_timeout");
 	check_sorts(service, defaults, report);
+	check_tls(service, defaults, report);
 	check_front(service, defaults, report);
 	check_lookups(service, defaults, report);
 	return check_admission(service, defaults, report);

@@ -37,6 +37,8 @@ const struct cmdline_flag cmdline_flags[] = {
 	{ FLAG_VERSION, 'V', "version", NULL, "show the version" },
 	{ FLAG_IMAGE_FD, 0, "image-fd", "N", NULL },
 	{ FLAG_IN_FORCE_FD, 0, "in-force-fd", "N", NULL },
+	{ FLAG_SECRETS_FD, 0, "secrets-fd", "N", NULL },
+	{ FLAG_OLD_SECRETS_FD, 0, "old-secrets-fd", "N", NULL },
 	{ FLAG_CONDITIONS, 0, "conditions", NULL, NULL },
 	{ FLAG_TO_LOG, 0, "to-log", NULL, NULL },
 	{ FLAG_LOADER_TIMEOUT, 0, "loader-timeout", "MS", NULL },

@@ -273,6 +273,10 @@ static int set_flag(struct parser *p, enum cmdline_flag_id id, const char *value
 		return set_number(p, "image-fd", value, &p->cmdline->image_fd);
 	case FLAG_IN_FORCE_FD:
 		return set_number(p, "in-force-fd", value, &p->cmdline->in_force_fd);
+	case FLAG_SECRETS_FD:
+		return set_number(p, "secrets-fd", value, &p->cmdline->secrets_fd);
+	case FLAG_OLD_SECRETS_FD:
+		return set_number(p, "old-secrets-fd", value, &p->cmdline->old_secrets_fd);
 	case FLAG_CONDITIONS:
 		p->cmdline->conditions = true;
 		return 0;
@@ -596,6 +600,8 @@ int cmdline_parse(int argc, char **argv, struct cmdline *ret, FILE *err)
 		.file = CMDLINE_FILE,
 		.image_fd = -1,
 		.in_force_fd = -1,
+		.secrets_fd = -1,
+		.old_secrets_fd = -1,
 		.loader_timeout = CMDLINE_LOADER_TIMEOUT,
 	};
 	struct parser p = {

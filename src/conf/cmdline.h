@@ -66,6 +66,8 @@ struct cmdline {
 	enum cmdline_spawn spawn;
 	int image_fd;        /* loader only: write the image here; -1: not asked */
 	int in_force_fd;     /* loader only: the image in force; -1: nothing is served yet */
+	int secrets_fd;      /* loader only: with it the secrets here; -1: there are none */
+	int old_secrets_fd;  /* loader only: those that are in force; -1: there are none */
 	bool to_log;         /* loader only: standard error is closed, tell the log */
 	bool conditions;     /* loader only: in force stays what is, but for conditions */
 	int loader_timeout;  /* for tests: ms until a loader is given up */

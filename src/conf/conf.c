@@ -59,6 +59,26 @@ static void erase(char **vector)
 		explicit_bzero(*vector, strlen(*vector));
 }
 
+/* With keys. */
+static void erase_bytes(void *data, size_t len)
+{
+	if (data)
+		explicit_bzero(data, len);
+	free(data);
+}
+
+static void free_tls(struct service_conf *service)
+{
+	for (size_t i = 0; i < service->n_tls_pems; i++) {
+		free(service->tls_pems[i].chain);
+		erase_bytes(service->tls_pems[i].key, service->tls_pems[i].key_len);
+	}
+	free(service->tls_pems);
+	free(service->tls_ca_pem);
+	erase_bytes(service->tls_setup, service->tls_length);
+	free(service->tls_host);
+}
+
 void service_conf_free(struct service_conf *service)
 {
 	if (!service)
@@ -73,6 +93,10 @@ void service_conf_free(struct service_conf *service)
 	free(service->no_access_at);
 	free(service->access_times_at);
 	free(service->proxy_from_at);
+	free(service->tls_certificate_at);
+	free(service->tls_key_at);
+	free(service->tls_name_at);
+	free_tls(service);
 	access_list_release(service->access);
 	access_list_release(service->proxies);
 	access_list_release(service->wrappers);
@@ -320,9 +344,10 @@ bool service_conf_has_front(const struct service_conf *service)
 {
 	if (service->wait || service->sensor)
 		return false;
-	return service->proxy_protocol != PROXY_USE_NO || service->banner ||
-	       service->banner_success || service->banner_fail ||
-	       service->builtin == BUILTIN_TCPMUX;
+	if (service->proxy_protocol != PROXY_USE_NO || service->builtin == BUILTIN_TCPMUX)
+		return true;
+	return service_conf_tells_banners(service) &&
+	       (service->banner || service->banner_success || service->banner_fail);
 }
 
 /* Whether there may be connections with an end that has an address of IP; of a client for
@@ -332,7 +357,7 @@ static bool takes_connections_of_ip(const struct service_conf *service, bool pro
 {
 	if (service->wait || service->sensor || service->builtin == BUILTIN_TCPMUX)
 		return false;
-	if (service_conf_has_mux(service))
+	if (service_conf_has_mux(service) || service_conf_is_tls_guest(service))
 		return true;
 	for (size_t i = 0; i < service->n_listen; i++) {
 		const struct addr *addr = &service->listen[i].addr;
@@ -369,12 +394,47 @@ bool service_conf_has_lookups(const struct service_conf *service)
 
 bool service_conf_has_pending(const struct service_conf *service)
 {
-	return service_conf_has_front(service) || service_conf_has_lookups(service);
+	return service_conf_has_front(service) || service_conf_has_lookups(service) ||
+	       service_conf_has_tls(service);
 }
 
 bool service_conf_tells_banners(const struct service_conf *service)
 {
-	return !service->wait && !service->sensor && service->builtin != BUILTIN_TCPMUX;
+	return !service->wait && !service->sensor && service->builtin != BUILTIN_TCPMUX &&
+	       !service_conf_has_tls(service) && !service_conf_is_tls_guest(service);
+}
+
+/* What the service manager hands over may be a socket of TCP. */
+static bool takes_tls(const struct service_conf *service)
+{
+	for (size_t i = 0; i < service->n_listen; i++) {
+		const struct addr *addr = &service->listen[i].addr;
+
+		if (!addr_is_tcp(addr) && addr->kind != ADDR_FD)
+			return false;
+	}
+	return service->n_listen > 0;
+}
+
+bool service_conf_has_tls(const struct service_conf *service)
+{
+	if (service->wait || service->sensor || service->builtin == BUILTIN_TCPMUX ||
+		service_conf_has_mux(service) || service->tls_host)
+		return false;
+	return service->tls_certificate && service->tls_certificate[0] && takes_tls(service);
+}
+
+bool service_conf_is_tls_guest(const struct service_conf *service)
+{
+	return service->tls_host;
+}
+
+bool service_conf_says_tls(const struct service_conf *service)
+{
+	for (const struct conf_option *o = conf_options; o->name; o++)
+		if (o->flags & OPTION_TLS && service_conf_given(service, o))
+			return true;
+	return false;
 }
 
 bool service_conf_has_mux(const struct service_conf *service)
@@ -407,6 +467,12 @@ struct origin **service_conf_elements_at(
 		return &service->access_times_at;
 	case offsetof(struct service_conf, proxy_from):
 		return &service->proxy_from_at;
+	case offsetof(struct service_conf, tls_certificate):
+		return &service->tls_certificate_at;
+	case offsetof(struct service_conf, tls_key):
+		return &service->tls_key_at;
+	case offsetof(struct service_conf, tls_name):
+		return &service->tls_name_at;
 	default:
 		return NULL;
 	}

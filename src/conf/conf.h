@@ -13,6 +13,7 @@
 #include "base/addr.h"
 #include "base/builtin.h"
 #include "base/strv.h"
+#include "base/tls.h"
 #include "conf/access-list.h"
 #include "conf/diag.h"
 #include "conf/options.h"
@@ -47,6 +48,15 @@
 
 /* Most names of hosts and domains that one service lets in. */
 #define CONF_NAMES_MAX 256
+
+/* Most processes of hatchd-tls. */
+#define CONF_TLS_WORKERS_MAX 16
+
+/* Bytes of what tells one setup of TLS from others: SHA-256. */
+#define CONF_TLS_DIGEST_LEN 32
+
+/* Most bytes of all setups of TLS together (conf/secrets). */
+#define CONF_SECRETS_MAX (UINT32_C(1) << 28)
 
 enum pass_as {
 	PASS_STDIO,      /* the socket is the child's descriptors 0 and 1 */
@@ -122,6 +132,13 @@ struct rlimit_conf {
 /* Index of nothing. */
 #define CONF_NONE UINT32_MAX
 
+/* A certificate with its chain, and its key, as PEM. */
+struct tls_pem {
+	char *chain, *key; /* owned; the key is wiped when it is freed */
+	size_t chain_len, key_len;
+	int64_t ends; /* when the first of them does, in seconds since 1970 */
+};
+
 /* What a configuration that takes the place of another means for a socket. */
 enum listen_fate {
 	LISTEN_OPENED,   /* was not there */
@@ -170,6 +187,19 @@ struct service_conf {
 	char *backend_ready;            /* as written */
 	uint64_t backend_start_timeout; /* usec; 0: there is no backend, here and below */
 	uint64_t backend_idle_stop;     /* usec, DURATION_UNLIMITED: never */
+	/* Files as written. */
+	char **tls_certificate; /* NULL or empty: TLS is not spoken */
+	char **tls_key;
+	char *tls_ca;
+	int tls_verify;      /* enum tls_verify */
+	int tls_min_version; /* enum tls_version */
+	char *tls_ciphers;
+	char *tls_ciphersuites;
+	char **tls_alpn_offered; /* `tls.alpn` */
+	bool tls_session_tickets;
+	uint64_t tls_handshake_timeout; /* usec */
+	char **tls_name;                /* as written */
+	char **tls_alpn;
 	char *argv0;
 	bool disable;
 	bool wait;
@@ -271,6 +301,19 @@ struct service_conf {
 
 	/* Loader only: where each element of these lists was given. */
 	struct origin *only_from_at, *no_access_at, *access_times_at, *proxy_from_at;
+	struct origin *tls_certificate_at, *tls_key_at, *tls_name_at;
+
+	/* Loader only: what was in the files of `tls`; how many services are guests of this
+	 * one, and whether this one, a guest, brings certificates along; and the setup that
+	 * was made of all of it (base/tls), with keys, until it is in the secrets.  It has
+	 * tls_length bytes, and is wiped when it is freed. */
+	struct tls_pem *tls_pems;
+	size_t n_tls_pems;
+	char *tls_ca_pem;
+	size_t tls_ca_pem_len;
+	uint32_t n_tls_guests;
+	bool tls_adds;
+	uint8_t *tls_setup;
 
 	/* What the loader made of them. */
 	struct listen_conf *listen;
@@ -316,6 +359,18 @@ struct service_conf {
 	 * the service it has one as well. */
 	uint8_t wrappers_digest[WRAPPERS_DIGEST_LEN];
 	struct access_list *wrappers;
+	/*
+	 * TLS.  Who speaks it has a setup (base/tls) in the secrets; where, is in the index of
+	 * the image, and here in the loader only.  What tells it from others, without the key
+	 * of its tickets, and when the first of its certificates ends, in seconds since 1970.
+	 *
+	 * One that has no listener of its own, but can be had by a name (SNI) or a protocol
+	 * (ALPN) at the one of another service, has the name of that; NULL: it has its own.
+	 */
+	uint32_t tls_offset, tls_length; /* 0 and 0: no setup */
+	uint8_t tls_digest[CONF_TLS_DIGEST_LEN];
+	int64_t tls_not_after;
+	char *tls_host;
 	char *condition; /* why it cannot be served now ("no user 'ftp'"); NULL: it can */
 	uint32_t old;    /* index in the configuration in force; CONF_NONE: it is new */
 	uint32_t news;   /* enum service_news; 0: it stays as it is */
@@ -333,8 +388,10 @@ struct conf {
 	struct origin total_instances_at; /* loader only: where that was given */
 	uint32_t n_addresses;             /* of an image: those of all services */
 	uint32_t n_pending; /* of an image: the sum of their `pending`, where it is needed */
-	uint32_t total_instances; /* 0: computed at start from what the machine allows */
-	struct hours_zone zone;   /* of the machine, if a service has hours; else empty */
+	uint32_t total_instances;     /* 0: computed at start from what the machine allows */
+	struct origin tls_workers_at; /* loader only: where that was given */
+	uint32_t tls_workers;         /* 0: not given, and means 1 */
+	struct hours_zone zone;       /* of the machine, if a service has hours; else empty */
 
 	/* Who workers are to become (conf/worker): never root.  False: they stay who the
 	 * master is, so that one who is root must not start any. */
@@ -444,6 +501,16 @@ bool service_conf_has_pending(const struct service_conf *service);
 /* Whether its clients are told what is in the files of banner, banner_success and
  * banner_fail, if there are any: those that `defaults` give are not for all services. */
 bool service_conf_tells_banners(const struct service_conf *service);
+
+/* Whether clients at its own sockets speak TLS: it has certificates, and connections that
+ * hatchd takes itself. */
+bool service_conf_has_tls(const struct service_conf *service);
+
+/* Whether clients of TLS at the socket of another service choose it. */
+bool service_conf_is_tls_guest(const struct service_conf *service);
+
+/* Whether there is anything in its section `tls`, be it of no effect. */
+bool service_conf_says_tls(const struct service_conf *service);
 
 /* Whether the service can be had by its name through a listener of tcpmux. */
 bool service_conf_has_mux(const struct service_conf *service);

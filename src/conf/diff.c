@@ -211,6 +211,9 @@ static int compare_resolved(
 		resolved |= DIFF_BANNERS;
 	if (!same_targets(a, b))
 		resolved |= DIFF_TARGETS;
+	if (memcmp(a->tls_digest, b->tls_digest, sizeof a->tls_digest) != 0 ||
+		!same_text(a->tls_host, b->tls_host))
+		resolved |= DIFF_TLS;
 	*ret = resolved;
 	return 0;
 }

@@ -56,6 +56,7 @@ enum diff_resolved {
 	DIFF_BANNERS = 1 << 10,    /* what is told before somebody serves */
 	DIFF_TARGETS = 1 << 11,    /* addresses of redirect */
 	DIFF_WRAPPERS = 1 << 12,   /* rules of hosts.allow and hosts.deny */
+	DIFF_TLS = 1 << 13,        /* certificates, keys, and what else a setup of TLS has */
 	DIFF_CONDITION = 1 << 6,   /* waits now, waits no longer, or for something else */
 };
 

@@ -32,6 +32,7 @@ enum effect {
 	ON_WATCHED,  /* who can be asked how long he is silent */
 	ON_ENDED,    /* whose child can be ended */
 	ON_FRONTED,  /* whose connection begins with something */
+	ON_TLS,      /* who speaks TLS */
 	ON_PENDING,  /* who waits for that, or until something is looked up */
 	ON_LOOKED_UP,
 	ON_PEER,         /* who sends datagrams, and has a session of his own */
@@ -55,6 +56,7 @@ static const struct limit_row {
 	{"", "max_load", NOT_SAID, ON_ALL},
 	{"", "overflow", SAID, ON_WAITING},
 	{"at first", "header_timeout", SAID, ON_FRONTED},
+	{"", "tls.handshake_timeout", SAID, ON_TLS},
 	{"", "lookup_timeout", SAID, ON_LOOKED_UP},
 	{"", "pending", SAID, ON_PENDING},
 	{"", "pending_per_source", SAID, ON_PENDING},
@@ -115,6 +117,8 @@ static bool is_on_him(const struct explain *e, enum effect effect)
 		return ends_children(e);
 	case ON_FRONTED:
 		return service_conf_has_front(service);
+	case ON_TLS:
+		return service_conf_has_tls(service);
 	case ON_PENDING:
 		return service_conf_has_pending(service);
 	case ON_LOOKED_UP:

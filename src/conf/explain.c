@@ -7,6 +7,7 @@
 #include "conf/worker.h"
 
 #include <string.h>
+#include <time.h>
 
 /* Width of the words at the beginning of lines. */
 #define WORD_WIDTH 13
@@ -127,12 +128,30 @@ static const struct addr *find_mux_address(struct explain *e)
 	return addr;
 }
 
+/* Where he can ask for it, at the socket of another service. */
+static const struct addr *find_host_address(struct explain *e)
+{
+	const struct addr *addr = NULL;
+
+	for (size_t i = 0; i < e->conf->n_services && !addr; i++) {
+		const struct service_conf *host = e->conf->services[i];
+
+		if (host->disable || strcmp(host->name, e->service->tls_host) != 0)
+			continue;
+		addr = find_own_address(e, host);
+		e->mux = addr ? host : NULL;
+	}
+	return addr;
+}
+
 static const struct addr *find_address(struct explain *e)
 {
 	const struct addr *addr = find_own_address(e, e->service);
 
 	if (!addr && service_conf_has_mux(e->service))
 		addr = find_mux_address(e);
+	if (!addr && service_conf_is_tls_guest(e->service))
+		addr = find_host_address(e);
 	return addr;
 }
 
@@ -306,6 +325,29 @@ static void put_worker(const struct explain *e)
 		service->reply_len, service->text_file ? service->text_file : "text");
 }
 
+/* What is agreed with him first: a guest's is that of its host. */
+static void put_tls(const struct explain *e)
+{
+	const struct service_conf *service =
+		service_conf_is_tls_guest(e->service) ? e->mux : e->service;
+	struct tm tm;
+	time_t end;
+	char day[32] = "";
+
+	if (!service || !service_conf_has_tls(service))
+		return;
+	explain_put_word(e, "tls");
+	fprintf(e->out, "%s or newer, in hatchd-tls",
+		tls_version_names[service->tls_min_version]);
+	if (service->tls_verify != TLS_VERIFY_NONE)
+		fprintf(e->out, "; a certificate of his is %s",
+			tls_verify_names[service->tls_verify]);
+	end = (time_t)service->tls_not_after;
+	if (end > 0 && gmtime_r(&end, &tm) && strftime(day, sizeof day, "%Y-%m-%d", &tm) > 0)
+		fprintf(e->out, "; certificates are valid until %s", day);
+	fputc('\n', e->out);
+}
+
 static int print_all(const struct explain *e)
 {
 	int status, r;
@@ -319,6 +361,7 @@ static int print_all(const struct explain *e)
 	if (status < 0 || !e->addr || e->service->condition || e->service->sensor)
 		return status;
 	r = explain_limits(e);
+	put_tls(e);
 	if (r == 0 && service_conf_has_worker(e->service))
 		put_worker(e);
 	if (r == 0 && service_conf_runs_program(e->service))

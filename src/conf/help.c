@@ -47,13 +47,17 @@ static void print_flags(FILE *out)
 	}
 }
 
-/* Resource limits come together, after what one needs more often. */
-static void print_options(FILE *out, bool nested)
+/* Those of a section, or with "" those of none. */
+static void print_options(FILE *out, const char *section)
 {
+	size_t len = strlen(section);
+
 	for (const struct conf_option *o = conf_options; o->name; o++) {
+		const char *dot = strchr(o->name, '.');
+		bool here = dot ? len > 0 && strncmp(o->name, section, len) == 0 : len == 0;
 		char flag[OPTION_FLAG_MAX];
 
-		if (o->flags & OPTION_NO_FLAG || (strchr(o->name, '.') != NULL) != nested ||
+		if (o->flags & OPTION_NO_FLAG || !here ||
 			cmdline_flag_find(conf_option_flag(o, flag)))
 			continue;
 		print_line(out, 0, flag, o->metavar, o->help);
@@ -65,7 +69,9 @@ void cmdline_help(FILE *out)
 	fputs(usage, out);
 	print_flags(out);
 	fputs("\nOptions of the service, as in hatchd.conf(5); lists repeat the flag:\n", out);
-	print_options(out, false);
+	print_options(out, "");
+	fputs("\nTLS:\n", out);
+	print_options(out, "tls.");
 	fputs("\nResource limits, LIMIT or SOFT:HARD:\n", out);
-	print_options(out, true);
+	print_options(out, "rlimit.");
 }

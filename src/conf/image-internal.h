@@ -9,7 +9,8 @@
  *	globals    the main file, the names of all files, global options
  *	index      for each service: length of its record, old, news, number of its
  *	           access list, number for its name, number of the list of its
- *	           proxies, and that of its hosts_access; then for each list its length
+ *	           proxies, that of its hosts_access, place and length of its setup in
+ *	           the secrets; then for each list its length
  *	records    one for each service: a body and a tail
  *	lists      tables of policy/access, and behind them those of policy/wrappers
  *
@@ -38,7 +39,7 @@
 
 /* Bytes of the prologue, and of one service in the index. */
 #define IMAGE_PROLOGUE_LEN (sizeof(uint32_t) + IMAGE_MAGIC_LEN + 6 * sizeof(uint32_t))
-#define IMAGE_INDEX_LEN    (7 * sizeof(uint32_t))
+#define IMAGE_INDEX_LEN    (9 * sizeof(uint32_t))
 
 /* Most lists of a service, but for that of its hosts_access. */
 #define IMAGE_LISTS_EACH 2
@@ -48,6 +49,9 @@
 
 /* Bytes of a tail: an origin, another one with its fate for each address, old and news. */
 #define IMAGE_TAIL_LEN(n_listen) ((6 + 7 * (n_listen)) * sizeof(uint32_t))
+
+/* Flags of options that stand in a part of their own. */
+#define IMAGE_PARTS (OPTION_GLOBAL | OPTION_BACKEND | OPTION_TLS)
 
 /* Index of no file. */
 #define IMAGE_NO_FILE UINT32_MAX
@@ -103,9 +107,22 @@ const uint8_t *image_record(const struct image *image, size_t i, size_t *ret_len
 /* As image_access(), with its length. */
 const uint8_t *image_list(const struct image *image, size_t i, size_t *ret_len);
 
+/* What tells names that are had through TLS from those of tcpmux, so that nobody is had in a
+ * way that he is not meant to be. */
+#define IMAGE_GUEST_MARK UINT32_C(0x544c5300)
+
+static inline uint32_t image_guest_hash(const char *name)
+{
+	uint32_t hash = service_name_hash(name) ^ IMAGE_GUEST_MARK;
+
+	return hash ? hash : 1;
+}
+
 /* The number of a service in the index, by which it is found by name. */
 static inline uint32_t image_mux(const struct service_conf *service)
 {
+	if (service_conf_is_tls_guest(service))
+		return image_guest_hash(service->name);
 	return service_conf_has_mux(service) ? service_name_hash(service->name) : 0;
 }
 

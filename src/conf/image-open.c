@@ -9,6 +9,7 @@
 #include "base/fd.h"
 #include "base/wire.h"
 #include "conf/image-internal.h"
+#include "conf/secrets.h"
 
 #include <assert.h>
 #include <fcntl.h>
@@ -38,8 +39,15 @@ struct rare_lists {
 	size_t n;
 };
 
+/* Of TLS: in the secrets. */
+struct setup {
+	uint32_t service;
+	uint32_t offset, length;
+};
+
 struct image {
 	int fd;              /* owned after image_open() */
+	int secrets;         /* owned; -EBADF: none */
 	const uint8_t *data; /* borrowed; NULL: read from `fd` */
 	uint32_t size;
 	struct conf conf; /* without services */
@@ -48,6 +56,8 @@ struct image {
 	size_t n_services;
 	uint32_t records; /* where the first of them begins */
 	struct rare_lists proxies, wrappers;
+	struct setup *setups; /* owned; in the order of services */
+	size_t n_setups;
 
 	/* Access lists, one after the other from where the last record ends, and behind the
 	 * first n_access of them tables of hosts_access. */
@@ -178,12 +188,31 @@ static int add_rare(struct rare_lists *lists, size_t service, uint32_t list)
 	return 0;
 }
 
+static int add_setup(struct image *image, size_t service, uint32_t offset, uint32_t length)
+{
+	size_t n = image->n_setups;
+	struct setup *larger;
+
+	if (length == 0)
+		return offset == 0 ? 0 : -EBADMSG;
+	if (length > CONF_SECRETS_MAX || offset > CONF_SECRETS_MAX - length)
+		return -EBADMSG;
+	if ((n & (n - 1)) == 0) {
+		larger = reallocarray(image->setups, n ? 2 * n : 1, sizeof *larger);
+		if (!larger)
+			return -ENOMEM;
+		image->setups = larger;
+	}
+	image->setups[image->n_setups++] = (struct setup){(uint32_t)service, offset, length};
+	return 0;
+}
+
 /* The next service of the index; its record begins at *end. */
 static int get_place(
 	struct image *image, struct wire_reader *wire, uint32_t *end, struct place *place)
 {
 	size_t service = (size_t)(place - image->places);
-	uint32_t len = wire_get_u32(wire), proxies, wrappers;
+	uint32_t len = wire_get_u32(wire), proxies, wrappers, offset, length;
 	int r;
 
 	place->entry.old = wire_get_u32(wire);
@@ -192,6 +221,8 @@ static int get_place(
 	place->entry.mux = wire_get_u32(wire);
 	proxies = wire_get_u32(wire);
 	wrappers = wire_get_u32(wire);
+	offset = wire_get_u32(wire);
+	length = wire_get_u32(wire);
 	if (wire->error)
 		return wire->error;
 	if (len < IMAGE_RECORD_MIN || len > IMAGE_RECORD_MAX || len > image->size - *end)
@@ -204,7 +235,9 @@ static int get_place(
 	*end += len;
 	place->end = *end;
 	r = add_rare(&image->proxies, service, proxies);
-	return r < 0 ? r : add_rare(&image->wrappers, service, wrappers);
+	if (r == 0)
+		r = add_rare(&image->wrappers, service, wrappers);
+	return r < 0 ? r : add_setup(image, service, offset, length);
 }
 
 static int read_chunk(
@@ -353,6 +386,7 @@ static void release(struct image *image)
 	free(image->places);
 	free(image->proxies.items);
 	free(image->wrappers.items);
+	free(image->setups);
 	free(image->list_ends);
 	if (image->map)
 		munmap(image->map, image->map_len);
@@ -372,6 +406,7 @@ static int open_source(int fd, const void *data, uint64_t size, struct image **r
 		return -ENOMEM;
 	conf_init(&image->conf);
 	image->fd = fd;
+	image->secrets = -EBADF;
 	image->data = data;
 	image->size = (uint32_t)size;
 	r = read_parts(image);
@@ -419,18 +454,77 @@ struct image *image_free(struct image *image)
 	if (!image)
 		return NULL;
 	fd_close(image->fd);
+	fd_close(image->secrets);
 	release(image);
 	return NULL;
 }
 
+static int move_up(int *fd, int lowest)
+{
+	int moved = fd_move_up(*fd, lowest);
+
+	if (moved < 0)
+		return moved;
+	*fd = moved;
+	return 0;
+}
+
 int image_move_up(struct image *image, int lowest)
 {
-	int fd = fd_move_up(image->fd, lowest);
+	int r = move_up(&image->fd, lowest);
 
-	if (fd < 0)
-		return fd;
-	image->fd = fd;
+	if (r < 0 || image->secrets < 0)
+		return r;
+	return move_up(&image->secrets, lowest);
+}
+
+int image_take_secrets(struct image *image, int memfd)
+{
+	uint32_t size;
+	int r = secrets_check(memfd, &size);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < image->n_setups; i++) {
+		const struct setup *setup = &image->setups[i];
+
+		if (setup->offset > size || setup->length > size - setup->offset)
+			return -EBADMSG;
+	}
+	if (size > 0)
+		image->secrets = memfd;
+	else
+		close(memfd);
 	return 0;
+}
+
+int image_secrets(const struct image *image)
+{
+	return image->secrets;
+}
+
+static int compare_setups(const void *a, const void *b)
+{
+	const struct setup *x = a, *y = b;
+
+	return (x->service > y->service) - (x->service < y->service);
+}
+
+bool image_setup(
+	const struct image *image, size_t i, uint32_t *ret_offset, uint32_t *ret_length)
+{
+	const struct setup key = {.service = (uint32_t)i};
+	const struct setup *found;
+
+	assert(i < image->n_services);
+	if (image->n_setups == 0)
+		return false;
+	found = bsearch(&key, image->setups, image->n_setups, sizeof key, compare_setups);
+	if (!found)
+		return false;
+	*ret_offset = found->offset;
+	*ret_length = found->length;
+	return true;
 }
 
 int image_fd(const struct image *image)
@@ -511,15 +605,23 @@ const uint8_t *image_wrappers(const struct image *image, size_t i)
 	return table_of(image, image_wrapping(image, i));
 }
 
-size_t image_find_mux(const struct image *image, const char *name, size_t from)
+static size_t find_number(const struct image *image, uint32_t number, size_t from)
 {
-	uint32_t hash = service_name_hash(name);
-
 	for (size_t i = from; i < image->n_services; i++) {
-		if (image->places[i].entry.mux == hash)
+		if (image->places[i].entry.mux == number)
 			return i;
 	}
 	return image->n_services;
+}
+
+size_t image_find_mux(const struct image *image, const char *name, size_t from)
+{
+	return find_number(image, service_name_hash(name), from);
+}
+
+size_t image_find_guest(const struct image *image, const char *name, size_t from)
+{
+	return find_number(image, image_guest_hash(name), from);
 }
 
 const uint8_t *image_list(const struct image *image, size_t i, size_t *ret_len)
@@ -562,6 +664,16 @@ static bool has_its_lists(
 		       service->wrappers_digest);
 }
 
+/* Who speaks TLS has a setup, and nobody else. */
+static bool has_its_setup(
+	const struct image *image, size_t i, const struct service_conf *service)
+{
+	uint32_t offset, length;
+	bool has = image_setup(image, i, &offset, &length);
+
+	return service_conf_has_tls(service) ? has || service->condition : !has;
+}
+
 static size_t record_start(const struct image *image, size_t i)
 {
 	return i > 0 ? image->places[i - 1].end : image->records;
@@ -600,7 +712,7 @@ int image_get_with_files(
 	if (service->old != image->places[i].entry.old ||
 		service->news != image->places[i].entry.news ||
 		image_mux(service) != image->places[i].entry.mux ||
-		!has_its_lists(image, i, service))
+		!has_its_lists(image, i, service) || !has_its_setup(image, i, service))
 		return -EBADMSG;
 	*ret = take_ptr(service);
 	return 0;

@@ -56,7 +56,8 @@ static uint32_t get_u32(struct wire_reader *wire, const struct conf_option *opti
 {
 	uint32_t value = wire_get_u32(wire);
 
-	require(wire, in_range(option, value));
+	/* 0: not given. */
+	require(wire, in_range(option, value) || (value == 0 && option->flags & OPTION_GLOBAL));
 	return value;
 }
 
@@ -199,7 +200,7 @@ static void get_option(struct wire_reader *wire, const struct conf_option *optio
 static void get_options(struct wire_reader *wire, void *base, unsigned which)
 {
 	for (const struct conf_option *o = conf_options; o->name; o++) {
-		if ((o->flags & (OPTION_GLOBAL | OPTION_BACKEND)) == which)
+		if ((o->flags & IMAGE_PARTS) == which)
 			get_option(wire, o, conf_option_field(o, base));
 	}
 }
@@ -211,6 +212,18 @@ static void get_backend(struct wire_reader *wire, struct service_conf *service)
 	get_options(wire, service, OPTION_BACKEND);
 	service->backend_target = wire_get_u32(wire);
 	require(wire, service_conf_says_backend(service));
+}
+
+static void get_tls(struct wire_reader *wire, struct service_conf *service)
+{
+	if (get_bool(wire)) {
+		get_options(wire, service, OPTION_TLS);
+		wire_get_raw(wire, service->tls_digest, sizeof service->tls_digest);
+		service->tls_not_after = (int64_t)wire_get_u64(wire);
+		require(wire, service_conf_says_tls(service));
+	}
+	service->tls_host = wire_get_string(wire);
+	require(wire, !service->tls_host || service_name_valid(service->tls_host));
 }
 
 static void get_origin(struct image_reader *r, struct origin *origin)
@@ -443,8 +456,12 @@ static bool addresses_hold(const struct service_conf *service)
 /* Others find it by its name, and hand it their clients. */
 static bool mux_holds(const struct service_conf *service)
 {
-	if (!service_conf_has_mux(service))
+	bool guest = service_conf_is_tls_guest(service), mux = service_conf_has_mux(service);
+
+	if (!guest && !mux)
 		return service->n_listen > 0;
+	if (guest && (mux || service->n_listen > 0 || service->sensor))
+		return false;
 	return !service->wait && service->builtin != BUILTIN_TCPMUX;
 }
 
@@ -483,6 +500,13 @@ static bool backend_holds(const struct service_conf *service)
 	       service->backend_target < service->n_targets;
 }
 
+static bool tls_holds(const struct service_conf *service)
+{
+	if (!service_conf_has_tls(service))
+		return true;
+	return service->tls_handshake_timeout > 0;
+}
+
 /* What a service needs before it may be served. */
 static bool is_ready(const struct service_conf *service)
 {
@@ -497,7 +521,7 @@ static bool is_ready(const struct service_conf *service)
 		return false;
 	if (service_conf_is_redirect(service) && service->n_targets == 0)
 		return false;
-	if (!backend_holds(service))
+	if (!backend_holds(service) || !tls_holds(service))
 		return false;
 	if (!service_conf_runs_program(service))
 		return service->directory;
@@ -549,6 +573,7 @@ static void get_body(struct wire_reader *wire, struct service_conf *service)
 	get_texts(wire, service);
 	get_targets(wire, service);
 	get_backend(wire, service);
+	get_tls(wire, service);
 	service->path = get_path(wire);
 	service->argv = wire_get_strv(wire);
 	service->base_env = wire_get_strv(wire);

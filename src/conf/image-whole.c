@@ -98,6 +98,8 @@ static int get_service(struct whole *w, size_t i)
 		return r < 0 ? r : 0;
 	r = image_get_with_files(w->image, i, w->conf->files, service);
 	if (r == 0)
+		image_setup(w->image, i, &(*service)->tls_offset, &(*service)->tls_length);
+	if (r == 0)
 		r = get_lists(w, i, *service);
 	return r < 0 ? r : add_name(w, (*service)->name);
 }

@@ -95,7 +95,7 @@ static void put_option(
 static void put_options(struct wire_writer *wire, const void *base, unsigned which)
 {
 	for (const struct conf_option *o = conf_options; o->name; o++) {
-		if ((o->flags & (OPTION_GLOBAL | OPTION_BACKEND)) == which)
+		if ((o->flags & IMAGE_PARTS) == which)
 			put_option(wire, o, conf_option_field(o, base));
 	}
 }
@@ -109,6 +109,19 @@ static void put_backend(struct wire_writer *wire, const struct service_conf *ser
 		return;
 	put_options(wire, service, OPTION_BACKEND);
 	wire_put_u32(wire, service->backend_target);
+}
+
+static void put_tls(struct wire_writer *wire, const struct service_conf *service)
+{
+	bool says = service_conf_says_tls(service);
+
+	wire_put_u8(wire, says);
+	if (says) {
+		put_options(wire, service, OPTION_TLS);
+		wire_put_raw(wire, service->tls_digest, sizeof service->tls_digest);
+		wire_put_u64(wire, (uint64_t)service->tls_not_after);
+	}
+	wire_put_string(wire, service->tls_host);
 }
 
 static void put_addresses(struct wire_writer *wire, const struct service_conf *service)
@@ -198,6 +211,7 @@ static void put_body(struct wire_writer *wire, const struct service_conf *servic
 	put_texts(wire, service);
 	put_targets(wire, service);
 	put_backend(wire, service);
+	put_tls(wire, service);
 	wire_put_string(wire, service->path);
 	wire_put_strv(wire, service->argv);
 	wire_put_strv(wire, service->base_env);
@@ -572,6 +586,8 @@ static void put_index(struct output *out)
 		wire_put_u32(&out->wire, image_mux(service));
 		wire_put_u32(&out->wire, out->draft->proxies[i]);
 		wire_put_u32(&out->wire, number_of_wrappers(out->draft, i));
+		wire_put_u32(&out->wire, service->tls_offset);
+		wire_put_u32(&out->wire, service->tls_length);
 	}
 	for (uint32_t i = 0; i < count_lists(out->draft); i++)
 		wire_put_u32(&out->wire, (uint32_t)get_list(out->draft, i)->len);

@@ -16,7 +16,7 @@
 
 #include "conf/conf.h"
 
-#define IMAGE_VERSION 15
+#define IMAGE_VERSION 16
 
 /* Name of the memfd, by which a running master's image is found in /proc. */
 #define IMAGE_NAME "hatchd-conf"
@@ -79,7 +79,7 @@ struct image_entry {
 	uint32_t old;
 	uint32_t news;
 	uint32_t access; /* its list among those of the image; CONF_NONE: everybody */
-	uint32_t mux;    /* service_name_hash() if it can be had by its name, else 0 */
+	uint32_t mux;    /* a number for its name if it can be had by that, else 0 */
 };
 
 /*
@@ -92,6 +92,22 @@ int image_open(int memfd, struct image **ret);
 
 /* Also closes the descriptor; NULL is fine.  Returns NULL. */
 struct image *image_free(struct image *image);
+
+/*
+ * Have the secrets that belong to the image (conf/secrets).  0, and the descriptor is the
+ * image's, which closes it at once if it is empty; -EPERM: it is not sealed, -EBADMSG: a setup
+ * that the image speaks of is not in it, other negative errno; on failure it stays the
+ * caller's.  What is in it is not looked at.
+ */
+int image_take_secrets(struct image *image, int memfd);
+
+/* The descriptor; borrowed.  -EBADF: there are none. */
+int image_secrets(const struct image *image);
+
+/* Where the setup of service `i` is in the secrets, and how long it is; false if it has
+ * none. */
+bool image_setup(
+	const struct image *image, size_t i, uint32_t *ret_offset, uint32_t *ret_length);
 
 /* The descriptor; borrowed. */
 int image_fd(const struct image *image);
@@ -134,6 +150,10 @@ const uint8_t *image_wrappers(const struct image *image, size_t i);
  * caller's to compare.  image_n_services() if there is none.  No system call.
  */
 size_t image_find_mux(const struct image *image, const char *name, size_t from);
+
+/* The same for those that clients of TLS choose at the socket of another service; whose that
+ * is, service_conf.tls_host says. */
+size_t image_find_guest(const struct image *image, const char *name, size_t from);
 
 /*
  * Read and check service `i`, below image_n_services().  It belongs to the

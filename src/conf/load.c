@@ -11,6 +11,7 @@
 #include "conf/print.h"
 #include "conf/relate.h"
 #include "conf/running.h"
+#include "conf/secrets.h"
 
 #include <string.h>
 
@@ -49,6 +50,7 @@ static int build(struct load *load, const struct raw_conf *raw)
 		.gid = running ? running->gid : getegid(),
 		.environ = running ? running->environ : environ,
 		.cwd = cwd && cwd[0] == '/' ? cwd : "/",
+		.now = clock_wall().tv_sec,
 		.adhoc = load->cmdline->adhoc,
 		.thorough = load->cmdline->mode == CMDLINE_CHECK || running,
 	};
@@ -188,6 +190,9 @@ static int write_image(struct load *load, struct conf *conf)
 	r = image_draft_new(conf, &draft);
 	if (r == 0 && load->cmdline->in_force_fd >= 0)
 		r = relate_to_image(conf, draft, load->cmdline->in_force_fd);
+	if (r == 0)
+		r = secrets_write(
+			conf, load->cmdline->old_secrets_fd, load->cmdline->secrets_fd);
 	return r < 0 ? r : image_draft_write(draft, load->cmdline->image_fd);
 }
 

@@ -27,8 +27,9 @@ struct load;
 /*
  * Load as `cmdline` says, diagnostics to `err`, results (--print-config, the
  * summary of --check) to `out`, the image to cmdline->image_fd if that is not
- * negative.  Returns the exit status, and in *ret what is to be released with
- * load_free(), or NULL; a process that is about to end is faster without.
+ * negative, with it the secrets to cmdline->secrets_fd.  Returns the exit status, and in *ret
+ * what is to be released with load_free(), or NULL; a process that is about to end is faster
+ * without.
  */
 int load_run(const struct cmdline *cmdline, FILE *out, FILE *err, struct load **ret);
 

@@ -65,6 +65,7 @@ enum option_flags {
 	/* Of a section that few services have: in the image only where there is one.  Its
 	 * field is 0 or NULL without. */
 	OPTION_BACKEND = 1 << 11,
+	OPTION_TLS = 1 << 12, /* the same */
 };
 
 /* Which sockets an option of OPTION_SOCKET_... is said to. */

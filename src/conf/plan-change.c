@@ -252,6 +252,21 @@ static int add_wrappers(
 	return strv_add(phrases, "hosts.allow or hosts.deny says something else");
 }
 
+static int add_tls(
+	const struct service_conf *old, const struct service_conf *new, char ***phrases)
+{
+	bool same_host = old->tls_host && new->tls_host
+	                         ? strcmp(old->tls_host, new->tls_host) == 0
+	                         : old->tls_host == new->tls_host;
+
+	if (same_host)
+		return strv_add(phrases, "other certificates or names of TLS");
+	if (!new->tls_host)
+		return strv_add(phrases, "its clients of TLS have a socket of their own now");
+	return strv_addf(
+		phrases, "its clients come through TLS at service '%s' now", new->tls_host);
+}
+
 static int add_resolved(const struct service_conf *old, const struct service_conf *new,
 	const struct diff_service *diff, char ***phrases)
 {
@@ -276,6 +291,10 @@ static int add_resolved(const struct service_conf *old, const struct service_con
 		{DIFF_REPLY, add_reply, {"text", "text_file"}},
 		{DIFF_BANNERS, add_banners, {"banner", "banner_success", "banner_fail"}},
 		{DIFF_TARGETS, add_targets, {"redirect"}},
+		{DIFF_TLS, add_tls,
+			{"tls.certificate", "tls.key", "tls.ca", "tls.verify",
+				"tls.min_version", "tls.ciphers", "tls.ciphersuites",
+				"tls.alpn", "tls.session_tickets"}},
 	};
 	static const char *const other_kind[] = {"sensor", "builtin", "redirect", NULL};
 	unsigned resolved = diff->resolved;
@@ -284,8 +303,8 @@ static int add_resolved(const struct service_conf *old, const struct service_con
 	/* What starts a program now, or no longer: that says everything about it. */
 	if (explained(diff, other_kind) ||
 		service_conf_runs_program(old) != service_conf_runs_program(new))
-		resolved &=
-			DIFF_OWNER | DIFF_ACCESS | DIFF_PROXIES | DIFF_WRAPPERS | DIFF_BANNERS;
+		resolved &= DIFF_OWNER | DIFF_ACCESS | DIFF_PROXIES | DIFF_WRAPPERS |
+		            DIFF_BANNERS | DIFF_TLS;
 	for (size_t i = 0; i < ARRAY_SIZE(all) && r == 0; i++) {
 		if (resolved & all[i].what && !explained(diff, all[i].options))
 			r = all[i].add(old, new, phrases);

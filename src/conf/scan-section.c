@@ -214,6 +214,17 @@ void scan_open(struct scanner *s, const struct token *name, const struct token *
 	scanner_next(s);
 }
 
+/* Who wrote it believes that TLS is spoken, and nothing is known that says otherwise. */
+static void judge_empty(struct scanner *s, const struct frame *frame)
+{
+	struct name name = scanner_name(s, &frame->name);
+
+	if (frame->scope.kind == SCOPE_NESTED && !frame->dropped && name_is(&name, "tls") &&
+		s->scan->n_items == frame->first + 1)
+		diag_error(s->diags, &frame->name.origin,
+			"section 'tls' is empty; write tls { certificate = FILE }");
+}
+
 void scan_close(struct scanner *s)
 {
 	const struct frame *frame = scanner_frame(s);
@@ -223,6 +234,7 @@ void scan_close(struct scanner *s)
 		return;
 	}
 	s->value_line = 0;
+	judge_empty(s, frame);
 	scanner_push(s, SCAN_CLOSE, &s->token, NULL);
 	if (frame->dropped)
 		s->scan->n_items = frame->first;

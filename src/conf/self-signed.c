@@ -103,8 +103,9 @@ static void tell(const char *path, char *const *names, int64_t now, FILE *out)
 	fprintf(out,
 		"; it is valid until %s\n"
 		"Nobody has signed it: clients have to be told that they can trust it.\n"
-		"	openssl x509 -text -noout -in %s\n",
-		day, path);
+		"	hatchd -l 4433 --tls-certificate=%s -- tr a-z A-Z\n"
+		"	openssl s_client -quiet -CAfile %s -connect localhost:4433\n",
+		day, path, path);
 }
 
 int self_signed(char *const *names, int64_t now, FILE *out, FILE *err)

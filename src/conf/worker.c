@@ -16,6 +16,8 @@ static const char *why(const struct service_conf *service)
 		return "redirect";
 	if (service_conf_has_front(service))
 		return "proxy_protocol";
+	if (service_conf_has_tls(service))
+		return "tls.certificate";
 	if (service_conf_asks_names(service))
 		return "resolve";
 	if (service_conf_asks_ident(service))

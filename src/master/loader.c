@@ -3,6 +3,7 @@
 #include "base/fd.h"
 #include "base/own.h"
 #include "conf/image.h"
+#include "conf/secrets.h"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -76,30 +77,34 @@ int loader_exec(char **argv)
 	return -errno;
 }
 
-/* Numbers that the loader finds its two descriptors at. */
-#define IMAGE_FD    3
-#define IN_FORCE_FD 4
+/* The loader finds its descriptors from this number on: its image and its secrets to be, then
+ * those in force, as far as there are any. */
+#define FIRST_FD 3
 
-/* Where there is certainly none of both. */
+/* Where there is certainly none of them. */
 #define OUT_OF_THE_WAY 16
 
 /* Our arguments behind what concerns the loader alone. */
 static char **arguments(const struct loading_request *request)
 {
-	static char image[] = "--image-fd=3", in_force[] = "--in-force-fd=4",
+	static char image[] = "--image-fd=3", secrets[] = "--secrets-fd=4",
+		    in_force[] = "--in-force-fd=5", old_secrets[] = "--old-secrets-fd=6",
 		    strict[] = "--strict", conditions[] = "--conditions", to_log[] = "--to-log";
 	size_t n = 0, at = 0;
 	char **args;
 
 	while (request->argv[n])
 		n++;
-	args = calloc(n + 6, sizeof *args);
+	args = calloc(n + 8, sizeof *args);
 	if (!args)
 		return NULL;
 	args[at++] = request->argv[0];
 	args[at++] = image;
+	args[at++] = secrets;
 	if (request->in_force)
 		args[at++] = in_force;
+	if (request->in_force && image_secrets(request->in_force) >= 0)
+		args[at++] = old_secrets;
 	if (request->strict)
 		args[at++] = strict;
 	if (request->conditions)
@@ -111,36 +116,37 @@ static char **arguments(const struct loading_request *request)
 	return args;
 }
 
-static bool place(int fd, int number)
-{
-	int spare = fcntl(fd, F_DUPFD_CLOEXEC, OUT_OF_THE_WAY);
-
-	return spare >= 0 && dup2(spare, number) >= 0;
-}
-
 /*
  * First of all every descriptor of ours goes: an exec that hangs on a dead file
  * server must not keep a client waiting for the end of its connection.
  */
-static bool take_descriptors(int image, int in_force)
+static bool take_descriptors(const struct loading_request *request, const struct loading *l)
 {
-	int spare = fcntl(image, F_DUPFD_CLOEXEC, OUT_OF_THE_WAY);
-	int last = in_force >= 0 ? IN_FORCE_FD : IMAGE_FD;
+	const struct image *in_force = request->in_force;
+	const int from[] = {l->image, l->secrets, in_force ? image_fd(in_force) : -EBADF,
+		in_force ? image_secrets(in_force) : -EBADF};
+	int spare[ARRAY_SIZE(from)], n = 0;
 
-	if (spare < 0 || (in_force >= 0 && !place(in_force, IN_FORCE_FD)) ||
-		dup2(spare, IMAGE_FD) < 0)
-		return false;
-	return syscall(SYS_close_range, last + 1, ~0U, 0) == 0 || errno == ENOSYS ||
+	while (n < (int)ARRAY_SIZE(from) && from[n] >= 0) {
+		spare[n] = fcntl(from[n], F_DUPFD_CLOEXEC, OUT_OF_THE_WAY);
+		if (spare[n++] < 0)
+			return false;
+	}
+	for (int i = 0; i < n; i++)
+		if (dup2(spare[i], FIRST_FD + i) < 0)
+			return false;
+	return syscall(SYS_close_range, FIRST_FD + n, ~0U, 0) == 0 || errno == ENOSYS ||
 	       errno == EPERM;
 }
 
 /* As an ordinary program: nothing blocked, nothing ignored.  Between fork and
  * exec of a process with threads: system calls only. */
-static _Noreturn void run_child(char **args, const struct loading_request *request, int image)
+static _Noreturn void run_child(
+	char **args, const struct loading_request *request, const struct loading *loading)
 {
 	sigset_t none;
 
-	if (!take_descriptors(image, request->in_force ? image_fd(request->in_force) : -1))
+	if (!take_descriptors(request, loading))
 		_exit(LOADER_NOT_RUN);
 	/* Its diagnostics have been told when these files were loaded. */
 	if (request->conditions)
@@ -154,10 +160,13 @@ static _Noreturn void run_child(char **args, const struct loading_request *reque
 	_exit(LOADER_NOT_RUN);
 }
 
-static int open_image(struct loading *loading)
+static int open_memfds(struct loading *loading)
 {
 	loading->image = memfd_create(IMAGE_NAME, MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	return loading->image < 0 ? -errno : 0;
+	if (loading->image < 0)
+		return -errno;
+	loading->secrets = memfd_create(SECRETS_NAME, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	return loading->secrets < 0 ? -errno : 0;
 }
 
 static int start(const struct loading_request *request, struct loading *loading)
@@ -167,7 +176,7 @@ static int start(const struct loading_request *request, struct loading *loading)
 
 	if (!args)
 		return -ENOMEM;
-	r = open_image(loading);
+	r = open_memfds(loading);
 	if (r < 0)
 		return r;
 
@@ -175,7 +184,7 @@ static int start(const struct loading_request *request, struct loading *loading)
 	if (loading->pid < 0)
 		return -errno;
 	if (loading->pid == 0)
-		run_child(args, request, loading->image);
+		run_child(args, request, loading);
 	loading->pidfd = (int)syscall(SYS_pidfd_open, loading->pid, 0);
 	if (loading->pidfd >= 0)
 		return 0;
@@ -219,14 +228,32 @@ static int reap(const struct loading *loading)
 	return info.si_code == CLD_EXITED ? info.si_status : -ECHILD;
 }
 
+/* Both, or neither. */
+static int open_answer(struct loading *loading, struct image **ret)
+{
+	_cleanup_image_ struct image *image = NULL;
+	int r = image_open(loading->image, &image);
+
+	if (r < 0)
+		return r;
+	loading->image = -EBADF;
+	r = image_take_secrets(image, loading->secrets);
+	if (r < 0)
+		return r;
+	loading->secrets = -EBADF;
+	/* What would speak in the clear is not served at all. */
+	if (image_secrets(image) >= 0)
+		return -EOPNOTSUPP;
+	*ret = take_ptr(image);
+	return 0;
+}
+
 int loading_finish(struct loading *loading, struct image **ret)
 {
 	int r = reap(loading);
 
 	if (r == 0)
-		r = image_open(loading->image, ret);
-	if (r == 0)
-		loading->image = -EBADF;
+		r = open_answer(loading, ret);
 	loading_done(loading);
 	return r;
 }
@@ -240,6 +267,7 @@ void loading_done(struct loading *loading)
 {
 	fd_close(loading->pidfd);
 	fd_close(loading->image);
+	fd_close(loading->secrets);
 	*loading = LOADING_NONE;
 }
 
@@ -250,6 +278,8 @@ const char *loading_explain(int result)
 		return "the loader did not answer in time";
 	case -ECHILD:
 		return "the loader was killed";
+	case -EOPNOTSUPP:
+		return "TLS is not served yet";
 	case -EBADMSG:
 		return "the loader is of another version or wrote nonsense";
 	default:

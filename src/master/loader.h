@@ -2,10 +2,10 @@
  * loader: run hatchd-load, which reads the files so that we need not.
  *
  * libconfuse and the name service live in that process only (I2).  It gets our
- * own arguments and two descriptors: an empty memfd to write the configuration
- * into, and the one in force to compare with.  Nobody waits for it while
- * somebody is served: loading_start() returns at once, and the pidfd becomes
- * readable when there is an answer.
+ * own arguments and up to four descriptors: an empty memfd to write the configuration
+ * into, the one in force to compare with, and the same two of secrets.  Nobody waits for it
+ * while somebody is served: loading_start() returns at once, and the pidfd becomes readable
+ * when there is an answer.
  *
  * Layer: master.
  */
@@ -35,11 +35,12 @@ int loader_open_other(const char *name);
 
 struct loading {
 	pid_t pid;
-	int pidfd; /* owned; readable when the loader has ended; -EBADF: none runs */
-	int image; /* owned: what it writes into */
+	int pidfd;   /* owned; readable when the loader has ended; -EBADF: none runs */
+	int image;   /* owned: what it writes into */
+	int secrets; /* owned: and what must not be in there (conf/secrets) */
 };
 
-#define LOADING_NONE ((struct loading){.pidfd = -EBADF, .image = -EBADF})
+#define LOADING_NONE ((struct loading){.pidfd = -EBADF, .image = -EBADF, .secrets = -EBADF})
 
 struct loading_request {
 	const char *path; /* from loader_find() */

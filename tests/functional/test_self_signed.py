@@ -1,6 +1,7 @@
 """--self-signed: a certificate to begin with."""
 
 import os
+import re
 import subprocess
 
 import pytest
@@ -42,10 +43,14 @@ def test_self_signed_is_for_its_names(folder):
     assert "IP Address:0:0:0:0:0:0:0:1" in shown
 
 
-def test_self_signed_of_a_label(folder):
+def test_self_signed_says_what_to_type(folder):
     done = certify(folder, "*.Example.com", "other.example.com")
     assert done.stdout.startswith(
         "_.example.com.pem has a key and a certificate for *.Example.com, other.example.com; ")
+    # The first line of these is what serves it.
+    typed = re.search(r"^\thatchd (.*)$", done.stdout, re.MULTILINE)[1].split()
+    checked = run_hatchd("--check", "--user=nobody", *typed, cwd=folder)
+    assert checked.returncode == 0, checked.stderr
     assert (folder / "_.example.com.pem").exists()
 
 

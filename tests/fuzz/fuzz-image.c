@@ -59,12 +59,13 @@ static void ask(const uint8_t *table)
 }
 
 /* Whoever can be had by his name is found by it, though others may be as well. */
-static void find(const struct image *image, const char *name, size_t service)
+static void find(const struct image *image, const char *name, size_t service,
+	size_t (*next)(const struct image *image, const char *name, size_t from))
 {
-	size_t i = image_find_mux(image, name, 0);
+	size_t i = next(image, name, 0);
 
 	while (i < service)
-		i = image_find_mux(image, name, i + 1);
+		i = next(image, name, i + 1);
 	if (i != service)
 		abort();
 }
@@ -84,8 +85,10 @@ static size_t count_readable(const struct image *image)
 		if (service && (service->old != image_entry(image, i).old ||
 				       service->news != image_entry(image, i).news))
 			abort();
-		if (service && service_conf_has_mux(service))
-			find(image, service->name, i);
+		if (service && service_conf_is_tls_guest(service))
+			find(image, service->name, i, image_find_guest);
+		else if (service && service_conf_has_mux(service))
+			find(image, service->name, i, image_find_mux);
 	}
 	return n;
 }

@@ -87,6 +87,13 @@ static void test_serve(void **ctx)
 	assert_int_equal(cmdline.image_fd, 5);
 	assert_int_equal(cmdline.in_force_fd, 6);
 	assert_false(cmdline.conditions);
+	assert_int_equal(cmdline.secrets_fd, -1);
+	assert_int_equal(cmdline.old_secrets_fd, -1);
+	cmdline_done(&cmdline);
+
+	accepted(ARGV("--secrets-fd=7", "--old-secrets-fd", "8"));
+	assert_int_equal(cmdline.secrets_fd, 7);
+	assert_int_equal(cmdline.old_secrets_fd, 8);
 	cmdline_done(&cmdline);
 
 	accepted(ARGV("--conditions", "--loader-timeout=7"));

@@ -52,13 +52,15 @@ enum {
 	AT_LISTS = 31,  /* number of access lists */
 	AT_TABLES = 35, /* ... and of hosts_access */
 	PROLOGUE = 39,
-	ENTRY = 28,
+	ENTRY = 36,
 	ENTRY_OLD = 4,
 	ENTRY_NEWS = 8,
 	ENTRY_ACCESS = 12,
 	ENTRY_MUX = 16,
 	ENTRY_PROXIES = 20,
 	ENTRY_WRAPPERS = 24,
+	ENTRY_OFFSET = 28, /* of its setup of TLS */
+	ENTRY_LENGTH = 32,
 };
 
 static uint32_t get32(const uint8_t *at)
@@ -661,6 +663,10 @@ static void test_index_entries(void **ctx)
 		assert_told_otherwise(data, len, i, ENTRY_OLD, get32(entry + ENTRY_OLD) ^ 1);
 		assert_told_otherwise(data, len, i, ENTRY_NEWS, get32(entry + ENTRY_NEWS) ^ 1);
 		assert_number_counts(data, len, entry + ENTRY_NEWS, _SERVICE_NEWS_ALL + 1);
+		/* Only who speaks TLS has a setup, and a place only who has one. */
+		assert_told_otherwise(data, len, i, ENTRY_LENGTH, 1);
+		assert_number_counts(data, len, entry + ENTRY_OFFSET, 1);
+		assert_number_counts(data, len, entry + ENTRY_LENGTH, CONF_SECRETS_MAX + 1);
 	}
 }
 

@@ -100,8 +100,12 @@ static void said_done(struct said *said)
 static int serve(bool strict, int *ret_status)
 {
 	int fd = memfd_create("image", MFD_CLOEXEC | MFD_ALLOW_SEALING), n = -1;
-	struct cmdline cmdline = {
-		.mode = CMDLINE_SERVE, .strict = strict, .image_fd = fd, .in_force_fd = -1};
+	struct cmdline cmdline = {.mode = CMDLINE_SERVE,
+		.strict = strict,
+		.image_fd = fd,
+		.in_force_fd = -1,
+		.secrets_fd = -1,
+		.old_secrets_fd = -1};
 	struct said said = run(&cmdline);
 	struct conf conf;
 
@@ -117,7 +121,11 @@ static int serve(bool strict, int *ret_status)
 
 static void check(const char *summary, int status)
 {
-	struct cmdline cmdline = {.mode = CMDLINE_CHECK, .image_fd = -1, .in_force_fd = -1};
+	struct cmdline cmdline = {.mode = CMDLINE_CHECK,
+		.image_fd = -1,
+		.in_force_fd = -1,
+		.secrets_fd = -1,
+		.old_secrets_fd = -1};
 	struct said said = run(&cmdline);
 
 	assert_string_equal(said.out, summary);
@@ -190,7 +198,11 @@ static void test_no_main_file(void **ctx)
 /* Who types the name of the program alone is told how to go on. */
 static void test_no_file_at_all(void **ctx)
 {
-	struct cmdline cmdline = {.mode = CMDLINE_SERVE, .image_fd = -1, .in_force_fd = -1};
+	struct cmdline cmdline = {.mode = CMDLINE_SERVE,
+		.image_fd = -1,
+		.in_force_fd = -1,
+		.secrets_fd = -1,
+		.old_secrets_fd = -1};
 	struct said said;
 
 	(void)ctx;
@@ -208,7 +220,11 @@ static void test_no_file_at_all(void **ctx)
 
 static void test_empty(void **ctx)
 {
-	struct cmdline cmdline = {.mode = CMDLINE_CHECK, .image_fd = -1, .in_force_fd = -1};
+	struct cmdline cmdline = {.mode = CMDLINE_CHECK,
+		.image_fd = -1,
+		.in_force_fd = -1,
+		.secrets_fd = -1,
+		.old_secrets_fd = -1};
 	struct said said;
 
 	(void)ctx;
@@ -222,8 +238,11 @@ static void test_empty(void **ctx)
 
 static void test_print(void **ctx)
 {
-	struct cmdline cmdline = {
-		.mode = CMDLINE_PRINT_CONFIG, .image_fd = -1, .in_force_fd = -1};
+	struct cmdline cmdline = {.mode = CMDLINE_PRINT_CONFIG,
+		.image_fd = -1,
+		.in_force_fd = -1,
+		.secrets_fd = -1,
+		.old_secrets_fd = -1};
 	struct said said;
 
 	(void)ctx;

@@ -1,0 +1,32 @@
+/*
+ * tls-files: the files that `tls` names: certificates, their keys, and who signs those of
+ * clients.
+ *
+ * Read and judged as the last look around; what is in them becomes the setup (base/tls) that
+ * hatchd-tls gets, which never is in the image (conf/secrets).  Not there in a build without
+ * TLS.
+ *
+ * Layer: conf.
+ */
+#ifndef HATCHD_CONF_TLS_FILES_H
+#define HATCHD_CONF_TLS_FILES_H
+
+#include "conf/build.h"
+#include "conf/memo.h"
+#include "conf/report.h"
+
+/*
+ * Read the files of a service that speaks TLS, or as a guest brings certificates along; what
+ * is wrong with them is told.  0 or -ENOMEM.
+ */
+int tls_files_read(struct service_conf *service, const struct build_context *context,
+	struct memo *memo, struct report *report);
+
+/*
+ * Make the setup of each service that has one, out of what has been read and what its guests
+ * bring; with it the digest and the first end.  Each has a new key of its tickets.  0, -ENOMEM,
+ * or what getrandom(2) says.
+ */
+int tls_files_compose(struct conf *conf, struct report *report);
+
+#endif

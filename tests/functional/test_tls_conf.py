@@ -1,0 +1,226 @@
+"""TLS in configurations: what is said of them, and where keys go."""
+
+import fcntl
+import os
+import re
+import subprocess
+
+import pytest
+
+from harness import HATCHD, base_environment, free_port, put, reload, run_hatchd, service, talk
+
+NAMES = ["www.example.org", "*.example.org", "10.0.0.1", "::1"]
+SEALS = (fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE)
+
+
+def certify(folder, *names):
+    return run_hatchd("--self-signed", *names, cwd=folder)
+
+
+@pytest.fixture(autouse=True)
+def has_tls(folder):
+    done = certify(folder, *NAMES)
+    if "built without TLS" in done.stderr:
+        pytest.skip("built without TLS")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def config(folder, *services):
+    return put(folder, "".join(services), "hatchd.conf")
+
+
+def web(port, tls="certificate = www.example.org.pem", **options):
+    text = service("web", listen=f"tcp:127.0.0.1:{port}", exec="/bin/cat", **options)
+    return re.sub(r"}\s*$", f"\ttls {{ {tls} }}\n}}\n", text)
+
+
+# -- --check and --print-config
+
+
+def test_check(folder):
+    path = config(folder, web(7777))
+    done = run_hatchd("--check", "-f", path)
+    assert (done.returncode, done.stderr) == (0, "")
+    os.chmod(folder / "www.example.org.pem", 0o644)
+    done = run_hatchd("--check", "-f", path)
+    assert done.returncode == 1
+    assert "has a key, and everybody may read it; use chmod 600" in done.stderr
+    # What is said to help does.
+    subprocess.run(re.search(r"use (chmod .*)", done.stderr)[1], shell=True, check=True)
+    assert run_hatchd("--check", "-f", path).returncode == 0
+
+
+def test_all_flags(folder):
+    pem = folder / "www.example.org.pem"
+    done = run_hatchd(
+        "--print-config", "--tls-certificate=www.example.org.pem",
+        "--tls-key=www.example.org.pem", f"--tls-ca={pem}", "--tls-verify=optional",
+        "--tls-min-version=1.2", "--tls-ciphers=ECDHE+AESGCM",
+        "--tls-ciphersuites=TLS_AES_128_GCM_SHA256", "--tls-alpn=h2", "--tls-alpn=http/1.1",
+        "--tls-session-tickets=no", "--tls-handshake-timeout=3s", "--user=nobody", "-l", 7777,
+        "--", "/bin/cat", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert "PRIVATE" not in done.stdout
+    assert done.stdout.endswith(f"""\
+	tls {{
+		certificate       = www.example.org.pem
+		key               = www.example.org.pem
+		ca                = {pem}
+		verify            = optional
+		min_version       = 1.2
+		ciphers           = "ECDHE+AESGCM"
+		ciphersuites      = TLS_AES_128_GCM_SHA256
+		alpn              = {{ h2, http/1.1 }}
+		session_tickets   = no
+		handshake_timeout = 3s
+	}}
+}}
+""")
+    # And says the same again.
+    again = run_hatchd("--print-config", "-f", put(folder, done.stdout, "again.conf"))
+    assert again.stdout == done.stdout
+
+
+def test_names(folder):
+    path = config(
+        folder, "tls_workers = 2\n",
+        web(7777, tls="certificate = www.example.org.pem alpn = h2"),
+        "service git { listen = tcp:127.0.0.1:7777 exec = /bin/cat user = nobody\n"
+        "	tls_name = git.example.org\n	tls_alpn = git\n}\n")
+    printed = run_hatchd("--print-config", "-f", path)
+    assert (printed.returncode, printed.stderr) == (0, "")
+    assert printed.stdout.startswith("tls_workers = 2\n")
+    assert "\ttls_name = git.example.org\n\ttls_alpn = git\n" in printed.stdout
+
+    told = run_hatchd("--explain", "git", "127.0.0.1", "-f", path).stdout
+    assert "address      tcp:127.0.0.1:7777, by its name, from service web\n" in told
+    assert "\ntls          1.2 or newer, in hatchd-tls; certificates are valid until 20" in told
+
+
+def test_weak_key(folder):
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:512", "-nodes", "-days", "9", "-subj",
+         "/CN=x", "-keyout", folder / "weak.key", "-out", folder / "weak.pem"],
+        stderr=subprocess.DEVNULL, check=True)
+    done = run_hatchd(
+        "--check", "--tls-certificate=weak.pem", "--tls-key=weak.key", "--user=nobody",
+        "-l", 7777, "--", "/bin/cat", cwd=folder)
+    assert done.returncode == 1
+    assert "weak.pem: the certificate cannot be used: ee key too small\n" in done.stderr
+
+
+# -- what the loader hands on
+
+
+def load(path, *args, old=None):
+    """Run the loader as the master does: image and secrets, and its status."""
+    image, secrets = os.memfd_create("image", os.MFD_ALLOW_SEALING), os.memfd_create(
+        "secrets", os.MFD_ALLOW_SEALING)
+    fds = [image, secrets, *(old or [])]
+    flags = ["image-fd", "secrets-fd", "in-force-fd", "old-secrets-fd"]
+    done = subprocess.run(
+        [os.path.join(os.path.dirname(HATCHD), "hatchd-load"), "-f", path, *args,
+         *(f"--{flag}={fd}" for flag, fd in zip(flags, fds))],
+        pass_fds=fds, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        env=base_environment(), timeout=30, check=False)
+    return done, image, secrets
+
+
+def content(fd):
+    return os.pread(fd, os.fstat(fd).st_size, 0)
+
+
+def test_keys_are_apart(folder):
+    done, image, secrets = load(config(folder, web(7777)))
+    assert (done.returncode, done.stderr) == (0, "")
+    for fd in image, secrets:
+        assert fcntl.fcntl(fd, fcntl.F_GET_SEALS) == SEALS
+    assert b"BEGIN" not in content(image)
+    assert content(secrets).count(b"BEGIN PRIVATE KEY") == 1
+    os.close(image)
+    os.close(secrets)
+
+
+def test_no_tls_no_secrets(folder):
+    done, image, secrets = load(config(folder, service(
+        "web", listen=f"tcp:127.0.0.1:{free_port()}", exec="/bin/cat")))
+    assert done.returncode == 0
+    assert content(secrets) == b""
+    assert fcntl.fcntl(secrets, fcntl.F_GET_SEALS) == SEALS
+    os.close(image)
+    os.close(secrets)
+
+
+def test_conditions_keep_setups(folder):
+    """Who only looks for what was missing puts no other certificate in force."""
+    waiting = service("later", listen="tcp:127.0.0.1:7778", exec=str(folder / "program"))
+    path = config(folder, web(7777), waiting)
+    done, *old = load(path)
+    assert done.returncode == 0
+    before = content(old[1])
+
+    (folder / "www.example.org.pem").unlink()
+    certify(folder, "www.example.org")
+    (folder / "program").symlink_to("/bin/cat")
+    done, *new = load(path, "--conditions", old=old)
+    assert done.returncode == 0, done.stderr
+    assert content(new[1]) == before
+
+    done, *newer = load(path, old=new)
+    assert done.returncode == 0, done.stderr
+    assert content(newer[1]) != before
+    for fd in [*old, *new, *newer]:
+        os.close(fd)
+
+
+def test_missing_waits(folder):
+    path = config(folder, web(7777, tls="certificate = later.pem"))
+    done, *old = load(path)
+    assert done.returncode == 0
+    assert "waiting: no file " in done.stderr
+    assert content(old[1]) == b""
+
+    (folder / "www.example.org.pem").rename(folder / "later.pem")
+    done, *new = load(path, "--conditions", old=old)
+    assert done.returncode == 0, done.stderr
+    assert content(new[1]).count(b"BEGIN PRIVATE KEY") == 1
+    for fd in [*old, *new]:
+        os.close(fd)
+
+
+def test_image_without_a_place_for_secrets(folder):
+    """A key never goes anywhere else."""
+    image = os.memfd_create("image", os.MFD_ALLOW_SEALING)
+    done = subprocess.run(
+        [os.path.join(os.path.dirname(HATCHD), "hatchd-load"), "-f", config(folder, web(7777)),
+         f"--image-fd={image}"],
+        pass_fds=[image], stderr=subprocess.PIPE, text=True, env=base_environment(), timeout=30,
+        check=False)
+    assert done.returncode == 2
+    assert "unable to write the configuration for the master" in done.stderr
+    assert content(image) == b""
+    os.close(image)
+
+
+# -- the daemon
+
+
+@pytest.mark.needs_root
+def test_plan(hatchd, folder):
+    port = free_port()
+    daemon = hatchd.file(service("web", listen=f"tcp:127.0.0.1:{port}", exec="/bin/cat"))
+    daemon.write(web(port, tls=f"certificate = '{folder}/www.example.org.pem'"))
+    done = run_hatchd("--plan", "-f", daemon.config_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("web: changed:")
+    assert "tls.certificate (not set) -> " in done.stdout
+    assert f"kept     tcp:127.0.0.1:{port}\n" in done.stdout
+    assert "PRIVATE" not in done.stdout
+
+
+def test_not_served_in_the_clear(hatchd, folder):
+    port = free_port()
+    daemon = hatchd.file(service("web", listen=f"tcp:127.0.0.1:{port}", exec="/bin/cat"))
+    text = web(port, tls=f"certificate = '{folder}/www.example.org.pem'")
+    assert "TLS is not served yet" in reload(daemon, text, line="unable to reload")
+    assert talk(port, b"x") == b"x"
