@@ -41,6 +41,10 @@
 /* A name of 16 bytes by which a ticket is known, 32 for its HMAC, 32 for its AES. */
 #define TLS_TICKET_KEY_SIZE 80
 
+/* Descriptors that one connection needs at most: the client's, and the worker's end of a
+ * stream pair with his program. */
+#define TLS_FDS 2
+
 /* Of all of it, as it is written. */
 #define TLS_SETUP_MAX                                                                   \
 	(TLS_CERTIFICATES_MAX * (TLS_CHAIN_MAX + TLS_KEY_MAX + 8) + TLS_CA_MAX +        \

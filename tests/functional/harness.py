@@ -42,7 +42,14 @@ HERE = pathlib.Path(__file__).resolve().parent
 
 # Programs that serve connections in the place of hatchd, and what it has open for each: its
 # ends of a channel, the worker's end of one half, and its pidfd.
-WORKERS = ("hatchd-builtin", "hatchd-front", "hatchd-lookup", "hatchd-relay", "hatchd-udp")
+WORKERS = (
+    "hatchd-builtin",
+    "hatchd-front",
+    "hatchd-lookup",
+    "hatchd-relay",
+    "hatchd-tls",
+    "hatchd-udp",
+)
 WORKER_FDS = 4
 
 

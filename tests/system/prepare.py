@@ -145,10 +145,13 @@ def library_packages():
         "hatchd-front",
         "hatchd-lookup",
         "hatchd-relay",
+        "hatchd-tls",
         "hatchd-udp",
     )
     for program in ("hatchd", "hatchd-ask", *workers, "hatchd-load", "hatchctl"):
-        paths.update(library_paths(build / program))
+        # It may have been built without TLS.
+        if program != "hatchd-tls" or (build / program).exists():
+            paths.update(library_paths(build / program))
     return sorted({name for name in map(owner, paths) if name})
 
 
