@@ -46,7 +46,7 @@ static struct wrappers_answer ask_wrappers(const struct explain *e)
 	struct wrappers_client client = {
 		.peer = e->peer.peer.who,
 		.local_unsure = addr_is_ip(e->addr) && addr_is_wildcard(e->addr),
-		.port = (uint16_t)addr_port(e->addr),
+		.port = addr_is_ip(e->addr) ? (uint16_t)addr_port(e->addr) : 0,
 	};
 
 	if (!service->wrappers || !explain_is_seen(e))

@@ -5,6 +5,9 @@
 #include <string.h>
 #include <strings.h>
 
+/* Letters of a rule, with all the lines that continue it. */
+#define RULE_MAX 2046
+
 #define SEPARATORS ", \t\r"
 #define BLANKS     " \t\r"
 
@@ -204,6 +207,14 @@ static int add_options(struct parser *p, size_t at)
 	return r;
 }
 
+static bool has_comment(const struct wrappers_field *daemons)
+{
+	for (size_t i = 0; i < daemons->n; i++)
+		if (daemons->words[i].text[0] == '#')
+			return true;
+	return false;
+}
+
 static int read_fields(struct parser *p)
 {
 	struct line *line = &p->line;
@@ -223,6 +234,8 @@ static int read_fields(struct parser *p)
 		r = add_words(p, &p->entry->clients, colon + 1, second);
 	if (r == 0 && second < line->n)
 		r = add_options(p, second + 1);
+	if (r == 0 && has_comment(&p->entry->daemons))
+		tell(p, 0, colon, "a comment has its # at the beginning of the line");
 	if (r == 0 && p->entry->daemons.n == 0)
 		tell(p, colon, colon + 1, "there are no daemons before this ':'");
 	if (r == 0 && p->entry->clients.n == 0)
@@ -254,6 +267,12 @@ static int read_entry(struct parser *p)
 	read_line(p);
 	if (says_nothing(line))
 		return 0;
+	if (line->n > RULE_MAX) {
+		tell(p, RULE_MAX, RULE_MAX + 1,
+			"the rule is too long here: libwrap would take what follows for "
+			"another one");
+		return 0;
+	}
 	if (line->ended)
 		return add_entry(p);
 	tell(p, line->n - 1, line->n,

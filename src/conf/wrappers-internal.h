@@ -29,6 +29,7 @@ enum wrappers_concern {
 struct wrappers_names {
 	const char *service;
 	const char *program; /* the last part of its path; NULL: it has none */
+	const char *argv0;   /* the last part of what it is called instead; NULL: nothing */
 };
 
 /* Judge the rule, if it was not yet.  Files that it names are added to `sources`.  0 or

@@ -316,7 +316,8 @@ static bool is_port(const char *text, size_t len)
 static bool is_daemon(const struct concern *c, const char *text, size_t len)
 {
 	return wrappers_daemon_matches(text, len, c->names->service) ||
-	       (c->names->program && wrappers_daemon_matches(text, len, c->names->program));
+	       (c->names->program && wrappers_daemon_matches(text, len, c->names->program)) ||
+	       (c->names->argv0 && wrappers_daemon_matches(text, len, c->names->argv0));
 }
 
 static int add_local_host(struct concern *c, const struct wrappers_word *word, const char *host)

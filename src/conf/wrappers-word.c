@@ -248,6 +248,12 @@ static int read_brackets(const struct reader *in)
  * Names.
  */
 
+/* Such as fe80*: libwrap would try it on addresses as well. */
+static bool is_half_of_ipv6(const char *word)
+{
+	return has_only(word, DIGITS "abcdefABCDEF*?") && strpbrk(word, "abcdefABCDEF");
+}
+
 /* What has letters is about names; with digits alone it is about addresses, since the owner of
  * an address can name it 10.1.example.org. */
 static int read_wildcard(const struct reader *in)
@@ -256,7 +262,7 @@ static int read_wildcard(const struct reader *in)
 
 	if (has_only(in->word, "*"))
 		return add_kind(in, WRAPPERS_ALL);
-	if (strpbrk(in->word, "[]:"))
+	if (strpbrk(in->word, "[]:") || is_half_of_ipv6(in->word))
 		return remark(in, "is of IPv6, which has no wildcards here; write [NET]/BITS");
 	if (in->word[0] == '.' || in->word[strlen(in->word) - 1] == '.')
 		return remark(in, "has a wildcard and a dot at its end; write the one or the "
@@ -396,7 +402,7 @@ int wrappers_user_read(const char *word, size_t len, struct wrappers_items *item
 	snprintf(user, sizeof user, "%.*s", (int)(len < sizeof user ? len : sizeof user), word);
 	if (user[0] == '@')
 		return remark(&in, "is a netgroup, and those are not asked");
-	if (wrappers_is_word(user, "ALL"))
+	if (wrappers_is_word(user, "ALL") || (user[0] && has_only(user, "*")))
 		return 0;
 	if (wrappers_is_word(user, "KNOWN"))
 		return add_kind(&in, WRAPPERS_USER_KNOWN);

@@ -295,8 +295,10 @@ static void tell_too_much(const struct work *k, int error)
 	else
 		report_mistake(k->report, origin_of(k->service),
 			"hosts_access: more than %d patterns are about service '%s', or more "
-			"than %d that are no addresses",
-			WRAPPERS_ITEMS_MAX, k->service->name, WRAPPERS_TEXTS_MAX);
+			"than %d that are no addresses, or those with several * have more than "
+			"%d letters",
+			WRAPPERS_ITEMS_MAX, k->service->name, WRAPPERS_TEXTS_MAX,
+			WRAPPERS_LABOUR_MAX);
 }
 
 static int make_table(struct work *k)
@@ -323,9 +325,8 @@ static int make_table(struct work *k)
 	return remember(k->w, key, list);
 }
 
-static const char *program_of(const struct service_conf *service)
+static const char *last_part(const char *path)
 {
-	const char *path = service->exec ? service->exec[0] : NULL;
 	const char *slash = path ? strrchr(path, '/') : NULL;
 
 	return slash ? slash + 1 : path;
@@ -351,7 +352,8 @@ int wrappers_prepare(struct wrappings *w, struct service_conf *service, struct r
 		.w = w,
 		.service = service,
 		.report = report,
-		.names = {service->name, program_of(service)},
+		.names = {service->name, last_part(service->exec ? service->exec[0] : NULL),
+			last_part(service->argv0)},
 	};
 	int r;
 

@@ -86,6 +86,7 @@ static enum channel_verdict in_words(enum admit_verdict verdict)
 		return CHANNEL_NO_SERVICE;
 	case ADMIT_ONLY_FROM:
 	case ADMIT_NO_ACCESS:
+	case ADMIT_HOSTS_ACCESS:
 	case ADMIT_BANNED:
 	case ADMIT_SENSOR:
 		return CHANNEL_NOT_ALLOWED;

@@ -8,6 +8,7 @@
 #include "master/master.h"
 #include "master/pass.h"
 #include "master/record.h"
+#include "master/serve.h"
 #include "master/service.h"
 #include "master/worker-channel.h"
 
@@ -454,12 +455,13 @@ static void go_on_waiting(struct caller *caller, uint64_t now)
 }
 
 /* He waits for what nobody gets now: it is not worth asking about him. */
-static bool has_no_chance(const struct caller *caller)
+static bool has_no_chance(const struct caller *caller, uint64_t now)
 {
 	const struct service *service = caller->conn.service;
 
 	return caller->state == CALLER_KNOWN && service->state == SERVICE_ACTIVE &&
-	       (service->paused_until != 0 || (service_is_full(service) && !service->refuses));
+	       (service->paused_until != 0 || (service_is_full(service) && !service->refuses) ||
+		       !serve_could(&caller->conn, now));
 }
 
 void callers_turn(struct master *master, uint64_t now)
@@ -478,7 +480,7 @@ void callers_turn(struct master *master, uint64_t now)
 		if (!caller)
 			break;
 		TAILQ_REMOVE(&callers->waiting, caller, waiting);
-		if (has_no_chance(caller)) {
+		if (has_no_chance(caller, now)) {
 			TAILQ_INSERT_TAIL(&callers->waiting, caller, waiting);
 			continue;
 		}

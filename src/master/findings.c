@@ -59,6 +59,7 @@ int findings_set_user(struct findings *findings, const char *text)
 			*at = '?';
 	free(findings->user);
 	findings->user = user;
+	findings->user_state = WRAPPERS_USER_SAID;
 	return 0;
 }
 

@@ -26,6 +26,7 @@ struct findings {
 	uint32_t generation; /* of the configuration that has asked (master->generation) */
 	char *name;          /* owned; of the host, as in base/hostname; NULL: it has none */
 	enum wrappers_name name_state;
+	enum wrappers_user user_state; /* SAID, NOBODY or UNSURE */
 	char *user;           /* owned; printable characters of ASCII; NULL: nobody said */
 	struct addr *targets; /* owned; of redirect, with those of names in their places */
 	size_t n_targets;

@@ -127,7 +127,7 @@ static enum wrappers_name name_state_of(const struct conn *conn)
 static enum wrappers_user user_state_of(const struct conn *conn)
 {
 	if (conn->findings)
-		return conn->findings->user ? WRAPPERS_USER_SAID : WRAPPERS_USER_NOBODY;
+		return conn->findings->user_state;
 	if (!addr_is_ip(&conn->peer) || conn->peer.len == 0 || conn->reached.len > 0 ||
 		conn->listener->is_datagram)
 		return WRAPPERS_USER_NOBODY;
@@ -142,7 +142,7 @@ static bool is_denied_by_wrappers(const struct conn *conn)
 	const uint8_t *table = wrappers_of(conn->service);
 	struct wrappers_client client = {
 		.local_unsure = addr_is_ip(&conn->local) && addr_is_wildcard(&conn->local),
-		.port = (uint16_t)addr_port(&conn->local),
+		.port = addr_is_ip(&conn->local) ? (uint16_t)addr_port(&conn->local) : 0,
 	};
 
 	if (!table)
@@ -202,7 +202,6 @@ static void add_source(const struct conn *conn, struct admit_request *request)
 	struct source_facts facts = sources_look(sources, service->number, &conn->source);
 
 	request->access = ask_access(conn);
-	request->hosts_denied = is_denied_by_wrappers(conn);
 	request->from_source = facts.count;
 	/* The children of a service that waits are nobody's in particular. */
 	if (!service->wait)
@@ -217,6 +216,9 @@ static void add_source(const struct conn *conn, struct admit_request *request)
 		if (facts.banned_until > request->banned_until)
 			request->banned_until = facts.banned_until;
 	}
+	/* That takes longest, and makes no difference to whom others keep out. */
+	if (request->access == ACCESS_OK && request->banned_until <= request->now)
+		request->hosts_denied = is_denied_by_wrappers(conn);
 }
 
 enum admit_verdict gate_before(const struct service *service, uint64_t now)

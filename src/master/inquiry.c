@@ -115,6 +115,8 @@ static void learn_lack(struct question *question, enum lookup_result result)
 {
 	struct findings *findings = question->inquiry->findings;
 
+	if (question->what == LOOKUP_IDENT && result == LOOKUP_CROWDED)
+		findings->user_state = WRAPPERS_USER_UNSURE;
 	if (question->what != LOOKUP_NAME_OF)
 		return;
 	if (result == LOOKUP_NONE)
@@ -137,6 +139,8 @@ static void tell_lost(const struct question *question)
 	const struct conn *conn = question->inquiry->conn;
 	char peer[ADDR_TEXT_MAX];
 
+	if (question->what == LOOKUP_IDENT)
+		question->inquiry->findings->user_state = WRAPPERS_USER_UNSURE;
 	record_not_found(conn->service, question->what == LOOKUP_IDENT ? "user at" : "name of",
 		addr_format_host(&conn->peer, peer), strerror(ENOMEM));
 }

@@ -280,6 +280,7 @@ static enum channel_verdict verdict_of(enum admit_verdict verdict)
 	switch (verdict) {
 	case ADMIT_ONLY_FROM:
 	case ADMIT_NO_ACCESS:
+	case ADMIT_HOSTS_ACCESS:
 	case ADMIT_BANNED:
 	case ADMIT_TIMES:
 		return CHANNEL_NOT_ALLOWED;

@@ -280,6 +280,13 @@ static bool is_his_turn(const struct conn *conn, enum admit_verdict verdict)
 	                           : can_serve(service, conn->listener->is_ip);
 }
 
+bool serve_could(const struct conn *conn, uint64_t now)
+{
+	const struct service *service = conn->service;
+
+	return !service->setup || is_his_turn(conn, gate_before(service, now));
+}
+
 bool serve_caller(struct conn *conn, uint64_t now)
 {
 	struct service *service = conn->service;

@@ -18,7 +18,7 @@ _Static_assert((RULE_LEN + ITEM_LEN + 32) * WRAPPERS_ITEMS_MAX +
 
 /* How long all of it is. */
 struct extent {
-	size_t n_items, n_texts, len;
+	size_t n_items, n_texts, labour, len;
 };
 
 static size_t net_length(const struct wrappers_item *item)
@@ -45,6 +45,16 @@ static size_t list_length(const struct wrappers_item *items, size_t n)
 	return len;
 }
 
+static size_t sum_labour(const struct wrappers_item *items, size_t n)
+{
+	size_t sum = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (wrappers_has_text(items[i].kind))
+			sum += wrappers_labour(items[i].text);
+	return sum;
+}
+
 static size_t count_texts(const struct wrappers_item *items, size_t n)
 {
 	size_t texts = 0;
@@ -64,6 +74,8 @@ static struct extent measure(const struct wrappers_rule *rules, size_t n)
 		e.n_items += r->n_locals + r->n_clients;
 		e.n_texts += count_texts(r->locals, r->n_locals) +
 		             count_texts(r->clients, r->n_clients);
+		e.labour += sum_labour(r->locals, r->n_locals) +
+		            sum_labour(r->clients, r->n_clients);
 		e.len += RULE_LEN + list_length(r->locals, r->n_locals) +
 		         list_length(r->clients, r->n_clients);
 	}
@@ -134,7 +146,8 @@ int wrappers_compile(
 	struct extent e = measure(rules, n);
 	uint8_t *table, *at;
 
-	if (e.n_items > WRAPPERS_ITEMS_MAX || e.n_texts > WRAPPERS_TEXTS_MAX)
+	if (e.n_items > WRAPPERS_ITEMS_MAX || e.n_texts > WRAPPERS_TEXTS_MAX ||
+		e.labour > WRAPPERS_LABOUR_MAX)
 		return -E2BIG;
 	table = malloc(e.len);
 	if (!table)

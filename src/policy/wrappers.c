@@ -56,26 +56,52 @@ static bool same_letter(char pattern, char c)
 	return pattern == '?' || pattern == lower(c);
 }
 
-/* Of all stars it is only the last one that may have to take more. */
-bool wrappers_is_like(const char *text, const char *pattern)
+static bool same_letters(const char *text, const char *pattern, size_t n)
 {
-	const char *star = NULL, *from = text;
+	for (size_t i = 0; i < n; i++)
+		if (!same_letter(pattern[i], text[i]))
+			return false;
+	return true;
+}
 
-	while (*text) {
-		if (*pattern == '*') {
+/* Of a pattern that begins and ends with a star: only the last star that was met may have to
+ * take more. */
+static bool is_like_between(
+	const char *text, const char *text_end, const char *pattern, const char *end)
+{
+	const char *star = pattern, *from = text;
+
+	while (text < text_end) {
+		if (pattern < end && *pattern == '*') {
 			star = pattern++;
 			from = text;
-		} else if (*pattern && same_letter(*pattern, *text)) {
+		} else if (pattern < end && same_letter(*pattern, *text)) {
 			pattern++;
 			text++;
-		} else if (star) {
+		} else {
 			pattern = star + 1;
 			text = ++from;
-		} else {
-			return false;
 		}
 	}
-	return pattern[strspn(pattern, "*")] == '\0';
+	return strspn(pattern, "*") >= (size_t)(end - pattern);
+}
+
+bool wrappers_is_like(const char *text, const char *pattern)
+{
+	size_t n = strlen(text), head = strcspn(pattern, "*"), tail;
+	const char *last = strrchr(pattern, '*');
+
+	if (!last)
+		return n == head && same_letters(text, pattern, n);
+	tail = strlen(last + 1);
+	return n >= head + tail && same_letters(text, pattern, head) &&
+	       same_letters(text + n - tail, last + 1, tail) &&
+	       is_like_between(text + head, text + n - tail, pattern + head, last + 1);
+}
+
+size_t wrappers_labour(const char *pattern)
+{
+	return strchr(pattern, '*') == strrchr(pattern, '*') ? 0 : strlen(pattern);
 }
 
 /* The first `len` letters. */
@@ -122,9 +148,11 @@ static enum match both(enum match a, enum match b)
 /* A search through a table for one client. */
 struct search {
 	const struct wrappers_client *client;
-	const struct addr_source *who; /* whose address is looked at: his or ours */
-	bool unsure;                   /* ... which is not known */
-	unsigned needs;                /* that the rule in hand was short of */
+	const struct addr_source *who;     /* whose address is looked at: his or ours */
+	bool unsure;                       /* ... which is not known */
+	unsigned needs;                    /* that the rule in hand was short of */
+	const struct addr_source *written; /* whose address is in `text`; NULL: nobody's */
+	char text[INET6_ADDRSTRLEN];
 };
 
 static bool is_ip(const struct addr_source *who)
@@ -163,6 +191,12 @@ static enum match match_known(struct search *s, bool wanted)
 			s->client->name_state == WRAPPERS_NAME_UNSURE);
 }
 
+/* What patterns with * and ? see of who has no name. */
+static const char *name_without(const struct wrappers_client *client)
+{
+	return client->name_state == WRAPPERS_NAME_PARANOID ? "paranoid" : "unknown";
+}
+
 static enum match match_name(struct search *s, const struct piece *piece)
 {
 	const char *text = (const char *)piece->payload;
@@ -171,6 +205,8 @@ static enum match match_name(struct search *s, const struct piece *piece)
 		return lacks_name(s);
 	if (piece->kind == WRAPPERS_PARANOID)
 		return match_of(s->client->name_state == WRAPPERS_NAME_PARANOID);
+	if (!is_name_known(s) && piece->kind != WRAPPERS_HOST && piece->kind != WRAPPERS_LOCAL)
+		return match_of(wrappers_is_like(name_without(s->client), text));
 	if (!is_name_known(s))
 		return NO;
 	if (piece->kind == WRAPPERS_LOCAL)
@@ -195,17 +231,24 @@ static enum match match_net(const struct search *s, const struct piece *piece)
 	return YES;
 }
 
-static enum match match_address_like(const struct search *s, const struct piece *piece)
+/* Once, however many patterns there are. */
+static const char *address_of(struct search *s)
 {
-	char text[INET6_ADDRSTRLEN];
 	int family = s->who->family == ADDR_SOURCE_IPV4 ? AF_INET : AF_INET6;
 
+	if (s->written != s->who)
+		inet_ntop(family, s->who->bytes, s->text, sizeof s->text);
+	s->written = s->who;
+	return s->text;
+}
+
+static enum match match_address_like(struct search *s, const struct piece *piece)
+{
 	if (s->unsure)
 		return MAYBE;
 	if (!is_ip(s->who))
 		return NO;
-	inet_ntop(family, s->who->bytes, text, sizeof text);
-	return match_of(wrappers_is_like(text, (const char *)piece->payload));
+	return match_of(wrappers_is_like(address_of(s), (const char *)piece->payload));
 }
 
 static enum match match_either_like(struct search *s, const struct piece *piece)
@@ -223,10 +266,13 @@ static enum match match_user(struct search *s, const struct piece *piece)
 		s->needs |= WRAPPERS_NEEDS_USER;
 		return MAYBE;
 	}
+	if (client->user_state == WRAPPERS_USER_UNSURE)
+		return MAYBE;
 	if (piece->kind == WRAPPERS_USER_UNKNOWN)
 		return match_of(client->user_state == WRAPPERS_USER_NOBODY);
 	if (client->user_state == WRAPPERS_USER_NOBODY)
-		return NO;
+		return match_of(piece->kind == WRAPPERS_USER_LIKE &&
+				user_matches("unknown", (const char *)piece->payload));
 	return match_of(piece->kind == WRAPPERS_USER_KNOWN ||
 			user_matches(client->user, (const char *)piece->payload));
 }
@@ -236,6 +282,7 @@ static enum match match_guard(struct search *s, const struct piece *piece)
 	if (piece->kind != WRAPPERS_PORT)
 		return match_user(s, piece);
 	return match_of(
+		s->client->port != 0 &&
 		s->client->port == (uint16_t)(piece->payload[0] | piece->payload[1] << 8));
 }
 
@@ -383,7 +430,7 @@ struct wrappers_answer wrappers_ask(const uint8_t *table, const struct wrappers_
 
 struct check {
 	const uint8_t *end; /* of the list in hand */
-	size_t n_items, n_texts;
+	size_t n_items, n_texts, labour;
 	bool holds;
 };
 
@@ -401,8 +448,12 @@ static bool piece_holds(struct check *c, const struct piece *piece)
 {
 	if (piece->kind >= _WRAPPERS_KIND_MAX || ++c->n_items > WRAPPERS_ITEMS_MAX)
 		return false;
-	if (wrappers_has_text(piece->kind))
-		return ++c->n_texts <= WRAPPERS_TEXTS_MAX && text_holds(piece);
+	if (wrappers_has_text(piece->kind)) {
+		if (++c->n_texts > WRAPPERS_TEXTS_MAX || !text_holds(piece))
+			return false;
+		c->labour += wrappers_labour((const char *)piece->payload);
+		return c->labour <= WRAPPERS_LABOUR_MAX;
+	}
 	if (piece->kind == WRAPPERS_NET)
 		return piece->len == 8 || piece->len == 32;
 	return piece->len == (piece->kind == WRAPPERS_PORT ? 2 : 0);

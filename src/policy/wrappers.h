@@ -26,6 +26,10 @@
 #define WRAPPERS_ITEMS_MAX 32768
 #define WRAPPERS_TEXTS_MAX 1024
 
+/* Most letters of those that have several *, for which all of a name may have to be looked at
+ * once for each letter of theirs. */
+#define WRAPPERS_LABOUR_MAX 512
+
 /* Most lists that EXCEPT joins. */
 #define WRAPPERS_LEVELS_MAX 8
 
@@ -105,6 +109,7 @@ enum wrappers_name {
 enum wrappers_user {
 	WRAPPERS_USER_NOBODY, /* nobody has said who he is */
 	WRAPPERS_USER_UNASKED,
+	WRAPPERS_USER_UNSURE, /* it is our doing that it was not found out */
 	WRAPPERS_USER_SAID,
 };
 
@@ -141,8 +146,12 @@ struct wrappers_answer {
 };
 
 /* Whether the pattern, in small letters and with any number of * and ?, stands for all of the
- * text, in capital or small ones.  Time is bounded by the product of both lengths. */
+ * text, in capital or small ones.  Time is bounded by the sum of both lengths, of a pattern
+ * with several * by their product. */
 bool wrappers_is_like(const char *text, const char *pattern);
+
+/* Its share of WRAPPERS_LABOUR_MAX. */
+size_t wrappers_labour(const char *pattern);
 
 /* In a table that was checked.  Constant memory; time grows with the table. */
 struct wrappers_answer wrappers_ask(const uint8_t *table, const struct wrappers_client *client);

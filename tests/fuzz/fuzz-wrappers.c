@@ -106,7 +106,7 @@ static void compile(const struct wrappers_judged *judged, const struct wrappers_
 
 static void judge(const struct wrappers_entry *entry, struct report *report)
 {
-	static const struct wrappers_names names = {"s", "prog"};
+	static const struct wrappers_names names = {"s", "prog", NULL};
 	struct wrappers_judged judged = {0};
 	struct wrappers_items locals = {0};
 	enum wrappers_concern concern;

@@ -264,6 +264,20 @@ static void test_daemons(void **ctx)
 }
 
 /* What other programs understand is in nobody's way, as long as it is a rule. */
+/* What a program is called is what it goes by in these files. */
+static void test_argv0(void **ctx)
+{
+	struct conf_text t;
+
+	(void)ctx;
+	put(allow, "");
+	put(deny, "in.telnetd: ALL\n");
+	clean(&t, "service a {\nlisten = tcp:127.0.0.1:1\nexec = /no/prog\n"
+		  "argv0 = /usr/sbin/in.telnetd\nuser = nobody\nhosts_access = yes\n}\n");
+	assert_int_equal(ask(t.conf.services[0], "10.1.2.3"), '-');
+	conf_text_done(&t);
+}
+
 static void test_others(void **ctx)
 {
 	struct conf_text t;
@@ -281,10 +295,9 @@ static void test_others(void **ctx)
 static void is_refused(const char *rule, const char *options, const char *said)
 {
 	struct conf_text t;
-	char text[512], conf[512];
+	char conf[512];
 
-	snprintf(text, sizeof text, "%s", rule);
-	put(allow, text);
+	put(allow, rule);
 	put(deny, "");
 	snprintf(conf, sizeof conf, SERVICE("a", "%s"), options);
 	load(&t, conf);
@@ -304,6 +317,7 @@ static void test_bad_lines(void **ctx)
 	is_refused("other ALL\n", "", no_colon);
 	is_refused("a [1:2]\n", "", no_colon);
 	is_refused("  # a\n", "", "a comment has its # at the beginning of the line");
+	is_refused("  # ALL: ALL\n", "", "a comment has its # at the beginning of the line");
 	is_refused(": ALL\n", "", "there are no daemons before this ':'");
 	is_refused("a :\n", "", "there are no clients behind this ':'");
 	is_refused("a : :\n", "", "an option is missing behind this ':'");
@@ -324,6 +338,20 @@ static void test_bad_lines(void **ctx)
 		"", "this file is UTF-16; save it as UTF-8");
 	/* Of two backslashes the first is nobody's, and the next line is what ends it. */
 	is_refused("a: 10.\\\\\n\na: ALL\n", "", "'10.\\\\' is neither an address nor a name");
+}
+
+/* libwrap does not read more at once, and goes on in the middle of it. */
+static void test_long_rule(void **ctx)
+{
+	char rule[2100];
+
+	(void)ctx;
+	memset(rule, ' ', sizeof rule);
+	memcpy(rule, "a: ALL", 6);
+	strcpy(rule + 2047, "\n");
+	is_refused(rule, "",
+		"the rule is too long here: libwrap would take what follows for "
+		"another one");
 }
 
 static void test_bad_clients(void **ctx)
@@ -365,6 +393,8 @@ static void test_bad_clients(void **ctx)
 		{"[::1]x", "'[::1]x' is not [ADDRESS] or [ADDRESS]/BITS"},
 		{".foo*", "'.foo*' has a wildcard and a dot at its end; write the one or the "
 			  "other"},
+		{"fe80*", "'fe80*' is of IPv6, which has no wildcards here; write [NET]/BITS"},
+		{"2a0?*", "'2a0?*' is of IPv6, which has no wildcards here; write [NET]/BITS"},
 		{"f%o*", "'f%o*' is neither a pattern of names nor of addresses"},
 		{"UNKOWN", "'UNKOWN' is no word here; did you mean 'UNKNOWN'?"},
 		{"-host", "'-host' is neither an address nor a name"},
@@ -516,7 +546,8 @@ static void test_too_large(void **ctx)
 	load(&t, SERVICE("a", "resolve = yes"));
 	assert_string_equal(conf_text_said(&t, DIAG_ERROR),
 		"hosts_access: more than 32768 patterns are about service 'a', or more than "
-		"1024 that are no addresses");
+		"1024 that are no addresses, or those with several * have more than 512 "
+		"letters");
 	conf_text_done(&t);
 }
 
@@ -810,6 +841,8 @@ int main(void)
 		cmocka_unit_test(test_lines),
 		cmocka_unit_test(test_hosts),
 		cmocka_unit_test(test_daemons),
+		cmocka_unit_test(test_argv0),
+		cmocka_unit_test(test_long_rule),
 		cmocka_unit_test(test_others),
 		cmocka_unit_test(test_bad_lines),
 		cmocka_unit_test(test_bad_clients),

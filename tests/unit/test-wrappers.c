@@ -201,6 +201,8 @@ static void test_addresses(void **ctx)
 	assert_false(matches(client(NULL), NET6));
 	assert_true(matches(client("10.1.2.3"), TEXT(ADDRESS_LIKE, "10.*.?")));
 	assert_true(matches(client("2001:db8::1"), TEXT(ADDRESS_LIKE, "2*1")));
+	assert_true(matches(client("10.1.2.3"), TEXT(ADDRESS_LIKE, "11.*"),
+		TEXT(ADDRESS_LIKE, "10.1.?.3")));
 	assert_false(matches(client("10.1.2.33"), TEXT(ADDRESS_LIKE, "10.*.?")));
 	assert_false(matches(client(NULL), TEXT(ADDRESS_LIKE, "*1*")));
 	/* A name is no address, whatever it looks like. */
@@ -305,12 +307,29 @@ static void test_users(void **ctx)
 			cases[i].matches);
 	assert_true(matches(user("joe"), KIND(USER_KNOWN), KIND(ALL)));
 	assert_false(matches(user(NULL), KIND(USER_KNOWN), KIND(ALL)));
-	assert_false(matches(user(NULL), TEXT(USER_LIKE, "*"), KIND(ALL)));
+	/* As libwrap calls one whom nobody knows. */
+	assert_true(matches(user(NULL), TEXT(USER_LIKE, "?*"), KIND(ALL)));
+	assert_true(matches(user(NULL), TEXT(USER_LIKE, "unk*"), KIND(ALL)));
+	assert_false(matches(user(NULL), TEXT(USER_LIKE, "j*"), KIND(ALL)));
 	assert_false(matches(user("joe"), KIND(USER_UNKNOWN), KIND(ALL)));
 	assert_true(matches(user(NULL), KIND(USER_UNKNOWN), KIND(ALL)));
 	/* The user and the host. */
 	assert_false(matches(user("joe"), TEXT(USER_LIKE, "joe"), NET4(10, 2)));
 	assert_true(matches(user("joe"), TEXT(USER_LIKE, "jim"), KIND(ALL), NET4(10, 1)));
+}
+
+/* That it is not known is nobody's but our doing: it does not help him. */
+static void test_user_who_could_not_be_asked_for(void **ctx)
+{
+	struct wrappers_client c = user(NULL);
+
+	(void)ctx;
+	c.user_state = WRAPPERS_USER_UNSURE;
+	assert_true(matches(c, TEXT(USER_LIKE, "joe"), KIND(ALL)));
+	assert_true(matches(c, KIND(USER_KNOWN), KIND(ALL)));
+	assert_true(matches(c, KIND(USER_UNKNOWN), KIND(ALL)));
+	assert_false(matches(c, TEXT(USER_LIKE, "joe"), NET4(10, 2)));
+	assert_true(matches(c, KIND(ALL), EXCEPT, TEXT(USER_LIKE, "joe"), KIND(ALL)));
 }
 
 /* (a EXCEPT (b EXCEPT c)). */
@@ -345,6 +364,9 @@ static void test_locals(void **ctx)
 	assert_false(matches_at(come_to("10.9.1.1", 22), LOCALS(NET4(10, 9)), NET4(10, 2)));
 	assert_true(
 		matches_at(come_to("10.9.1.1", 22), LOCALS(PORT_OF(22), KIND(ALL)), KIND(ALL)));
+	/* A port of something else, such as vsock, is none. */
+	assert_false(
+		matches_at(come_to("10.9.1.1", 0), LOCALS(PORT_OF(0), KIND(ALL)), KIND(ALL)));
 	assert_false(matches_at(
 		come_to("10.9.1.1", 278), LOCALS(PORT_OF(22), KIND(ALL)), KIND(ALL)));
 	/* Where nobody knows which of ours he has come to. */
@@ -455,6 +477,18 @@ static void test_like(void **ctx)
 		{"abcbc", "a*bc", true},
 		{"abcb", "a*bc", false},
 		{"abc", "a*b*c*", true},
+		{"abc", "*a*b*", true},
+		{"abc", "*b*a*", false},
+		{"abcabd", "*ab*abd", true},
+		{"abab", "ab*ab", true},
+		{"aba", "ab*ba", false},
+		{"aXbXc", "a*x*x*c", true},
+		{"aXbc", "a*x*x*c", false},
+		{"abcd", "a**d", true},
+		{"abcd", "a*?*d", true},
+		{"ad", "a*?*d", false},
+		{"abcd", "*?????*", false},
+		{"abcd", "*????*", true},
 		{"abc", "abcd", false},
 		{"abcd", "abc", false},
 		{"a@b", "a[b", false},
@@ -483,6 +517,21 @@ static int compile_many(const struct wrappers_item *item, size_t n, size_t n_rul
 	if (r == 0)
 		assert_int_equal(wrappers_check(table.bytes, table.len), 0);
 	return r;
+}
+
+/* Only with several * they take long. */
+static void test_bound_of_labour(void **ctx)
+{
+	static const struct wrappers_item one = TEXT(HOST_LIKE, "*.example.org"),
+					  several = TEXT(HOST_LIKE, "*.e*.o*g");
+
+	(void)ctx;
+	assert_int_equal(wrappers_labour(one.text), 0);
+	assert_int_equal(wrappers_labour("none"), 0);
+	assert_int_equal(wrappers_labour(several.text), 8);
+	assert_int_equal(compile_many(&one, WRAPPERS_TEXTS_MAX, 1), 0);
+	assert_int_equal(compile_many(&several, WRAPPERS_LABOUR_MAX / 8, 1), 0);
+	assert_int_equal(compile_many(&several, WRAPPERS_LABOUR_MAX / 8 + 1, 1), -E2BIG);
 }
 
 static void test_bounds(void **ctx)
@@ -709,6 +758,8 @@ int main(void)
 		cmocka_unit_test(test_early),
 		cmocka_unit_test(test_early_words),
 		cmocka_unit_test(test_like),
+		cmocka_unit_test(test_user_who_could_not_be_asked_for),
+		cmocka_unit_test(test_bound_of_labour),
 		cmocka_unit_test(test_bounds),
 		cmocka_unit_test(test_no_memory),
 		cmocka_unit_test(test_digest),
