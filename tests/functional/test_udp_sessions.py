@@ -436,8 +436,10 @@ def test_many_made_up_sources(hatchd):
 
 
 def test_many_at_once(hatchd):
-    """More than there are questions, or slots, at a time: nobody is lost."""
-    daemon, address = start(hatchd, "/bin/cat", instances=300, per_source=300)
+    """More than there are questions, or slots, at a time: nobody is lost.  The kernel has
+    room for all of them, before there is somebody to read them."""
+    daemon, address = start(hatchd, "/bin/cat", instances=300, per_source=300,
+                            receive_buffer=200000)
     clients = [connect(address) for _ in range(200)]
     for number, client in enumerate(clients):
         client.send(b"%d" % number)
