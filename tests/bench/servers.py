@@ -4,6 +4,7 @@ any limit of its own.
 A Setup says what is to be served; a Server turns it into a command line.
 """
 
+import contextlib
 import ctypes
 import dataclasses
 import getpass
@@ -316,6 +317,9 @@ class Running:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+        # A child of socat's may wait for a datagram for ever, at the port of the next one.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
 
     @property
     def pid(self):
