@@ -135,20 +135,15 @@ static enum wrappers_user user_state_of(const struct conn *conn)
 	                                                           : WRAPPERS_USER_NOBODY;
 }
 
-/* What depends on his name or his user does not keep him out before these were asked for
- * (master/inquiry): then it is asked again. */
-static bool is_denied_by_wrappers(const struct conn *conn)
+static struct wrappers_answer ask_wrappers(const struct conn *conn, const uint8_t *table)
 {
-	const uint8_t *table = wrappers_of(conn->service);
 	struct wrappers_client client = {
 		.local_unsure = addr_is_ip(&conn->local) && addr_is_wildcard(&conn->local),
 		.port = addr_is_ip(&conn->local) ? (uint16_t)addr_port(&conn->local) : 0,
+		.name_state = name_state_of(conn),
+		.user_state = user_state_of(conn),
 	};
 
-	if (!table)
-		return false;
-	client.name_state = name_state_of(conn);
-	client.user_state = user_state_of(conn);
 	if (conn->findings) {
 		client.name = conn->findings->name;
 		client.user = conn->findings->user;
@@ -157,7 +152,16 @@ static bool is_denied_by_wrappers(const struct conn *conn)
 		addr_source(&conn->peer, 32, 128, &client.peer);
 	if (addr_is_ip(&conn->local))
 		addr_source(&conn->local, 32, 128, &client.local);
-	return wrappers_ask(table, &client).verdict == WRAPPERS_DENIED;
+	return wrappers_ask(table, &client);
+}
+
+/* What depends on his name or his user does not keep him out before these were asked for
+ * (master/inquiry): then it is asked again. */
+static bool is_denied_by_wrappers(const struct conn *conn)
+{
+	const uint8_t *table = wrappers_of(conn->service);
+
+	return table && ask_wrappers(conn, table).verdict == WRAPPERS_DENIED;
 }
 
 /* For whom a proxy speaks nobody is asked; any other one does not lack it before that. */
