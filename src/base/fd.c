@@ -165,6 +165,23 @@ int fd_new_memory(const char *name, const struct iovec *parts, size_t n)
 	return take_fd(&fd);
 }
 
+int fd_write_all(int fd, const void *data, size_t len)
+{
+	const uint8_t *at = data;
+
+	while (len > 0) {
+		ssize_t n = write(fd, at, len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		at += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
 int fd_read_all(int fd, size_t max, char **ret_text, size_t *ret_len)
 {
 	_cleanup_free_ char *text = NULL;

@@ -60,4 +60,8 @@ int fd_new_memory(const char *name, const struct iovec *parts, size_t n);
  */
 int fd_read_all(int fd, size_t max, char **ret_text, size_t *ret_len);
 
+/* Write all of it, in as many calls as that takes: for files, and what waits.  0 or a negative
+ * errno, and then a part may have been written. */
+int fd_write_all(int fd, const void *data, size_t len);
+
 #endif

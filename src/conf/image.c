@@ -4,6 +4,7 @@
  */
 #include "conf/image.h"
 
+#include "base/fd.h"
 #include "base/wire.h"
 #include "conf/image-internal.h"
 #include "conf/textmap.h"
@@ -498,23 +499,14 @@ struct output {
 
 static int flush(struct output *out)
 {
-	const uint8_t *data = out->wire.data;
-	size_t len = out->wire.len;
+	int r;
 
 	if (out->wire.error)
 		return out->wire.error;
-	while (len > 0) {
-		ssize_t n = write(out->fd, data, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		data += n;
-		len -= (size_t)n;
-	}
-	out->wire.len = 0;
-	return 0;
+	r = fd_write_all(out->fd, out->wire.data, out->wire.len);
+	if (r == 0)
+		out->wire.len = 0;
+	return r;
 }
 
 static uint32_t count_lists(const struct image_draft *draft)

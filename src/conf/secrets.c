@@ -1,5 +1,7 @@
 #include "conf/secrets.h"
 
+#include "base/fd.h"
+
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -22,21 +24,6 @@ int secrets_check(int memfd, uint32_t *ret_size)
 	if ((uint64_t)st.st_size > CONF_SECRETS_MAX)
 		return -EFBIG;
 	*ret_size = (uint32_t)st.st_size;
-	return 0;
-}
-
-static int write_all(int fd, const uint8_t *data, size_t len)
-{
-	while (len > 0) {
-		ssize_t n = write(fd, data, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		data += n;
-		len -= (size_t)n;
-	}
 	return 0;
 }
 
@@ -72,7 +59,7 @@ static int copy(const struct service_conf *service, int old, int memfd)
 		return -ENOMEM;
 	r = read_all(old, service->tls_offset, data, service->tls_length);
 	if (r == 0)
-		r = write_all(memfd, data, service->tls_length);
+		r = fd_write_all(memfd, data, service->tls_length);
 	explicit_bzero(data, service->tls_length);
 	free(data);
 	return r;
@@ -87,7 +74,7 @@ static int add(struct service_conf *service, int old, int memfd, uint32_t *at)
 	if (service->tls_length > CONF_SECRETS_MAX - *at)
 		return -EFBIG;
 	if (service->tls_setup)
-		r = write_all(memfd, service->tls_setup, service->tls_length);
+		r = fd_write_all(memfd, service->tls_setup, service->tls_length);
 	else
 		r = copy(service, old, memfd);
 	if (r < 0)

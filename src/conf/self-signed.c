@@ -43,21 +43,6 @@ static int name_file(char *const *names, char path[FILE_MAX], FILE *err)
 	return LOAD_OK;
 }
 
-static int write_all(int fd, const char *data, size_t len)
-{
-	while (len > 0) {
-		ssize_t n = write(fd, data, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		data += n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
-
 /* Never into what is there, also not through a link. */
 static int write_file(const char *path, const char *data, size_t len)
 {
@@ -66,7 +51,7 @@ static int write_file(const char *path, const char *data, size_t len)
 
 	if (fd < 0)
 		return -errno;
-	r = write_all(fd, data, len);
+	r = fd_write_all(fd, data, len);
 	if (r == 0 && fsync(fd) < 0)
 		r = -errno;
 	if (r < 0)
