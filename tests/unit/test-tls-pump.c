@@ -464,6 +464,191 @@ static void test_the_rest_is_heard(void **state)
 	has_moved(BULK, 0);
 }
 
+/* ------------------------------------------------------------- both do what they should not */
+
+/* Of the program's, as much as there is room for on the way to a client who takes nothing. */
+static size_t fills_the_way_out(void)
+{
+	size_t said = 0, before = 1;
+
+	while (before != said) {
+		before = said;
+		speak_as_program(&said, BULK);
+		try_turns();
+	}
+	assert_true(session_events(try.session, PUMP_CLIENT) & POLLOUT);
+	return said;
+}
+
+/* And of the client's.  Over TCP there is a moment between sent and there. */
+static size_t fills_the_way_in(void)
+{
+	struct pollfd p = {.fd = try.fd, .events = POLLOUT};
+	size_t said = 0, before = 1;
+
+	SSL_set_mode(try.client,
+		SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	while (before != said) {
+		before = said;
+		speak_as_client(&said, 8 * BULK);
+		try_turns();
+		if (before == said && poll(&p, 1, 50) > 0)
+			before = said + 1;
+	}
+	assert_true(session_events(try.session, PUMP_PROGRAM) & POLLOUT);
+	return said;
+}
+
+/* Nothing happens until then. */
+static void is_left_at(uint64_t at, enum channel_result result)
+{
+	try_at(at - 1);
+	assert_true(try.goes_on);
+	try_at(at);
+	ends_as(result);
+}
+
+static void test_nobody_takes_the_rest(void **state)
+{
+	(void)state;
+	begin();
+	fills_the_way_out();
+	program_ends();
+	is_left_at(TRY_NOW + PUMP_LEAVE_TIME, CHANNEL_RESET);
+	try_end();
+	/* Not even who has said in order that he is through. */
+	begin();
+	fills_the_way_out();
+	client_ends();
+	program_ends();
+	is_left_at(TRY_NOW + PUMP_LEAVE_TIME, CHANNEL_RESET);
+}
+
+/* Each time he takes something he has as long again, and in the end he has got all. */
+static void test_somebody_takes_it_slowly(void **state)
+{
+	size_t said, heard = 0;
+
+	(void)state;
+	begin();
+	said = fills_the_way_out();
+	program_ends();
+	for (unsigned i = 1; heard < said; i++) {
+		size_t enough = heard + PUMP_CHUNK;
+
+		assert_in_range(i, 1, 100);
+		while (heard < said && heard < enough)
+			hear_as_client(&heard);
+		/* It is too little for the socket to say that there is room again. */
+		try_at(TRY_NOW + i * PUMP_LEAVE_TIME);
+	}
+	client_hears_the_end(true);
+	try_at(try.now + PUMP_LEAVE_TIME);
+	ends_as(CHANNEL_FINISHED);
+	has_moved(0, said);
+}
+
+/* A program that may still read has not gone. */
+static void test_half_an_end_of_the_program(void **state)
+{
+	uint64_t later = TRY_NOW + 9 * PUMP_LEAVE_TIME;
+
+	(void)state;
+	begin();
+	fills_the_way_out();
+	shutdown(try.program, SHUT_WR);
+	try_turns();
+	assert_true(session_due(try.session) == USEC_INFINITY);
+	client_says(BYTES("hello"));
+	try_at(later);
+	assert_true(try.goes_on);
+	program_hears(BYTES("hello"));
+	program_ends();
+	is_left_at(later + PUMP_LEAVE_TIME, CHANNEL_RESET);
+}
+
+/* It speaks, and its client is in no hurry to end. */
+static void test_talking_to_an_orphan(void **state)
+{
+	static char bytes[64 * 1024];
+	size_t sum = 0;
+
+	(void)state;
+	begin();
+	fills_the_way_out();
+	program_ends();
+	while (try.goes_on && sum <= PUMP_WASTE_MAX + 2 * PUMP_CHUNK) {
+		int n = SSL_write(try.client, bytes, sizeof bytes);
+
+		sum += n > 0 ? (size_t)n : 0;
+		try_turns();
+	}
+	assert_false(try.goes_on);
+	assert_true(sum > PUMP_WASTE_MAX / 2);
+}
+
+/* The program has not read everything, and reads no more. */
+static void test_the_program_ends_under_pressure(void **state)
+{
+	(void)state;
+	begin();
+	fills_the_way_in();
+	program_ends();
+	assert_true(try.goes_on);
+	client_hears_the_end(false);
+	is_left_at(TRY_NOW + PUMP_LEAVE_TIME, CHANNEL_TARGET_RESET);
+}
+
+/* Up to the end of it. */
+static size_t hears_what_there_is(void)
+{
+	uint8_t bytes[7001];
+	size_t heard = 0;
+	ssize_t r;
+
+	while ((r = recv(try.program, bytes, sizeof bytes, 0)) > 0) {
+		is_as_said(bytes, heard, (size_t)r, 1);
+		heard += (size_t)r;
+		try_turns();
+	}
+	assert_int_equal(r, 0);
+	return heard;
+}
+
+/* His end has no close_notify; that is seen when all before it is through. */
+static void test_cut_under_pressure(void **state)
+{
+	size_t said;
+
+	(void)state;
+	begin();
+	said = fills_the_way_in();
+	shutdown(try.fd, SHUT_WR);
+	try_turns();
+	assert_true(try.goes_on);
+	assert_in_range(hears_what_there_is(), said - PUMP_RECORD, said);
+	ends_as(CHANNEL_RESET);
+}
+
+static void test_cut_with_something_unsent(void **state)
+{
+	(void)state;
+	begin();
+	fills_the_way_out();
+	shutdown(try.fd, SHUT_WR);
+	try_turns();
+	ends_as(CHANNEL_RESET);
+	try_end();
+	begin_tcp();
+	fills_the_way_out();
+	reset();
+	wait_and_turn(true);
+	ends_as(CHANNEL_RESET);
+	/* A program that was about to write finds nobody. */
+	assert_int_equal(send(try.program, "x", 1, MSG_NOSIGNAL), -1);
+	assert_int_equal(errno, EPIPE);
+}
+
 /* Who is fast gets his share, and then it is somebody else's turn. */
 static void test_a_share(void **state)
 {
@@ -544,6 +729,13 @@ int main(void)
 		TRY_TEST(test_much_both_ways),
 		TRY_TEST(test_pressure),
 		TRY_TEST(test_the_rest_is_heard),
+		TRY_TEST(test_nobody_takes_the_rest),
+		TRY_TEST(test_somebody_takes_it_slowly),
+		TRY_TEST(test_half_an_end_of_the_program),
+		TRY_TEST(test_talking_to_an_orphan),
+		TRY_TEST(test_the_program_ends_under_pressure),
+		TRY_TEST(test_cut_under_pressure),
+		TRY_TEST(test_cut_with_something_unsent),
 		TRY_TEST(test_a_share),
 		TRY_TEST(test_other_keys),
 		TRY_TEST(test_other_keys_for_ever),

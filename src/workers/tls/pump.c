@@ -128,7 +128,7 @@ static size_t listen_to_client(struct pump *pump, uint8_t bytes[PUMP_CHUNK])
 
 static bool waste(struct pump *pump, size_t len)
 {
-	if (pump->said_all[PUMP_PROGRAM])
+	if (pump->left)
 		pump->wasted += len;
 	if (pump->wasted > PUMP_WASTE_MAX)
 		break_off(pump, outcome(pump));
@@ -279,10 +279,27 @@ static void look_at(struct pump *pump, enum pump_side side, uint32_t events)
 {
 	if (!(events & (EPOLLERR | EPOLLHUP)))
 		return;
-	if (side == PUMP_CLIENT)
+	if (side == PUMP_CLIENT) {
 		pump->gone = true;
-	else
-		make_deaf(pump);
+		return;
+	}
+	make_deaf(pump);
+	pump->left |= (events & EPOLLHUP) != 0;
+}
+
+/* A client whose program has gone.  However slow he is, as long as he takes something; of
+ * somebody who takes nothing the kernel would keep it for ever, and so would we. */
+static void limit_orphan(struct pump *pump, uint64_t now)
+{
+	if (pump->leave_at == USEC_INFINITY || pump->sent != pump->tube->sent) {
+		pump->sent = pump->tube->sent;
+		pump->leave_at = now + PUMP_LEAVE_TIME;
+	}
+	pump->due = pump->leave_at;
+	if (now < pump->leave_at)
+		return;
+	pump->lost |= !pump->told[PUMP_CLIENT];
+	finish(pump, outcome(pump));
 }
 
 /* Who was told the end, and has nobody who listens, is to end as well. */
@@ -300,13 +317,9 @@ static void settle(struct pump *pump, uint64_t now)
 		break_off(pump, outcome(pump));
 		return;
 	}
-	if (!pump->deaf || !pump->told[PUMP_CLIENT])
-		return;
-	if (pump->leave_at == USEC_INFINITY)
-		pump->leave_at = now + PUMP_LEAVE_TIME;
-	if (now >= pump->leave_at)
-		finish(pump, outcome(pump));
-	pump->due = pump->leave_at;
+	pump->left |= pump->deaf && pump->said_all[PUMP_PROGRAM];
+	if (pump->left)
+		limit_orphan(pump, now);
 }
 
 bool pump_go(struct pump *pump, enum pump_side side, uint32_t events, uint64_t now)

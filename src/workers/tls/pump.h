@@ -13,9 +13,13 @@
  *	          without having read everything breaks off: its client gets what it wrote,
  *	          but no close_notify, by which he knows
  *	deaf      a program that has gone, or reads no more, goes on speaking if it still does;
- *	          what its client says is thrown away, for PUMP_LEAVE_TIME and PUMP_WASTE_MAX
- *	          bytes at most after the program's end.  Of a client whose connection takes
- *	          nothing any more what he has said before is passed on
+ *	          what its client says is thrown away, PUMP_WASTE_MAX bytes at most after the
+ *	          program has gone.  Of a client whose connection takes nothing any more what
+ *	          he has said before is passed on
+ *	orphans   a client whose program has gone gets what it wrote, and may then end in peace;
+ *	          but who takes nothing of it for PUMP_LEAVE_TIME, and who has got everything
+ *	          and stays for that long, is left.  A program that has ended only what it
+ *	          says, and may still read, is waited for as long as it likes
  *	pressure  a direction reads when it has nothing to write
  *
  * A machine that never waits, as workers/relay/relay.
@@ -60,13 +64,15 @@ struct pump {
 	uint64_t in, out;  /* the program's bytes: from the client, and to him */
 	uint64_t due;      /* usec; USEC_INFINITY: never */
 	uint64_t leave_at; /* USEC_INFINITY: not yet */
-	uint64_t wasted;   /* bytes thrown away since the program's end */
+	uint64_t sent;     /* bytes, by the tube, when that was set */
+	uint64_t wasted;   /* bytes thrown away since the program has gone */
 	uint8_t *held;     /* owned: what the pair has not taken; NULL: nothing */
 	uint32_t held_at, held_len;
 
 	bool said_all[2]; /* nothing more comes from there */
 	bool told[2];     /* that the other one has said everything */
 	bool deaf;        /* the program */
+	bool left;        /* the same, and nothing more comes but what is there */
 	bool broken;      /* it has not read everything */
 	bool lost;        /* the client has not got all of the program's bytes */
 	bool cut;         /* the client's bytes, before he has said their end */

@@ -96,7 +96,7 @@ static bool fail(struct session *session, uint64_t now)
 	if (tube->error != 0 || tube->deaf)
 		return finish(session, CHANNEL_RESET);
 	/* He has only looked whether somebody is there. */
-	if (!tube->begun)
+	if (tube->received == 0)
 		return finish(session, CHANNEL_FINISHED);
 	session->reason = last_reason();
 	ERR_clear_error();

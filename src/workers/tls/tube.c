@@ -30,7 +30,7 @@ static bool fill(struct tube *tube, uint8_t *room, size_t size, size_t *ret_n)
 		note_end(tube, errno);
 	if (n <= 0)
 		return false;
-	tube->begun = true;
+	tube->received += (uint64_t)n;
 	tube->taken += (uint32_t)n;
 	tube->sated = tube->taken >= TUBE_SHARE;
 	tube->dry |= tube->sated;
@@ -180,6 +180,7 @@ bool tube_flush(struct tube *tube)
 			break;
 		}
 		tube->out_at += (uint32_t)n;
+		tube->sent += (uint64_t)n;
 	}
 	forget_unsent(tube);
 	return true;

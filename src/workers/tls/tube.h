@@ -53,8 +53,8 @@ struct tube {
 	bool deaf;                /* nothing more can be written: it is thrown away */
 	bool dry;                 /* in this step all was read that is there, or its share */
 	bool sated;               /* it was its share: there may be more */
-	bool begun;               /* a byte has come */
 	uint32_t taken;           /* bytes read in this step */
+	uint64_t received, sent;  /* bytes that the socket has given and taken, in all */
 	uint32_t in_at, in_len;
 	uint32_t out_at, out_len, out_room;
 	uint8_t *in;  /* to be taken by OpenSSL: owned between steps, the shared room in one */
