@@ -649,6 +649,30 @@ static void test_cut_with_something_unsent(void **state)
 	assert_int_equal(errno, EPIPE);
 }
 
+/* He has gone, and his program writes and writes before it reads on. */
+static void test_speaking_to_nobody(void **state)
+{
+	struct pollfd p;
+	ssize_t r = 0;
+
+	(void)state;
+	begin_tcp();
+	fills_the_way_in();
+	reset();
+	p = (struct pollfd){.fd = session_fd(try.session, PUMP_CLIENT)};
+	assert_int_equal(poll(&p, 1, 60000), 1);
+	for (size_t sum = 0; r >= 0; sum += (size_t)r) {
+		assert_true(sum < BULK);
+		r = send(try.program, "hello", 5, MSG_NOSIGNAL);
+		try_turns();
+	}
+	assert_int_equal(errno, EPIPE);
+	/* It may still have what he has said. */
+	assert_true(try.goes_on);
+	hears_what_there_is();
+	ends_as(CHANNEL_RESET);
+}
+
 /* Who is fast gets his share, and then it is somebody else's turn. */
 static void test_a_share(void **state)
 {
@@ -736,6 +760,7 @@ int main(void)
 		TRY_TEST(test_the_program_ends_under_pressure),
 		TRY_TEST(test_cut_under_pressure),
 		TRY_TEST(test_cut_with_something_unsent),
+		TRY_TEST(test_speaking_to_nobody),
 		TRY_TEST(test_a_share),
 		TRY_TEST(test_other_keys),
 		TRY_TEST(test_other_keys_for_ever),

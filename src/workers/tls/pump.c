@@ -192,12 +192,22 @@ static size_t listen_to_program(struct pump *pump, uint8_t *bytes, size_t size)
 	return 0;
 }
 
-/* As of tube_flush().  What cannot be sent is lost, and so is what was on its way. */
+/* What cannot be sent is lost, and so is what was on its way.  The program learns it as from
+ * a socket of TCP: it can write no more, and reads what there still is. */
+static void note_loss(struct pump *pump)
+{
+	if (pump->lost || !pump->tube->deaf)
+		return;
+	pump->lost = true;
+	shutdown(pump->pair, SHUT_RD);
+}
+
+/* As of tube_flush(). */
 static bool flush(struct pump *pump)
 {
 	bool all = tube_flush(pump->tube);
 
-	pump->lost |= pump->tube->deaf;
+	note_loss(pump);
 	return all;
 }
 
@@ -218,7 +228,7 @@ static bool pass_out(struct pump *pump, size_t *size)
 		return false;
 	}
 	pump->out += pump->tube->deaf ? 0 : len;
-	pump->lost |= pump->tube->deaf;
+	note_loss(pump);
 	*size = len < *size ? 0 : PUMP_CHUNK;
 	return flush(pump) && *size > 0;
 }

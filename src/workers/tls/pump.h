@@ -15,7 +15,7 @@
  *	deaf      a program that has gone, or reads no more, goes on speaking if it still does;
  *	          what its client says is thrown away, PUMP_WASTE_MAX bytes at most after the
  *	          program has gone.  Of a client whose connection takes nothing any more what
- *	          he has said before is passed on
+ *	          he has said before is passed on, and writing fails for his program (EPIPE)
  *	orphans   a client whose program has gone gets what it wrote, and may then end in peace;
  *	          but who takes nothing of it for PUMP_LEAVE_TIME, and who has got everything
  *	          and stays for that long, is left.  A program that has ended only what it
