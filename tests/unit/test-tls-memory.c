@@ -111,6 +111,15 @@ static void speaks(void)
 	turns();
 }
 
+static void is_untouched(void)
+{
+	int fd = session_fd(try.session, PUMP_CLIENT);
+
+	assert_int_equal(session_result(try.session), CHANNEL_REFUSED);
+	assert_int_equal(recv(fd, &(char){0}, 1, MSG_PEEK | MSG_DONTWAIT), 1);
+	assert_int_equal(recv(try.fd, &(char){0}, 1, MSG_DONTWAIT), -1);
+}
+
 /* Whether all went well. */
 static bool comes(long n, int version, const struct pki *certificate)
 {
@@ -129,6 +138,9 @@ static bool comes(long n, int version, const struct pki *certificate)
 	}
 	well = left >= 0;
 	left = -1;
+	/* Who may go to somebody else for that is as he came: nothing of his was read. */
+	if (!try.offered && session_bytes_in(try.session) == 0)
+		is_untouched();
 	if (try.goes_on) {
 		shutdown(try.fd, SHUT_WR);
 		try_turns();

@@ -512,10 +512,12 @@ static void test_who_says_nothing(void **state)
 	(void)state;
 	BEGIN(.version = 0);
 	is_over(CHANNEL_FINISHED);
+	assert_int_equal(session_bytes_in(try.session), 0);
 	try_end();
 	BEGIN(.version = 0);
 	says_raw("\x16", 1);
 	is_over(CHANNEL_BAD_HEADER);
+	assert_int_equal(session_bytes_in(try.session), 1);
 }
 
 static void test_silent(void **state)
@@ -527,6 +529,7 @@ static void test_silent(void **state)
 	assert_int_equal(session_events(try.session, PUMP_CLIENT), POLLIN);
 	try_at(TRY_NOW + TRY_PATIENCE);
 	is_over(CHANNEL_SILENT);
+	assert_int_equal(session_bytes_in(try.session), 0);
 	try_end();
 	/* For all of it, not for each piece. */
 	BEGIN(.version = 0);
@@ -643,6 +646,8 @@ static void test_no_descriptor(void **state)
 	try.goes_on = session_verdict(try.session, CHANNEL_ADMITTED, &none, try.now);
 	client_hears_the_end(true);
 	is_over(CHANNEL_REFUSED);
+	/* Nobody else can go on with him. */
+	assert_true(session_bytes_in(try.session) > 0);
 }
 
 /* Nobody has asked for it. */

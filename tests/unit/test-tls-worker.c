@@ -388,10 +388,10 @@ static void test_no_handshake(void **state)
 
 	assert_int_equal(send(client.fd, "GET / HTTP/1.0\r\n\r\n", 18, MSG_NOSIGNAL), 18);
 	leave(&client);
-	is_done(stage, 1, CHANNEL_BAD_HEADER);
+	assert_int_equal(is_done(stage, 1, CHANNEL_BAD_HEADER).bytes_in, 18);
 	made.patience = 1000;
 	client = serve_as(stage, &made);
-	is_done(stage, 2, CHANNEL_SILENT);
+	assert_int_equal(is_done(stage, 2, CHANNEL_SILENT).bytes_in, 0);
 	leave(&client);
 }
 
@@ -399,7 +399,7 @@ static void is_not_begun(struct stage *stage, struct channel_request *made)
 {
 	struct client client = serve_as(stage, made);
 
-	is_done(stage, client.connection, CHANNEL_REFUSED);
+	assert_int_equal(is_done(stage, client.connection, CHANNEL_REFUSED).bytes_in, 0);
 	leave(&client);
 }
 

@@ -95,9 +95,9 @@ static bool fail(struct session *session, uint64_t now)
 
 	if (tube->error != 0 || tube->deaf)
 		return finish(session, CHANNEL_RESET);
-	/* He has only looked whether somebody is there. */
+	/* He has only looked whether somebody is there; or nobody has looked what he says. */
 	if (tube->received == 0)
-		return finish(session, CHANNEL_FINISHED);
+		return finish(session, tube->ended ? CHANNEL_FINISHED : CHANNEL_REFUSED);
 	session->reason = last_reason();
 	ERR_clear_error();
 	return leave(session, CHANNEL_BAD_HEADER, now) && discard(session, now);
@@ -134,7 +134,10 @@ static bool shake_hands(struct session *session, uint64_t now)
 
 	ERR_clear_error();
 	r = SSL_do_handshake(session->ssl);
-	tube_flush(&session->tube);
+	/* Without memory there may be an alert before he has said anything; but then he is
+	 * still anybody's. */
+	if (session->tube.received > 0)
+		tube_flush(&session->tube);
 	if (r == 1)
 		return end_handshake(session, now);
 	if (SSL_get_error(session->ssl, r) == SSL_ERROR_WANT_READ)
@@ -330,7 +333,7 @@ enum channel_result session_result(const struct session *session)
 
 uint64_t session_bytes_in(const struct session *session)
 {
-	return session->pump.in;
+	return has_pump(session) ? session->pump.in : session->tube.received;
 }
 
 uint64_t session_bytes_out(const struct session *session)

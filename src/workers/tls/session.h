@@ -81,7 +81,8 @@ uint64_t session_due(const struct session *session);
  */
 enum channel_result session_result(const struct session *session);
 
-/* Of the program: from the client, and to him. */
+/* Of the program: from the client, and to him.  Before there is one, what was read from his
+ * socket at all, and 0: who has said nothing yet may be served by somebody else. */
 uint64_t session_bytes_in(const struct session *session);
 uint64_t session_bytes_out(const struct session *session);
 
