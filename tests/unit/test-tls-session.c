@@ -636,6 +636,92 @@ static void test_refused(void **state)
 	}
 }
 
+static void is_refused_now(void)
+{
+	int none = -EBADF;
+
+	try.goes_on = session_verdict(try.session, CHANNEL_BUSY, &none, try.now);
+	try_turns();
+	assert_true(try.goes_on);
+}
+
+/* Neither who goes on nor who just stays. */
+static void test_refused_for_ever(void **state)
+{
+	static const char more[8192];
+	unsigned n = 0;
+
+	(void)state;
+	BEGIN(.version = TLS1_3_VERSION);
+	shakes_hands();
+	is_refused_now();
+	while (try.goes_on) {
+		assert_in_range(++n, 1, SESSION_LEAVE_BYTES / sizeof more);
+		assert_true(SSL_write(try.client, more, sizeof more) > 0);
+		try_turns();
+	}
+	assert_int_equal(session_result(try.session), CHANNEL_FINISHED);
+	try_end();
+	BEGIN(.version = TLS1_3_VERSION);
+	shakes_hands();
+	is_refused_now();
+	try_at(TRY_NOW + SESSION_LEAVE_TIME - 1);
+	/* A byte more now and then is no reason. */
+	assert_int_equal(SSL_write(try.client, "x", 1), 1);
+	try_turns();
+	assert_true(try.goes_on);
+	try_at(TRY_NOW + SESSION_LEAVE_TIME);
+	assert_false(try.goes_on);
+	assert_int_equal(session_result(try.session), CHANNEL_FINISHED);
+}
+
+static void fill_the_way_out(void)
+{
+	static const char bytes[4096];
+	int fd = session_fd(try.session, PUMP_CLIENT);
+
+	while (send(fd, bytes, sizeof bytes, MSG_DONTWAIT | MSG_NOSIGNAL) > 0)
+		;
+	assert_int_equal(errno, EAGAIN);
+}
+
+static size_t empty_the_way_out(void)
+{
+	static char bytes[4096];
+	size_t sum = 0;
+	ssize_t n;
+
+	while ((n = recv(try.fd, bytes, sizeof bytes, 0)) > 0)
+		sum += (size_t)n;
+	return sum;
+}
+
+/* What he is told has to wait for him: that is no work, and he gets it if he comes for it. */
+static void test_an_alert_that_waits(void **state)
+{
+	size_t before;
+
+	(void)state;
+	BEGIN(.version = TLS1_3_VERSION);
+	shakes_hands();
+	fill_the_way_out();
+	is_refused_now();
+	assert_int_equal(session_events(try.session, PUMP_CLIENT), POLLIN | POLLOUT);
+	before = empty_the_way_out();
+	assert_true(before > 0);
+	try_turns();
+	assert_true(empty_the_way_out() > 0);
+	assert_int_equal(session_events(try.session, PUMP_CLIENT), POLLIN);
+	is_over(CHANNEL_FINISHED);
+	try_end();
+	BEGIN(.version = TLS1_3_VERSION);
+	shakes_hands();
+	fill_the_way_out();
+	is_refused_now();
+	try_at(TRY_NOW + SESSION_LEAVE_TIME);
+	assert_false(try.goes_on);
+}
+
 static void test_no_descriptor(void **state)
 {
 	int none = -EBADF;
@@ -832,6 +918,8 @@ int main(void)
 		TRY_TEST(test_one_byte_at_a_time),
 		TRY_TEST(test_endless),
 		TRY_TEST(test_refused),
+		TRY_TEST(test_refused_for_ever),
+		TRY_TEST(test_an_alert_that_waits),
 		TRY_TEST(test_no_descriptor),
 		TRY_TEST(test_a_verdict_too_early),
 		TRY_TEST(test_gone_while_it_waits),

@@ -53,22 +53,19 @@ static bool finish(struct session *session, enum channel_result result)
 	return false;
 }
 
-/* He may have been told something: it reaches him. */
-static bool leave(struct session *session, enum channel_result result, uint64_t now)
+/* He may have been told something: it reaches him, and then our end of it. */
+static void say_end(struct session *session)
 {
-	tube_flush(&session->tube);
-	shutdown(session->fd, SHUT_WR);
-	session->result = result;
-	session->step = AT_END;
-	session->due = now + SESSION_LEAVE_TIME;
-	return true;
+	if (tube_flush(&session->tube))
+		shutdown(session->fd, SHUT_WR);
 }
 
 /* Whatever happens now, it has ended as it has. */
-static bool discard(struct session *session, uint64_t now)
+static bool go_end(struct session *session, uint64_t now)
 {
 	size_t n = 1;
 
+	say_end(session);
 	while (n > 0 && session->discarded < SESSION_LEAVE_BYTES) {
 		n = tube_discard(&session->tube, SESSION_LEAVE_BYTES);
 		session->discarded += (uint32_t)n;
@@ -78,6 +75,14 @@ static bool discard(struct session *session, uint64_t now)
 		now >= session->due)
 		return finish(session, session->result);
 	return true;
+}
+
+static bool leave(struct session *session, enum channel_result result, uint64_t now)
+{
+	session->result = result;
+	session->step = AT_END;
+	session->due = now + SESSION_LEAVE_TIME;
+	return go_end(session, now);
 }
 
 /* ------------------------------------------------------------------------- handshake */
@@ -100,7 +105,7 @@ static bool fail(struct session *session, uint64_t now)
 		return finish(session, tube->ended ? CHANNEL_FINISHED : CHANNEL_REFUSED);
 	session->reason = last_reason();
 	ERR_clear_error();
-	return leave(session, CHANNEL_BAD_HEADER, now) && discard(session, now);
+	return leave(session, CHANNEL_BAD_HEADER, now);
 }
 
 static bool keep_facts(struct session *session, const struct facts *facts)
@@ -235,7 +240,7 @@ static bool refuse(struct session *session, enum channel_result result, uint64_t
 {
 	SSL_shutdown(session->ssl);
 	ERR_clear_error();
-	return leave(session, result, now) && discard(session, now);
+	return leave(session, result, now);
 }
 
 static bool begin_pump(struct session *session, int pair, uint64_t now)
@@ -280,7 +285,7 @@ bool session_go(struct session *session, enum pump_side side, uint32_t events, u
 	case AT_PUMP:
 		return go_pump(session, side, events, now);
 	case AT_END:
-		return discard(session, now);
+		return go_end(session, now);
 	default:
 		return false;
 	}
