@@ -614,6 +614,30 @@ static void test_endless(void **state)
 	is_over(CHANNEL_BAD_HEADER);
 }
 
+/* One that is long, in records of one byte: most of it is what is around them. */
+static void test_endless_in_small_pieces(void **state)
+{
+	static const uint8_t hello[] = {1, 1, 0, 0};
+	char records[6000];
+	size_t sum = 0;
+
+	(void)state;
+	BEGIN(.version = 0);
+	while (try.goes_on) {
+		for (size_t i = 0; i < sizeof records; i += 6) {
+			size_t at = (sum + i) / 6;
+
+			memcpy(records + i, "\x16\x03\x01\x00\x01", 5);
+			records[i + 5] = at < sizeof hello ? (char)hello[at] : 0;
+		}
+		assert_in_range(sum, 0, SESSION_HANDSHAKE_BYTES);
+		says_raw(records, sizeof records);
+		sum += sizeof records;
+	}
+	is_over(CHANNEL_BAD_HEADER);
+	assert_true(sum > SESSION_HANDSHAKE_BYTES / 2);
+}
+
 /* ---------------------------------------------------------------------------- verdicts */
 
 static void test_refused(void **state)
@@ -917,6 +941,7 @@ int main(void)
 		TRY_TEST(test_reset_in_the_handshake),
 		TRY_TEST(test_one_byte_at_a_time),
 		TRY_TEST(test_endless),
+		TRY_TEST(test_endless_in_small_pieces),
 		TRY_TEST(test_refused),
 		TRY_TEST(test_refused_for_ever),
 		TRY_TEST(test_an_alert_that_waits),

@@ -166,21 +166,21 @@ static bool begin_handshake(struct session *session)
 /* What is there is looked at before it is too late. */
 static bool go_handshake(struct session *session, uint32_t events, uint64_t now)
 {
-	bool on = true, sated;
+	bool on = true;
 
 	if (!session->ssl && events != 0)
 		on = begin_handshake(session);
 	if (on && session->ssl)
 		on = shake_hands(session, now);
-	sated = session->tube.sated;
 	if (tube_rest(&session->tube) < 0)
 		return finish(session, CHANNEL_REFUSED);
 	if (!on || session->step != AT_HANDSHAKE)
 		return on;
 	if (now >= session->due)
 		return finish(session, CHANNEL_SILENT);
-	/* More than any handshake has. */
-	return sated ? finish(session, CHANNEL_BAD_HEADER) : true;
+	if (session->tube.received >= SESSION_HANDSHAKE_BYTES)
+		return finish(session, CHANNEL_BAD_HEADER);
+	return true;
 }
 
 static bool has_said_something(const struct session *session)

@@ -31,6 +31,10 @@
 #define SESSION_LEAVE_TIME  (UINT64_C(2) * 1000 * 1000)
 #define SESSION_LEAVE_BYTES (64 * 1024)
 
+/* More than any handshake has, bytes: of who has said so much, in whatever pieces, nothing more
+ * is wanted. */
+#define SESSION_HANDSHAKE_BYTES (256 * 1024)
+
 /* Room for the reason of a failed handshake. */
 #define SESSION_REASON_MAX 96
 
