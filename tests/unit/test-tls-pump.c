@@ -691,6 +691,27 @@ static void test_a_share(void **state)
 	assert_in_range(session_bytes_out(try.session), 1, PUMP_SHARE + PUMP_CHUNK);
 }
 
+/* It is not bytes alone that are work. */
+static void test_a_share_of_small_pieces(void **state)
+{
+	size_t before = 0;
+	int n = 0;
+
+	(void)state;
+	begin();
+	while (SSL_write(try.client, "x", 1) == 1)
+		n++;
+	ERR_clear_error();
+	assert_true(n > TUBE_PIECES);
+	while (before < (size_t)n) {
+		assert_true(try_turn());
+		assert_in_range(
+			session_bytes_in(try.session), before + 1, before + TUBE_PIECES);
+		before = session_bytes_in(try.session);
+	}
+	assert_false(try_turn());
+}
+
 /* ---------------------------------------------------------------------- keys that change */
 
 static void test_other_keys(void **state)
@@ -762,6 +783,7 @@ int main(void)
 		TRY_TEST(test_cut_with_something_unsent),
 		TRY_TEST(test_speaking_to_nobody),
 		TRY_TEST(test_a_share),
+		TRY_TEST(test_a_share_of_small_pieces),
 		TRY_TEST(test_other_keys),
 		TRY_TEST(test_other_keys_for_ever),
 	};

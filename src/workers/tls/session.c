@@ -34,6 +34,7 @@ struct session {
 	enum step step;
 	enum channel_result result; /* when it is over, or what it will be after AT_END */
 	uint64_t due;
+	uint64_t more_at; /* when more of his handshake was here; USEC_INFINITY: none is */
 	bool gone; /* while he waits: that is known, and what he has said is still there */
 	uint32_t discarded;
 	uint32_t told; /* bytes of the facts */
@@ -172,6 +173,7 @@ static bool go_handshake(struct session *session, uint32_t events, uint64_t now)
 		on = begin_handshake(session);
 	if (on && session->ssl)
 		on = shake_hands(session, now);
+	session->more_at = session->tube.sated ? now : USEC_INFINITY;
 	if (tube_rest(&session->tube) < 0)
 		return finish(session, CHANNEL_REFUSED);
 	if (!on || session->step != AT_HANDSHAKE)
@@ -328,7 +330,11 @@ uint32_t session_events(const struct session *session, enum pump_side side)
 
 uint64_t session_due(const struct session *session)
 {
-	return session->step == AT_PUMP ? pump_due(&session->pump) : session->due;
+	if (session->step == AT_PUMP)
+		return pump_due(&session->pump);
+	if (session->step == AT_HANDSHAKE && session->more_at < session->due)
+		return session->more_at;
+	return session->due;
 }
 
 enum channel_result session_result(const struct session *session)
@@ -360,7 +366,7 @@ int session_new(const struct session_setup *setup, int fd, struct session **ret)
 	session->context = setup->context;
 	session->fd = fd;
 	session->pump.pair = -EBADF;
-	session->due = USEC_INFINITY;
+	session->due = session->more_at = USEC_INFINITY;
 	if (setup->patience > 0 && setup->patience < USEC_INFINITY - setup->now)
 		session->due = setup->now + setup->patience;
 	tube_init(&session->tube, setup->works, fd);

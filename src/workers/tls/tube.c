@@ -61,12 +61,27 @@ static bool refill(struct tube *tube)
 	return true;
 }
 
+/* False: nothing more in this step. */
+static bool may_have_a_piece(struct tube *tube)
+{
+	if (tube->pieces >= TUBE_PIECES) {
+		tube->sated = true;
+		return false;
+	}
+	tube->pieces++;
+	return true;
+}
+
 static int read_some(BIO *bio, char *to, int len)
 {
 	struct tube *tube = BIO_get_data(bio);
 	uint32_t n;
 
 	BIO_clear_retry_flags(bio);
+	if (!may_have_a_piece(tube)) {
+		BIO_set_retry_read(bio);
+		return -1;
+	}
 	if (!refill(tube)) {
 		if (!tube->ended)
 			BIO_set_retry_read(bio);
@@ -91,7 +106,7 @@ int tube_rest(struct tube *tube)
 	uint8_t *kept = NULL;
 
 	tube->dry = tube->sated = false;
-	tube->taken = 0;
+	tube->taken = tube->pieces = 0;
 	if (len > 0 && tube->in != tube->works->room)
 		return 0;
 	if (len > 0) {

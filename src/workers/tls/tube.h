@@ -32,6 +32,10 @@
 /* Read in one step, and a piece more. */
 #define TUBE_SHARE (256 * 1024)
 
+/* And in as many pieces at most, two for a record: each of them is work, however small it is.
+ */
+#define TUBE_PIECES 128
+
 /* Unsent bytes at most: more than the longest flight of a handshake has. */
 #define TUBE_UNSENT_MAX (512 * 1024)
 
@@ -52,8 +56,9 @@ struct tube {
 	bool ended;               /* nothing more can be read */
 	bool deaf;                /* nothing more can be written: it is thrown away */
 	bool dry;                 /* in this step all was read that is there, or its share */
-	bool sated;               /* it was its share: there may be more */
+	bool sated;               /* there may be more: it has had its share, or its pieces */
 	uint32_t taken;           /* bytes read in this step */
+	uint32_t pieces;          /* that OpenSSL has asked for in it */
 	uint64_t received, sent;  /* bytes that the socket has given and taken, in all */
 	uint32_t in_at, in_len;
 	uint32_t out_at, out_len, out_room;
