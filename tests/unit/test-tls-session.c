@@ -103,6 +103,44 @@ static void test_ciphers(void **state)
 	fails(SSL_AD_HANDSHAKE_FAILURE);
 }
 
+static void with_groups(const char *groups, int version)
+{
+	BEGIN(.version = version);
+	assert_int_equal(SSL_set1_groups_list(try.client, groups), 1);
+}
+
+/* What would be much work is not done for the asking. */
+static void test_groups(void **state)
+{
+	static const char *const good[] = {"X25519", "P-256", "X448", "P-384", "P-521"};
+	static const char *const dear[] = {"ffdhe2048", "ffdhe8192"};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
+		with_groups(good[i], TLS1_3_VERSION);
+		shakes_hands();
+		try_end();
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(dear); i++) {
+		with_groups(dear[i], TLS1_3_VERSION);
+		fails(SSL_AD_HANDSHAKE_FAILURE);
+		try_end();
+	}
+}
+
+/* But where somebody has written that he wants it. */
+static void test_finite_fields(void **state)
+{
+	static char ciphers[] = "DHE-RSA-AES128-GCM-SHA256";
+	struct tls_setup setup = {
+		.certificates = &pki.certificates[3], .n_certificates = 1, .ciphers = ciphers};
+
+	(void)state;
+	BEGIN(.setup = setup, .version = TLS1_2_VERSION);
+	shakes_hands();
+	fact_is("SSL_CIPHER", ciphers);
+}
+
 static void test_no_renegotiation(void **state)
 {
 	(void)state;
@@ -920,6 +958,8 @@ int main(void)
 		TRY_TEST(test_older_versions),
 		TRY_TEST(test_min_version),
 		TRY_TEST(test_ciphers),
+		TRY_TEST(test_groups),
+		TRY_TEST(test_finite_fields),
 		TRY_TEST(test_no_renegotiation),
 		TRY_TEST(test_certificate_by_name),
 		TRY_TEST(test_certificate_by_key),

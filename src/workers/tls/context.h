@@ -7,9 +7,9 @@
  * CONTEXT_IDLE_MAX of them at most; of more the one goes that nobody has come to for longest.
  * So what a reload has replaced goes with its last client, or soon after.
  *
- * TLS 1.2 and 1.3.  There is no renegotiation, no compression and no early data.  Sessions
- * are in tickets, and nowhere here.  Nothing of a machine's configuration of OpenSSL is
- * read.
+ * TLS 1.2 and 1.3, with keys that are agreed upon by elliptic curves.  There is no
+ * renegotiation, no compression and no early data.  Sessions are in tickets, and nowhere here.
+ * Nothing of a machine's configuration of OpenSSL is read.
  *
  * Layer: workers.
  */
