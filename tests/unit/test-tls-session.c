@@ -402,6 +402,41 @@ static void test_certificate_optional(void **state)
 	}
 }
 
+/* Of several primes: that does not take half a minute. */
+static EVP_PKEY *large_key(size_t bits)
+{
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "RSA", NULL);
+	EVP_PKEY *key = NULL;
+
+	assert_int_equal(EVP_PKEY_keygen_init(ctx), 1);
+	assert_int_equal(EVP_PKEY_CTX_set_rsa_keygen_bits(ctx, (int)bits), 1);
+	assert_int_equal(EVP_PKEY_CTX_set_rsa_keygen_primes(ctx, 5), 1);
+	assert_int_equal(EVP_PKEY_generate(ctx, &key), 1);
+	EVP_PKEY_CTX_free(ctx);
+	return key;
+}
+
+/* Whoever certifies it: the longer it is, the more work is it for us. */
+static void test_certificate_with_a_large_key(void **state)
+{
+	struct pki large =
+		PKI(.common_name = "large", .issuer = &pki.authority, .key = large_key(8200));
+
+	(void)state;
+	for (int verify = TLS_VERIFY_OPTIONAL; verify <= TLS_VERIFY_REQUIRED; verify++)
+		for (int version = TLS1_2_VERSION; version <= TLS1_3_VERSION; version++) {
+			BEGIN(.setup = asking((enum tls_verify)verify), .certificate = &large,
+				.version = version);
+			try_shake();
+			SSL_read(try.client, &(char){0}, 1);
+			assert_int_equal(try.alert, SSL_AD_BAD_CERTIFICATE);
+			assert_false(try.offered);
+			is_over(CHANNEL_BAD_HEADER);
+			try_end();
+		}
+	pki_free(&large);
+}
+
 static void test_certificate_not_asked_for(void **state)
 {
 	(void)state;
@@ -969,6 +1004,7 @@ int main(void)
 		TRY_TEST(test_certified),
 		TRY_TEST(test_certificate_required),
 		TRY_TEST(test_certificate_optional),
+		TRY_TEST(test_certificate_with_a_large_key),
 		TRY_TEST(test_certificate_not_asked_for),
 		TRY_TEST(test_tickets),
 		TRY_TEST(test_tickets_of_the_certified),

@@ -32,6 +32,7 @@ struct pki_spec {
 	bool is_of_server; /* its purpose is no client's */
 	bool is_rsa;
 	X509_EXTENSION *extension; /* one more; borrowed */
+	EVP_PKEY *key;             /* becomes its; NULL: a new one is made */
 };
 
 static inline void pki_add_extension(X509 *certificate, int nid, const char *value)
@@ -74,8 +75,11 @@ static inline struct pki pki_make(struct pki_spec spec)
 	struct pki made = {.certificate = X509_new()};
 	const struct pki *issuer = spec.issuer ? spec.issuer : &made;
 
-	made.key = spec.is_rsa ? EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)2048)
-	                       : EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256");
+	if (spec.key)
+		made.key = spec.key;
+	else
+		made.key = spec.is_rsa ? EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)2048)
+		                       : EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256");
 	assert_non_null(made.key);
 	pki_fill_in(made.certificate, &spec);
 	X509_set_issuer_name(made.certificate, X509_get_subject_name(issuer->certificate));

@@ -205,18 +205,34 @@ static int choose_certificate(SSL *ssl, void *arg)
 	return 1;
 }
 
-/* Whatever is wrong is noted, and the handshake goes on.  What was found first stays: what
- * OpenSSL finds later follows from it, or is nothing. */
-static int note_fault(int ok, X509_STORE_CTX *store)
+/* His certificate's key, by which he proves that it is his: that is our work as well, and is
+ * done for whoever shows one. */
+static bool is_too_much(X509_STORE_CTX *store)
 {
-	SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
-	struct hello *hello = SSL_get_app_data(ssl);
+	const EVP_PKEY *key = X509_get0_pubkey(X509_STORE_CTX_get0_cert(store));
 
-	if (!ok && hello->fault == 0)
-		hello->fault = X509_STORE_CTX_get_error(store);
-	if (hello->fault != 0)
-		X509_STORE_CTX_set_error(store, hello->fault);
-	return 1;
+	return key && EVP_PKEY_get_bits(key) > CONTEXT_KEY_MAX;
+}
+
+/* Where he need not have one, what is wrong is noted, and the handshake goes on.  The first
+ * fault ends it in any case: nothing is computed for who is not certified. */
+static int judge_certificate(X509_STORE_CTX *store, void *arg)
+{
+	const SSL *ssl =
+		X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
+	bool needed = SSL_get_verify_mode(ssl) & SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
+
+	(void)arg;
+	if (is_too_much(store)) {
+		X509_STORE_CTX_set_error(store, X509_V_ERR_CERT_REJECTED);
+		return 0;
+	}
+	if (X509_verify_cert(store) == 1)
+		return 1;
+	/* It is never taken for certified. */
+	if (X509_STORE_CTX_get_error(store) == X509_V_OK)
+		X509_STORE_CTX_set_error(store, X509_V_ERR_UNSPECIFIED);
+	return needed ? 0 : 1;
 }
 
 /* ------------------------------------------------------------- OpenSSL's view of it */
@@ -289,13 +305,14 @@ static int name_sessions(SSL_CTX *ctx, const struct tls_setup *setup)
 
 static int set_clients(SSL_CTX *ctx, const struct tls_setup *setup)
 {
+	int how = SSL_VERIFY_PEER;
+
 	if (setup->verify == TLS_VERIFY_NONE)
 		return 0;
 	if (setup->verify == TLS_VERIFY_REQUIRED)
-		SSL_CTX_set_verify(
-			ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
-	else
-		SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, note_fault);
+		how |= SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
+	SSL_CTX_set_verify(ctx, how, NULL);
+	SSL_CTX_set_cert_verify_callback(ctx, judge_certificate, NULL);
 	SSL_CTX_set_verify_depth(ctx, CONTEXT_DEPTH_MAX);
 	SSL_CTX_set_max_cert_list(ctx, CONTEXT_CHAIN_MAX);
 	if (SSL_CTX_set_purpose(ctx, X509_PURPOSE_SSL_CLIENT) != 1)

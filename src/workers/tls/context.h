@@ -24,7 +24,9 @@
 #define CONTEXT_IDLE_MAX  256
 #define CONTEXT_IDLE_TIME (UINT64_C(600) * 1000 * 1000) /* usec */
 
-/* Of a client's chain: certificates above his own, and bytes of all of it. */
+/* Of a client's chain: bits of the key in his own certificate, certificates above that, and
+ * bytes of all of it. */
+#define CONTEXT_KEY_MAX   8192
 #define CONTEXT_DEPTH_MAX 8
 #define CONTEXT_CHAIN_MAX (64 * 1024)
 
@@ -65,7 +67,6 @@ int context_new(const struct tls_setup *setup, struct context **ret);
 struct hello {
 	const struct context *context; /* borrowed */
 	bool offers_alpn;
-	int fault; /* X509_V_ERR_*, the first one about his certificate; 0: none */
 };
 
 /* A server's.  `hello` is borrowed, and initialized here.  NULL: no memory. */
