@@ -726,19 +726,66 @@ static void test_other_keys(void **state)
 	assert_int_equal(SSL_get_key_update_type(try.client), SSL_KEY_UPDATE_NONE);
 }
 
-/* He asks for answers, and does not read them. */
+static void wants_other_keys(int how)
+{
+	if (SSL_key_update(try.client, how) == 1)
+		SSL_do_handshake(try.client);
+	ERR_clear_error();
+	try_turns();
+}
+
+static void wants_them_until(unsigned most, int how)
+{
+	unsigned n = 0;
+
+	while (try.goes_on) {
+		assert_in_range(++n, 1, most);
+		wants_other_keys(how);
+	}
+	ends_as(CHANNEL_RESET);
+	assert_true(n > 100);
+}
+
+/* With or without answers, which he does not read. */
 static void test_other_keys_for_ever(void **state)
 {
 	(void)state;
 	begin();
-	for (int i = 0; i < 30000 && try.goes_on; i++) {
-		if (SSL_key_update(try.client, SSL_KEY_UPDATE_REQUESTED) == 1)
-			SSL_do_handshake(try.client);
-		ERR_clear_error();
-		try_turns();
+	wants_them_until(PUMP_UPDATES_BURST + 1, SSL_KEY_UPDATE_NOT_REQUESTED);
+	program_hears_the_end();
+	try_end();
+	begin();
+	wants_them_until(PUMP_UPDATES_BURST + 1, SSL_KEY_UPDATE_REQUESTED);
+}
+
+/* Now and then is nobody's harm, for as long as he likes. */
+static void test_other_keys_now_and_then(void **state)
+{
+	(void)state;
+	begin();
+	for (unsigned i = 0; i < 1000; i++) {
+		wants_other_keys(SSL_KEY_UPDATE_NOT_REQUESTED);
+		client_says(BYTES("hello"));
+		program_hears(BYTES("hello"));
+		try_at(try.now + USEC_PER_SEC / PUMP_UPDATES);
+		assert_true(try.goes_on);
 	}
-	/* It is he who stops, because nobody reads what he says. */
-	assert_true(!try.goes_on || !(session_events(try.session, PUMP_CLIENT) & POLLIN));
+}
+
+/* Nor does he hold up others until then. */
+static void test_other_keys_at_once(void **state)
+{
+	(void)state;
+	begin();
+	for (unsigned i = 0; i < TUBE_PIECES; i++)
+		if (SSL_key_update(try.client, SSL_KEY_UPDATE_NOT_REQUESTED) == 1)
+			assert_int_equal(SSL_do_handshake(try.client), 1);
+	assert_true(try_turn());
+	assert_true(try.goes_on);
+	assert_true(session_due(try.session) <= try.now);
+	try_turns();
+	client_says(BYTES("hello"));
+	program_hears(BYTES("hello"));
 }
 
 static int begin_all(void **state)
@@ -786,6 +833,8 @@ int main(void)
 		TRY_TEST(test_a_share_of_small_pieces),
 		TRY_TEST(test_other_keys),
 		TRY_TEST(test_other_keys_for_ever),
+		TRY_TEST(test_other_keys_now_and_then),
+		TRY_TEST(test_other_keys_at_once),
 	};
 
 	signal(SIGPIPE, SIG_IGN);

@@ -71,6 +71,19 @@ static int note_hello(SSL *ssl, int *alert, void *arg)
 	return SSL_CLIENT_HELLO_SUCCESS;
 }
 
+/* OpenSSL makes new keys as often as he says. */
+static void note_message(
+	int sent, int version, int type, const void *bytes, size_t len, SSL *ssl, void *arg)
+{
+	struct hello *hello = SSL_get_app_data(ssl);
+
+	(void)version;
+	(void)arg;
+	if (!sent && type == SSL3_RT_HANDSHAKE && len > 0 &&
+		*(const uint8_t *)bytes == SSL3_MT_KEY_UPDATE)
+		hello->n_updates++;
+}
+
 /* Who may still choose a protocol is judged when he has (choose_protocol()). */
 static bool is_known(const SSL *ssl, const char *name)
 {
@@ -378,6 +391,7 @@ static void set_manners(SSL_CTX *ctx)
 					 SSL_OP_PRIORITIZE_CHACHA);
 	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_NO_AUTO_CHAIN);
 	SSL_CTX_set_client_hello_cb(ctx, note_hello, NULL);
+	SSL_CTX_set_msg_callback(ctx, note_message);
 	SSL_CTX_set_tlsext_servername_callback(ctx, judge_name);
 }
 

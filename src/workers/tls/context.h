@@ -67,6 +67,7 @@ int context_new(const struct tls_setup *setup, struct context **ret);
 struct hello {
 	const struct context *context; /* borrowed */
 	bool offers_alpn;
+	uint32_t n_updates; /* of his keys (RFC 8446, 4.6.3), in all */
 };
 
 /* A server's.  `hello` is borrowed, and initialized here.  NULL: no memory. */

@@ -260,6 +260,22 @@ static void end_out(struct pump *pump)
 
 /* ------------------------------------------------------------------------ a step */
 
+/* Nobody changes his keys so often. */
+static void limit_updates(struct pump *pump, uint64_t now)
+{
+	static const struct limit limit = {
+		.count = PUMP_UPDATES, .burst = PUMP_UPDATES_BURST, .period = USEC_PER_SEC};
+	const struct hello *hello = SSL_get_app_data(pump->ssl);
+
+	for (; pump->n_updates != hello->n_updates; pump->n_updates++) {
+		if (!bucket_has(&pump->updates, &limit, now)) {
+			break_off(pump, CHANNEL_RESET);
+			return;
+		}
+		bucket_take(&pump->updates, &limit, now);
+	}
+}
+
 static void move_in(struct pump *pump)
 {
 	uint64_t enough = pump->in + PUMP_SHARE;
@@ -340,6 +356,7 @@ bool pump_go(struct pump *pump, enum pump_side side, uint32_t events, uint64_t n
 	pump->stopped = false;
 	look_at(pump, side, events);
 	move_in(pump);
+	limit_updates(pump, now);
 	move_out(pump);
 	/* What TLS itself has answered. */
 	tube_flush(pump->tube);

@@ -20,6 +20,8 @@
  *	          but who takes nothing of it for PUMP_LEAVE_TIME, and who has got everything
  *	          and stays for that long, is left.  A program that has ended only what it
  *	          says, and may still read, is waited for as long as it likes
+ *	keys      a client who wants new keys again and again (KeyUpdate; RFC 8446, 4.6.3), more
+ *	          often than PUMP_UPDATES allows, is a reset
  *	pressure  a direction reads when it has nothing to write
  *
  * A machine that never waits, as workers/relay/relay.
@@ -34,6 +36,8 @@
 #define HATCHD_WORKERS_TLS_PUMP_H
 
 #include "os/channel.h"
+#include "policy/limit.h"
+#include "workers/tls/context.h"
 #include "workers/tls/tube.h"
 
 #include <openssl/ssl.h>
@@ -51,6 +55,11 @@
 #define PUMP_WASTE_MAX  (64 * 1024 * 1024)
 #define PUMP_LEAVE_TIME (UINT64_C(60) * 1000 * 1000)
 
+/* New keys that a client may want, at once and in each second: they are the work of many
+ * records, and asked for with one. */
+#define PUMP_UPDATES_BURST 128
+#define PUMP_UPDATES       10
+
 enum pump_side {
 	PUMP_CLIENT,
 	PUMP_PROGRAM,
@@ -60,6 +69,9 @@ struct pump {
 	SSL *ssl;          /* borrowed, as is the tube */
 	struct tube *tube; /* what `ssl` reads and writes */
 	int pair;          /* owned */
+
+	struct bucket updates; /* new keys */
+	uint32_t n_updates;    /* that it knows of */
 
 	uint64_t in, out;  /* the program's bytes: from the client, and to him */
 	uint64_t due;      /* usec; USEC_INFINITY: never */
