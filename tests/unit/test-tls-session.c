@@ -193,6 +193,25 @@ static void test_certificate_by_name(void **state)
 	asks_for("second.example.org.", &pki.second, "second.example.org");
 	asks_for("192.0.2.1", &pki.first, NULL);
 	asks_for("a b\n", &pki.first, NULL);
+	asks_for("second.example.org\\", &pki.first, NULL);
+	asks_for("\xff\xc3(.example.org", &pki.first, NULL);
+}
+
+/* As long as OpenSSL lets it be, and as long as a name may be. */
+static void test_long_names(void **state)
+{
+	char name[TLSEXT_MAXLEN_host_name + 1];
+
+	(void)state;
+	memset(name, 'a', sizeof name - 1);
+	name[sizeof name - 1] = '\0';
+	asks_for(name, &pki.first, NULL);
+	for (size_t i = 50; i < sizeof name - 1; i += 50)
+		name[i] = '.';
+	name[HOSTNAME_MAX] = '\0';
+	asks_for(name, &pki.first, name);
+	memset(name, '.', sizeof name - 1);
+	asks_for(name, &pki.first, NULL);
 }
 
 /* Two of one name: what he can use decides. */
@@ -448,8 +467,8 @@ static void test_certificate_not_asked_for(void **state)
 
 /* ------------------------------------------------------------------------- tickets */
 
-/* He comes, and comes back: to another context of the same setup. */
-static void comes_twice(struct try_spec spec, bool goes_on)
+/* He gets a ticket, if there are any, and leaves. */
+static void comes_once(struct try_spec spec)
 {
 	try_begin(spec);
 	shakes_hands();
@@ -458,6 +477,12 @@ static void comes_twice(struct try_spec spec, bool goes_on)
 	program_says("x", 1);
 	client_hears("x", 1);
 	try_end();
+}
+
+/* He comes, and comes back: to another context of the same setup. */
+static void comes_twice(struct try_spec spec, bool goes_on)
+{
+	comes_once(spec);
 	if (!goes_on && !try.ticket)
 		return;
 	assert_non_null(try.ticket);
@@ -512,26 +537,58 @@ static void test_no_tickets(void **state)
 	}
 }
 
+/* What he says before he has shaken hands could be somebody else's, said again. */
+static void test_early_data(void **state)
+{
+	struct try_spec spec = {.setup = with_tickets(), .version = TLS1_3_VERSION};
+	size_t written;
+
+	(void)state;
+	comes_once(spec);
+	assert_int_equal(SSL_SESSION_get_max_early_data(try.ticket), 0);
+	/* Whatever he was told. */
+	assert_int_equal(SSL_SESSION_set_max_early_data(try.ticket, 1000), 1);
+	spec.session = try.ticket;
+	try_begin(spec);
+	assert_int_equal(SSL_write_early_data(try.client, "early", 5, &written), 1);
+	try_turns();
+	shakes_hands();
+	assert_int_equal(SSL_get_early_data_status(try.client), SSL_EARLY_DATA_REJECTED);
+	is_admitted();
+	program_hears_nothing();
+	client_says(BYTES("late"));
+	program_hears(BYTES("late"));
+}
+
+/* With a ticket that was good before. */
+static void comes_back_to(struct tls_setup setup)
+{
+	struct try_spec spec = {.setup = with_tickets(), .version = TLS1_3_VERSION};
+
+	comes_once(spec);
+	assert_int_equal(SSL_SESSION_is_resumable(try.ticket), 1);
+	spec.session = try.ticket;
+	spec.setup = setup;
+	try_begin(spec);
+	try_shake();
+	assert_false(SSL_session_reused(try.client));
+}
+
 /* Another key is another setup; and so is one that asks for something else, with the same
  * key. */
 static void test_tickets_of_others(void **state)
 {
-	struct try_spec spec = {.setup = with_tickets(), .version = TLS1_3_VERSION};
+	struct tls_setup setup = with_tickets();
 
 	(void)state;
-	comes_twice(spec, true);
+	setup.ticket_key[0]++;
+	comes_back_to(setup);
+	assert_true(try.offered);
 	try_end();
-	spec.session = try.ticket;
-	spec.setup.ticket_key[0]++;
-	try_begin(spec);
-	shakes_hands();
-	assert_false(SSL_session_reused(try.client));
-	try_end();
-	spec.setup = with_tickets();
-	spec.setup.verify = TLS_VERIFY_REQUIRED;
-	spec.setup.ca = pki.ca;
-	try_begin(spec);
-	try_shake();
+	setup = with_tickets();
+	setup.verify = TLS_VERIFY_REQUIRED;
+	setup.ca = pki.ca;
+	comes_back_to(setup);
 	assert_false(try.offered);
 }
 
@@ -997,6 +1054,7 @@ int main(void)
 		TRY_TEST(test_finite_fields),
 		TRY_TEST(test_no_renegotiation),
 		TRY_TEST(test_certificate_by_name),
+		TRY_TEST(test_long_names),
 		TRY_TEST(test_certificate_by_key),
 		TRY_TEST(test_service_by_name),
 		TRY_TEST(test_names_only),
@@ -1009,6 +1067,7 @@ int main(void)
 		TRY_TEST(test_tickets),
 		TRY_TEST(test_tickets_of_the_certified),
 		TRY_TEST(test_no_tickets),
+		TRY_TEST(test_early_data),
 		TRY_TEST(test_tickets_of_others),
 		TRY_TEST(test_no_tls),
 		TRY_TEST(test_no_tls_for_ever),
