@@ -14,6 +14,9 @@
 #define EVENT_BATCH   64
 #define REQUEST_BATCH 32
 
+/* Time, in one turn, in which events of those are handled whose steps are much work. */
+#define COSTLY_TIME (2 * USEC_PER_MSEC)
+
 /* Events of sessions are numbered from here on: place by place, descriptor by descriptor. */
 #define FIRST_SESSION (CHANNEL_ANSWERS_FD + 1)
 
@@ -28,6 +31,7 @@ struct work {
 	struct work_session **sessions; /* by place; NULL: free */
 	uint32_t n_sessions;
 	struct heap due;
+	uint64_t costly_until; /* usec, in this turn; 0: there has been none */
 
 	/* A ring of answers that have not been written yet: one for each place, READY, and a
 	 * PONG; and as many offers as there are places. */
@@ -395,6 +399,19 @@ static int take_requests(struct work *work)
 
 /* ------------------------------------------------------------------ the loop */
 
+/* It is reported again. */
+static bool has_to_wait(struct work *work, const struct work_session *session)
+{
+	uint64_t now;
+
+	if (!work->kind->is_costly || !work->kind->is_costly(session))
+		return false;
+	now = clock_monotonic();
+	if (work->costly_until == 0)
+		work->costly_until = now + COSTLY_TIME;
+	return now >= work->costly_until;
+}
+
 static int handle(struct work *work, const struct epoll_event *event)
 {
 	struct work_session *session;
@@ -407,7 +424,9 @@ static int handle(struct work *work, const struct epoll_event *event)
 	/* One before it in this batch may have ended it. */
 	number = event->data.u64 - FIRST_SESSION;
 	session = work->sessions[number / WORK_FDS];
-	return session ? step(work, session, (unsigned)(number % WORK_FDS), event->events) : 0;
+	if (!session || has_to_wait(work, session))
+		return 0;
+	return step(work, session, (unsigned)(number % WORK_FDS), event->events);
 }
 
 static bool has_requests(const struct epoll_event *events, int n)
@@ -466,6 +485,7 @@ static int turn(struct work *work)
 
 	if (n < 0)
 		return errno == EINTR ? 0 : -errno;
+	work->costly_until = 0;
 	for (int i = 0; i < n && r >= 0; i++)
 		r = handle(work, &events[i]);
 	if (r >= 0 && heap_first(&work->due))

@@ -83,6 +83,11 @@ struct work_kind {
 	/* This one is, as it is now.  NULL: none is. */
 	bool (*awaits)(const struct work_session *session);
 
+	/* What it does when an event comes is much work.  In one turn these have some time, one
+	 * of them at least, so that the others, and the master, need not wait for all of them.
+	 * NULL: none is. */
+	bool (*is_costly)(const struct work_session *session);
+
 	int (*fd)(const struct work_session *session, unsigned which); /* -EBADF: none yet */
 	/* That it waits for.  0: nothing, not even an error; EPOLLERR: nothing else. */
 	uint32_t (*events)(const struct work_session *session, unsigned which);

@@ -21,6 +21,8 @@
 
 #include <cmocka.h>
 
+#define LABOURERS 200
+
 #define PLACES 4096 /* more answers than two pages of any machine hold */
 
 /* What the worker of these tests does, by `what` of the request. */
@@ -34,6 +36,7 @@ enum {
 	ASK,    /* offers each letter that it hears, tells the client what became of it, and
 	           writes him another one into what came along; a '.' is its end.  A client who
 	           comes with it stays, until the master or a '-' ends the last of them */
+	LABOUR, /* for 2 ms, when it hears something; and that is all */
 };
 
 #define INSIDE_MAX 4
@@ -107,6 +110,15 @@ static bool go_other(struct talk *talk)
 	return true;
 }
 
+static bool labour(void)
+{
+	uint64_t until = clock_monotonic() + 2 * USEC_PER_MSEC;
+
+	while (clock_monotonic() < until)
+		;
+	return false;
+}
+
 static bool go(struct work_session *session, unsigned which, uint32_t events)
 {
 	struct talk *talk = talk_of(session);
@@ -131,7 +143,14 @@ static bool go(struct work_session *session, unsigned which, uint32_t events)
 		talk->asked = heard[0];
 	if (n > 0 && talk->what == HAND)
 		take_another(talk, heard[0]);
+	if (talk->what == LABOUR && n > 0)
+		return labour();
 	return n > 0 || (n < 0 && errno == EAGAIN);
+}
+
+static bool is_costly(const struct work_session *session)
+{
+	return ((const struct talk *)session)->what == LABOUR;
 }
 
 static int fd_of(const struct work_session *session, unsigned which)
@@ -239,6 +258,7 @@ static const struct work_kind kind = {
 	.offer = offer,
 	.verdict = verdict,
 	.awaits = awaits,
+	.is_costly = is_costly,
 	.client_done = client_done,
 	.end_client = end_client,
 	.give_up = give_up,
@@ -717,6 +737,40 @@ static void test_answers_of_a_turn_come_at_once(void **state)
 		assert_int_equal(answers[i].session.connection, i + 1);
 }
 
+/* Who has little to do comes between those who have much; and each of them has his turn. */
+static void test_much_work(void **state)
+{
+	struct stage *stage = *state;
+	int clients[LABOURERS + 1];
+	uint32_t before = LABOURERS;
+
+	for (uint32_t i = 0; i <= LABOURERS; i++) {
+		clients[i] = serve(stage, i < LABOURERS ? LABOUR : LISTEN, i, NULL);
+		/* There is not room for all of them. */
+		request(stage, CHANNEL_PING, 0, 0, 0, NULL, 0);
+		assert_int_equal(next_answer(stage).kind, CHANNEL_PONG);
+	}
+	stop(stage);
+	for (uint32_t i = 0; i < LABOURERS; i++)
+		assert_int_equal(send(clients[i], "x", 1, 0), 1);
+	close(clients[LABOURERS]);
+	request(stage, CHANNEL_PING, 0, 0, 0, NULL, 0);
+	assert_int_equal(kill(stage->pid, SIGCONT), 0);
+	for (uint32_t i = 0, n_done = 0; i < LABOURERS + 2; i++) {
+		struct channel_answer answer = next_answer(stage);
+
+		/* The master's question came last, and is answered behind him. */
+		if (answer.kind == CHANNEL_PONG)
+			assert_int_not_equal(before, LABOURERS);
+		else if (answer.session.place == LABOURERS)
+			before = n_done;
+		n_done += answer.kind == CHANNEL_DONE;
+	}
+	assert_in_range(before, 1, LABOURERS / 4);
+	for (uint32_t i = 0; i < LABOURERS; i++)
+		close(clients[i]);
+}
+
 /* Those that were served before it are told of. */
 static void test_what_goes_wrong_in_the_same_turn(void **state)
 {
@@ -789,6 +843,7 @@ int main(void)
 		TEST(test_a_place_twice),
 		TEST(test_no_connection),
 		TEST(test_answers_of_a_turn_come_at_once),
+		TEST(test_much_work),
 		TEST(test_what_goes_wrong_in_the_same_turn),
 		TEST(test_a_master_that_does_not_read),
 		cmocka_unit_test(test_places),

@@ -140,6 +140,11 @@ static bool awaits(const struct work_session *session)
 	return session_waits_for_verdict(session_of(session));
 }
 
+static bool is_costly(const struct work_session *session)
+{
+	return session_shakes_hands(session_of(session));
+}
+
 static int fd_of(const struct work_session *session, unsigned which)
 {
 	return session_fd(session_of(session), (enum pump_side)which);
@@ -178,6 +183,7 @@ static const struct work_kind kind = {
 	.offer = offer,
 	.verdict = verdict,
 	.awaits = awaits,
+	.is_costly = is_costly,
 	.fd = fd_of,
 	.events = events_of,
 	.due = due_of,

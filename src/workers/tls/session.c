@@ -238,6 +238,11 @@ bool session_waits_for_verdict(const struct session *session)
 	return session->step == AT_FACTS || session->step == AT_VERDICT;
 }
 
+bool session_shakes_hands(const struct session *session)
+{
+	return session->step == AT_HANDSHAKE;
+}
+
 static bool refuse(struct session *session, enum channel_result result, uint64_t now)
 {
 	SSL_shutdown(session->ssl);

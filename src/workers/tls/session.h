@@ -69,6 +69,9 @@ bool session_verdict(
 /* Is it for somebody else to say how it goes on? */
 bool session_waits_for_verdict(const struct session *session);
 
+/* Does it compute keys and signatures when he speaks? */
+bool session_shakes_hands(const struct session *session);
+
 /* It is to end now, and he is not told that it was an end: CHANNEL_ENDED, unless it is
  * over. */
 void session_abort(struct session *session);
