@@ -1158,6 +1158,8 @@ def test_fd_that_the_next_configuration_can_serve(hatchd):
             mark = daemon.mark()
             reload(daemon, builtin)
             daemon.wait_log(WRONG_KIND, after=mark)
+            # The process that has had it takes nothing from it any more.
+            daemon.wait_log("ended: ended,", after=mark)
     assert "closing it" not in daemon.text()
 
 
