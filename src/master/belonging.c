@@ -39,16 +39,41 @@ static struct belonging_crowd *new_crowd(struct belonging *belonging, const void
 	return NULL;
 }
 
-int belonging_add(struct belonging *belonging, const void *what, struct belongs *member)
+/* NULL: there is no memory for it. */
+static struct belonging_crowd *find_or_make(struct belonging *belonging, const void *what)
 {
 	struct belonging_crowd *crowd = find(belonging, what);
 
-	if (!crowd)
-		crowd = new_crowd(belonging, what);
-	if (!crowd)
-		return -ENOMEM;
+	return crowd ? crowd : new_crowd(belonging, what);
+}
+
+static void join(struct belonging_crowd *crowd, struct belongs *member)
+{
 	LIST_INSERT_HEAD(&crowd->members, member, entry);
 	member->crowd = crowd;
+}
+
+int belonging_add(struct belonging *belonging, const void *what, struct belongs *member)
+{
+	struct belonging_crowd *crowd = find_or_make(belonging, what);
+
+	if (!crowd)
+		return -ENOMEM;
+	join(crowd, member);
+	return 0;
+}
+
+/* It may be there already, and alone: then that must not go. */
+int belonging_move(struct belonging *belonging, const void *what, struct belongs *member)
+{
+	struct belonging_crowd *crowd = find_or_make(belonging, what);
+
+	if (!crowd)
+		return -ENOMEM;
+	if (crowd == member->crowd)
+		return 0;
+	belonging_remove(belonging, member);
+	join(crowd, member);
 	return 0;
 }
 

@@ -29,6 +29,10 @@ struct belongs {
 /* It belongs to that from now on, and to nothing before.  0 or -ENOMEM. */
 int belonging_add(struct belonging *belonging, const void *what, struct belongs *member);
 
+/* The same of one that belongs to something else, which it does no longer; -ENOMEM: it still
+ * does. */
+int belonging_move(struct belonging *belonging, const void *what, struct belongs *member);
+
 /* Nothing happens if it belongs to nothing. */
 void belonging_remove(struct belonging *belonging, struct belongs *member);
 

@@ -44,6 +44,24 @@ static void test_goes_and_comes(void **state)
 	assert_null(belonging.tree);
 }
 
+/* Where it goes it may be already, and alone. */
+static void test_moves(void **state)
+{
+	struct belonging belonging = {NULL};
+	struct belongs a = {0};
+	int one = 0, other = 0;
+
+	(void)state;
+	assert_int_equal(belonging_move(&belonging, &one, &a), 0);
+	assert_int_equal(belonging_move(&belonging, &one, &a), 0);
+	assert_ptr_equal(belonging_first(&belonging, &one), &a);
+	assert_int_equal(belonging_move(&belonging, &other, &a), 0);
+	assert_null(belonging_first(&belonging, &one));
+	assert_ptr_equal(belonging_first(&belonging, &other), &a);
+	belonging_remove(&belonging, &a);
+	assert_null(belonging.tree);
+}
+
 /* Each finds its own. */
 static void test_many(void **state)
 {
@@ -74,6 +92,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_nobody),
 		cmocka_unit_test(test_goes_and_comes),
+		cmocka_unit_test(test_moves),
 		cmocka_unit_test(test_many),
 	};
 
