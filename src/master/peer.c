@@ -182,24 +182,14 @@ static enum admit_verdict ask_gate(const struct conn *conn, uint64_t now)
 
 /* ---------------------------------------------------------------------- to be let in */
 
-/* What the program has of it, and what the worker gets.  Neither takes descriptors, where the
- * kernel has that (Linux 6.16): there is no room for them on the worker's side either. */
-static int make_pair(int ret_ends[2])
-{
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ret_ends) < 0)
-		return -errno;
-	for (size_t i = 0; i < 2; i++)
-		pass_rights(ret_ends[i], false);
-	return 0;
-}
-
-/* A child on one end; the other is in *ret, and the caller's. */
+/* A child on one end; the other is in *ret, and the caller's.  There is no room for descriptors
+ * on the worker's side. */
 static int hatch_on_pair(struct conn *conn, int *ret, uint64_t now)
 {
 	struct service *service = conn->listener->service;
 	char reason[128];
 	int ends[2];
-	int r = make_pair(ends);
+	int r = pair_without_rights(SOCK_SEQPACKET, ends);
 
 	if (r < 0) {
 		snprintf(reason, sizeof reason, "unable to make a pair of sockets: %s",
