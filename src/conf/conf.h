@@ -369,11 +369,13 @@ struct service_conf {
 	 */
 	uint32_t tls_offset, tls_length; /* 0 and 0: no setup */
 	uint8_t tls_digest[CONF_TLS_DIGEST_LEN];
+	uint8_t tls_trust[CONF_TLS_DIGEST_LEN]; /* the same of what is asked of clients */
 	int64_t tls_not_after;
 	char *tls_host;
-	char *condition; /* why it cannot be served now ("no user 'ftp'"); NULL: it can */
-	uint32_t old;    /* index in the configuration in force; CONF_NONE: it is new */
-	uint32_t news;   /* enum service_news; 0: it stays as it is */
+	bool tls_has_guests; /* there are some at its listener */
+	char *condition;     /* why it cannot be served now ("no user 'ftp'"); NULL: it can */
+	uint32_t old;        /* index in the configuration in force; CONF_NONE: it is new */
+	uint32_t news;       /* enum service_news; 0: it stays as it is */
 };
 
 #define NICE_INHERIT INT32_MIN

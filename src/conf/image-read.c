@@ -219,7 +219,9 @@ static void get_tls(struct wire_reader *wire, struct service_conf *service)
 	if (get_bool(wire)) {
 		get_options(wire, service, OPTION_TLS);
 		wire_get_raw(wire, service->tls_digest, sizeof service->tls_digest);
+		wire_get_raw(wire, service->tls_trust, sizeof service->tls_trust);
 		service->tls_not_after = (int64_t)wire_get_u64(wire);
+		service->tls_has_guests = get_bool(wire);
 		require(wire, service_conf_says_tls(service));
 	}
 	service->tls_host = wire_get_string(wire);

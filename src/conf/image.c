@@ -120,7 +120,9 @@ static void put_tls(struct wire_writer *wire, const struct service_conf *service
 	if (says) {
 		put_options(wire, service, OPTION_TLS);
 		wire_put_raw(wire, service->tls_digest, sizeof service->tls_digest);
+		wire_put_raw(wire, service->tls_trust, sizeof service->tls_trust);
 		wire_put_u64(wire, (uint64_t)service->tls_not_after);
+		wire_put_u8(wire, service->tls_has_guests);
 	}
 	wire_put_string(wire, service->tls_host);
 }

@@ -449,6 +449,31 @@ static int digest(const struct tls_setup *setup, struct service_conf *host)
 	return r;
 }
 
+static void put_text(struct wire_writer *wire, const char *text)
+{
+	wire_put_string(wire, text ? text : "");
+}
+
+/* Who has shaken hands under the one need not have done so under another one.  A renewed
+ * certificate makes no difference. */
+static int digest_trust(const struct tls_setup *setup, struct service_conf *host)
+{
+	struct wire_writer wire;
+	int r;
+
+	wire_writer_init(&wire);
+	wire_put_u32(&wire, setup->verify);
+	wire_put_u32(&wire, setup->min_version);
+	wire_put_raw(&wire, setup->ca.data, setup->ca.len);
+	put_text(&wire, setup->ciphers);
+	put_text(&wire, setup->ciphersuites);
+	r = wire.error;
+	if (r == 0)
+		r = certificate_digest(wire.data, wire.len, host->tls_trust);
+	wire_writer_done(&wire);
+	return r;
+}
+
 static int make_ticket_key(struct tls_setup *setup)
 {
 	ssize_t n;
@@ -527,6 +552,8 @@ static int compose(const struct conf *conf, struct service_conf *host, struct re
 		return r;
 	check_names(conf, host, &c, report);
 	r = digest(&c.setup, host);
+	if (r == 0)
+		r = digest_trust(&c.setup, host);
 	if (r == 0)
 		r = make_ticket_key(&c.setup);
 	if (r == 0)

@@ -174,6 +174,7 @@ static int make_guest(struct settle *s, struct service_conf *guest, struct servi
 	guest->listen = NULL;
 	guest->n_listen = 0;
 	host->n_tls_guests++;
+	host->tls_has_guests = true;
 	return 0;
 }
 

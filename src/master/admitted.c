@@ -1,5 +1,6 @@
 #include "master/admitted.h"
 
+#include "master/caller.h"
 #include "master/findings.h"
 #include "master/master.h"
 #include "master/overdue.h"
@@ -49,6 +50,8 @@ void admitted_forget(struct child *child, uint64_t now)
 	if (child->source.family != ADDR_SOURCE_NONE)
 		sources_remove(master->sources, service->number, &child->source, now);
 	service_remove_child(service, child);
+	if (child->carrier)
+		caller_left(child->carrier, now);
 	if (child->listener)
 		service_update(child->listener->service);
 	/* It was told to end because its socket is somebody else's now, who may be

@@ -21,7 +21,7 @@ struct change {
 	bool wait, takes_all;
 	bool adjusts;
 	struct service_conf *conf; /* owned; NULL if it adjusts none of its sockets */
-	bool sensor, refuses;
+	bool sensor, refuses, for_several;
 	unsigned source_prefix4, source_prefix6;
 	uint32_t instances;
 	enum backend_fate backend;
@@ -270,6 +270,7 @@ static int make_change(struct apply *a, struct change *change, size_t i)
 	change->instances = conf->instances;
 	change->sensor = conf->sensor;
 	change->refuses = conf->overflow == OVERFLOW_REFUSE;
+	change->for_several = conf->tls_has_guests;
 	change->backend = backend_judge(change->service, conf);
 	change->idle_stop = conf->backend_idle_stop;
 	change->source_prefix4 = conf->source_prefix4;
@@ -404,6 +405,7 @@ static void switch_service(struct change *change)
 	service->instances = change->instances;
 	service->sensor = change->sensor;
 	service->refuses = change->refuses;
+	service->for_several = change->for_several;
 	service_set_rate(service, &change->rate, take_ptr(change->pace));
 	service_recount_sources(service, change->source_prefix4, change->source_prefix6);
 	take_listeners(change);

@@ -13,7 +13,7 @@
 /* Connections in hand, their pidfds, and the descriptors lent to children in flight. */
 #define LOW_MAX 1024
 /* Event loop, log, and what else there is one of. */
-#define SLACK 64
+#define SLACK 96
 /* With fewer children it is not worth the while. */
 #define CHILDREN_MIN 16
 /* Where the hard limit is raised, there is to be room. */

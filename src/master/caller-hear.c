@@ -45,7 +45,6 @@ static enum admit_verdict ask_mux(struct caller *caller, uint64_t now)
 
 static enum admit_verdict find_service(struct caller *caller, const char *name, uint64_t now)
 {
-	struct belonging *belonging = &caller->master->callers.belonging;
 	enum admit_verdict verdict = ask_mux(caller, now);
 	struct service *service;
 
@@ -54,10 +53,8 @@ static enum admit_verdict find_service(struct caller *caller, const char *name, 
 	service = introduce_service(caller->master, name);
 	if (!service)
 		return ADMIT_TCPMUX;
-	belonging_remove(belonging, &caller->to_service);
-	if (belonging_add(belonging, service, &caller->to_service) < 0)
+	if (caller_choose(caller, service) < 0)
 		return ADMIT_TOTAL; /* without memory: not now */
-	caller->conn.service = service;
 	caller->named = true;
 	return ADMIT_OK;
 }
@@ -167,21 +164,38 @@ static bool is_to_be_greeted(const struct caller *caller)
 }
 
 /* A reload may have changed whom the service is for since he was told that he may come in. */
-static bool is_still_had(const struct caller *caller)
+static bool is_still_had(struct caller *caller)
 {
 	const struct service *service = caller->conn.service;
 
 	if (service->wait || service->setup->conf->builtin == BUILTIN_TCPMUX)
+		return false;
+	if (!caller_tls_fits(caller))
 		return false;
 	return !caller->named || image_entry(caller->master->image, service->index).mux != 0;
 }
 
 static void turn_away(struct caller *caller, uint64_t now)
 {
-	if (caller->named)
-		caller_refuse(caller, ADMIT_TCPMUX, now);
-	conn_drop(&caller->conn, now);
-	caller_forget(caller);
+	if (caller->named || caller->shaken)
+		caller_refuse(caller, caller->named ? ADMIT_TCPMUX : ADMIT_HANDSHAKE, now);
+	caller_let_go(caller, now);
+}
+
+/* For who came through a proxy it was not asked before whether he may come in at all. */
+static void go_to_tls(struct caller *caller, uint64_t now)
+{
+	enum admit_verdict verdict = serve_judge_choice(&caller->conn, now);
+
+	if (verdict != ADMIT_OK) {
+		caller_refuse(caller, verdict, now);
+		caller_let_go(caller, now);
+		return;
+	}
+	caller->worker = worker_of_tls(caller->conn.service);
+	caller->tries = 0;
+	caller->offered = false;
+	caller_let_wait(caller, CALLER_NEW, now);
 }
 
 /* The setup may have gone since it was looked at, and there may be no memory for it now. */
@@ -191,6 +205,8 @@ void caller_go_on(struct caller *caller, uint64_t now)
 		caller_let_wait(caller, CALLER_KNOWN, now + CALLER_LOOK);
 	} else if (!is_still_had(caller)) {
 		turn_away(caller, now);
+	} else if (caller_has_to_shake_hands(caller)) {
+		go_to_tls(caller, now);
 	} else if (inquiry_is_needed(&caller->conn)) {
 		if (!caller_inquire(caller, now))
 			caller_let_wait(caller, CALLER_KNOWN, now + CALLER_LOOK);
@@ -198,6 +214,8 @@ void caller_go_on(struct caller *caller, uint64_t now)
 		caller->tasks = 0;
 		caller->offered = false;
 		caller_let_wait(caller, CALLER_NEW, now);
+	} else if (caller->shaken) {
+		caller_carry(caller, now);
 	} else {
 		try_to_serve(caller, now);
 	}
@@ -232,10 +250,14 @@ static bool hear_passed(
 /* He has gone, or was refused, or has to. */
 static void hear_end(struct caller *caller, uint32_t result, uint64_t now)
 {
+	bool tls = caller_speaks_tls(caller);
+
 	if (result == CHANNEL_BAD_HEADER)
-		caller_refuse(caller, ADMIT_HEADER, now);
+		caller_refuse(caller, tls ? ADMIT_HANDSHAKE : ADMIT_HEADER, now);
 	else if (result == CHANNEL_SILENT)
-		caller_refuse(caller, ADMIT_HEADER_TIMEOUT, now);
+		caller_refuse(
+			caller, tls ? ADMIT_HANDSHAKE_TIMEOUT : ADMIT_HEADER_TIMEOUT, now);
+	caller_stop_waiting(caller);
 	caller_leave_place(caller);
 	conn_drop(&caller->conn, now);
 	caller_forget(caller);
@@ -257,15 +279,30 @@ static bool hear_done(struct caller *caller, const struct channel_answer *answer
 		caller_forget(caller);
 		return true;
 	}
+	if (caller->state == CALLER_CARRIED) {
+		caller_carried(caller, answer);
+		return answer->result < CHANNEL_PASSED;
+	}
 	if (answer->result == CHANNEL_PASSED)
-		return hear_passed(caller, answer, now);
+		return !caller_speaks_tls(caller) && hear_passed(caller, answer, now);
 	if (may_try_again(caller, answer)) {
 		caller_leave_place(caller);
+		caller_forget_facts(caller);
 		caller_let_wait(caller, CALLER_NEW, now + CALLER_LOOK);
 		return true;
 	}
 	hear_end(caller, answer->result, now);
 	return true;
+}
+
+/* It was on its way when he was let go: no more than there can have been. */
+static bool hear_of_gone(struct caller *caller, const struct channel_answer *answer)
+{
+	if (caller->offered)
+		return false;
+	caller->offered = answer->kind == CHANNEL_OFFER;
+	caller->facts_len += answer->kind == CHANNEL_FACT ? answer->facts.authority_len : 0;
+	return caller->facts_len <= CHANNEL_FACTS_BYTES_MAX;
 }
 
 bool caller_hear(struct worker *worker, const struct channel_answer *answer, uint64_t now)
@@ -277,7 +314,11 @@ bool caller_hear(struct worker *worker, const struct channel_answer *answer, uin
 		return false;
 	if (answer->kind == CHANNEL_DONE)
 		return hear_done(caller, answer, now);
-	return caller->state == CALLER_GONE || hear_offer(caller, answer, now);
+	if (caller->state == CALLER_GONE)
+		return hear_of_gone(caller, answer);
+	if (caller_speaks_tls(caller))
+		return caller_tls_hear(caller, answer, now);
+	return answer->kind == CHANNEL_OFFER && hear_offer(caller, answer, now);
 }
 
 /* ----------------------------------------------------------------- when it has died */
@@ -296,6 +337,8 @@ static void take_back(struct worker *worker, const struct channel_request *reque
 	if (worker->theirs < 0 && ++caller->tries >= WORKERS_TRIED_MAX)
 		return;
 	caller_leave_place(caller);
+	/* What it may have told of him all the same is not to be added to. */
+	caller_forget_facts(caller);
 	caller_let_wait(caller, CALLER_NEW, clock_monotonic());
 }
 
@@ -325,9 +368,11 @@ uint32_t callers_lost(struct worker *worker, uint64_t now)
 
 		if (!caller)
 			continue;
-		lost += caller->state == CALLER_SPEAKS;
-		if (caller->state == CALLER_SPEAKS)
+		lost += caller->state != CALLER_GONE;
+		if (caller->state != CALLER_GONE)
 			conn_drop(&caller->conn, now);
+		caller_unlink(caller);
+		caller_stop_waiting(caller);
 		caller_leave_place(caller);
 		caller_forget(caller);
 	}

@@ -14,6 +14,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 /* Of those that wait, in one turn: so many are looked at, and so many of them tried. */
 #define WAITING_BATCH 4096
@@ -28,6 +29,9 @@ void callers_init(struct callers *callers)
 	TAILQ_INIT(&callers->waiting);
 	callers->belonging = (struct belonging){NULL};
 	callers->ledgers = (struct ledgers){0};
+	memset(&callers->leaving, 0, sizeof callers->leaving);
+	/* Without random numbers its chains may become long: they are bounded. */
+	(void)!getrandom(callers->leaving.key, sizeof callers->leaving.key, GRND_NONBLOCK);
 	callers->due = USEC_INFINITY;
 }
 
@@ -45,7 +49,17 @@ bool caller_is_alone(const struct caller *caller)
 	return !caller->to_listener.crowd || !caller->to_service.crowd;
 }
 
-static void go_with_nobody(struct caller *caller)
+int caller_choose(struct caller *caller, struct service *service)
+{
+	struct belonging *belonging = &caller->master->callers.belonging;
+	int r = belonging_move(belonging, service, &caller->to_service);
+
+	if (r == 0)
+		caller->conn.service = service;
+	return r;
+}
+
+void caller_part(struct caller *caller)
 {
 	struct belonging *belonging = &caller->master->callers.belonging;
 
@@ -53,12 +67,23 @@ static void go_with_nobody(struct caller *caller)
 	belonging_remove(belonging, &caller->to_service);
 }
 
+void caller_close_end(const struct caller *caller, int *end, uint64_t now)
+{
+	if (*end >= 0)
+		master_close_later(caller->master, take_fd(end), now);
+}
+
 /* The last of him. */
 static void done(struct caller *caller)
 {
+	uint64_t now = clock_monotonic();
+
 	inquiry_free(caller->inquiry);
 	findings_release(caller->conn.findings);
+	caller_close_end(caller, &caller->far_end, now);
+	caller_close_end(caller, &caller->near_end, now);
 	free(caller->authority);
+	free(caller->facts);
 	free(caller);
 }
 
@@ -67,10 +92,11 @@ void callers_done(struct callers *callers)
 	struct caller *caller;
 
 	while ((caller = TAILQ_FIRST(&callers->all))) {
-		go_with_nobody(caller);
+		caller_part(caller);
 		TAILQ_REMOVE(&callers->all, caller, all);
 		done(caller);
 	}
+	pending_done(&callers->leaving);
 	ledgers_done(&callers->ledgers);
 }
 
@@ -91,10 +117,17 @@ void caller_let_wait(struct caller *caller, enum caller_state state, uint64_t du
 		callers->due = due;
 }
 
+void caller_stop_waiting(struct caller *caller)
+{
+	if (is_waiting(caller))
+		TAILQ_REMOVE(&caller->master->callers.waiting, caller, waiting);
+}
+
 static void take_place(struct caller *caller)
 {
 	struct worker *worker = caller->worker;
 
+	caller->has_place = true;
 	caller->place = worker->free[--worker->n_free];
 	worker->callers[caller->place] = caller;
 	caller->state = CALLER_SPEAKS;
@@ -104,6 +137,7 @@ void caller_leave_place(struct caller *caller)
 {
 	struct worker *worker = caller->worker;
 
+	caller->has_place = false;
 	worker->callers[caller->place] = NULL;
 	worker->free[worker->n_free++] = caller->place;
 	worker->n_to_end -= caller->untold;
@@ -112,15 +146,20 @@ void caller_leave_place(struct caller *caller)
 	caller->master->slot_came_free = true;
 }
 
-static void leave_ledger(struct caller *caller)
+void caller_leave_ledger(struct caller *caller)
 {
-	ledger_remove(&caller->master->callers.ledgers, caller->ledger, &caller->pending);
+	struct callers *callers = &caller->master->callers;
+
+	if (caller->state == CALLER_CARRIED)
+		pending_remove(&callers->leaving, &caller->pending);
+	else
+		ledger_remove(&callers->ledgers, caller->ledger, &caller->pending);
 }
 
 void caller_forget(struct caller *caller)
 {
-	leave_ledger(caller);
-	go_with_nobody(caller);
+	caller_leave_ledger(caller);
+	caller_part(caller);
 	TAILQ_REMOVE(&caller->master->callers.all, caller, all);
 	done(caller);
 }
@@ -138,37 +177,54 @@ static void request_init(const struct caller *caller, enum channel_request_kind 
 
 /* ------------------------------------------------------------------ to let him go */
 
-void caller_tell_worker(struct caller *caller)
+static int send_end(const struct caller *caller)
 {
 	struct channel_request request;
 
-	if (caller->state == CALLER_GONE) {
-		request_init(caller, CHANNEL_END, &request);
-	} else {
-		request_init(caller, CHANNEL_VERDICT, &request);
-		request.verdict = (uint16_t)caller->verdict;
-		request.what = caller->plus ? FRONT_PLUS : 0;
-	}
+	request_init(caller, CHANNEL_END, &request);
+	return channel_send(&caller->worker->channel, &request, NULL, 0);
+}
+
+static int send_verdict(struct caller *caller)
+{
+	struct channel_request request;
+	int r;
+
+	request_init(caller, CHANNEL_VERDICT, &request);
+	request.verdict = (uint16_t)caller->verdict;
+	request.what = caller->plus ? FRONT_PLUS : 0;
+	r = channel_send(&caller->worker->channel, &request, &caller->far_end,
+		caller->far_end >= 0 ? 1 : 0);
+	if (r == 0)
+		caller_close_end(caller, &caller->far_end, clock_monotonic());
+	return r;
+}
+
+void caller_tell_worker(struct caller *caller)
+{
+	int r = caller->state == CALLER_GONE ? send_end(caller) : send_verdict(caller);
+
 	caller->worker->n_to_end -= caller->untold;
-	caller->untold = channel_send(&caller->worker->channel, &request, NULL, 0) < 0;
+	caller->untold = r < 0;
 	caller->worker->n_to_end += caller->untold;
 	if (caller->untold)
 		worker_wait_for_room(caller->worker);
 }
 
 /* The worker still has its own copy, and its answer on the way. */
-static void let_go(struct caller *caller, uint64_t now)
+void caller_let_go(struct caller *caller, uint64_t now)
 {
-	leave_ledger(caller);
-	go_with_nobody(caller);
+	caller_leave_ledger(caller);
+	caller_part(caller);
+	caller_unlink(caller);
 	caller->inquiry = inquiry_free(caller->inquiry);
-	if (is_waiting(caller))
-		TAILQ_REMOVE(&caller->master->callers.waiting, caller, waiting);
+	caller_stop_waiting(caller);
 	conn_drop(&caller->conn, now);
-	if (caller->state != CALLER_SPEAKS) {
+	if (!caller->has_place) {
 		caller_forget(caller);
 		return;
 	}
+	caller_close_end(caller, &caller->far_end, now);
 	caller->state = CALLER_GONE;
 	caller_tell_worker(caller);
 }
@@ -183,9 +239,9 @@ void caller_refuse(struct caller *caller, enum admit_verdict verdict, uint64_t n
 /* Whoever has one in hand sees to him; but he must not be found again. */
 static void drop(struct caller *caller, uint64_t now)
 {
-	go_with_nobody(caller);
+	caller_part(caller);
 	if (caller->state != CALLER_IN_HAND)
-		let_go(caller, now);
+		caller_let_go(caller, now);
 }
 
 void callers_drop_listener(const struct listener *listener, uint64_t now)
@@ -250,12 +306,12 @@ static int serve(const struct caller *caller)
 
 static int send_to_worker(struct caller *caller)
 {
-	int r = introduce_text(caller->conn.service);
+	int r = caller_speaks_tls(caller) ? 0 : introduce_text(caller->conn.service);
 
 	if (r < 0)
 		return r;
 	take_place(caller);
-	r = serve(caller);
+	r = caller_speaks_tls(caller) ? caller_tls_begin(caller) : serve(caller);
 	if (r == 0)
 		log_debug("%sconnection %llu: passed to child %d, %s",
 			caller->conn.service->label, (unsigned long long)caller->conn.number,
@@ -274,6 +330,8 @@ static int give(struct caller *caller, uint64_t now)
 		r = send_to_worker(caller);
 	if (r == 0)
 		worker_ask(caller->worker, now);
+	if (r == -EPIPE)
+		worker_kill(caller->worker, NULL);
 	return r;
 }
 
@@ -310,7 +368,7 @@ static int enter_ledger(struct caller *caller, uint64_t now)
 		return -ENOMEM;
 	while ((node = ledger_make_room(ledgers, caller->ledger, source, &limits, all))) {
 		caller_refuse(caller_of(node, pending), ADMIT_PENDING, now);
-		let_go(caller_of(node, pending), now);
+		caller_let_go(caller_of(node, pending), now);
 	}
 	ledger_add(ledgers, caller->ledger, &caller->pending, source);
 	/* What was told of those who had to go has taken memory for other services. */
@@ -328,7 +386,10 @@ static struct caller *new_caller(const struct conn *conn, unsigned tasks)
 	caller->conn = *conn;
 	caller->conn.is_caller = true;
 	caller->ledger = conn->service->number;
-	caller->worker = worker_of_front(conn->service, conn->listener->is_ip);
+	caller->worker = tasks & FRONT_DENIED
+	                         ? worker_of_front(conn->service, conn->listener->is_ip)
+	                         : worker_of_words(conn->service, conn->listener->is_ip);
+	caller->far_end = caller->near_end = -EBADF;
 	caller->tasks = tasks;
 	TAILQ_INSERT_TAIL(&master->callers.all, caller, all);
 	if (go_with(caller) == 0)
@@ -375,7 +436,7 @@ static int begin(struct conn *conn, unsigned tasks, uint64_t now)
 int caller_begin(struct conn *conn, uint64_t now)
 {
 	struct service *service = conn->service;
-	struct worker *worker = worker_of_front(service, conn->listener->is_ip);
+	struct worker *worker = worker_of_words(service, conn->listener->is_ip);
 	int r = begin(conn, introduce_tasks(conn), now);
 
 	if (r < 0) {
@@ -443,6 +504,14 @@ bool caller_inquire(struct caller *caller, uint64_t now)
 
 /* ------------------------------------------------------------------- those that wait */
 
+/* Of those that speak TLS another one may have become free; NULL: it is spoken no longer. */
+static bool choose_worker(struct caller *caller)
+{
+	if (caller_speaks_tls(caller))
+		caller->worker = worker_of_tls(caller->conn.service);
+	return caller->worker != NULL;
+}
+
 static void go_on_waiting(struct caller *caller, uint64_t now)
 {
 	bool known = caller->state == CALLER_KNOWN;
@@ -450,6 +519,8 @@ static void go_on_waiting(struct caller *caller, uint64_t now)
 	caller->state = CALLER_IN_HAND;
 	if (known)
 		caller_go_on(caller, now);
+	else if (service_setup(caller->conn.service) && !choose_worker(caller))
+		caller_let_go(caller, now);
 	else if (!service_setup(caller->conn.service) || give(caller, now) < 0)
 		caller_let_wait(caller, CALLER_NEW, now + CALLER_LOOK);
 }

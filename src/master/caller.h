@@ -17,6 +17,19 @@
  * client himself is: who he is, of a service that expects a header and of a proxy that is
  * believed; and the name of a service, if he has come to a tcpmux.
  *
+ * Where TLS is spoken, hatchd-tls is the first who hears him, or the next after hatchd-front,
+ * and goes on with him (caller-tls.c):
+ *
+ *	SERVE                      hatchd-tls shakes hands
+ *	FACT, OFFER                serve_caller(): his program, or the worker that serves him,
+ *	                           gets one end of a stream pair
+ *	VERDICT                    the other one, or that he may not come in
+ *	DONE                       he has heard everything, or has gone
+ *
+ * From the VERDICT on the one who serves him is a child as any other, and counts; what is kept
+ * here is his place at hatchd-tls.  When the child has ended he may not have heard all that it
+ * has said: then he is one of those who are leaving, of whom there may be a number as well.
+ *
  * A caller is no child and counts as none.  There may be budget.callers of them, and of one
  * service `pending`, whose oldest goes (policy/pending) when another one comes.
  *
@@ -29,6 +42,7 @@
 #include "master/conn.h"
 #include "master/ledger.h"
 #include "master/worker.h"
+#include "policy/pending.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -45,6 +59,7 @@ struct callers {
 	                               the order in which they have become ready for it */
 	struct belonging belonging; /* to the listeners and services that they go with */
 	struct ledgers ledgers;
+	struct pending leaving; /* those whom nobody serves any more */
 	uint64_t due; /* usec: the waiting are to be looked at; USEC_INFINITY: there are none */
 };
 
@@ -67,9 +82,18 @@ int caller_ask(struct conn *conn, uint64_t now);
  * is none, or nobody who could, and he is the caller's to drop. */
 bool caller_deny(struct conn *conn, uint64_t now);
 
-/* What the worker says, OFFER or DONE.  False: it has no such connection, or may not say that
- * of it. */
+/* What the worker says, FACT, OFFER or DONE.  False: it has no such connection, or may not say
+ * that of it. */
 bool caller_hear(struct worker *worker, const struct channel_answer *answer, uint64_t now);
+
+/* Who has served him has ended. */
+void caller_left(struct caller *caller, uint64_t now);
+
+/* Of those who are leaving there may be so many. */
+uint32_t callers_leaving_max(const struct master *master);
+
+/* So many of them have not heard everything yet. */
+size_t callers_leaving(const struct master *master);
 
 /* The worker has died: those that it had not taken yet go to the next one, the others are
  * gone with it.  Returns how many. */

@@ -26,6 +26,7 @@
 #include <sys/types.h>
 
 struct backend;
+struct caller;
 struct findings;
 struct service;
 struct setup;
@@ -55,6 +56,7 @@ struct child {
 	bool posted;                /* there: a socket of datagrams; nobody's client */
 	bool end_wanted;            /* there: is to be told to end, as soon as there is room */
 	bool gives_up;              /* ... or only that a target will not come */
+	bool broke_off;             /* there: it is over, and not everything was said */
 	uint8_t news;               /* there: of its backend, enum backend_news */
 	bool put_off;               /* there: what it asks waits, see master/peer */
 	uint16_t n_offers;          /* there: questions without an answer */
@@ -78,9 +80,11 @@ struct child {
 	uint64_t taken;        /* bytes of its client that its program will not see */
 	struct tcp_ends *ends; /* the addresses that it has; owned; NULL: local and peer */
 	struct findings
-		*findings; /* what was looked up about its client; held; NULL: nothing */
-	uint8_t asking;    /* how it is; times its lock kept the answer away, and one; 0: not */
-	bool holds;        /* the lock for so long that it gets little time to end */
+		*findings;      /* what was looked up about its client; held; NULL: nothing */
+	struct caller *carrier; /* its client, who speaks TLS; NULL: he does not, or has gone
+	                         */
+	uint8_t asking; /* how it is; times its lock kept the answer away, and one; 0: not */
+	bool holds;     /* the lock for so long that it gets little time to end */
 
 	struct child *next, *prev;             /* all children of the service, oldest first; of
 	                                          the oldest `prev` is the youngest */

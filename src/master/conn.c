@@ -32,7 +32,13 @@ static void conn_init(struct conn *conn, struct listener *listener, int fd)
 	conn->listener = listener;
 	conn->service = listener->service;
 	conn->fd = fd;
+	conn->pair = -EBADF;
 	conn->peer_cred.uid = (uid_t)-1;
+}
+
+int conn_program_fd(const struct conn *conn)
+{
+	return conn->pair >= 0 ? conn->pair : conn->fd;
 }
 
 void conn_learn_source(struct conn *conn)
@@ -106,6 +112,8 @@ void conn_of_peer(struct listener *listener, struct conn *conn)
  * a driver of vsock waits for is its own affair. */
 static void drop(const struct listener *listener, int fd, bool is_ours, uint64_t now)
 {
+	if (fd < 0)
+		return;
 	if (listener->is_ip && is_ours)
 		fd_close(fd);
 	else
@@ -115,6 +123,7 @@ static void drop(const struct listener *listener, int fd, bool is_ours, uint64_t
 void conn_drop(const struct conn *conn, uint64_t now)
 {
 	drop(conn->listener, conn->fd, !conn->is_caller, now);
+	fd_close(conn->pair);
 }
 
 void conn_hold(struct conn *conn)

@@ -19,6 +19,7 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
+struct child;
 struct findings;
 
 /* Lives on the caller's stack. */
@@ -34,6 +35,14 @@ struct conn {
 	bool is_caller; /* master/caller keeps him, and a worker may have had the connection */
 	bool held;      /* he is kept for later */
 	uint64_t taken; /* bytes that he has sent and that a worker has taken */
+
+	/* Of a client who speaks TLS. */
+	int pair; /* owned; what his program gets in the connection's place: one end of a stream
+	             pair, whose other one is hatchd-tls's; -EBADF: there is none */
+	const char *tls_facts; /* base/tls-facts; borrowed; NULL: none are known */
+	size_t tls_facts_len;
+
+	struct child *child; /* who serves him, once somebody does; borrowed */
 
 	/* Of a client who has come through a proxy. */
 	struct addr proxy;        /* its address; len 0: unknown, or there is none */
@@ -55,10 +64,13 @@ void conn_of_socket(struct listener *listener, struct conn *conn);
  * is is the caller's to say. */
 void conn_of_peer(struct listener *listener, struct conn *conn);
 
+/* What is to be the standard input and output of who serves him; borrowed. */
+int conn_program_fd(const struct conn *conn);
+
 /* Whom the client counts as, once his address is known; a UNIX one as his user. */
 void conn_learn_source(struct conn *conn);
 
-/* Close the connection. */
+/* Close the connection, and what his program would have got instead. */
 void conn_drop(const struct conn *conn, uint64_t now);
 
 /* Keep him for later: the connection is the listener's from now on, or stays the caller's. */

@@ -2,6 +2,7 @@
 
 #include "base/own.h"
 #include "base/strv.h"
+#include "base/tls-facts.h"
 #include "master/findings.h"
 #include "os/channel.h"
 
@@ -231,6 +232,16 @@ static void add_proxy(struct writer *w, const struct conn *conn)
 	add_authority(w, conn);
 }
 
+/* What was agreed with him, and who he is by his certificate; it was checked when it came. */
+static void add_tls(struct writer *w, const struct conn *conn)
+{
+	const char *line = NULL;
+
+	while (conn->tls_facts &&
+		(line = tls_facts_next(conn->tls_facts, conn->tls_facts_len, line)))
+		add(w, "%s", line);
+}
+
 /* RFC 3875 names that are not there already. */
 static void add_cgi(struct writer *w, const struct conn *conn)
 {
@@ -282,6 +293,7 @@ int environ_fill(
 	else
 		add_unix(&w, conn);
 	add_proxy(&w, conn);
+	add_tls(&w, conn);
 	if (conf->env_dialect & ENV_CGI)
 		add_cgi(&w, conn);
 	if (conf->wait && conf->pass_as == PASS_LISTEN_FDS)

@@ -3,8 +3,8 @@
  *
  * The names of every world that programs for super-servers come from (UCSPI,
  * CGI and systemd, on request socat and ncat), as hatchd(8) lists them.
- * Everything is a number or a numeric address: nothing the peer has written
- * gets in.
+ * Everything is a number, a numeric address, or a word that was checked: nothing the peer has
+ * written gets in as he wrote it.
  *
  * Layer: master.
  */

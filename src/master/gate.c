@@ -189,6 +189,18 @@ static struct addr_source source_everywhere(const struct conn *conn)
 	return source;
 }
 
+/* Until when; 0: he is not. */
+static uint64_t banned_everywhere(const struct conn *conn)
+{
+	const struct sources *sources = conn->service->master->sources;
+	struct addr_source source;
+
+	if (!sources_any_everywhere(sources))
+		return 0;
+	source = source_everywhere(conn);
+	return sources_look(sources, SOURCES_EVERYWHERE, &source).banned_until;
+}
+
 /* By the clock on the wall, which may have jumped. */
 static bool is_closed(const struct service *service)
 {
@@ -204,6 +216,7 @@ static void add_source(const struct conn *conn, struct admit_request *request)
 	const struct service *service = conn->service;
 	const struct sources *sources = service->master->sources;
 	struct source_facts facts = sources_look(sources, service->number, &conn->source);
+	uint64_t everywhere;
 
 	request->access = ask_access(conn);
 	request->from_source = facts.count;
@@ -213,13 +226,9 @@ static void add_source(const struct conn *conn, struct admit_request *request)
 	request->source_rate = service->setup->conf->per_source_rate;
 	request->source_bucket = facts.bucket;
 	request->banned_until = facts.banned_until;
-	if (sources_any_everywhere(sources)) {
-		struct addr_source source = source_everywhere(conn);
-
-		facts = sources_look(sources, SOURCES_EVERYWHERE, &source);
-		if (facts.banned_until > request->banned_until)
-			request->banned_until = facts.banned_until;
-	}
+	everywhere = banned_everywhere(conn);
+	if (everywhere > request->banned_until)
+		request->banned_until = everywhere;
 	/* That takes longest, and makes no difference to whom others keep out. */
 	if (request->access == ACCESS_OK && request->banned_until <= request->now)
 		request->hosts_denied = is_denied_by_wrappers(conn);
@@ -229,6 +238,42 @@ enum admit_verdict gate_before(const struct service *service, uint64_t now)
 {
 	struct admit_request request = request_of(service, now);
 
+	return admit(&request);
+}
+
+/* What holds for all services alone. */
+static struct admit_request request_before_choice(const struct service *service, uint64_t now)
+{
+	struct master *master = service->master;
+
+	return (struct admit_request){
+		.total = master_clients(master),
+		.total_limit = master->budget.total_instances,
+		.instances_limit = UINT32_MAX,
+		.per_source_limit = UINT32_MAX,
+		.max_load = COUNT_UNLIMITED,
+		.now = now,
+	};
+}
+
+enum admit_verdict gate_before_choice(const struct service *service, uint64_t now)
+{
+	struct admit_request request;
+
+	if (!service->for_several)
+		return gate_before(service, now);
+	request = request_before_choice(service, now);
+	return admit(&request);
+}
+
+enum admit_verdict gate_choice(const struct conn *conn, uint64_t now)
+{
+	struct admit_request request;
+
+	if (!conn->service->for_several)
+		return gate_ask(conn, now);
+	request = request_before_choice(conn->service, now);
+	request.banned_until = banned_everywhere(conn);
 	return admit(&request);
 }
 
@@ -262,7 +307,7 @@ enum admit_verdict gate_first(const struct conn *conn, uint64_t now)
 
 	if (use != PROXY_USE_NO && gate_believes(conn))
 		return ADMIT_OK;
-	return use == PROXY_USE_REQUIRED ? ADMIT_PROXY_FROM : gate_ask(conn, now);
+	return use == PROXY_USE_REQUIRED ? ADMIT_PROXY_FROM : gate_choice(conn, now);
 }
 
 void gate_count(const struct conn *conn, uint64_t now)

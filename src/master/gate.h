@@ -21,12 +21,20 @@
  * If not, gate_ask() with the same time says of nobody that he may. */
 enum admit_verdict gate_before(const struct service *service, uint64_t now);
 
+/* The same of who comes to the socket of several services, as clients of TLS choose them: what
+ * keeps out those of one of them keeps nobody out before he has chosen. */
+enum admit_verdict gate_before_choice(const struct service *service, uint64_t now);
+
 /* May this one?  Without a source: what there is to know of the service alone. */
 enum admit_verdict gate_ask(const struct conn *conn, uint64_t now);
 
 /* He has come, and no word of his has been read.  As gate_ask(), but of who has come to a
- * service that believes what he says first, it is asked only whether he may speak. */
+ * service that believes what he says first, or to the socket of several services, it is asked
+ * only whether he may speak. */
 enum admit_verdict gate_first(const struct conn *conn, uint64_t now);
+
+/* The same when it is known who he is, and not yet which service he chooses. */
+enum admit_verdict gate_choice(const struct conn *conn, uint64_t now);
 
 /* Is that one of the proxies whose headers are believed? */
 bool gate_believes(const struct conn *conn);

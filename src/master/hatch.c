@@ -33,9 +33,10 @@ static void plan_descriptors(const struct conn *conn, struct spawn_plan *plan)
 	bool on_socket = service->setup->conf->stderr_kind == STDERR_SOCKET;
 	int null_fd = service->master->null_fd;
 
-	plan->fds[0] = passed ? null_fd : conn->fd;
-	plan->fds[1] = passed ? null_fd : conn->fd;
-	plan->fds[2] = passed && on_socket ? null_fd : stderr_of(service, conn->fd);
+	plan->fds[0] = passed ? null_fd : conn_program_fd(conn);
+	plan->fds[1] = plan->fds[0];
+	plan->fds[2] =
+		passed && on_socket ? null_fd : stderr_of(service, conn_program_fd(conn));
 	plan->n_fds = 3;
 	for (size_t i = 0; passed && i < service->n_listeners && plan->n_fds < SPAWN_FDS_MAX;
 		i++)
@@ -94,7 +95,7 @@ static int start_child(struct child *child, const struct conn *conn)
 	/* Our copy of the connection stays open, under its number, until the
 	 * child has its own. */
 	if (!service->wait)
-		child->conn = conn->fd;
+		child->conn = conn_program_fd(conn);
 	admitted_count(child);
 	if (service->wait)
 		lend_sockets(child, conn);
@@ -150,6 +151,7 @@ int hatch(struct conn *conn, uint64_t now)
 	}
 	child_watch(master->children, child, now);
 	child_begin(master->children, child);
+	conn->child = child;
 	tell_start(child, conn);
 	return 0;
 }

@@ -169,3 +169,25 @@ struct service *introduce_service(const struct master *master, const char *name)
 			return master->services[i];
 	return NULL;
 }
+
+/* What its own configuration says: whose guest it is. */
+static bool is_guest_of(struct service *service, const struct service *host)
+{
+	const struct service_conf *conf = service_setup(service) ? service->setup->conf : NULL;
+
+	return conf && conf->tls_host && service_is_called(host, conf->tls_host);
+}
+
+struct service *introduce_guest(const struct conn *conn, const char *name)
+{
+	const struct master *master = conn->service->master;
+	const struct image *image = master->image;
+	size_t n = image_n_services(image);
+
+	for (size_t i = image_find_guest(image, name, 0); i < n;
+		i = image_find_guest(image, name, i + 1))
+		if (is_called(master->services[i], name) &&
+			is_guest_of(master->services[i], conn->service))
+			return master->services[i];
+	return NULL;
+}

@@ -39,4 +39,7 @@ bool introduce_learn(struct conn *conn, unsigned tasks, const struct channel_fac
  * is none. */
 struct service *introduce_service(const struct master *master, const char *name);
 
+/* The same of a service that clients of TLS choose at the socket of that client. */
+struct service *introduce_guest(const struct conn *conn, const char *name);
+
 #endif

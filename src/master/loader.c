@@ -241,9 +241,6 @@ static int open_answer(struct loading *loading, struct image **ret)
 	if (r < 0)
 		return r;
 	loading->secrets = -EBADF;
-	/* What would speak in the clear is not served at all. */
-	if (image_secrets(image) >= 0)
-		return -EOPNOTSUPP;
 	*ret = take_ptr(image);
 	return 0;
 }
@@ -278,8 +275,6 @@ const char *loading_explain(int result)
 		return "the loader did not answer in time";
 	case -ECHILD:
 		return "the loader was killed";
-	case -EOPNOTSUPP:
-		return "TLS is not served yet";
 	case -EBADMSG:
 		return "the loader is of another version or wrote nonsense";
 	default:

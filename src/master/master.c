@@ -48,6 +48,14 @@ void master_exit(struct master *master, int status)
 	master->status = status;
 }
 
+void master_end_once(struct master *master, int status)
+{
+	if (master->once_over)
+		return;
+	master->once_over = true;
+	master->once_status = status;
+}
+
 void master_gate_closed(struct master *master, uint64_t due)
 {
 	if (due < master->gates_due)
@@ -372,6 +380,8 @@ static void turn(struct master *master, bool event_came)
 	waiting_turn(master, now);
 	if (master->retired_changed)
 		services_bury(master);
+	if (master->once_over && callers_leaving(master) == 0)
+		master_exit(master, master->once_status);
 	if (master->stopping)
 		stop_turn(master, now);
 	notify_flush(master->notify);

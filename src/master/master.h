@@ -110,6 +110,8 @@ struct master {
 
 	bool stopping;
 	bool stop_told;    /* children that are to end have been told */
+	bool once_over;    /* the one client of --once is served no longer: */
+	int once_status;   /* how that ended */
 	int stop_status;   /* exit status if no program says otherwise */
 	uint64_t stop_due; /* when stopping no longer waits for children */
 	bool done;
@@ -124,6 +126,10 @@ char *master_describe_spawning(const struct cmdline *cmdline);
 
 /* Serve until told to stop.  Returns the exit status, as hatchd(8) lists them. */
 int master_run(const struct cmdline *cmdline, char **argv);
+
+/* The client of --once is served no longer: end with that status, when he has heard everything
+ * (master/caller). */
+void master_end_once(struct master *master, int status);
 
 /* Leave the loop with that status, at the end of this turn. */
 void master_exit(struct master *master, int status);

@@ -222,6 +222,9 @@ void pass_failed(struct service *service, struct worker *worker, int r)
 				worker_name(worker));
 		return;
 	}
+	/* It has ended, or does not listen any more. */
+	if (r == -EPIPE)
+		worker_kill(worker, NULL);
 	snprintf(reason, sizeof reason, "unable to pass a connection to %s: %s",
 		worker_name(worker), strerror(-r));
 	service_pause(service, why, reason);
@@ -230,12 +233,13 @@ void pass_failed(struct service *service, struct worker *worker, int r)
 static int begin(struct worker *worker, struct conn *conn, uint64_t now)
 {
 	struct child *child = admitted_note(conn, now);
-	int r = send_new(worker, child, conn->fd);
+	int r = send_new(worker, child, conn_program_fd(conn));
 
 	if (r < 0)
 		return r;
 	admitted_count(child);
 	backend_enter(child);
+	conn->child = child;
 	child_begin(worker->master->children, child);
 	return 0;
 }
@@ -268,8 +272,10 @@ int pass(struct conn *conn, uint64_t now)
 	}
 	service_recovered(service);
 	worker_ask(worker, now);
-	/* The worker has its own by now, and may hold its lock. */
-	service_close_copy_later(service, conn->fd, conn->number, now);
+	/* The worker has its own by now, and may hold its lock.  Of a stream pair the copy
+	 * stays with who has made it. */
+	if (conn->pair < 0)
+		service_close_copy_later(service, conn->fd, conn->number, now);
 	return 0;
 }
 
@@ -356,7 +362,7 @@ static void forget(struct child *child, int once_status, uint64_t now)
 	backend_leave(child, now);
 	admitted_forget(child, now);
 	if (client && master->cmdline->once)
-		master_exit(master, once_status);
+		master_end_once(master, once_status);
 }
 
 /* NULL: it has no such connection. */
@@ -376,6 +382,7 @@ bool pass_done(struct worker *worker, const struct channel_answer *answer, uint6
 	if (answer->result == CHANNEL_UNREACHABLE && child->backend)
 		backend_missed(child, now);
 	record_session_end(child, answer, now);
+	child->broke_off = answer->result != CHANNEL_FINISHED;
 	forget(child, answer->result == CHANNEL_REFUSED ? ONCE_FAILED : 0, now);
 	return true;
 }
@@ -393,6 +400,7 @@ bool pass_news(struct worker *worker, const struct channel_answer *answer, uint6
 void pass_lost(struct child *child, uint64_t now)
 {
 	record_session_end(child, NULL, now);
+	child->broke_off = true;
 	forget(child, ONCE_FAILED, now);
 }
 

@@ -66,16 +66,16 @@ static bool can_serve(const struct service *service, bool is_ip)
 	              : serve_has_slot(service);
 }
 
-/* The first that one more client has to do with: who reads what he says, who is asked about
- * him, for which there is always room, or who serves him. */
+/* The first that one more client has to do with: who hears him, who is asked about him, for
+ * which there is always room, or who serves him. */
 static bool can_be_served(const struct listener *listener)
 {
 	const struct service *service = listener->service;
-	const struct worker *front = worker_of_front(service, listener->is_ip);
+	const struct worker *words = worker_of_words(service, listener->is_ip);
 	const struct worker *asked = worker_of_questions(service);
 
-	if (front)
-		return worker_has_room(front);
+	if (words)
+		return worker_has_room(words);
 	return asked ? !worker_is_paused(asked) : can_serve(service, listener->is_ip);
 }
 
@@ -91,7 +91,7 @@ static void wait_for(struct service *service, const struct worker *worker, uint6
 static void wait_to_be_served(const struct listener *listener, uint64_t now)
 {
 	struct service *service = listener->service;
-	const struct worker *first = worker_of_front(service, listener->is_ip);
+	const struct worker *first = worker_of_words(service, listener->is_ip);
 
 	if (!first)
 		first = worker_of_questions(service);
@@ -119,7 +119,7 @@ static bool refuses(const struct listener *listener, enum admit_verdict verdict)
 static bool room_for_one(struct listener *listener, uint64_t now)
 {
 	struct service *service = listener->service;
-	enum admit_verdict verdict = gate_before(service, now);
+	enum admit_verdict verdict = gate_before_choice(service, now);
 
 	if (verdict != ADMIT_OK && refuses(listener, verdict))
 		return true;
@@ -225,7 +225,7 @@ static int let_in(struct conn *conn, uint64_t now)
 	return r;
 }
 
-/* To the worker who reads what he says.  A tcpmux has no other clients than these. */
+/* To the worker who hears him.  A tcpmux has no other clients than these. */
 static int let_speak(struct conn *conn, uint64_t now)
 {
 	int r = caller_begin(conn, now);
@@ -244,7 +244,7 @@ static bool serve_conn(struct conn *conn, uint64_t now)
 		refuse(conn, verdict, now);
 		return true;
 	}
-	if (worker_of_front(conn->service, conn->listener->is_ip))
+	if (worker_of_words(conn->service, conn->listener->is_ip))
 		return let_speak(conn, now) >= 0;
 	if (worker_of_questions(conn->service))
 		return caller_ask(conn, now) >= 0;
@@ -269,6 +269,13 @@ enum admit_verdict serve_judge(const struct conn *conn, uint64_t now)
 		return ADMIT_OK;
 	verdict = gate_ask(conn, now);
 	return is_passing(service, verdict) ? ADMIT_OK : verdict;
+}
+
+enum admit_verdict serve_judge_choice(const struct conn *conn, uint64_t now)
+{
+	enum admit_verdict verdict = gate_choice(conn, now);
+
+	return is_passing(conn->service, verdict) ? ADMIT_OK : verdict;
 }
 
 /* The same without waiting for what will pass. */
@@ -334,7 +341,7 @@ static bool serve_client(struct listener *listener, uint64_t now)
  * is tried again. */
 static bool may_go_on(const struct listener *listener, uint64_t now)
 {
-	enum admit_verdict verdict = gate_before(listener->service, now);
+	enum admit_verdict verdict = gate_before_choice(listener->service, now);
 
 	if (verdict != ADMIT_OK)
 		return refuses(listener, verdict);

@@ -30,6 +30,9 @@ int serve_on_clients(sd_event_source *source, int fd, uint32_t revents, void *us
  * ADMIT_OK also if he would only have to wait. */
 enum admit_verdict serve_judge(const struct conn *conn, uint64_t now);
 
+/* The same of who has not chosen yet whom he wants (gate_choice()). */
+enum admit_verdict serve_judge_choice(const struct conn *conn, uint64_t now);
+
 /* Could he be served or refused now, whoever he is?  True also where that is not known,
  * because the setup of his service is not in memory. */
 bool serve_could(const struct conn *conn, uint64_t now);

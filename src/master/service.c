@@ -326,13 +326,19 @@ static bool is_full_and_waits(const struct service *service)
 	       !service->sensor;
 }
 
+/* What is nothing to those who choose another service at its sockets. */
+static bool is_willing_itself(const struct service *service)
+{
+	return !backend_is_stopping(service) && !service_is_paced(service) &&
+	       !is_full_and_waits(service);
+}
+
 /* May more children be hatched now, or clients be refused?  State only. */
 static bool willing(const struct service *service)
 {
 	return service->state == SERVICE_ACTIVE && !service->master->stopping &&
 	       service->paused_until == 0 && !service->starved && !service->wait_child &&
-	       !backend_is_stopping(service) && !service_is_paced(service) &&
-	       !is_full_and_waits(service) && is_complete(service);
+	       (service->for_several || is_willing_itself(service)) && is_complete(service);
 }
 
 /* A client that was accepted and could not be served yet: he comes before the others. */

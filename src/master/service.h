@@ -45,6 +45,7 @@ struct service {
 	bool retired : 1;      /* in master->retired: removed, but not forgotten */
 	bool sensor : 1;       /* whoever connects is banned */
 	bool refuses : 1;      /* overflow = refuse */
+	bool for_several : 1;  /* clients of TLS choose others at its sockets (tls_name) */
 	enum service_state state : 4;
 	unsigned deaths : 4;          /* children in a row that died at once */
 	enum pause_why pause_why : 4; /* of this pause, or else the last */

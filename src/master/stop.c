@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "master/caller.h"
 #include "master/record.h"
 #include "master/service.h"
 
@@ -159,6 +160,9 @@ void stop_turn(struct master *master, uint64_t now)
 		return;
 	/* When nobody is connected to them any more. */
 	if (backends_stop(master, now) > 0 && now < master->stop_due)
+		return;
+	/* What programs have said last may be on its way to those who read slowly. */
+	if (callers_leaving(master) > 0 && now < master->stop_due)
 		return;
 	if (workers_are_ending(master) && now < master->stop_due)
 		return;

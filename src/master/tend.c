@@ -304,7 +304,7 @@ void tend_on_end(void *userdata, struct child *child, const struct child_end *en
 	if (backend)
 		backend_ended(backend, now);
 	if (!worker && !backend && master->cmdline->once)
-		master_exit(master, once_status(child, end));
+		master_end_once(master, once_status(child, end));
 	if (!backend && (executed(child) || child->report.error == 0))
 		judge_life(child, end, now);
 	if (child->setup->conf->wait && !child->unwanted &&

@@ -46,6 +46,8 @@ static const char *describe_lie(const struct channel_answer *answer)
 		return "speaks of a connection that it does not have";
 	case CHANNEL_OFFER:
 		return "offers a client whom it must not offer";
+	case CHANNEL_FACT:
+		return "tells of a client what cannot be";
 	case CHANNEL_REACHED:
 	case CHANNEL_MISSED:
 		return "speaks of a target that was not started";
@@ -182,8 +184,12 @@ static int on_room(sd_event_source *source, int fd, uint32_t revents, void *user
 
 	(void)source;
 	(void)fd;
-	(void)revents;
 	worker->room = sd_event_source_unref(worker->room);
+	/* There will be none any more: it has ended, or does not listen. */
+	if (revents & (EPOLLHUP | EPOLLERR)) {
+		worker_kill(worker, NULL);
+		return 0;
+	}
 	if (worker->is_full)
 		worker->master->slot_came_free = true;
 	worker->is_full = false;
@@ -267,6 +273,7 @@ static bool hear_of_caller(
 	switch (answer->kind) {
 	case CHANNEL_DONE:
 	case CHANNEL_OFFER:
+	case CHANNEL_FACT:
 		return caller_hear(worker, answer, now);
 	default:
 		return false;

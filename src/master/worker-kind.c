@@ -1,10 +1,13 @@
 #include "master/worker-kind.h"
 
 #include "base/addr.h"
+#include "base/own.h"
 #include "base/redirect.h"
+#include "base/tls.h"
 #include "master/listener.h"
 #include "master/master.h"
 #include "master/service.h"
+#include "master/worker.h"
 
 #define SESSIONS  WORKER_HOLDS_SESSIONS
 #define CALLERS   WORKER_HOLDS_CALLERS
@@ -26,7 +29,25 @@ static const struct {
 	/* A socket takes one for itself, and one for the set of its ways. */
 	[WORKER_UDP_RELAY] = {"hatchd-udp-relay", "hatchd-udp", 2, SESSIONS},
 	[WORKER_LOOKUP] = {"hatchd-lookup", "hatchd-lookup", 0, QUESTIONS},
+	[WORKER_TLS] = {"hatchd-tls", "hatchd-tls", TLS_FDS, CALLERS},
+	[WORKER_TLS + 1] = {"hatchd-tls-2", "hatchd-tls", TLS_FDS, CALLERS},
+	[WORKER_TLS + 2] = {"hatchd-tls-3", "hatchd-tls", TLS_FDS, CALLERS},
+	[WORKER_TLS + 3] = {"hatchd-tls-4", "hatchd-tls", TLS_FDS, CALLERS},
+	[WORKER_TLS + 4] = {"hatchd-tls-5", "hatchd-tls", TLS_FDS, CALLERS},
+	[WORKER_TLS + 5] = {"hatchd-tls-6", "hatchd-tls", TLS_FDS, CALLERS},
+	[WORKER_TLS + 6] = {"hatchd-tls-7", "hatchd-tls", TLS_FDS, CALLERS},
+	[WORKER_TLS + 7] = {"hatchd-tls-8", "hatchd-tls", TLS_FDS, CALLERS},
+	[WORKER_TLS + 8] = {"hatchd-tls-9", "hatchd-tls", TLS_FDS, CALLERS},
+	[WORKER_TLS + 9] = {"hatchd-tls-10", "hatchd-tls", TLS_FDS, CALLERS},
+	[WORKER_TLS + 10] = {"hatchd-tls-11", "hatchd-tls", TLS_FDS, CALLERS},
+	[WORKER_TLS + 11] = {"hatchd-tls-12", "hatchd-tls", TLS_FDS, CALLERS},
+	[WORKER_TLS + 12] = {"hatchd-tls-13", "hatchd-tls", TLS_FDS, CALLERS},
+	[WORKER_TLS + 13] = {"hatchd-tls-14", "hatchd-tls", TLS_FDS, CALLERS},
+	[WORKER_TLS + 14] = {"hatchd-tls-15", "hatchd-tls", TLS_FDS, CALLERS},
+	[WORKER_TLS + 15] = {"hatchd-tls-16", "hatchd-tls", TLS_FDS, CALLERS},
 };
+
+_Static_assert(ARRAY_SIZE(kinds) == _WORKER_KIND_MAX, "a row for each");
 
 static enum worker_kind kind_of(const struct worker *worker)
 {
@@ -89,6 +110,50 @@ struct worker *worker_of_questions(const struct service *service)
 	return service_conf_has_lookups(service->setup->conf)
 	               ? &service->master->workers[WORKER_LOOKUP]
 	               : NULL;
+}
+
+/* Where none is said it is one. */
+static uint32_t how_many_speak_tls(const struct master *master)
+{
+	uint32_t n = image_conf(master->image)->tls_workers;
+
+	return n > 0 ? n : 1;
+}
+
+bool worker_is_for_tls(const struct worker *worker)
+{
+	return kind_of(worker) >= WORKER_TLS && kind_of(worker) <= WORKER_TLS_LAST;
+}
+
+bool worker_is_superfluous(const struct worker *worker)
+{
+	return worker_is_for_tls(worker) &&
+	       (uint32_t)(kind_of(worker) - WORKER_TLS) >= how_many_speak_tls(worker->master);
+}
+
+/* One that can take nobody now comes behind all that can. */
+static uint32_t burden_of(const struct worker *worker)
+{
+	return worker_has_room(worker) ? worker_sessions(worker) : UINT32_MAX;
+}
+
+struct worker *worker_of_tls(const struct service *service)
+{
+	struct worker *all = &service->master->workers[WORKER_TLS], *best = all;
+
+	if (!service_conf_has_tls(service->setup->conf))
+		return NULL;
+	for (uint32_t i = 1; i < how_many_speak_tls(service->master); i++)
+		if (burden_of(&all[i]) < burden_of(best))
+			best = &all[i];
+	return best;
+}
+
+struct worker *worker_of_words(const struct service *service, bool is_ip)
+{
+	struct worker *front = worker_of_front(service, is_ip);
+
+	return front ? front : worker_of_tls(service);
 }
 
 bool worker_is_for_datagrams(const struct worker *worker)

@@ -10,6 +10,8 @@
 #ifndef HATCHD_MASTER_WORKER_KIND_H
 #define HATCHD_MASTER_WORKER_KIND_H
 
+#include "conf/conf.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -32,13 +34,18 @@ enum worker_kind {
 	WORKER_UDP_LOCAL,
 	WORKER_UDP_RELAY, /* the same program, which passes them on to somebody else */
 	WORKER_LOOKUP,    /* hatchd-lookup: asks name servers and others (master/inquiry) */
+	/* hatchd-tls: speaks TLS with clients (master/caller-tls), in as many processes as
+	 * tls_workers says. */
+	WORKER_TLS,
+	WORKER_TLS_LAST = WORKER_TLS + CONF_TLS_WORKERS_MAX - 1,
 	_WORKER_KIND_MAX,
 };
 
 /* What a worker has at its places. */
 enum worker_holds {
-	WORKER_HOLDS_SESSIONS,  /* connections and sockets that it serves (master/pass) */
-	WORKER_HOLDS_CALLERS,   /* connections that somebody else is to serve (master/caller) */
+	WORKER_HOLDS_SESSIONS, /* connections and sockets that it serves (master/pass) */
+	WORKER_HOLDS_CALLERS, /* connections that somebody else serves, or is to (master/caller)
+	                       */
 	WORKER_HOLDS_QUESTIONS, /* no connections (master/inquiry) */
 };
 
@@ -65,6 +72,20 @@ struct worker *worker_of_socket(const struct listener *listener);
 /* The one that has to read what clients of that service say before somebody serves them; NULL:
  * nobody has. */
 struct worker *worker_of_front(const struct service *service, bool is_ip);
+
+/* Is it one that speaks TLS? */
+bool worker_is_for_tls(const struct worker *worker);
+
+/* Are there more of its kind than are wanted? */
+bool worker_is_superfluous(const struct worker *worker);
+
+/* The one that is to speak TLS with the next client of that service, who comes to a socket of
+ * its own: of those that may run the one that has fewest; NULL: TLS is not spoken there. */
+struct worker *worker_of_tls(const struct service *service);
+
+/* The first that a client of that service has to do with before somebody serves him, or is
+ * asked about him: who reads what he says, or speaks TLS with him; NULL: nobody. */
+struct worker *worker_of_words(const struct service *service, bool is_ip);
 
 /* The one that has to be asked before clients of that service come in; NULL: none. */
 struct worker *worker_of_questions(const struct service *service);

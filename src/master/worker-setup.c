@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/strv.h"
+#include "master/caller.h"
 #include "master/master.h"
 #include "master/service.h"
 #include "os/lookup.h"
@@ -27,6 +28,17 @@ static uint64_t at_most(uint64_t n, uint64_t max)
 	return n < max ? n : max;
 }
 
+/* With hatchd-tls they stay while they are served, and may be leaving then. */
+static uint64_t how_many_callers(const struct worker *worker)
+{
+	const struct master *master = worker->master;
+	uint64_t most = master->budget.callers;
+
+	if (worker_is_for_tls(worker))
+		most += (uint64_t)callers_leaving_max(master) + master->budget.total_instances;
+	return most;
+}
+
 /* One for datagrams keeps its sockets, so it is never without any, and not started anew when
  * other limits are in force: it has what it can ever need. */
 static uint32_t how_many_places(const struct worker *worker)
@@ -38,7 +50,7 @@ static uint32_t how_many_places(const struct worker *worker)
 	if (worker_holds(worker) == WORKER_HOLDS_QUESTIONS)
 		return INQUIRY_PLACES;
 	if (worker_holds(worker) == WORKER_HOLDS_CALLERS)
-		most = master->budget.callers;
+		most = how_many_callers(worker);
 	else if (worker_is_for_datagrams(worker))
 		most = PLACES_MAX;
 	most = at_most(most, PLACES_MAX);

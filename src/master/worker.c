@@ -27,7 +27,7 @@
 /* While it is given connections it is asked so often whether it goes on. */
 #define ASK_EVERY USEC_PER_SEC
 
-/* One that keeps sockets of datagrams is asked now and then also when it is given nothing. */
+/* One that keeps something is asked now and then also when it is given nothing. */
 #define ASK_KEEPER_EVERY (30 * USEC_PER_SEC)
 
 struct worker *worker_of_process(const struct child *child)
@@ -78,13 +78,20 @@ void worker_ask(struct worker *worker, uint64_t now)
 	worker_ping(worker, now);
 }
 
-/* When something is to be done: it has to have answered, or it keeps sockets, so that nobody
- * comes who would have it asked. */
+/* It has something also when nobody comes who would have it asked: sockets, or the bytes of
+ * those whom others serve. */
+static bool keeps_something(const struct worker *worker)
+{
+	return worker->n_posted > 0 ||
+	       (worker_is_for_tls(worker) && worker_sessions(worker) > 0);
+}
+
+/* When something is to be done: it has to have answered, or is to be asked. */
 static uint64_t look_due(const struct worker *worker)
 {
 	if (worker->due != USEC_INFINITY)
 		return worker->due;
-	return worker->n_posted > 0 ? worker->asked + ASK_KEEPER_EVERY : USEC_INFINITY;
+	return keeps_something(worker) ? worker->asked + ASK_KEEPER_EVERY : USEC_INFINITY;
 }
 
 static void look_after(struct worker *worker, uint64_t now)
@@ -98,6 +105,13 @@ static void look_after(struct worker *worker, uint64_t now)
 	}
 }
 
+/* It ends when its channel does. */
+static void let_go(struct worker *worker, uint64_t now)
+{
+	worker_close_channel(worker, now);
+	worker->process = NULL;
+}
+
 uint64_t workers_turn(struct master *master, uint64_t now)
 {
 	uint64_t due = USEC_INFINITY;
@@ -108,6 +122,9 @@ uint64_t workers_turn(struct master *master, uint64_t now)
 		peer_turn(worker, now);
 		if (worker->process && now >= look_due(worker))
 			look_after(worker, now);
+		if (worker->process && worker_is_superfluous(worker) &&
+			worker_sessions(worker) == 0)
+			let_go(worker, now);
 		if (worker->process && look_due(worker) < due)
 			due = look_due(worker);
 	}
@@ -130,13 +147,6 @@ static bool may_start(const struct worker *worker)
 bool worker_has_room(const struct worker *worker)
 {
 	return worker->process ? worker->n_free > 0 && !worker->is_full : may_start(worker);
-}
-
-/* It ends when its channel does. */
-static void let_go(struct worker *worker, uint64_t now)
-{
-	worker_close_channel(worker, now);
-	worker->process = NULL;
 }
 
 int worker_need(struct worker *worker, uint64_t now)

@@ -186,7 +186,7 @@ struct channel_answer {
 	uint16_t kind;   /* enum channel_answer_kind */
 	uint32_t result; /* enum channel_result */
 	struct channel_session session;
-	uint64_t bytes_in, bytes_out; /* from and to the client */
+	uint64_t bytes_in, bytes_out; /* from and to the client; OFFER: that were taken */
 	uint32_t ticket;              /* OFFER of who sends datagrams: the worker's number for
 	                                 him, which comes back with the VERDICT */
 	struct channel_facts facts;   /* OFFER, and DONE with CHANNEL_PASSED */

@@ -69,6 +69,8 @@ const char *admit_reason(enum admit_verdict verdict)
 		[ADMIT_HEADER_TIMEOUT] = "header_timeout",
 		[ADMIT_PENDING] = "pending",
 		[ADMIT_TCPMUX] = "tcpmux",
+		[ADMIT_HANDSHAKE] = "handshake",
+		[ADMIT_HANDSHAKE_TIMEOUT] = "handshake_timeout",
 	};
 
 	return (unsigned)verdict < ARRAY_SIZE(words) ? words[verdict] : "unknown";

@@ -35,11 +35,13 @@ enum admit_verdict {
 	ADMIT_HOSTS_ACCESS,    /* hosts.allow and hosts.deny keep him out */
 
 	/* Why it does not come to the question; admit() answers none of these. */
-	ADMIT_PROXY_FROM,     /* he is none of the proxies that are believed */
-	ADMIT_HEADER,         /* what he has said first is not what it should be */
-	ADMIT_HEADER_TIMEOUT, /* he has not said it in time */
-	ADMIT_PENDING,        /* too many have not said it yet, and he was the oldest */
-	ADMIT_TCPMUX,         /* there is no service of the name that he has asked for */
+	ADMIT_PROXY_FROM,        /* he is none of the proxies that are believed */
+	ADMIT_HEADER,            /* what he has said first is not what it should be */
+	ADMIT_HEADER_TIMEOUT,    /* he has not said it in time */
+	ADMIT_PENDING,           /* too many have not said it yet, and he was the oldest */
+	ADMIT_TCPMUX,            /* there is no service of the name that he has asked for */
+	ADMIT_HANDSHAKE,         /* TLS could not be agreed with him */
+	ADMIT_HANDSHAKE_TIMEOUT, /* ... in time */
 	_ADMIT_MAX,
 };
 

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from harness import HATCHD, base_environment, free_port, put, reload, run_hatchd, service, talk
+from harness import HATCHD, base_environment, free_port, put, run_hatchd, service
 
 NAMES = ["www.example.org", "*.example.org", "10.0.0.1", "::1"]
 SEALS = (fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE)
@@ -216,11 +216,3 @@ def test_plan(hatchd, folder):
     assert "tls.certificate (not set) -> " in done.stdout
     assert f"kept     tcp:127.0.0.1:{port}\n" in done.stdout
     assert "PRIVATE" not in done.stdout
-
-
-def test_not_served_in_the_clear(hatchd, folder):
-    port = free_port()
-    daemon = hatchd.file(service("web", listen=f"tcp:127.0.0.1:{port}", exec="/bin/cat"))
-    text = web(port, tls=f"certificate = '{folder}/www.example.org.pem'")
-    assert "TLS is not served yet" in reload(daemon, text, line="unable to reload")
-    assert talk(port, b"x") == b"x"

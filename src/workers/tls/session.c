@@ -225,6 +225,7 @@ bool session_tell(struct session *session, struct channel_answer *ret)
 		return true;
 	}
 	ret->kind = CHANNEL_OFFER;
+	ret->bytes_in = tube_used(&session->tube);
 	strcpy(ret->facts.service, session->service);
 	free(session->facts);
 	session->facts = NULL;

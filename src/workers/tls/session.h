@@ -57,8 +57,9 @@ struct session *session_free(struct session *session, uint64_t now);
  * has just begun.  False: it is over. */
 bool session_go(struct session *session, enum pump_side side, uint32_t events, uint64_t now);
 
-/* What it has to tell: the facts, piece by piece, and then that he is to be offered.  `kind`
- * and `facts` of *ret, which is all zero, are filled in.  False: nothing now. */
+/* What it has to tell: the facts, piece by piece, and then that he is to be offered, with how
+ * many bytes his handshake has taken.  `kind`, `facts` and `bytes_in` of *ret, which is all
+ * zero, are filled in.  False: nothing now. */
 bool session_tell(struct session *session, struct channel_answer *ret);
 
 /* What became of the offer.  Without one it is ignored.  Who is admitted needs a descriptor,

@@ -95,6 +95,11 @@ static int read_some(BIO *bio, char *to, int len)
 	return (int)n;
 }
 
+uint64_t tube_used(const struct tube *tube)
+{
+	return tube->received - (tube->in_len - tube->in_at);
+}
+
 bool tube_has_more(const struct tube *tube)
 {
 	return tube->in_at < tube->in_len;

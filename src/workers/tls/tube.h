@@ -78,6 +78,9 @@ bool tube_flush(struct tube *tube);
 /* Bytes. */
 size_t tube_unsent(const struct tube *tube);
 
+/* Bytes that were read, and taken. */
+uint64_t tube_used(const struct tube *tube);
+
 /* Is there something that was read, and not taken? */
 bool tube_has_more(const struct tube *tube);
 
