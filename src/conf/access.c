@@ -369,7 +369,8 @@ static int prepare(struct work *w)
 	if (!key)
 		return -ENOMEM;
 	made = textmap_get(&w->accesses->lists, key);
-	if (!made)
+	/* No proxy has a name, which is told where it is written. */
+	if (!made || (w->proxies && made->names))
 		return make_list(w, key);
 	give(w, access_list_hold(made->list));
 	if (made->names && strv_copy(made->names, &w->service->names) < 0)

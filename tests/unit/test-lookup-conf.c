@@ -184,6 +184,15 @@ static void test_shared(void **ctx)
 	assert_string_equal(conf_text_said(&t, DIAG_ERROR),
 		"only_from: 'a.example' is the name of a host; those need resolve = yes");
 	conf_text_done(&t);
+
+	/* Nor are those who may come in by a name proxies because of it. */
+	load(&t,
+		"defaults {\nresolve = yes\n}\n" ONE("a", "1", WORDS) ONE("b", "2",
+			"proxy_protocol = required\nproxy_from = { 10.0.0.0/8, a.example }\n"));
+	assert_string_equal(conf_text_said(&t, DIAG_ERROR),
+		"proxy_from: 'a.example' is the name of a host; a proxy is known by its "
+		"address, since its header comes before names are looked up");
+	conf_text_done(&t);
 }
 
 static void test_most(void **ctx)
