@@ -1,5 +1,6 @@
 #include "conf/access-file.h"
 
+#include "conf/access-cert.h"
 #include "conf/lex.h"
 #include "conf/parse.h"
 #include "conf/source.h"
@@ -11,8 +12,8 @@
 /* What an element begins with that names a list. */
 #define FILE_MARK "file:"
 
-/* Longest line of a list that is no mistake by its length alone. */
-#define WORD_MAX 256
+/* Room for the longest line of a list that is no mistake by its length alone. */
+#define WORD_MAX (CERT_RULE_MAX + 1)
 
 const char *access_names_file(const char *word)
 {
@@ -117,6 +118,8 @@ static int read_word(struct lines *lines, const char *word, const struct origin 
 		return r;
 	if (lines->file->rules.n_names == 1 && !lines->file->name_at.file)
 		lines->file->name_at = *origin;
+	if (lines->file->rules.n_certs == 1 && !lines->file->cert_at.file)
+		lines->file->cert_at = *origin;
 	if (r == -ENOENT)
 		return tell_condition(lines, origin, remark.text);
 	if (r < 0)
@@ -168,7 +171,11 @@ static int read_line(struct lines *lines, const char *line, const char *end)
 	rest = skip_blanks(at + len, end);
 	if (rest != end && *rest != '#') {
 		origin = place_of(lines, line, rest, word_length(rest, end));
-		tell_mistake(lines, &origin, "there is one address in a line");
+		tell_mistake(lines, &origin,
+			access_names_cert(word)
+				? "a rule with blanks in it stands in only_from itself, in "
+				  "quotes"
+				: "there is one address in a line");
 		return 0;
 	}
 	return read_word(lines, word, &origin);
@@ -220,8 +227,8 @@ static void tell_empty(struct report *report, const char *path, const struct ori
 {
 	char shown[DIAG_SHOWN_MAX];
 
-	if (file->rules.n == 0 && file->rules.n_names == 0 && !file->mistaken &&
-		!file->condition)
+	if (file->rules.n == 0 && file->rules.n_names == 0 && file->rules.n_certs == 0 &&
+		!file->mistaken && !file->condition)
 		report_warning(report, origin, "'%s' lists nobody",
 			diag_shown(path, strlen(path), shown));
 }
@@ -248,8 +255,8 @@ static int read_file(struct access_files *files, struct lines *lines, const char
 		lines->file->mistaken = true;
 		r = 0;
 	}
-	/* Whether a name may stand there is not known yet. */
-	if (lines->said > 0 || lines->file->name_at.file)
+	/* Whether a name or a certificate may stand there is not known yet. */
+	if (lines->said > 0 || lines->file->name_at.file || lines->file->cert_at.file)
 		keep_source(files, source);
 	else
 		source_list_free(source);

@@ -1,7 +1,7 @@
 /*
  * access-file: the lists of addresses that only_from and no_access name with file:PATH.
  *
- * One address or name in a line, as access-word reads it; blanks, empty lines and comments
+ * One element in a line, as access-word reads it; blanks, empty lines and comments
  * count for nothing, and a list names no other one.  Each file is read once, however many
  * services name it, and only if it may be trusted, as all files of a configuration are.
  *
@@ -24,6 +24,7 @@ char *access_file_path(const char *name, const struct origin *origin);
 struct access_file {
 	struct access_rules rules; /* lines only; they allow */
 	struct origin name_at;     /* of the first name among them */
+	struct origin cert_at;     /* of the first rule about certificates */
 	bool mistaken;             /* and that was told */
 	char *condition;           /* the first of its lines; NULL: none */
 	struct access_file *next;

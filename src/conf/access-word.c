@@ -3,6 +3,7 @@
 #include "base/hostname.h"
 #include "base/strv.h"
 #include "base/text.h"
+#include "conf/access-cert.h"
 #include "conf/conf.h"
 
 #include <arpa/inet.h>
@@ -29,6 +30,7 @@ void access_rules_done(struct access_rules *rules)
 	free(rules->items);
 	free(rules->where);
 	strv_free(rules->names);
+	strv_free(rules->certs);
 	*rules = (struct access_rules){0};
 }
 
@@ -68,6 +70,18 @@ int access_rules_add_name(struct access_rules *rules, const char *name)
 	r = strv_add(&rules->names, name);
 	if (r == 0)
 		rules->n_names++;
+	return r;
+}
+
+int access_rules_add_cert(struct access_rules *rules, const char *cert)
+{
+	int r;
+
+	if (rules->n_certs > CONF_CERTS_MAX)
+		return 0;
+	r = strv_add(&rules->certs, cert);
+	if (r == 0)
+		rules->n_certs++;
 	return r;
 }
 
@@ -464,6 +478,16 @@ static int read_vsock(const struct reader *in, const char *rest)
 	return add_rule(in, ACCESS_CID, cid);
 }
 
+static int read_cert(const struct reader *in)
+{
+	char rule[CERT_RULE_MAX + 1];
+	const char *why;
+
+	if (access_cert_read(in->word, rule, &why) < 0)
+		return remark(in, -EINVAL, "%s", why);
+	return access_rules_add_cert(in->rules, rule);
+}
+
 /* What stands behind `kind` and is nothing or begins with a colon; else NULL. */
 static const char *behind(const char *word, const char *kind)
 {
@@ -482,6 +506,8 @@ int access_word_read(const char *word, struct identities *identities,
 	const char *rest;
 
 	remark->text[0] = '\0';
+	if (access_names_cert(word))
+		return read_cert(&in);
 	if ((rest = behind(word, "unix")))
 		return read_unix(&in, rest);
 	if ((rest = behind(word, "vsock")))

@@ -9,6 +9,7 @@
  *	www.example.org  .example.org		a host, and all below a domain, by name
  *	unix  unix:uid=USER  unix:gid=GROUP	peers of UNIX sockets
  *	vsock  vsock:CID			virtual machines
+ *	cert:CN=alice ...			who shows a certificate; see conf/access-cert
  *
  * Layer: conf.
  */
@@ -18,14 +19,16 @@
 #include "conf/access-list.h"
 #include "conf/identity.h"
 
-/* Rules that are being gathered, and where they come from; and names of hosts and domains,
- * which are none: no address shows who has them. */
+/* Rules that are being gathered, and where they come from; and names of hosts and domains, and
+ * rules about certificates, which are none of these: no address shows who has them. */
 struct access_rules {
 	struct access_rule *items;
 	struct access_where *where;
 	size_t n, size;
 	char **names; /* patterns of base/hostname; of more than CONF_NAMES_MAX one more */
 	size_t n_names;
+	char **certs; /* of policy/cert; of more than CONF_CERTS_MAX one more */
+	size_t n_certs;
 };
 
 void access_rules_done(struct access_rules *rules);
@@ -34,8 +37,9 @@ void access_rules_done(struct access_rules *rules);
 int access_rules_add(struct access_rules *rules, const struct access_rule *rule,
 	const struct access_where *where);
 
-/* The same for a name.  0 or -ENOMEM. */
+/* The same for a name, and for a rule about certificates.  0 or -ENOMEM. */
 int access_rules_add_name(struct access_rules *rules, const char *name);
+int access_rules_add_cert(struct access_rules *rules, const char *cert);
 
 /* What there is to say about a word; "" is nothing. */
 struct access_remark {
@@ -43,9 +47,9 @@ struct access_remark {
 };
 
 /*
- * Add the rules of a word, which allow, or the name that it is; whether names may stand
- * there is the caller's to say.  0, with what to be warned of in *remark;
- * -EINVAL with what is wrong with it, -ENOENT with what the world lacks; -ENOMEM.
+ * Add the rules of a word, which allow, or the name or rule about certificates that it is;
+ * whether these may stand there is the caller's to say.  0, with what to be warned of in
+ * *remark; -EINVAL with what is wrong with it, -ENOENT with what the world lacks; -ENOMEM.
  */
 int access_word_read(const char *word, struct identities *identities,
 	const struct access_where *where, struct access_rules *rules,

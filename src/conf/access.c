@@ -1,14 +1,19 @@
 #include "conf/access.h"
 
+#include "base/hostname.h"
 #include "conf/access-word.h"
 #include "conf/merge.h"
 
+#include <stdio.h>
 #include <string.h>
+
+/* Room for why something cannot stand where it does. */
+#define REASON_MAX 256
 
 /* One list, made of all words of a service. */
 struct access_made {
 	struct access_list *list;
-	char **names;
+	char **names, **certs;
 	char *condition;
 	struct access_made *next;
 };
@@ -35,6 +40,7 @@ static void made_free(struct access_made *made)
 {
 	access_list_release(made->list);
 	strv_free(made->names);
+	strv_free(made->certs);
 	free(made->condition);
 	free(made);
 }
@@ -91,6 +97,10 @@ static int add_rules(struct work *w, const struct access_rules *rules)
 		if (access_rules_add_name(&w->rules, rules->names[i]) < 0)
 			return -ENOMEM;
 	}
+	for (size_t i = 0; i < rules->n_certs; i++) {
+		if (access_rules_add_cert(&w->rules, rules->certs[i]) < 0)
+			return -ENOMEM;
+	}
 	return 0;
 }
 
@@ -110,26 +120,60 @@ static const char *why_no_name(const struct work *w, const struct access_element
 	return w->report->adhoc ? "those need --resolve" : "those need resolve = yes";
 }
 
-/* `at`: in the list file that the element names; NULL: it names none. */
+/* What is no mistake in itself, but stands there.  `at`: in the list file that the element
+ * names; NULL: it names none. */
+static void tell_misplaced(struct work *w, const struct access_element *e,
+	const struct origin *at, const char *text)
+{
+	char label[OPTION_FLAG_MAX + 2];
+
+	w->mistaken = true;
+	if (!at) {
+		report_mistake(w->report, &e->origin, "%s: %s",
+			merge_label(conf_option_find(e->option), &e->origin, label), text);
+		return;
+	}
+	report_refuse(w->report, &e->origin);
+	if (report_mistake(w->report, at, "%s", text) && e->origin.line > 0)
+		diag_note(w->report->diags, &e->origin, "the list is named here");
+}
+
 static void check_name(struct work *w, const struct access_element *e, const char *name,
 	const struct origin *at)
 {
 	const char *why = why_no_name(w, e), *what = name[0] == '.' ? "a domain" : "a host";
-	char label[OPTION_FLAG_MAX + 2];
+	char text[HOSTNAME_MAX + REASON_MAX];
 
 	if (!why)
 		return;
-	w->mistaken = true;
-	if (!at) {
-		report_mistake(w->report, &e->origin, "%s: '%s' is the name of %s; %s",
-			merge_label(conf_option_find(e->option), &e->origin, label), name, what,
-			why);
+	snprintf(text, sizeof text, "'%s' is the name of %s; %s", name, what, why);
+	tell_misplaced(w, e, at, text);
+}
+
+/* Why nobody can be told by his certificate there; NULL: he can, if he is asked for one, which
+ * access_cert_check() looks at. */
+static const char *why_no_cert(const struct work *w, const struct access_element *e)
+{
+	if (w->proxies)
+		return "a proxy is known by its address, since its header comes before "
+		       "certificates are shown";
+	if (strcmp(e->option, "no_access") == 0)
+		return "a certificate can let somebody in, but keep nobody out: who does not "
+		       "want to be known by his shows another one, or none";
+	return NULL;
+}
+
+static void check_cert(struct work *w, const struct access_element *e, const char *rule,
+	const struct origin *at)
+{
+	const char *why = why_no_cert(w, e);
+	char text[DIAG_SHOWN_MAX + REASON_MAX], shown[DIAG_SHOWN_MAX];
+
+	if (!why)
 		return;
-	}
-	report_refuse(w->report, &e->origin);
-	if (report_mistake(w->report, at, "'%s' is the name of %s; %s", name, what, why) &&
-		e->origin.line > 0)
-		diag_note(w->report->diags, &e->origin, "the list is named here");
+	snprintf(text, sizeof text, "'%s' is about a certificate; %s",
+		diag_shown(rule, strlen(rule), shown), why);
+	tell_misplaced(w, e, at, text);
 }
 
 static int add_file(struct work *w, const struct access_element *e, const char *name)
@@ -155,6 +199,8 @@ static int add_file(struct work *w, const struct access_element *e, const char *
 	}
 	if (file->rules.n_names > 0)
 		check_name(w, e, file->rules.names[0], &file->name_at);
+	if (file->rules.n_certs > 0)
+		check_cert(w, e, file->rules.certs[0], &file->cert_at);
 	if (file->condition && set_condition(w->service, file->condition) < 0)
 		return -ENOMEM;
 	return add_rules(w, &file->rules);
@@ -164,7 +210,7 @@ static int add_word(struct work *w, const struct access_element *e)
 {
 	const struct access_where where = {0};
 	char label[OPTION_FLAG_MAX + 2];
-	size_t n_names = w->rules.n_names;
+	size_t n_names = w->rules.n_names, n_certs = w->rules.n_certs;
 	struct access_remark remark;
 	int r;
 
@@ -186,6 +232,8 @@ static int add_word(struct work *w, const struct access_element *e)
 			remark.text);
 	if (r == 0 && w->rules.n_names > n_names)
 		check_name(w, e, w->rules.names[n_names], NULL);
+	if (r == 0 && w->rules.n_certs > n_certs)
+		check_cert(w, e, w->rules.certs[n_certs], NULL);
 	return r;
 }
 
@@ -268,6 +316,8 @@ static int remember(struct work *w, const char *key, struct access_list *list)
 	w->accesses->made_list = made;
 	if (w->rules.n_names > 0 && strv_copy(w->rules.names, &made->names) < 0)
 		return -ENOMEM;
+	if (w->rules.n_certs > 0 && strv_copy(w->rules.certs, &made->certs) < 0)
+		return -ENOMEM;
 	if (w->service->condition) {
 		made->condition = strdup(w->service->condition);
 		if (!made->condition)
@@ -329,6 +379,23 @@ static void give(const struct work *w, struct access_list *list)
 	memcpy(digest, list->table, ACCESS_DIGEST_LEN);
 }
 
+/* Of what is compared one by one. */
+static bool check_bounds(const struct work *w)
+{
+	const struct service_conf *service = w->service;
+
+	if (w->rules.n_names > CONF_NAMES_MAX)
+		report_mistake(w->report, &service->origin,
+			"service '%s' has more than %d names of hosts and domains who may come "
+			"in",
+			service->name, CONF_NAMES_MAX);
+	if (w->rules.n_certs > CONF_CERTS_MAX)
+		report_mistake(w->report, &service->origin,
+			"service '%s' has more than %d rules about certificates", service->name,
+			CONF_CERTS_MAX);
+	return w->rules.n_names <= CONF_NAMES_MAX && w->rules.n_certs <= CONF_CERTS_MAX;
+}
+
 static int make_list(struct work *w, const char *key)
 {
 	struct access_list *list;
@@ -337,13 +404,8 @@ static int make_list(struct work *w, const char *key)
 	r = add_elements(w);
 	if (r < 0 || w->mistaken)
 		return r;
-	if (w->rules.n_names > CONF_NAMES_MAX) {
-		report_mistake(w->report, &w->service->origin,
-			"service '%s' has more than %d names of hosts and domains who may come "
-			"in",
-			w->service->name, CONF_NAMES_MAX);
+	if (!check_bounds(w))
 		return 0;
-	}
 	r = compile(w, &list);
 	if (r == -E2BIG) {
 		report_mistake(w->report, &w->service->origin,
@@ -356,8 +418,10 @@ static int make_list(struct work *w, const char *key)
 		return r;
 	give(w, list);
 	r = remember(w, key, list);
-	if (r == 0 && !w->proxies)
+	if (r == 0 && !w->proxies) {
 		w->service->names = take_ptr(w->rules.names);
+		w->service->certs = take_ptr(w->rules.certs);
+	}
 	return r;
 }
 
@@ -369,11 +433,13 @@ static int prepare(struct work *w)
 	if (!key)
 		return -ENOMEM;
 	made = textmap_get(&w->accesses->lists, key);
-	/* No proxy has a name, which is told where it is written. */
-	if (!made || (w->proxies && made->names))
+	/* No proxy has a name or a certificate, which is told where it is written. */
+	if (!made || (w->proxies && (made->names || made->certs)))
 		return make_list(w, key);
 	give(w, access_list_hold(made->list));
 	if (made->names && strv_copy(made->names, &w->service->names) < 0)
+		return -ENOMEM;
+	if (made->certs && strv_copy(made->certs, &w->service->certs) < 0)
 		return -ENOMEM;
 	return made->condition ? set_condition(w->service, made->condition) : 0;
 }

@@ -5,6 +5,7 @@
 #include "conf/build.h"
 
 #include "base/tcp-diag.h"
+#include "conf/access-cert.h"
 #include "conf/access.h"
 #include "conf/addresses.h"
 #include "conf/check.h"
@@ -367,6 +368,8 @@ static int build_all(struct build *b, const struct raw_conf *raw, const struct s
 		r = build_services(b, raw);
 	if (r == 0)
 		r = tls_names_settle(b->conf, b->defaults, &b->report);
+	if (r == 0)
+		access_cert_check(b->conf, b->defaults, &b->report);
 	if (r == 0)
 		r = addresses_check_overlaps(b->conf, &b->report);
 	if (r == 0)

@@ -81,12 +81,13 @@ const char *check_find_left_out(
 	return NULL;
 }
 
-/* Whom a name may be that of. */
+/* Whom a name or a certificate may be that of.  Where no certificate is shown, that is said
+ * of it. */
 static unsigned scope_of_names(const struct service_conf *service)
 {
 	bool asked = service_conf_asks_names(service) || !check_understood(service, "resolve");
 
-	if (!service->names || !asked)
+	if (!service->certs && (!service->names || !asked))
 		return 0;
 	return ACCESS_OF_IPV4 | ACCESS_OF_IPV6;
 }

@@ -108,6 +108,7 @@ void service_conf_free(struct service_conf *service)
 	free(service->targets);
 	strv_free(service->target_names);
 	strv_free(service->names);
+	strv_free(service->certs);
 	free(service->path);
 	free(service->hours);
 	strv_free(service->argv);
@@ -427,6 +428,12 @@ bool service_conf_has_tls(const struct service_conf *service)
 bool service_conf_is_tls_guest(const struct service_conf *service)
 {
 	return service->tls_host;
+}
+
+bool service_conf_asks_certificates(const struct service_conf *service)
+{
+	return service_conf_is_tls_guest(service) ||
+	       (service_conf_has_tls(service) && service->tls_verify != TLS_VERIFY_NONE);
 }
 
 bool service_conf_says_tls(const struct service_conf *service)

@@ -49,6 +49,9 @@
 /* Most names of hosts and domains that one service lets in. */
 #define CONF_NAMES_MAX 256
 
+/* Most rules about certificates of clients that one service has. */
+#define CONF_CERTS_MAX 256
+
 /* Most processes of hatchd-tls. */
 #define CONF_TLS_WORKERS_MAX 16
 
@@ -352,6 +355,9 @@ struct service_conf {
 	/* Who may come in as well, if no rule is about his address: patterns of base/hostname
 	 * out of only_from, CONF_NAMES_MAX at most; NULL: none. */
 	char **names;
+	/* And by his certificate: rules of policy/cert out of only_from, CONF_CERTS_MAX at
+	 * most; NULL: none.  Who has some asks his clients of TLS for certificates. */
+	char **certs;
 	/* The same of proxy_from, which only allows. */
 	uint8_t proxies_digest[ACCESS_DIGEST_LEN];
 	struct access_list *proxies;
@@ -507,6 +513,10 @@ bool service_conf_tells_banners(const struct service_conf *service);
 /* Whether clients at its own sockets speak TLS: it has certificates, and connections that
  * hatchd takes itself. */
 bool service_conf_has_tls(const struct service_conf *service);
+
+/* Whether clients are asked for certificates of theirs.  Of a guest's clients that is said by
+ * its host: true. */
+bool service_conf_asks_certificates(const struct service_conf *service);
 
 /* Whether clients of TLS at the socket of another service choose it. */
 bool service_conf_is_tls_guest(const struct service_conf *service);

@@ -199,7 +199,7 @@ static int compare_resolved(
 	if (a->socket_uid != b->socket_uid || a->socket_gid != b->socket_gid)
 		resolved |= DIFF_OWNER;
 	if (memcmp(a->access_digest, b->access_digest, sizeof a->access_digest) != 0 ||
-		!strv_equal(a->names, b->names))
+		!strv_equal(a->names, b->names) || !strv_equal(a->certs, b->certs))
 		resolved |= DIFF_ACCESS;
 	if (memcmp(a->proxies_digest, b->proxies_digest, sizeof a->proxies_digest) != 0)
 		resolved |= DIFF_PROXIES;

@@ -50,7 +50,7 @@ enum diff_resolved {
 	DIFF_IDENTITY = 1 << 3,    /* uid, gid, or whether they are changed to */
 	DIFF_GROUPS = 1 << 4,      /* supplementary groups, in any order */
 	DIFF_OWNER = 1 << 5,       /* uid, gid of UNIX sockets */
-	DIFF_ACCESS = 1 << 7,      /* rules and names of only_from and no_access */
+	DIFF_ACCESS = 1 << 7,      /* what only_from and no_access say */
 	DIFF_REPLY = 1 << 8,       /* what is built in says */
 	DIFF_PROXIES = 1 << 9,     /* rules of proxy_from */
 	DIFF_BANNERS = 1 << 10,    /* what is told before somebody serves */

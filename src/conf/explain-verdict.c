@@ -129,6 +129,18 @@ static bool is_up_to_name(const struct explain *e, const struct decision *decisi
 	       service_conf_asks_names(e->service) && has_connection_of_ip(e);
 }
 
+/* Or by a certificate, in a handshake of TLS? */
+static bool is_up_to_cert(const struct explain *e, const struct decision *decision)
+{
+	return decision->access.verdict == ACCESS_NOT_LISTED && e->service->certs &&
+	       has_connection_of_ip(e);
+}
+
+static bool is_up_to_more(const struct explain *e, const struct decision *decision)
+{
+	return is_up_to_name(e, decision) || is_up_to_cert(e, decision);
+}
+
 /* Is it but his name or his user that will decide? */
 static bool is_open(const struct decision *decision)
 {
@@ -142,16 +154,41 @@ static bool is_open(const struct decision *decision)
 /* Names that are told; of more there is a number. */
 #define NAMES_SHOWN 8
 
-static void put_names(const struct explain *e)
+/* There are no control characters in any. */
+static void put_list(const struct explain *e, const char *how, char *const *list)
 {
-	size_t n = strv_length(e->service->names);
+	size_t n = strv_length(list);
 
 	explain_put_given(e, conf_option_find("only_from"));
-	fputs(": only_from, by his name, which is not asked now:", e->out);
+	fprintf(e->out, ": only_from, by his %s now:", how);
 	for (size_t i = 0; i < n && i < NAMES_SHOWN; i++)
-		fprintf(e->out, " %s", e->service->names[i]);
+		fprintf(e->out, " %s", list[i]);
 	if (n > NAMES_SHOWN)
 		fprintf(e->out, " and %zu more", n - NAMES_SHOWN);
+}
+
+/* What would let in who is in no rule. */
+static void put_more(const struct explain *e, const struct decision *decision)
+{
+	bool name = is_up_to_name(e, decision), cert = is_up_to_cert(e, decision);
+
+	if (name)
+		put_list(e, "name, which is not asked", e->service->names);
+	if (name && cert) {
+		fputc('\n', e->out);
+		explain_put_word(e, "");
+	}
+	if (cert)
+		put_list(e, "certificate, which is not shown", e->service->certs);
+}
+
+static const char *unless_of(const struct explain *e, const struct decision *decision)
+{
+	if (!is_up_to_cert(e, decision))
+		return "only_from, unless he has one of its names";
+	return is_up_to_name(e, decision)
+	               ? "only_from, unless he has one of its names or certificates"
+	               : "only_from, unless he has one of its certificates";
 }
 
 static void put_rule(const struct explain *e, uint32_t rule)
@@ -245,8 +282,8 @@ static int put_decider(const struct explain *e, const struct decision *decision)
 			fputs("no_access, which has groups that he may be in", e->out);
 		return 0;
 	}
-	if (is_up_to_name(e, decision)) {
-		put_names(e);
+	if (is_up_to_more(e, decision)) {
+		put_more(e, decision);
 		return 0;
 	}
 	if (decision->verdict != ADMIT_ONLY_FROM && decision->verdict != ADMIT_TIMES)
@@ -288,8 +325,8 @@ static int put_decision(const struct explain *e, const struct decision *decision
 			admit_reason(ADMIT_HOSTS_ACCESS));
 	else if (decision->verdict == ADMIT_OK)
 		put_client(e, "is admitted", NULL);
-	else if (is_up_to_name(e, decision))
-		put_client(e, "is refused", "only_from, unless he has one of its names");
+	else if (is_up_to_more(e, decision))
+		put_client(e, "is refused", unless_of(e, decision));
 	else
 		put_client(e, waits ? "waits" : "is refused", admit_reason(decision->verdict));
 	explain_put_word(e, "decided by");
@@ -354,7 +391,7 @@ static void put_lookups(const struct explain *e, const struct decision *decision
 	const struct service_conf *service = e->service;
 
 	if (!has_connection_of_ip(e) ||
-		(decision->access.verdict != ACCESS_OK && !is_up_to_name(e, decision)))
+		(decision->access.verdict != ACCESS_OK && !is_up_to_more(e, decision)))
 		return;
 	if (service_conf_asks_names(service))
 		put_lookup(e, "resolve", "his name");

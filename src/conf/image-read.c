@@ -12,6 +12,7 @@
 #include "conf/image-internal.h"
 #include "conf/rate.h"
 #include "conf/worker.h"
+#include "policy/cert.h"
 
 #include <string.h>
 
@@ -361,11 +362,26 @@ static bool names_hold(const struct service_conf *service)
 	return service->names[0];
 }
 
+/* Nor by his certificate. */
+static bool certs_hold(const struct service_conf *service)
+{
+	if (!service->certs)
+		return true;
+	if (!service_conf_has_access(service) || strv_length(service->certs) > CONF_CERTS_MAX)
+		return false;
+	for (size_t i = 0; service->certs[i]; i++)
+		if (!cert_is_rule(service->certs[i]))
+			return false;
+	return service->certs[0];
+}
+
 static void get_names(struct wire_reader *wire, struct service_conf *service)
 {
 	service->names = wire_get_strv(wire);
+	service->certs = wire_get_strv(wire);
 	service->target_names = wire_get_strv(wire);
-	require(wire, wire->error || (names_hold(service) && targets_hold(service)));
+	require(wire, wire->error || (names_hold(service) && certs_hold(service) &&
+					     targets_hold(service)));
 }
 
 static void get_identity(struct wire_reader *wire, struct service_conf *service)
@@ -504,6 +520,8 @@ static bool backend_holds(const struct service_conf *service)
 
 static bool tls_holds(const struct service_conf *service)
 {
+	if (service->certs && !service_conf_asks_certificates(service))
+		return false;
 	if (!service_conf_has_tls(service))
 		return true;
 	return service->tls_handshake_timeout > 0;

@@ -161,6 +161,7 @@ static void put_access(struct wire_writer *wire, const struct service_conf *serv
 static void put_names(struct wire_writer *wire, const struct service_conf *service)
 {
 	wire_put_strv(wire, service->names);
+	wire_put_strv(wire, service->certs);
 	wire_put_strv(wire, service->target_names);
 }
 

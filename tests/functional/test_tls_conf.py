@@ -109,6 +109,92 @@ def test_weak_key(folder):
     assert "weak.pem: the certificate cannot be used: ee key too small\n" in done.stderr
 
 
+# -- who may come in by his certificate
+
+ASKS = "certificate = www.example.org.pem ca = www.example.org.pem verify ="
+
+
+def fingerprint(pem):
+    done = subprocess.run(
+        ["openssl", "x509", "-noout", "-fingerprint", "-sha256", "-in", pem],
+        stdout=subprocess.PIPE, text=True, check=True)
+    return done.stdout.strip().split("=")[1]
+
+
+def test_rules(folder):
+    put(folder, "cert:CN=bob # a friend\n", "friends")
+    digest = fingerprint(folder / "www.example.org.pem")
+    rules = ["10.0.0.0/8", "cert:CN=Alice Smith", "cert:DNS:*.Example.org",
+             f"cert:SHA256:{digest}", "file:friends"]
+    path = config(folder, web(7777, f"{ASKS} optional", only_from=rules))
+    done = run_hatchd("--check", "-f", path)
+    assert (done.returncode, done.stderr) == (0, "")
+
+    printed = run_hatchd("--print-config", "-f", path)
+    assert '"cert:CN=Alice Smith", "cert:DNS:*.Example.org", cert:SHA256:' in printed.stdout
+    again = run_hatchd("--print-config", "-f", put(folder, printed.stdout, "again.conf"))
+    assert (again.returncode, again.stdout) == (0, printed.stdout)
+
+    done, image, secrets = load(path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert b"cert:SHA256:" + digest.replace(":", "").lower().encode() in content(image)
+    assert b"cert:DNS:*.example.org" in content(image) and b"cert:CN=bob" in content(image)
+    os.close(image)
+    os.close(secrets)
+
+
+def test_rules_in_a_command(folder):
+    args = ["--tls-certificate=www.example.org.pem", "--only-from=cert:CN=a", "--user=nobody",
+            "-l", 7777, "--", "/bin/cat"]
+    done = run_hatchd("--check", *args, cwd=folder)
+    assert done.returncode == 1
+    assert "--only-from: nobody is asked for a certificate; write --tls-verify=" in done.stderr
+    done = run_hatchd("--check", *args[1:], cwd=folder)
+    assert done.returncode == 1
+    assert "--only-from: a certificate is shown in TLS, which is not spoken" in done.stderr
+    done = run_hatchd("--check", "--tls-ca=www.example.org.pem", "--tls-verify=required",
+                      *args, cwd=folder)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def explain(path, name, client):
+    done = run_hatchd("--explain", name, client, "-f", path)
+    assert done.stderr == ""
+    return done.returncode, done.stdout
+
+
+def test_explain_rules(folder):
+    path = config(
+        folder,
+        web(7777, f"{ASKS} required", only_from=["10.1.0.0/16", "cert:CN=alice", "cert:*"],
+            no_access="10.1.2.0/24"),
+        web(7778, f"{ASKS} optional", resolve=True,
+            only_from=["cert:CN=alice", ".example.net"]).replace("web", "named"),
+        service("git", listen="tcp:127.0.0.1:7777", exec="/bin/cat", tls_name="a.example.org",
+                only_from=[f"cert:CN=c{i}" for i in range(10)]))
+
+    status, out = explain(path, "web", "192.0.2.9")
+    assert status == 1
+    assert "192.0.2.9 is refused: only_from, unless he has one of its certificates\n" in out
+    assert re.search(r"\ndecided by   \S+:\d+: only_from, by his certificate, which is not "
+                     r"shown now: cert:CN=alice cert:\*\n", out)
+    for client, verdict in (("10.1.0.1", "is admitted"), ("10.1.2.3", "is refused: no_access")):
+        status, out = explain(path, "web", client)
+        assert status == ("refused" in verdict)
+        assert f"{client} {verdict}\n" in out and "by his certificate" not in out
+
+    status, out = explain(path, "named", "192.0.2.9")
+    assert status == 1
+    assert "is refused: only_from, unless he has one of its names or certificates\n" in out
+    assert re.search(r"\ndecided by   \S+: only_from, by his name, which is not asked now: "
+                     r".example.net\n {13}\S+: only_from, by his certificate, which is not "
+                     r"shown now: cert:CN=alice\n", out)
+    assert "looked up    his name, by resolve" in out
+
+    status, out = explain(path, "git", "192.0.2.9")
+    assert status == 1 and " cert:CN=c7 and 2 more\n" in out
+
+
 # -- what the loader hands on
 
 
