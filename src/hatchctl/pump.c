@@ -32,16 +32,6 @@ static void narrate(const struct pump *pump, const char *event)
 		pump->narrate(event);
 }
 
-static bool has_bytes(const struct pump_flow *flow)
-{
-	return flow->start < flow->end;
-}
-
-static bool wants_bytes(const struct pump_flow *flow)
-{
-	return !flow->ended && flow->end < PUMP_BUFFER;
-}
-
 /* The first failure counts, but a reset says more than the broken pipe before it. */
 static void record(struct pump *pump, enum pump_place where, int error)
 {
@@ -51,27 +41,6 @@ static void record(struct pump *pump, enum pump_place where, int error)
 	pump->error = error;
 }
 
-/* Nothing more can be sent.  An answer may still be on its way. */
-static void abandon_sending(struct pump *pump)
-{
-	pump->sending.ended = true;
-	pump->sending.closed = true;
-	pump->sending.start = pump->sending.end = 0;
-}
-
-static char *free_room(struct pump_flow *flow, size_t *ret_len)
-{
-	*ret_len = PUMP_BUFFER - flow->end;
-	return flow->data + flow->end;
-}
-
-static void drop_bytes(struct pump_flow *flow, size_t n)
-{
-	flow->start += n;
-	if (flow->start == flow->end)
-		flow->start = flow->end = 0;
-}
-
 static bool is_passing(int error)
 {
 	return error == EAGAIN || error == EINTR;
@@ -79,40 +48,33 @@ static bool is_passing(int error)
 
 static void read_input(struct pump *pump)
 {
-	size_t room;
-	char *at = free_room(&pump->sending, &room);
-	ssize_t n;
+	int r = flow_read(&pump->sending, pump->input);
 
-	n = read(pump->input, at, room);
-	if (n > 0) {
-		pump->sending.end += (size_t)n;
-	} else if (n == 0) {
-		pump->sending.ended = true;
-	} else if (!is_passing(errno)) {
-		/* To end the stream in order would pass off a part as the whole. */
-		record(pump, PUMP_INPUT, errno);
-		pump->over = true;
-	}
+	if (r == 0)
+		return;
+	/* To end the stream in order would pass off a part as the whole. */
+	record(pump, PUMP_INPUT, -r);
+	pump->over = true;
 }
 
 static void write_peer(struct pump *pump)
 {
-	struct pump_flow *flow = &pump->sending;
+	struct flow *flow = &pump->sending;
 	ssize_t n;
 
 	n = send(pump->peer, flow->data + flow->start, flow->end - flow->start, MSG_NOSIGNAL);
 	if (n >= 0) {
-		drop_bytes(flow, (size_t)n);
+		flow_drop(flow, (size_t)n);
 	} else if (!is_passing(errno)) {
 		record(pump, PUMP_PEER_WRITE, errno);
-		abandon_sending(pump);
+		flow_abandon(&pump->sending);
 	}
 }
 
 static void read_peer(struct pump *pump)
 {
 	size_t room;
-	char *at = free_room(&pump->answer, &room);
+	char *at = flow_room(&pump->answer, &room);
 	ssize_t n;
 
 	n = recv(pump->peer, at, room, 0);
@@ -124,7 +86,7 @@ static void read_peer(struct pump *pump)
 	} else if (!is_passing(errno)) {
 		record(pump, PUMP_PEER_READ, errno);
 		pump->answer.ended = true;
-		abandon_sending(pump);
+		flow_abandon(&pump->sending);
 	}
 }
 
@@ -136,29 +98,25 @@ static void break_output(struct pump *pump, int error)
 
 static void write_output(struct pump *pump)
 {
-	struct pump_flow *flow = &pump->answer;
-	ssize_t n;
+	int r = flow_write(&pump->answer, &pump->output);
 
-	n = output_write(&pump->output, flow->data + flow->start, flow->end - flow->start);
-	if (n >= 0)
-		drop_bytes(flow, (size_t)n);
-	else
-		break_output(pump, (int)-n);
+	if (r < 0)
+		break_output(pump, -r);
 }
 
 /* Pass on the ends whose bytes have all been delivered. */
 static void settle(struct pump *pump)
 {
-	struct pump_flow *sending = &pump->sending, *answer = &pump->answer;
+	struct flow *sending = &pump->sending, *answer = &pump->answer;
 	int r;
 
-	if (sending->ended && !sending->closed && !has_bytes(sending)) {
+	if (flow_is_to_close(sending)) {
 		narrate(pump, "end of input: shutdown for writing");
 		/* Fails only on a dead connection, as the next read tells. */
 		shutdown(pump->peer, SHUT_WR);
 		sending->closed = true;
 	}
-	if (answer->ended && !answer->closed && !has_bytes(answer)) {
+	if (flow_is_to_close(answer)) {
 		r = output_close(&pump->output, pump->input);
 		if (r < 0)
 			break_output(pump, -r);
@@ -172,10 +130,12 @@ bool pump_turn(struct pump *pump)
 {
 	struct pollfd slots[N_SLOTS] = {0};
 
-	poll_slot_watch(&slots[SLOT_INPUT], pump->input, wants_bytes(&pump->sending), false);
-	poll_slot_watch(&slots[SLOT_PEER], pump->peer, wants_bytes(&pump->answer),
-		has_bytes(&pump->sending));
-	poll_slot_watch(&slots[SLOT_OUTPUT], pump->output.fd, false, has_bytes(&pump->answer));
+	poll_slot_watch(
+		&slots[SLOT_INPUT], pump->input, flow_wants_bytes(&pump->sending), false);
+	poll_slot_watch(&slots[SLOT_PEER], pump->peer, flow_wants_bytes(&pump->answer),
+		flow_has_bytes(&pump->sending));
+	poll_slot_watch(
+		&slots[SLOT_OUTPUT], pump->output.fd, false, flow_has_bytes(&pump->answer));
 
 	if (poll(slots, N_SLOTS, -1) < 0)
 		return true; /* EINTR; the arguments cannot be wrong */
@@ -186,9 +146,9 @@ bool pump_turn(struct pump *pump)
 		read_peer(pump);
 	if (poll_slot_is_ready(&slots[SLOT_OUTPUT], POLLOUT))
 		write_output(pump);
-	if (poll_slot_is_ready(&slots[SLOT_INPUT], POLLIN) && wants_bytes(&pump->sending))
+	if (poll_slot_is_ready(&slots[SLOT_INPUT], POLLIN) && flow_wants_bytes(&pump->sending))
 		read_input(pump);
-	if (poll_slot_is_ready(&slots[SLOT_PEER], POLLOUT) && has_bytes(&pump->sending))
+	if (poll_slot_is_ready(&slots[SLOT_PEER], POLLOUT) && flow_has_bytes(&pump->sending))
 		write_peer(pump);
 
 	if (!pump->over)

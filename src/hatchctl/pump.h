@@ -6,9 +6,8 @@
  *	the end of the answer    closes the output, while the input goes on;
  *	it is over               when both have ended.
  *
- * Each direction has one bounded buffer.  A source is read only while its
- * buffer has room, so a slow receiver slows its sender down and nobody else,
- * and every byte that was read is delivered or accounted for by an error.
+ * Each direction is a flow, and every byte that was read is delivered or accounted
+ * for by an error.
  *
  * Layer: hatchctl.
  */
@@ -16,12 +15,10 @@
 #define HATCHD_HATCHCTL_PUMP_H
 
 #include "base/own.h"
+#include "hatchctl/flow.h"
 #include "hatchctl/output.h"
 
 #include <stdbool.h>
-#include <stddef.h>
-
-#define PUMP_BUFFER (64 * 1024)
 
 /* Where a transfer broke. */
 enum pump_place {
@@ -30,15 +27,6 @@ enum pump_place {
 	PUMP_OUTPUT,
 	PUMP_PEER_READ,
 	PUMP_PEER_WRITE,
-};
-
-/* One direction. */
-struct pump_flow {
-	bool ended;   /* its source has said its last byte */
-	bool closed;  /* and so has been said to its receiver */
-	size_t start; /* the bytes from here ... */
-	size_t end;   /* ... to here wait for the receiver */
-	char data[PUMP_BUFFER];
 };
 
 struct pump {
@@ -57,8 +45,8 @@ struct pump {
 
 	/* Private */
 	bool over;
-	struct pump_flow sending;
-	struct pump_flow answer;
+	struct flow sending;
+	struct flow answer;
 };
 
 /* `peer` must be non-blocking; the others may be what they are.  NULL: no memory. */
