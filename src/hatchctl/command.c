@@ -27,6 +27,15 @@ int command_failed(const char *format, ...)
 	return COMMAND_FAILED;
 }
 
+void command_warn(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	print_error(format, args);
+	va_end(args);
+}
+
 int command_misused(const char *command, const char *format, ...)
 {
 	va_list args;

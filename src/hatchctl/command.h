@@ -32,6 +32,9 @@ int command_status(int argc, char **argv);
 /* "hatchctl: ...", one line on standard error.  Returns COMMAND_FAILED. */
 int command_failed(const char *format, ...) _printf_(1, 2);
 
+/* The same for what is no failure, but has to be known. */
+void command_warn(const char *format, ...) _printf_(1, 2);
+
 /*
  * The same for a mistake on the command line, with a second line that names
  * the help of `command`, or of the program where that is NULL.  Returns

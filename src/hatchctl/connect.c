@@ -14,7 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static void narrate_event(const char *event)
+void connect_narrate_event(const char *event)
 {
 	fprintf(stderr, "%s\n", event);
 }
@@ -71,7 +71,20 @@ static int connect_next(
 	return r;
 }
 
-static int report(const struct connect *c, enum pump_place where, int error)
+int connect_dial(const struct connect *c, struct dial_list *list, size_t *next, int *ret_fd)
+{
+	const char *why;
+	int r;
+
+	if (dial_look_up(&c->spec, list, &why) < 0)
+		return command_failed("unable to look up %s: %s", c->text, why);
+	r = connect_next(c, list, next, ret_fd);
+	if (r < 0)
+		return command_failed("unable to connect to %s: %s", c->text, strerror(-r));
+	return COMMAND_DONE;
+}
+
+int connect_report(const struct connect *c, enum pump_place where, int error)
 {
 	char wait[TEXT_NUMBER_MAX];
 
@@ -105,9 +118,9 @@ static int talk_in_stream(const struct connect *c, int peer)
 		return command_failed("unable to talk to %s: %s", c->text, strerror(ENOMEM));
 
 	pump->ends_with_answer = isatty(STDIN_FILENO);
-	pump->narrate = c->verbose ? narrate_event : NULL;
+	pump->narrate = c->verbose ? connect_narrate_event : NULL;
 	pump_run(pump);
-	return report(c, pump->broken, pump->error);
+	return connect_report(c, pump->broken, pump->error);
 }
 
 static size_t message_max(const struct addr *addr)
@@ -135,7 +148,7 @@ static int talk_in_messages(
 	x->has_end = !addr_is_datagram(&c->spec.addr);
 	x->message_max = message_max(&c->spec.addr);
 	x->wait = c->wait;
-	x->narrate = c->verbose ? narrate_event : NULL;
+	x->narrate = c->verbose ? connect_narrate_event : NULL;
 
 	r = exchange_run(x);
 	while (r == -ECONNREFUSED && next < list->n_addrs) {
@@ -145,30 +158,35 @@ static int talk_in_messages(
 			break;
 		r = exchange_run(x);
 	}
-	return report(c, x->broken, x->error);
+	return connect_report(c, x->broken, x->error);
+}
+
+static int talk(const struct connect *c)
+{
+	_cleanup_dial_list_ struct dial_list list = {0};
+	_cleanup_close_ int peer = -EBADF;
+	size_t next = 0;
+
+	if (connect_dial(c, &list, &next, &peer) != COMMAND_DONE)
+		return COMMAND_FAILED;
+	if (addr_socktype(&c->spec.addr) == SOCK_STREAM)
+		return talk_in_stream(c, peer);
+	return talk_in_messages(c, &list, next, peer);
 }
 
 int command_connect(int argc, char **argv)
 {
 	struct connect c;
-	_cleanup_dial_list_ struct dial_list list = {0};
-	_cleanup_close_ int peer = -EBADF;
-	const char *why;
-	size_t next = 0;
 	int r;
 
 	r = connect_parse(argc, argv, &c);
 	if (r != COMMAND_DONE || c.helped)
 		return r;
-
-	if (dial_look_up(&c.spec, &list, &why) < 0)
-		return command_failed("unable to look up %s: %s", c.text, why);
-
-	r = connect_next(&c, &list, &next, &peer);
-	if (r < 0)
-		return command_failed("unable to connect to %s: %s", c.text, strerror(-r));
-
-	if (addr_socktype(&c.spec.addr) == SOCK_STREAM)
-		return talk_in_stream(&c, peer);
-	return talk_in_messages(&c, &list, next, peer);
+	if (!c.is_tls)
+		return talk(&c);
+	if (HAVE_TLS)
+		return connect_tls(&c);
+	return command_failed("unable to connect to %s: this hatchctl was built without TLS "
+			      "(--without-tls)",
+		c.text);
 }
