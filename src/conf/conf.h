@@ -406,6 +406,9 @@ struct conf {
 	bool worker_identity;
 	uid_t worker_uid;
 	gid_t worker_gid;
+	/* The same of hatchd-tls, who is none of the others; 0 and 0: nobody speaks TLS. */
+	uid_t tls_worker_uid;
+	gid_t tls_worker_gid;
 	gid_t control_gid; /* whose members may ask for the state; (gid_t)-1: no such group */
 };
 

@@ -288,10 +288,20 @@ static void put_targets(const struct explain *e)
 	fprintf(e->out, ", in %s as ", datagrams ? "hatchd-udp" : "hatchd-relay");
 }
 
+/* As whom a worker runs: with `uid`, as that user if it is not nobody's. */
+static void put_who(const struct explain *e, const char *user, uid_t uid)
+{
+	if (!e->conf->worker_identity)
+		fputs("who hatchd is", e->out);
+	else if (worker_id_unprivileged(uid))
+		fprintf(e->out, "nobody at all (uid %u)", uid);
+	else
+		fprintf(e->out, "user %s (uid %u)", user, uid);
+}
+
 static void put_worker(const struct explain *e)
 {
 	const struct service_conf *service = e->service;
-	const struct conf *conf = e->conf;
 	char text[ADDR_TEXT_MAX];
 
 	explain_put_word(e, "program");
@@ -301,12 +311,8 @@ static void put_worker(const struct explain *e)
 		fprintf(e->out, "built-in %s, in hatchd-%s as ",
 			builtin_names[service->builtin],
 			service->builtin == BUILTIN_TCPMUX ? "front" : "builtin");
-	if (!conf->worker_identity)
-		fputs("who hatchd is\n", e->out);
-	else if (conf->worker_uid == WORKER_UNPRIVILEGED)
-		fprintf(e->out, "nobody at all (uid %u)\n", conf->worker_uid);
-	else
-		fprintf(e->out, "user %s (uid %u)\n", WORKER_USER, conf->worker_uid);
+	put_who(e, WORKER_USER, e->conf->worker_uid);
+	fputc('\n', e->out);
 	if (service_conf_has_backend(service)) {
 		explain_put_word(e, "backend");
 		fprintf(e->out, "started on demand, and takes clients at %s\n",
@@ -337,8 +343,9 @@ static void put_tls(const struct explain *e)
 	if (!service || !service_conf_has_tls(service))
 		return;
 	explain_put_word(e, "tls");
-	fprintf(e->out, "%s or newer, in hatchd-tls",
+	fprintf(e->out, "%s or newer, in hatchd-tls as ",
 		tls_version_names[service->tls_min_version]);
+	put_who(e, WORKER_TLS_USER, e->conf->tls_worker_uid);
 	if (service->tls_verify != TLS_VERIFY_NONE)
 		fprintf(e->out, "; a certificate of his is %s",
 			tls_verify_names[service->tls_verify]);

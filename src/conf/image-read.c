@@ -640,17 +640,26 @@ static void get_zone(struct wire_reader *wire, struct hours_zone *zone)
 	}
 }
 
-/* Whatever the loader says, no worker becomes root. */
+/* Whatever the loader says, no worker becomes root, and none the one that has keys. */
 static void get_worker(struct wire_reader *wire, struct conf *conf)
 {
+	bool speaks_tls;
+
 	conf->worker_identity = get_bool(wire);
 	conf->worker_uid = wire_get_u32(wire);
 	conf->worker_gid = wire_get_u32(wire);
+	conf->tls_worker_uid = wire_get_u32(wire);
+	conf->tls_worker_gid = wire_get_u32(wire);
+	speaks_tls = conf->tls_worker_uid != 0 || conf->tls_worker_gid != 0;
 	if (conf->worker_identity)
 		require(wire,
 			worker_id_valid(conf->worker_uid) && worker_id_valid(conf->worker_gid));
 	else
-		require(wire, conf->worker_uid == 0 && conf->worker_gid == 0);
+		require(wire, conf->worker_uid == 0 && conf->worker_gid == 0 && !speaks_tls);
+	if (speaks_tls)
+		require(wire, worker_id_valid(conf->tls_worker_uid) &&
+				      worker_id_valid(conf->tls_worker_gid) &&
+				      conf->tls_worker_uid != conf->worker_uid);
 }
 
 int image_get_globals(const void *data, size_t len, struct conf *conf)

@@ -298,6 +298,8 @@ static void put_worker(struct wire_writer *wire, const struct conf *conf)
 	wire_put_u8(wire, conf->worker_identity);
 	wire_put_u32(wire, conf->worker_uid);
 	wire_put_u32(wire, conf->worker_gid);
+	wire_put_u32(wire, conf->tls_worker_uid);
+	wire_put_u32(wire, conf->tls_worker_gid);
 }
 
 static int put_globals(struct image_draft *draft)

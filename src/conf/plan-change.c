@@ -326,16 +326,33 @@ static bool is_set(const struct conf_option *option, const struct conf *conf)
 	return option->fallback || *(const uint32_t *)conf_option_field(option, conf) != 0;
 }
 
-/* Only where both have one is there anything that nobody has written down. */
-static int add_worker(const struct conf *old, const struct conf *new, char ***phrases)
-{
-	bool same = old->worker_uid == new->worker_uid && old->worker_gid == new->worker_gid;
+/* Somebody that nobody has written down. */
+struct who {
+	uid_t uid; /* 0: there is none */
+	gid_t gid;
+};
 
-	if (!old->worker_identity || !new->worker_identity || same)
+/* Only where both have one is there anything to be told. */
+static int add_who(struct who before, struct who now, const char *what, char ***phrases)
+{
+	bool same = before.uid == now.uid && before.gid == now.gid;
+
+	if (before.uid == 0 || now.uid == 0 || same)
 		return 0;
 	return strv_addf(phrases,
-		"what workers serve runs as number %u now, group %u (before %u, group %u)",
-		new->worker_uid, new->worker_gid, old->worker_uid, old->worker_gid);
+		"what %s runs as number %u now, group %u (before %u, group %u)", what, now.uid,
+		now.gid, before.uid, before.gid);
+}
+
+static int add_workers(const struct conf *old, const struct conf *new, char ***phrases)
+{
+	int r = add_who((struct who){old->worker_uid, old->worker_gid},
+		(struct who){new->worker_uid, new->worker_gid}, "workers serve", phrases);
+
+	return r < 0 ? r
+	             : add_who((struct who){old->tls_worker_uid, old->tls_worker_gid},
+			       (struct who){new->tls_worker_uid, new->tls_worker_gid},
+			       "speaks TLS", phrases);
 }
 
 int plan_global_changes(const struct conf *old, const struct conf *new, char ***phrases)
@@ -352,5 +369,5 @@ int plan_global_changes(const struct conf *old, const struct conf *new, char ***
 		if (r < 0)
 			return r;
 	}
-	return add_worker(old, new, phrases);
+	return add_workers(old, new, phrases);
 }

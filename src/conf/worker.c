@@ -41,34 +41,88 @@ static const struct service_conf *find_first(const struct conf *conf)
 	return NULL;
 }
 
-int worker_settle(struct identities *identities, const struct build_context *context,
-	struct conf *conf, struct report *report)
+/* The first that has keys; NULL: none does. */
+static const struct service_conf *find_tls(const struct conf *conf)
 {
-	const struct service_conf *service = find_first(conf);
+	for (size_t i = 0; i < conf->n_services; i++)
+		if (!conf->services[i]->disable && service_conf_has_tls(conf->services[i]))
+			return conf->services[i];
+	return NULL;
+}
+
+/* Who it is to be. */
+struct identity {
+	const char *user;
+	uid_t otherwise; /* as user and as group where there is no such user */
+	uid_t taken;     /* a number that it must not have; 0: any but root's will do */
+};
+
+/* `at`: by what it is needed.  0 or -ENOMEM. */
+static int settle(struct identities *identities, const struct identity *who,
+	const struct origin *at, struct report *report, uid_t *ret_uid, gid_t *ret_gid)
+{
 	uid_t uid;
 	gid_t gid;
 	int r;
 
-	if (!service || context->uid != 0)
-		return 0;
-	conf->worker_identity = true;
-	conf->worker_uid = WORKER_UNPRIVILEGED;
-	conf->worker_gid = WORKER_UNPRIVILEGED;
-
-	r = identity_find_login(identities, WORKER_USER, &uid, &gid);
+	*ret_uid = *ret_gid = who->otherwise;
+	r = identity_find_login(identities, who->user, &uid, &gid);
 	if (r == -ENOENT || r == -ENOMEM)
 		return r == -ENOMEM ? r : 0;
 	if (r < 0) {
-		report_warning(report, service_conf_origin(service, why(service)),
-			"unable to look up user '%s', using number %d: %s", WORKER_USER,
-			WORKER_UNPRIVILEGED, strerror(-r));
+		report_warning(report, at, "unable to look up user '%s', using number %u: %s",
+			who->user, who->otherwise, strerror(-r));
 	} else if (!worker_id_valid(uid) || !worker_id_valid(gid)) {
-		report_warning(report, service_conf_origin(service, why(service)),
-			"user '%s' is root or in its group, using number %d instead",
-			WORKER_USER, WORKER_UNPRIVILEGED);
+		report_warning(report, at,
+			"user '%s' is root or in its group, using number %u instead", who->user,
+			who->otherwise);
+	} else if (uid == who->taken) {
+		report_warning(report, at,
+			"user '%s' has the number of other workers, using number %u instead",
+			who->user, who->otherwise);
 	} else {
-		conf->worker_uid = uid;
-		conf->worker_gid = gid;
+		*ret_uid = uid;
+		*ret_gid = gid;
 	}
 	return 0;
+}
+
+static int settle_others(struct identities *identities, const struct service_conf *service,
+	struct conf *conf, struct report *report)
+{
+	const struct identity who = {.user = WORKER_USER, .otherwise = WORKER_UNPRIVILEGED};
+
+	return settle(identities, &who, service_conf_origin(service, why(service)), report,
+		&conf->worker_uid, &conf->worker_gid);
+}
+
+/* Behind the others, to be none of them: one of the two numbers is always left. */
+static int settle_tls(struct identities *identities, const struct service_conf *service,
+	struct conf *conf, struct report *report)
+{
+	const struct identity who = {
+		.user = WORKER_TLS_USER,
+		.otherwise = conf->worker_uid != WORKER_TLS_UNPRIVILEGED
+	                             ? WORKER_TLS_UNPRIVILEGED
+	                             : WORKER_UNPRIVILEGED,
+		.taken = conf->worker_uid,
+	};
+
+	return settle(identities, &who, service_conf_origin(service, "tls.certificate"), report,
+		&conf->tls_worker_uid, &conf->tls_worker_gid);
+}
+
+int worker_settle(struct identities *identities, const struct build_context *context,
+	struct conf *conf, struct report *report)
+{
+	const struct service_conf *first = find_first(conf), *tls = find_tls(conf);
+	int r;
+
+	if (!first || context->uid != 0)
+		return 0;
+	conf->worker_identity = true;
+	r = settle_others(identities, first, conf, report);
+	if (r == 0 && tls)
+		r = settle_tls(identities, tls, conf, report);
+	return r;
 }

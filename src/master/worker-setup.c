@@ -97,21 +97,28 @@ static int choose_arguments(struct service_conf *conf, const char *name, uint32_
 	return 0;
 }
 
-/* Never root: then the configuration does not come from our loader. */
-static int choose_identity(struct service_conf *conf, const struct conf *all, uid_t ours)
+/* It has keys, so that nobody else may be who it is. */
+static bool has_keys(const struct worker *worker)
 {
-	if (ours == 0 && !all->worker_identity)
-		return -EPERM;
+	return strcmp(worker_program(worker), "hatchd-tls") == 0;
+}
+
+/* Never root: then the configuration does not come from our loader, or it has no use for
+ * that worker. */
+static int choose_identity(const struct worker *worker, struct service_conf *conf)
+{
+	const struct conf *all = image_conf(worker->master->image);
+	bool we_are_root = worker->master->inherited.uid == 0;
+
 	conf->change_identity = all->worker_identity;
-	conf->uid = all->worker_uid;
-	conf->gid = all->worker_gid;
-	return 0;
+	conf->uid = has_keys(worker) ? all->tls_worker_uid : all->worker_uid;
+	conf->gid = has_keys(worker) ? all->tls_worker_gid : all->worker_gid;
+	return (we_are_root || conf->change_identity) && conf->uid == 0 ? -EPERM : 0;
 }
 
 /* As a configuration would have it. */
 static int describe(const struct worker *worker, const char *name, struct service_conf *ret)
 {
-	const struct master *master = worker->master;
 	struct rlimit_conf *nofile = &ret->rlimit[RLIMIT_NOFILE];
 	int r;
 
@@ -128,7 +135,7 @@ static int describe(const struct worker *worker, const char *name, struct servic
 		.soft = how_many_fds(worker),
 		.hard = how_many_fds(worker),
 	};
-	r = choose_identity(ret, image_conf(master->image), master->inherited.uid);
+	r = choose_identity(worker, ret);
 	if (r < 0)
 		return r;
 	ret->directory = strdup("/");

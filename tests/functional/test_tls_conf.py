@@ -7,7 +7,8 @@ import subprocess
 
 import pytest
 
-from harness import HATCHD, base_environment, free_port, put, run_hatchd, service
+from harness import HATCHD, TIMEOUT, base_environment, free_port, put, run_hatchd, service
+from namespace import Etc
 
 NAMES = ["www.example.org", "*.example.org", "10.0.0.1", "::1"]
 SEALS = (fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE)
@@ -94,7 +95,33 @@ def test_names(folder):
 
     told = run_hatchd("--explain", "git", "127.0.0.1", "-f", path).stdout
     assert "address      tcp:127.0.0.1:7777, by its name, from service web\n" in told
-    assert "\ntls          1.2 or newer, in hatchd-tls; certificates are valid until 20" in told
+    assert re.search(
+        r"\ntls +1\.2 or newer, in hatchd-tls as [^;]*; certificates are valid until 20", told)
+
+
+@pytest.mark.needs_root
+def test_user(folder):
+    """Who has the keys is none of the others."""
+    passwd = Etc(folder, "passwd")
+    passwd.write("".join(line for line in passwd.path.read_text().splitlines(keepends=True)
+                         if not line.startswith("_hatchd")))
+    path = config(folder, web(7777))
+
+    def told(*args):
+        return subprocess.run(
+            [*passwd.launcher, HATCHD, *args, "-f", path], env=base_environment(),
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=TIMEOUT, text=True)
+
+    explain = "--explain", "web", "127.0.0.1"
+    assert "in hatchd-tls as nobody at all (uid 65531)" in told(*explain).stdout
+    passwd.add("_hatchd:x:4711:4711::/:/bin/false")
+    passwd.add("_hatchd-tls:x:4712:4712::/:/bin/false")
+    assert "in hatchd-tls as user _hatchd-tls (uid 4712)" in told(*explain).stdout
+    assert told("--check").stderr == ""
+    passwd.write(passwd.path.read_text().replace("x:4712:", "x:4711:"))
+    assert "in hatchd-tls as nobody at all (uid 65531)" in told(*explain).stdout
+    assert re.search("user '_hatchd-tls' has the number of other workers, using number 65531",
+                     told("--check").stderr)
 
 
 def test_weak_key(folder):
