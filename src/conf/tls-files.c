@@ -6,19 +6,11 @@
 #include "conf/merge.h"
 #include "conf/place.h"
 #include "conf/tls-names.h"
+#include "policy/validity.h"
 
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
-#include <time.h>
-
-#define DAY 86400
-
-/* So long before its end one is spoken of. */
-#define SOON (14 * DAY)
-
-/* Room for a day, as people write it. */
-#define DATE_MAX 32
 
 struct look {
 	struct service_conf *service;
@@ -169,36 +161,21 @@ static int name_file(struct pem_file *file, const char *text, const struct origi
 
 /* ------------------------------------------------------------------ certificates */
 
-static const char *format_day(int64_t seconds, char buf[DATE_MAX])
-{
-	time_t at = (time_t)seconds;
-	struct tm tm;
-
-	if (!gmtime_r(&at, &tm) || strftime(buf, DATE_MAX, "%Y-%m-%d", &tm) == 0)
-		snprintf(buf, DATE_MAX, "%lld", (long long)seconds);
-	return buf;
-}
-
 /* The service is there all the same: who waits for a new one would be without any. */
 static void check_dates(const struct look *look, const struct pem_file *file,
 	const struct certificate *certificate)
 {
 	int64_t begins = certificate_begins(certificate), ends = certificate_ends(certificate);
 	int64_t now = look->context->now;
-	char day[DATE_MAX];
+	char day[VALIDITY_DAY_MAX], text[VALIDITY_TEXT_MAX];
 
 	if (now < begins)
 		report_warning(look->report, file->origin,
 			"%s: the certificate is not valid before %s; clients will refuse it",
-			file->path, format_day(begins, day));
-	else if (now >= ends)
-		report_warning(look->report, file->origin,
-			"%s: the certificate was valid until %s; clients will refuse it",
-			file->path, format_day(ends, day));
-	else if (ends - now < SOON)
-		report_warning(look->report, file->origin,
-			"%s: the certificate is only valid until %s", file->path,
-			format_day(ends, day));
+			file->path, validity_format_day(begins, day));
+	else if (validity_judge(ends, now) != VALIDITY_GOOD)
+		report_warning(look->report, file->origin, "%s: the certificate %s", file->path,
+			validity_format(ends, now, text));
 }
 
 static void check_order(const struct look *look, const struct pem_file *file,

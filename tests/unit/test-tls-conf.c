@@ -371,9 +371,11 @@ static void test_dates(void **ctx)
 		"web.pem: the certificate is not valid before 2033-05-18; clients will "
 		"refuse it");
 	assert_warned_at(end - 14 * DAY, "");
-	assert_warned_at(
-		end - 14 * DAY + 1, "web.pem: the certificate is only valid until 2033-08-26");
-	assert_warned_at(end - 1, "web.pem: the certificate is only valid until 2033-08-26");
+	assert_warned_at(end - 14 * DAY + 1,
+		"web.pem: the certificate is only valid until 2033-08-26, 13 days from now");
+	assert_warned_at(end - 1,
+		"web.pem: the certificate is only valid until 2033-08-26, less than a day from "
+		"now");
 	assert_warned_at(end,
 		"web.pem: the certificate was valid until 2033-08-26; clients will refuse it");
 }
