@@ -396,6 +396,8 @@ struct conf {
 	struct origin total_instances_at; /* loader only: where that was given */
 	uint32_t n_addresses;             /* of an image: those of all services */
 	uint32_t n_pending; /* of an image: the sum of their `pending`, where it is needed */
+	/* Of an image: the first of all tls_not_after; 0: nobody speaks TLS. */
+	int64_t certificates_end;
 	uint32_t total_instances;     /* 0: computed at start from what the machine allows */
 	struct origin tls_workers_at; /* loader only: where that was given */
 	uint32_t tls_workers;         /* 0: not given, and means 1 */

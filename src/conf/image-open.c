@@ -527,6 +527,21 @@ bool image_setup(
 	return true;
 }
 
+size_t image_find_setup(const struct image *image, size_t from)
+{
+	size_t low = 0, high = image->n_setups;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (image->setups[middle].service < from)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < image->n_setups ? image->setups[low].service : image->n_services;
+}
+
 int image_fd(const struct image *image)
 {
 	return image->fd;

@@ -672,6 +672,7 @@ int image_get_globals(const void *data, size_t len, struct conf *conf)
 	get_options(&wire, conf, OPTION_GLOBAL);
 	conf->n_addresses = wire_get_u32(&wire);
 	conf->n_pending = wire_get_u32(&wire);
+	conf->certificates_end = (int64_t)wire_get_u64(&wire);
 	get_zone(&wire, &conf->zone);
 	get_worker(&wire, conf);
 	conf->control_gid = wire_get_u32(&wire);

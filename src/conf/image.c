@@ -284,6 +284,22 @@ static uint32_t count_pending(const struct conf *conf)
 	return n;
 }
 
+/* Who waits for a condition has none. */
+static int64_t find_first_end(const struct conf *conf)
+{
+	int64_t first = 0;
+
+	for (size_t i = 0; i < conf->n_services; i++) {
+		const struct service_conf *service = conf->services[i];
+
+		if (service->disable || service->tls_length == 0)
+			continue;
+		if (first == 0 || service->tls_not_after < first)
+			first = service->tls_not_after;
+	}
+	return first;
+}
+
 static void put_zone(struct wire_writer *wire, const struct hours_zone *zone)
 {
 	wire_put_u32(wire, zone->n);
@@ -318,6 +334,7 @@ static int put_globals(struct image_draft *draft)
 	put_options(wire, conf, OPTION_GLOBAL);
 	wire_put_u32(wire, count_addresses(conf));
 	wire_put_u32(wire, count_pending(conf));
+	wire_put_u64(wire, (uint64_t)find_first_end(conf));
 	put_zone(wire, &conf->zone);
 	put_worker(wire, conf);
 	wire_put_u32(wire, conf->control_gid);

@@ -109,6 +109,9 @@ int image_secrets(const struct image *image);
 bool image_setup(
 	const struct image *image, size_t i, uint32_t *ret_offset, uint32_t *ret_length);
 
+/* The first service from `from` on that has one; image_n_services() if there is none. */
+size_t image_find_setup(const struct image *image, size_t from);
+
 /* The descriptor; borrowed. */
 int image_fd(const struct image *image);
 

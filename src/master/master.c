@@ -322,6 +322,7 @@ static uint64_t patience(const struct master *master, uint64_t now)
 	due = earlier(due, master->inquiries.due);
 	due = earlier(due, master->inquiries.look_due);
 	due = earlier(due, backends_due(master));
+	due = earlier(due, master->expiry.due);
 	if (master->stopping && master->stop_due < due)
 		due = master->stop_due;
 
@@ -378,6 +379,7 @@ static void turn(struct master *master, bool event_came)
 	give_back_memory(master, now);
 	reload_turn(master, now);
 	waiting_turn(master, now);
+	expiry_turn(master, now);
 	if (master->retired_changed)
 		services_bury(master);
 	if (master->once_over && callers_leaving(master) == 0)

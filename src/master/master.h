@@ -20,6 +20,7 @@
 #include "master/child.h"
 #include "master/control.h"
 #include "master/detach.h"
+#include "master/expiry.h"
 #include "master/inherited.h"
 #include "master/inquiry.h"
 #include "master/overdue.h"
@@ -88,6 +89,7 @@ struct master {
 
 	struct reload reload;
 	struct waiting waiting;
+	struct expiry expiry;
 
 	uint64_t started;             /* usec, monotonic: when hatchd was */
 	uint64_t refused[_ADMIT_MAX]; /* clients, by reason; of all services there were */

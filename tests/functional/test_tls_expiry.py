@@ -1,4 +1,4 @@
-"""Certificates that end soon: what is said when they are loaded."""
+"""Certificates that end soon: what is said when they are loaded, and every day after that."""
 
 import datetime
 import re
@@ -8,7 +8,11 @@ import subprocess
 
 import pytest
 
-from harness import free_port, run_hatchd, service
+from harness import IS_SANITIZED, free_port, reload, run_hatchd, service
+
+DAY = 86400
+
+needs_preload = pytest.mark.skipif(IS_SANITIZED, reason="sanitizers must be loaded first")
 
 
 @pytest.fixture(autouse=True)
@@ -38,9 +42,23 @@ def day(at):
     return datetime.datetime.fromtimestamp(at, datetime.timezone.utc).strftime("%Y-%m-%d")
 
 
+def minute(at):
+    when = datetime.datetime.fromtimestamp(at, datetime.timezone.utc)
+    return when.strftime("%Y-%m-%d %H:%M")
+
+
 def web(folder, name):
     text = service(name, listen=f"tcp:127.0.0.1:{free_port()}", exec="/bin/cat")
     return re.sub(r"}\s*$", f"\ttls {{ certificate = '{folder}/{name}.pem' }}\n}}\n", text)
+
+
+def later(daemon, world, seconds):
+    """So much later than it is; what has been logged until that was seen twice."""
+    mark = daemon.mark()
+    for count in 1, 2:
+        world.is_later(seconds, daemon)
+        daemon.wait_log("state: services: ", after=mark, count=count)
+    return [line for line in daemon.log.lines[mark:] if "certificate" in line]
 
 
 # -- when it is loaded
@@ -59,3 +77,48 @@ def test_check(hatchd, folder, days, said):
         assert re.search(rf"web\.pem: the certificate {said.format(day(end))}\n", done.stderr)
     else:
         assert done.stderr == ""
+
+
+# -- and every day after that
+
+
+@needs_preload
+def test_every_day(hatchd, folder, world):
+    end = certify(folder, "web", 10)
+    certify(folder, "good", 400)
+    daemon = hatchd.file(web(folder, "web") + web(folder, "good"), env=world.env)
+    line = rf"certificate is only valid until {day(end)}, (9|10) days from now"
+    daemon.wait_log(rf"web\.pem: the {line}")
+    assert later(daemon, world, DAY - 600) == []
+    # It is the same day on the wall: that is another clock.
+    said = later(daemon, world, DAY + 600)
+    assert len(said) == 1 and re.search(f" web: a {line}", said[0])
+    assert later(daemon, world, DAY + 1200) == []
+    said = later(daemon, world, 2 * DAY + 1200)
+    assert len(said) == 1 and re.search(f" web: a {line}", said[0])
+
+    # With another one it is over.
+    certify(folder, "web", 300)
+    reload(daemon)
+    assert later(daemon, world, 4 * DAY) == []
+
+
+@needs_preload
+def test_clock_is_set(hatchd, folder, world):
+    end = certify(folder, "web", 100)
+    daemon = hatchd.file(web(folder, "web"), env=world.env)
+    assert "the certificate" not in daemon.text()
+    world.is_at(minute(end - 5 * DAY))
+    said = later(daemon, world, 3700)
+    assert len(said) == 1 and f"until {day(end)}, 5 days from now" in said[0]
+    world.is_at(minute(end + DAY))
+    said = later(daemon, world, DAY + 3800)
+    assert len(said) == 1
+    assert f"web: a certificate was valid until {day(end)}; clients will refuse it" in said[0]
+
+
+def test_plan_says_nothing_of_it(hatchd, folder):
+    certify(folder, "web", 10)
+    daemon = hatchd.file(web(folder, "web"))
+    done = run_hatchd("--plan", "-f", daemon.config_path)
+    assert done.stdout == "nothing would change\n"

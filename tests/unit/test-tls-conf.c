@@ -617,6 +617,11 @@ static void test_secrets(void **ctx)
 	assert_true(image_setup(image, 2, &offset, &length));
 	assert_int_equal(offset, t.conf.services[0]->tls_length);
 	assert_int_equal(offset + length, len);
+	assert_int_equal(image_find_setup(image, 0), 0);
+	assert_int_equal(image_find_setup(image, 1), 2);
+	assert_int_equal(image_find_setup(image, 2), 2);
+	assert_int_equal(image_find_setup(image, 3), image_n_services(image));
+	assert_int_equal(image_conf(image)->certificates_end, NOW + DAYS * DAY);
 	assert_int_equal(tls_setup_read(secret + offset, length, &setup), 0);
 	tls_setup_done(&setup);
 	assert_int_equal(image_get(image, 2, &service), 0);
@@ -709,6 +714,8 @@ static void test_no_secrets(void **ctx)
 	assert_int_equal(image_open(image_fd, &image), 0);
 	assert_int_equal(image_take_secrets(image, secrets), 0);
 	assert_int_equal(image_secrets(image), -EBADF);
+	assert_int_equal(image_find_setup(image, 0), 1);
+	assert_int_equal(image_conf(image)->certificates_end, 0);
 	assert_int_equal(fcntl(secrets, F_GETFD), -1);
 	image_free(image);
 	conf_text_done(&t);
