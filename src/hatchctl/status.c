@@ -1,6 +1,8 @@
 /*
- * hatchctl status: how a running hatchd is, and which of its services are not served.
+ * hatchctl status: how a running hatchd is, and which of its services are not served, or have
+ * certificates that end soon.
  */
+#include "base/clock.h"
 #include "base/text.h"
 #include "hatchctl/answer.h"
 #include "hatchctl/command.h"
@@ -15,8 +17,8 @@
 static const char help[] =
 	"Usage: hatchctl status [--control PATH] [--json]\n"
 	"\n"
-	"Tell how the running hatchd is, and of each service that does not take in clients\n"
-	"why it does not.\n"
+	"Tell how the running hatchd is, of each service that does not take in clients why it\n"
+	"does not, and whose certificate ends soon.\n"
 	"\n"
 	"      --control PATH   the socket of hatchd (/run/hatchd/control)\n"
 	"  -j, --json           the lines as hatchd writes them\n"
@@ -211,19 +213,68 @@ static bool lacks_address(struct json_value service)
 	return reason;
 }
 
-static void add_reason(struct table *table, struct json_value service)
+/* Whether that is near is for hatchd to say, which warns of it. */
+static bool has_old_certificate(struct json_value service)
+{
+	_cleanup_free_ char *word = json_to_string(json_get(service, "certificate"));
+
+	return word && strcmp(word, "good") != 0;
+}
+
+/* "certificate ends in 9 d 3 h", by the clock as it is here and now. */
+static void put_certificate(FILE *out, struct json_value service)
+{
+	const uint64_t now = (uint64_t)clock_wall().tv_sec;
+	uint64_t ends = number(service, "certificate_ends");
+	char elapsed[TEXT_NUMBER_MAX];
+
+	if (ends > now)
+		fprintf(out, "certificate ends in %s",
+			text_format_elapsed((ends - now) * USEC_PER_SEC, elapsed));
+	else
+		fprintf(out, "certificate ended %s ago",
+			text_format_elapsed((now - ends) * USEC_PER_SEC, elapsed));
+}
+
+/* One after the other, with ", " between them. */
+static void put_reasons(FILE *out, struct json_value service)
 {
 	_cleanup_free_ char *reason = json_to_string(json_get(service, "reason"));
 	uint64_t resumes = number(service, "resumes_usec");
 	char elapsed[TEXT_NUMBER_MAX];
+	const char *before = "";
 
 	if (!reason)
 		reason = reason_of_address(service);
-	if (resumes > 0)
-		table_add(table, "%s%sretrying in %s", reason ? reason : "", reason ? ", " : "",
-			text_format_elapsed(resumes, elapsed));
+	if (reason) {
+		fputs(reason, out);
+		before = ", ";
+	}
+	if (resumes > 0) {
+		fprintf(out, "%sretrying in %s", before, text_format_elapsed(resumes, elapsed));
+		before = ", ";
+	}
+	if (has_old_certificate(service)) {
+		fputs(before, out);
+		put_certificate(out, service);
+	}
+}
+
+static void add_reasons(struct table *table, struct json_value service)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	if (!out) {
+		table->error = -ENOMEM;
+		return;
+	}
+	put_reasons(out, service);
+	if (fclose(out) != 0)
+		table->error = -ENOMEM;
 	else
-		table_add(table, "%s", reason ? reason : "");
+		table_add(table, "%s", text);
 }
 
 static void put_others(FILE *out, const struct answer *services, struct table *table)
@@ -233,11 +284,12 @@ static void put_others(FILE *out, const struct answer *services, struct table *t
 		_cleanup_free_ char *name = json_to_string(json_get(service, "service"));
 		_cleanup_free_ char *state = json_to_string(json_get(service, "state"));
 
-		if (is_serving(service) && !lacks_address(service))
+		if (is_serving(service) && !lacks_address(service) &&
+			!has_old_certificate(service))
 			continue;
 		table_add(table, "%s", name ? name : "?");
 		table_add(table, "%s", state ? state : "?");
-		add_reason(table, service);
+		add_reasons(table, service);
 	}
 	if (table->n_cells > 0) {
 		fputc('\n', out);

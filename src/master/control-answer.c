@@ -6,6 +6,7 @@
 #include "master/master.h"
 #include "master/service.h"
 #include "policy/admit.h"
+#include "policy/validity.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -162,6 +163,16 @@ static void put_backend(struct json *json, const struct service *service)
 	json_close(json, '}');
 }
 
+/* The first of those that it has; a guest's are among those of its host. */
+static void put_certificate(struct json *json, const struct service_conf *conf)
+{
+	int64_t ends = conf->tls_not_after;
+
+	json_number(json, "certificate_ends", ends > 0 ? (uint64_t)ends : 0);
+	json_text(
+		json, "certificate", validity_word(validity_judge(ends, clock_wall().tv_sec)));
+}
+
 static void begin_service(struct json *json, const struct service *service,
 	const struct service_conf *conf, uint64_t now)
 {
@@ -177,6 +188,8 @@ static void begin_service(struct json *json, const struct service *service,
 		json_number(json, "pending", callers_pending(service));
 	if (conf && service_conf_has_backend(conf))
 		put_backend(json, service);
+	if (conf && service_conf_has_tls(conf) && !conf->condition)
+		put_certificate(json, conf);
 	json_number(json, "started", service->n_started);
 	put_refused(json, service->told ? service->told->refused : NULL);
 	json_open(json, "addresses", '[');

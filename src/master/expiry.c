@@ -104,7 +104,8 @@ static void end_telling(struct master *master, uint64_t now)
 	struct expiry *expiry = &master->expiry;
 
 	if (expiry->n_told > EXPIRY_LINES_MAX)
-		log_warning("certificates end soon, or have ended, of %u more",
+		log_warning("certificates end soon, or have ended, of %u more; hatchctl status "
+			    "lists them",
 			expiry->n_told - EXPIRY_LINES_MAX);
 	expiry->telling = false;
 	plan_next(master, now);

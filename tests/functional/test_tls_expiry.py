@@ -1,6 +1,7 @@
 """Certificates that end soon: what is said when they are loaded, and every day after that."""
 
 import datetime
+import json
 import re
 import shutil
 import ssl
@@ -8,7 +9,7 @@ import subprocess
 
 import pytest
 
-from harness import IS_SANITIZED, free_port, reload, run_hatchd, service
+from harness import IS_SANITIZED, free_port, hatchctl, reload, run_hatchd, service
 
 DAY = 86400
 
@@ -115,6 +116,53 @@ def test_clock_is_set(hatchd, folder, world):
     said = later(daemon, world, DAY + 3800)
     assert len(said) == 1
     assert f"web: a certificate was valid until {day(end)}; clients will refuse it" in said[0]
+
+
+# -- for who asks
+
+
+def ask(path):
+    """What people see below the facts, and what programs see of services by their names."""
+    shown = hatchctl("status", f"--control={path}").stdout.decode()
+    lines = hatchctl("list", "--json", f"--control={path}").stdout.decode().splitlines()
+    services = [json.loads(line) for line in lines]
+    return shown.partition("\n\n")[2].splitlines(), {
+        told["service"]: told for told in services if "service" in told}
+
+
+def test_status(hatchd, folder):
+    path = folder / "run" / "control"
+    ends = {"web": certify(folder, "web", 10), "good": certify(folder, "good", 400)}
+    daemon = hatchd.file(
+        web(folder, "web") + web(folder, "good")
+        + service("plain", listen=f"tcp:127.0.0.1:{free_port()}", exec="/bin/cat"),
+        f"--control={path}")
+    shown, services = ask(path)
+    assert len(shown) == 2
+    assert re.fullmatch(r"web +serving +certificate ends in (9 d 23 h|10 d)", shown[1])
+    for name, word in ("web", "ending"), ("good", "good"):
+        assert services[name]["certificate_ends"] == ends[name]
+        assert services[name]["certificate"] == word
+    assert not any(key.startswith("certificate") for key in services["plain"])
+
+    certify(folder, "web", 300)
+    reload(daemon)
+    shown, services = ask(path)
+    assert shown == [] and services["web"]["certificate"] == "good"
+
+
+@needs_preload
+def test_status_of_an_old_one(hatchd, folder, world):
+    """By the clock of who asks, which is that of hatchd."""
+    path = folder / "run" / "control"
+    end = certify(folder, "web", 10)
+    world.is_at(minute(end + 3 * DAY))
+    hatchd.file(web(folder, "web"), f"--control={path}", env=world.env)
+    done = hatchctl("status", f"--control={path}", env=world.env)
+    assert re.search(r"\nweb +serving +certificate ended [23] d ?(\d+ h)? ago\n",
+                     done.stdout.decode())
+    said = hatchctl("list", "web", "--json", f"--control={path}").stdout.decode()
+    assert json.loads(said.splitlines()[0])["certificate"] == "ended"
 
 
 def test_plan_says_nothing_of_it(hatchd, folder):
