@@ -5,6 +5,7 @@
 #include "master/master.h"
 #include "master/service.h"
 #include "os/load_average.h"
+#include "policy/cert.h"
 
 #include <string.h>
 #include <sys/socket.h>
@@ -96,11 +97,27 @@ static bool is_let_in_by_name(const struct conn *conn)
 	return !conn->findings || findings_match(conn->findings, conf->names);
 }
 
+/* The same by his certificate, of which nothing is known before hands are shaken. */
+static bool is_let_in_by_certificate(const struct conn *conn)
+{
+	const struct service_conf *conf = conn->service->setup->conf;
+	struct cert_client client;
+
+	if (!conf->certs || conn->listener->is_datagram)
+		return false;
+	if (!conn->tls_facts)
+		return service_conf_has_tls(conf);
+	return cert_client_read(conn->tls_facts, conn->tls_facts_len, &client) == 0 &&
+	       cert_match(&client, conf->certs);
+}
+
 static enum access_verdict ask_access(const struct conn *conn)
 {
 	enum access_verdict verdict = ask_rules(conn, rules_of(conn->service));
 
-	return verdict == ACCESS_NOT_LISTED && is_let_in_by_name(conn) ? ACCESS_OK : verdict;
+	if (verdict != ACCESS_NOT_LISTED)
+		return verdict;
+	return is_let_in_by_certificate(conn) || is_let_in_by_name(conn) ? ACCESS_OK : verdict;
 }
 
 /* The rules of hosts.allow and hosts.deny; NULL: they are not kept. */
