@@ -1,12 +1,14 @@
 #include "master/worker-kind.h"
 
 #include "base/addr.h"
+#include "base/clock.h"
 #include "base/own.h"
 #include "base/redirect.h"
 #include "base/tls.h"
 #include "master/listener.h"
 #include "master/master.h"
 #include "master/service.h"
+#include "master/worker-setup.h"
 #include "master/worker.h"
 
 #define SESSIONS  WORKER_HOLDS_SESSIONS
@@ -120,6 +122,18 @@ static uint32_t how_many_speak_tls(const struct master *master)
 	return n > 0 ? n : 1;
 }
 
+/* Which of them get clients: as many as are wanted, from the first on; but one that was started
+ * with other limits than those in force keeps what it has, and the next takes its place. */
+static uint32_t choose_of_tls(struct master *master, struct worker *ret[CONF_TLS_WORKERS_MAX])
+{
+	uint32_t wanted = how_many_speak_tls(master), n = 0;
+
+	for (size_t i = WORKER_TLS; i <= WORKER_TLS_LAST && n < wanted; i++)
+		if (!worker_is_outgrown(&master->workers[i]))
+			ret[n++] = &master->workers[i];
+	return n;
+}
+
 bool worker_is_for_tls(const struct worker *worker)
 {
 	return kind_of(worker) >= WORKER_TLS && kind_of(worker) <= WORKER_TLS_LAST;
@@ -127,25 +141,40 @@ bool worker_is_for_tls(const struct worker *worker)
 
 bool worker_is_superfluous(const struct worker *worker)
 {
-	return worker_is_for_tls(worker) &&
-	       (uint32_t)(kind_of(worker) - WORKER_TLS) >= how_many_speak_tls(worker->master);
+	struct worker *chosen[CONF_TLS_WORKERS_MAX];
+	uint32_t n;
+
+	if (!worker_is_for_tls(worker))
+		return false;
+	n = choose_of_tls(worker->master, chosen);
+	for (uint32_t i = 0; i < n; i++)
+		if (chosen[i] == worker)
+			return false;
+	return true;
 }
 
-/* One that can take nobody now comes behind all that can. */
-static uint32_t burden_of(const struct worker *worker)
+/* One that can take nobody now comes behind all that can, and before those one that has just
+ * refused somebody. */
+static uint32_t burden_of(const struct worker *worker, uint64_t now)
 {
-	return worker_has_room(worker) ? worker_sessions(worker) : UINT32_MAX;
+	if (!worker_has_room(worker))
+		return UINT32_MAX;
+	return now < worker->shunned_until ? UINT32_MAX - 1 : worker_sessions(worker);
 }
 
 struct worker *worker_of_tls(const struct service *service)
 {
-	struct worker *all = &service->master->workers[WORKER_TLS], *best = all;
+	struct worker *chosen[CONF_TLS_WORKERS_MAX];
+	struct worker *best = &service->master->workers[WORKER_TLS];
+	uint64_t now = clock_monotonic();
+	uint32_t n;
 
 	if (!service_conf_has_tls(service->setup->conf))
 		return NULL;
-	for (uint32_t i = 1; i < how_many_speak_tls(service->master); i++)
-		if (burden_of(&all[i]) < burden_of(best))
-			best = &all[i];
+	n = choose_of_tls(service->master, chosen);
+	for (uint32_t i = 0; i < n; i++)
+		if (i == 0 || burden_of(chosen[i], now) < burden_of(best, now))
+			best = chosen[i];
 	return best;
 }
 

@@ -240,3 +240,9 @@ bool worker_has_wrong_size(const struct worker *worker)
 {
 	return worker_sessions(worker) == 0 && worker->places != how_many_places(worker);
 }
+
+bool worker_is_outgrown(const struct worker *worker)
+{
+	return worker->process && worker_sessions(worker) > 0 &&
+	       worker->places != how_many_places(worker);
+}

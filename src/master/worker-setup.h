@@ -18,4 +18,7 @@ int worker_prepare(struct worker *worker);
 /* Other limits are in force since it was started, and nobody would notice another one. */
 bool worker_has_wrong_size(const struct worker *worker);
 
+/* The same of one that has connections, and can be started anew only when these are over. */
+bool worker_is_outgrown(const struct worker *worker);
+
 #endif

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "base/log-gate.h"
 #include "base/log.h"
 #include "base/own.h"
 #include "master/caller.h"
@@ -26,6 +27,9 @@
 
 /* While it is given connections it is asked so often whether it goes on. */
 #define ASK_EVERY USEC_PER_SEC
+
+/* One that has refused a client has fewest, and would get them all. */
+#define SHUNNED_FOR USEC_PER_SEC
 
 /* One that keeps something is asked now and then also when it is given nothing. */
 #define ASK_KEEPER_EVERY (30 * USEC_PER_SEC)
@@ -188,6 +192,14 @@ void workers_renew_lookup(struct master *master, uint64_t now)
 		return;
 	inquiries_lost(worker, false);
 	let_go(worker, now);
+}
+
+void worker_refuses(struct worker *worker, uint64_t now)
+{
+	worker->shunned_until = now + SHUNNED_FOR;
+	if (log_once_a_minute(&service_told(worker->service)->pause, now))
+		log_warning("%slacks memory or descriptors for a connection",
+			worker->service->label);
 }
 
 void worker_kill(struct worker *worker, const char *why)

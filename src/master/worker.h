@@ -43,6 +43,7 @@ struct worker {
 	uint64_t due;             /* when it has to have answered; USEC_INFINITY: it has */
 	bool to_ask;              /* there was no room for the question */
 	bool is_full;             /* there was none for a client, nor is there yet */
+	uint64_t shunned_until;   /* usec: it lacks something, others are asked first */
 	int unread; /* owned: its end of the requests, for what it has not read when it dies */
 	int theirs; /* owned: its end of the answers, until it has its own */
 	struct peer_offers *offers; /* owned: what it asks, see master/peer; NULL: nothing */
@@ -90,6 +91,9 @@ uint64_t workers_turn(struct master *master, uint64_t now);
 /* What hatchd-lookup has read when it was started has changed: another one is asked from now
  * on.  One that has not ended since it was let go last time is killed. */
 void workers_renew_lookup(struct master *master, uint64_t now);
+
+/* It lacks what it needs for one more client: say so, and for a while ask others first. */
+void worker_refuses(struct worker *worker, uint64_t now);
 
 /* It breaks the rules: say so, and kill it. */
 void worker_kill(struct worker *worker, const char *why);
