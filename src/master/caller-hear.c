@@ -185,10 +185,15 @@ static void turn_away(struct caller *caller, uint64_t now)
 /* For who came through a proxy it was not asked before whether he may come in at all. */
 static void go_to_tls(struct caller *caller, uint64_t now)
 {
-	enum admit_verdict verdict = serve_judge_choice(&caller->conn, now);
+	enum admit_verdict verdict;
 
-	if (verdict != ADMIT_OK) {
+	conn_learn_source(&caller->conn);
+	verdict = serve_judge_choice(&caller->conn, now);
+	if (verdict != ADMIT_OK)
 		caller_refuse(caller, verdict, now);
+	/* Until now he was one of his proxy's. */
+	caller_leave_ledger(caller);
+	if (verdict != ADMIT_OK || caller_enter_ledger(caller, now) < 0) {
 		caller_let_go(caller, now);
 		return;
 	}
@@ -285,6 +290,8 @@ static bool hear_done(struct caller *caller, const struct channel_answer *answer
 	}
 	if (answer->result == CHANNEL_PASSED)
 		return !caller_speaks_tls(caller) && hear_passed(caller, answer, now);
+	if (answer->result == CHANNEL_REFUSED)
+		worker_refuses(caller->worker, now);
 	if (may_try_again(caller, answer)) {
 		caller_leave_place(caller);
 		caller_forget_facts(caller);

@@ -64,6 +64,10 @@ struct caller {
 /* He waits from now on, and is looked at again then (usec, monotonic). */
 void caller_let_wait(struct caller *caller, enum caller_state state, uint64_t due);
 
+/* He is one of those whose words are awaited, if need be in the place of another one.  0 or
+ * -ENOMEM; the setup of his service is in memory, and so it is then. */
+int caller_enter_ledger(struct caller *caller, uint64_t now);
+
 /* He is no longer one of those whose words are awaited, or who are leaving. */
 void caller_leave_ledger(struct caller *caller);
 

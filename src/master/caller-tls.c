@@ -20,9 +20,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
-/* So many may be leaving at least, and of those who speak the part that may be. */
-#define LEAVING_MIN  16
-#define LEAVING_PART 4
+/* So many may be leaving at least. */
+#define LEAVING_MIN 64
 
 #define caller_of(member, field) \
 	((struct caller *)((char *)(member)-offsetof(struct caller, field)))
@@ -307,9 +306,9 @@ void caller_carry(struct caller *caller, uint64_t now)
 
 uint32_t callers_leaving_max(const struct master *master)
 {
-	uint32_t part = master->budget.callers / LEAVING_PART;
+	uint32_t callers = master->budget.callers;
 
-	return part > LEAVING_MIN ? part : LEAVING_MIN;
+	return callers > LEAVING_MIN ? callers : LEAVING_MIN;
 }
 
 size_t callers_leaving(const struct master *master)
@@ -324,7 +323,7 @@ static int enter_leaving(struct caller *caller, uint64_t now)
 	const struct addr_source *source = &caller->conn.source;
 	const struct pending_limits limits = {
 		.all = callers_leaving_max(caller->master),
-		.per_source = callers_leaving_max(caller->master) / 2,
+		.per_source = UINT32_MAX,
 	};
 	struct pending_node *node;
 

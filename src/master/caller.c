@@ -355,8 +355,7 @@ static struct pending_limits limits_of(const struct caller *caller)
 	};
 }
 
-/* One more, if need be in the place of another one. */
-static int enter_ledger(struct caller *caller, uint64_t now)
+int caller_enter_ledger(struct caller *caller, uint64_t now)
 {
 	const struct pending_limits limits = limits_of(caller);
 	const struct addr_source *source = &caller->conn.source;
@@ -401,7 +400,7 @@ static struct caller *new_caller(const struct conn *conn, unsigned tasks)
 /* To the worker that reads what he says, or to be asked about. */
 static int start(struct caller *caller, uint64_t now)
 {
-	int r = enter_ledger(caller, now);
+	int r = caller_enter_ledger(caller, now);
 
 	if (r < 0)
 		return r;

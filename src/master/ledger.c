@@ -4,6 +4,7 @@
 
 #include <search.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/random.h>
 
 struct ledger {
@@ -121,8 +122,11 @@ void ledger_remove(struct ledgers *ledgers, uint32_t service, struct pending_nod
 	struct ledger *ledger = find(ledgers, service);
 	size_t before;
 
-	if (!ledger)
+	/* It was forgotten, with all that was said of who is in it. */
+	if (!ledger) {
+		memset(node, 0, sizeof *node);
 		return;
+	}
 	before = ledger->pending.n;
 	pending_remove(&ledger->pending, node);
 	put(ledgers, ledger, before);

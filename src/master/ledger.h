@@ -38,13 +38,14 @@ struct pending_node *ledger_make_room(struct ledgers *ledgers, uint32_t service,
 void ledger_add(struct ledgers *ledgers, uint32_t service, struct pending_node *node,
 	const struct addr_source *source);
 
-/* One less; nothing happens if he is not in. */
+/* One less; nothing happens if he is not in.  He may go to another ledger then, also if this
+ * one was forgotten while he was in it. */
 void ledger_remove(struct ledgers *ledgers, uint32_t service, struct pending_node *node);
 
 /* How many of that service. */
 uint32_t ledger_count(const struct ledgers *ledgers, uint32_t service);
 
-/* There is nobody in it any more, and there will not be. */
+/* It is gone, and whoever is in it will be removed. */
 void ledger_forget(struct ledgers *ledgers, uint32_t service);
 
 /* All of them. */
