@@ -114,11 +114,14 @@ struct worker *worker_of_questions(const struct service *service)
 	               : NULL;
 }
 
-/* Where none is said it is one. */
+/* Where none is said it is one; and none, when no service has it any more: one that has been
+ * at work still has the keys. */
 static uint32_t how_many_speak_tls(const struct master *master)
 {
 	uint32_t n = image_conf(master->image)->tls_workers;
 
+	if (image_secrets(master->image) < 0)
+		return 0;
 	return n > 0 ? n : 1;
 }
 
