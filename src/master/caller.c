@@ -443,7 +443,9 @@ int caller_begin(struct conn *conn, uint64_t now)
 		pass_failed(service, worker, r);
 		return r;
 	}
-	service_recovered(service);
+	/* Of others it is their program, or who else serves them, that has to be well. */
+	if (service_setup(service) && service->setup->conf->builtin == BUILTIN_TCPMUX)
+		service_recovered(service);
 	return 0;
 }
 
