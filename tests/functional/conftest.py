@@ -20,6 +20,7 @@ import signal
 import pytest
 
 import harness
+from certificates import Certificates
 
 LONGEST_TEST = 120  # seconds, then the test has hung
 
@@ -155,6 +156,14 @@ def folder():
     path = harness.make_folder()
     yield path
     shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def certificates():
+    """What openssl(1) has made, for whoever needs it."""
+    made = Certificates()
+    yield made
+    made.remove()
 
 
 @pytest.fixture
