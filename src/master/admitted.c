@@ -23,6 +23,7 @@ struct child *admitted_note(struct conn *conn, uint64_t now)
 	child->connection = conn->number;
 	child->born = now;
 	child->came_by_ip = conn->listener->is_ip;
+	child->on_pair = conn->pair >= 0;
 	child->peer = conn->peer;
 	child->local = conn->local;
 	child->peer_cred = conn->peer_cred;

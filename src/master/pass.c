@@ -140,6 +140,8 @@ static void put_task(const struct child *child, struct channel_request *request)
 
 	if (service_conf_is_builtin(conf)) {
 		request->what = (uint16_t)conf->builtin;
+	} else if (child->on_pair) {
+		request->what = CHANNEL_OF_PAIR;
 	} else if (child->posted) {
 		if (conf->per_datagram && !service_conf_is_redirect(conf))
 			request->what = CHANNEL_PER_DATAGRAM;

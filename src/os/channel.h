@@ -142,6 +142,11 @@ enum channel_answer_kind {
 /* `what` of a SERVE: a socket of datagrams of which each is somebody else's. */
 #define CHANNEL_PER_DATAGRAM 1
 
+/* `what` of a SERVE to hatchd-relay: no connection, but one end of a stream pair with
+ * hatchd-tls, of which the master keeps a copy.  A pair knows no reset: what is broken off must
+ * not be ended there, and the DONE says what it was. */
+#define CHANNEL_OF_PAIR 1
+
 /* How a connection ended, as far as a worker can see. */
 enum channel_result {
 	CHANNEL_FINISHED,     /* everything was said, or the client left in order */

@@ -594,6 +594,28 @@ static void test_reset_by_target(void **state)
 	hears_reset(RELAY_CLIENT);
 }
 
+/* Who has a copy of his end finds nothing there that looks like an end. */
+static void test_reset_of_who_is_spared(void **state)
+{
+	int copy;
+	char byte;
+
+	(void)state;
+	if (setting->client_tcp)
+		return;
+	relay_spare_client(relay);
+	copy = dup(relay_fd(relay, RELAY_CLIENT));
+	say(RELAY_CLIENT, "not read");
+	turn_all();
+	reset(RELAY_TARGET);
+	turn_until_over();
+	assert_int_equal(relay_end(relay), RELAY_TARGET_RESET);
+	relay = relay_free(relay);
+	assert_int_equal(recv(ends[RELAY_CLIENT], &byte, 1, MSG_DONTWAIT), -1);
+	assert_int_equal(errno, EAGAIN);
+	close(copy);
+}
+
 /* Nothing can be read nor written, and it is noticed all the same.  What the target has said
  * is the client's, however long he takes. */
 static void test_reset_while_all_is_full(void **state)
@@ -997,6 +1019,7 @@ int main(void)
 		EACH(test_much_both_ways),
 		EACH(test_reset_by_client),
 		EACH(test_reset_by_target),
+		EACH(test_reset_of_who_is_spared),
 		EACH(test_reset_while_all_is_full),
 		EACH(test_reset_by_client_who_is_stopped),
 		EACH(test_answer_of_one_who_does_not_listen),

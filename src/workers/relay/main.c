@@ -29,6 +29,7 @@ struct guest {
 	bool client_gone;            /* that is known, and what he has said is still there */
 	bool missed;     /* a target that was started for him was not there in time */
 	bool begins;     /* the relay has not done anything yet */
+	bool on_pair;    /* CHANNEL_OF_PAIR */
 	uint16_t news;   /* enum channel_answer_kind, to be told; 0: nothing */
 	uint32_t result; /* enum channel_result, where there was no relay */
 	struct search *search;
@@ -92,16 +93,23 @@ static struct work_session *begin(const struct channel_request *request, int fd,
 	if (!guest)
 		return NULL;
 	guest->client = take_fd(&owned);
+	guest->on_pair = request->what & CHANNEL_OF_PAIR;
 	guest->result = CHANNEL_ENDED;
 	return &guest->session;
 }
 
 /* ---------------------------------------------------------------------- search */
 
+static void reset_client(const struct guest *guest)
+{
+	if (!guest->on_pair)
+		relay_reset_socket(guest->client);
+}
+
 /* It never began: he is told as if he had come to a port where nobody listens. */
 static bool turn_away(struct guest *guest)
 {
-	relay_reset_socket(guest->client);
+	reset_client(guest);
 	guest->result =
 		search_is_unreachable(guest->search) ? CHANNEL_UNREACHABLE : CHANNEL_REFUSED;
 	return false;
@@ -116,11 +124,13 @@ static bool join(struct guest *guest)
 	if (relay_new(&shared.pipes, guest->client, target, &guest->relay) < 0) {
 		work_closed(&guest->session, RELAY_TARGET);
 		close(target);
-		relay_reset_socket(guest->client);
+		reset_client(guest);
 		guest->result = CHANNEL_REFUSED;
 		return false;
 	}
 	guest->client = -EBADF;
+	if (guest->on_pair)
+		relay_spare_client(guest->relay);
 	if (guest->header)
 		relay_greet(
 			guest->relay, RELAY_TARGET, take_ptr(guest->header), guest->header_len);
@@ -261,7 +271,7 @@ static void end(struct work_session *session, bool ended, struct channel_answer 
 	} else {
 		/* He has been told nothing, and no end either. */
 		if (ended)
-			relay_reset_socket(guest->client);
+			reset_client(guest);
 		ret->result = guest->result;
 		search_free(guest->search);
 		close(guest->client);

@@ -41,6 +41,7 @@ struct relay {
 	struct half halves[2]; /* by the side that bytes come from */
 	int fds[2];            /* owned; by side */
 	bool is_tcp[2];
+	bool spares_client;     /* who hears from somebody else that it was broken off */
 	bool nonblocking;       /* both sockets */
 	bool deaf[2];           /* nothing more can go there: it is thrown away */
 	bool broken[2];         /* deaf, and what came from there is not everything */
@@ -69,6 +70,14 @@ void relay_reset_socket(int fd)
 		(void)!shutdown(fd, SHUT_RDWR);
 }
 
+static void reset_side(const struct relay *relay, enum relay_side side)
+{
+	if (side == RELAY_CLIENT && relay->spares_client)
+		(void)!shutdown(relay->fds[side], SHUT_RD);
+	else
+		relay_reset_socket(relay->fds[side]);
+}
+
 static void finish(struct relay *relay, enum relay_end end)
 {
 	if (relay->end == RELAY_OPEN)
@@ -80,8 +89,8 @@ static void reset_both(struct relay *relay, enum relay_end end)
 {
 	if (relay->end != RELAY_OPEN)
 		return;
-	relay_reset_socket(relay->fds[RELAY_CLIENT]);
-	relay_reset_socket(relay->fds[RELAY_TARGET]);
+	reset_side(relay, RELAY_CLIENT);
+	reset_side(relay, RELAY_TARGET);
 	finish(relay, end);
 }
 
@@ -486,7 +495,7 @@ static void settle_side(struct relay *relay, enum relay_side side, uint64_t now)
 	if (!relay->broken[side]) {
 		wait_for_end(relay, now);
 	} else if (has_got_all(relay, other(side))) {
-		relay_reset_socket(relay->fds[other(side)]);
+		reset_side(relay, other(side));
 		finish(relay, relay->outcome);
 	} else {
 		look_again(relay, now);
@@ -570,6 +579,11 @@ int relay_new(struct relay_pipes *pipes, int client, int target, struct relay **
 	return 0;
 }
 
+void relay_spare_client(struct relay *relay)
+{
+	relay->spares_client = true;
+}
+
 void relay_greet(struct relay *relay, enum relay_side side, uint8_t *bytes, uint32_t len)
 {
 	struct half *half = &relay->halves[other(side)];
@@ -602,7 +616,7 @@ void relay_abort(struct relay *relay)
 		return;
 	for (unsigned side = 0; side < 2; side++)
 		if (!relay->halves[other(side)].passed_on)
-			relay_reset_socket(relay->fds[side]);
+			reset_side(relay, (enum relay_side)side);
 	finish(relay, RELAY_ABORTED);
 }
 

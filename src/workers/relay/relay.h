@@ -95,6 +95,10 @@ struct relay;
  * until it is freed.  0; -ENOMEM: then they are still the caller's. */
 int relay_new(struct relay_pipes *pipes, int client, int target, struct relay **ret);
 
+/* The client's socket is one end of a stream pair (CHANNEL_OF_PAIR): he is not reset, but has
+ * to hear it from somebody else.  Before the first relay_go(). */
+void relay_spare_client(struct relay *relay);
+
 /* Bytes that go to that side before anything else: before the first relay_go(), and once at
  * most.  `bytes` come from malloc(3), and are the relay's from now on.  They are counted as
  * written there, and come from nobody. */
