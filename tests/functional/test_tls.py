@@ -300,6 +300,20 @@ def test_redirect(hatchd, certificates, folder, kind):
         daemon.wait_log("t: .*ended: finished, 7 bytes in, 18 out")
 
 
+def test_target_that_breaks_off(hatchd, certificates):
+    with socket.create_server(("127.0.0.1", 0)) as target:
+        _, port = start(
+            hatchd, certificates, redirect=f"tcp:127.0.0.1:{target.getsockname()[1]}")
+        with Client(port, trusting(certificates)) as client:
+            client.send(b"x")
+            server, _ = target.accept()
+            assert read_exactly(server, 1) == b"x"
+            server.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            server.close()
+            with pytest.raises(BROKEN_OFF):
+                client.recv()
+
+
 SAY_WHO = 'echo "$REMOTE_ADDR $REMOTE_PORT $SERVER_ADDR $SERVER_PORT $PROXY_ADDR $SSL_PROTOCOL"'
 
 
