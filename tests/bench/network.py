@@ -3,6 +3,7 @@
 import ctypes
 import fcntl
 import os
+import pathlib
 import socket
 import struct
 
@@ -10,6 +11,7 @@ CLONE_NEWNET = 0x40000000
 SIOCSIFFLAGS = 0x8914
 SIOCSIFADDR = 0x8916
 IFF_UP = 1
+LISTEN = "0A"  # state in proc(5)
 
 
 def raise_loopback():
@@ -42,6 +44,13 @@ def is_free(port):
         except OSError:
             return False
     return True
+
+
+def is_listening(port):
+    """Does anybody at that port of an IPv4 address?  He does not notice."""
+    lines = pathlib.Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]
+    fields = (line.split() for line in lines)
+    return any(f[3] == LISTEN and int(f[1].split(":")[1], 16) == port for f in fields)
 
 
 def free_ports(count):
