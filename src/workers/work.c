@@ -437,22 +437,31 @@ static bool has_requests(const struct epoll_event *events, int n)
 	return false;
 }
 
+/* NULL: nobody is. */
+static struct work_session *find_due(const struct work *work, uint64_t now)
+{
+	struct heap_node *first = heap_first(&work->due);
+
+	if (!first || first->key > now)
+		return NULL;
+	return (struct work_session *)((char *)first - offsetof(struct work_session, due));
+}
+
+/* What is costly has a share of its own here: one of them at least goes on in each turn, and so
+ * do all that are due behind it. */
 static int look_at_due(struct work *work, uint64_t now)
 {
-	for (int i = 0; i < EVENT_BATCH; i++) {
-		struct heap_node *first = heap_first(&work->due);
-		int r;
+	int r = 0;
 
-		if (!first || first->key > now)
+	work->costly_until = 0;
+	for (int i = 0; i < EVENT_BATCH && r >= 0; i++) {
+		struct work_session *session = find_due(work, now);
+
+		if (!session || has_to_wait(work, session))
 			break;
-		r = step(work,
-			(struct work_session *)((char *)first -
-						offsetof(struct work_session, due)),
-			0, 0);
-		if (r < 0)
-			return r;
+		r = step(work, session, 0, 0);
 	}
-	return 0;
+	return r;
 }
 
 static int patience(const struct work *work)
