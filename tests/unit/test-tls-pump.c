@@ -251,9 +251,9 @@ static void test_the_program_breaks_off(void **state)
 	begin();
 	client_says(BYTES("hello"));
 	program_ends();
-	try_at(TRY_NOW + PUMP_LEAVE_TIME - 1);
+	try_at(TRY_NOW + PUMP_PEACE_TIME - 1);
 	assert_true(try.goes_on);
-	try_at(TRY_NOW + PUMP_LEAVE_TIME);
+	try_at(TRY_NOW + PUMP_PEACE_TIME);
 	ends_as(CHANNEL_TARGET_RESET);
 }
 
@@ -265,9 +265,9 @@ static void test_the_client_stays(void **state)
 	begin();
 	program_ends();
 	client_hears_the_end(true);
-	try_at(TRY_NOW + PUMP_LEAVE_TIME - 1);
+	try_at(TRY_NOW + PUMP_PEACE_TIME - 1);
 	assert_true(try.goes_on);
-	try_at(TRY_NOW + PUMP_LEAVE_TIME);
+	try_at(TRY_NOW + PUMP_PEACE_TIME);
 	ends_as(CHANNEL_FINISHED);
 }
 
@@ -596,7 +596,7 @@ static void test_the_program_ends_under_pressure(void **state)
 	program_ends();
 	assert_true(try.goes_on);
 	client_hears_the_end(false);
-	is_left_at(TRY_NOW + PUMP_LEAVE_TIME, CHANNEL_TARGET_RESET);
+	is_left_at(TRY_NOW + PUMP_PEACE_TIME, CHANNEL_TARGET_RESET);
 }
 
 /* Up to the end of it. */

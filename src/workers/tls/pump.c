@@ -4,6 +4,8 @@
 #include "base/fd.h"
 #include "base/own.h"
 
+#include <linux/tcp.h>
+#include <netinet/in.h>
 #include <openssl/err.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -313,15 +315,35 @@ static void look_at(struct pump *pump, enum pump_side side, uint32_t events)
 	pump->left |= (events & EPOLLHUP) != 0;
 }
 
+/* Bytes that his machine has acknowledged; *ret_all: these are all, and our end as well.  Where
+ * that cannot be known, he has everything. */
+static uint64_t ask_what_has_arrived(const struct pump *pump, bool *ret_all)
+{
+	struct tcp_info info = {0};
+	socklen_t len = sizeof info;
+
+	if (getsockopt(pump->tube->fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0)
+		info = (struct tcp_info){0};
+	*ret_all = info.tcpi_unacked == 0 && info.tcpi_notsent_bytes == 0;
+	return info.tcpi_bytes_acked;
+}
+
 /* A client whose program has gone.  However slow he is, as long as he takes something; of
  * somebody who takes nothing the kernel would keep it for ever, and so would we. */
 static void limit_orphan(struct pump *pump, uint64_t now)
 {
-	if (pump->leave_at == USEC_INFINITY || pump->sent != pump->tube->sent) {
-		pump->sent = pump->tube->sent;
-		pump->leave_at = now + PUMP_LEAVE_TIME;
-	}
+	bool all;
+	uint64_t taken = ask_what_has_arrived(pump, &all) + pump->tube->sent;
+
+	all = all && pump->told[PUMP_CLIENT];
+	if (pump->leave_at == USEC_INFINITY || pump->taken != taken || pump->has_all != all)
+		pump->leave_at = now + (all ? PUMP_PEACE_TIME : PUMP_LEAVE_TIME);
+	pump->taken = taken;
+	pump->has_all = all;
 	pump->due = pump->leave_at;
+	/* Nobody reports what arrives. */
+	if (pump->told[PUMP_CLIENT] && !all && now + PUMP_PEACE_TIME < pump->due)
+		pump->due = now + PUMP_PEACE_TIME;
 	if (now < pump->leave_at)
 		return;
 	pump->lost |= !pump->told[PUMP_CLIENT];

@@ -17,9 +17,9 @@
  *	          program has gone.  Of a client whose connection takes nothing any more what
  *	          he has said before is passed on, and writing fails for his program (EPIPE)
  *	orphans   a client whose program has gone gets what it wrote, and may then end in peace;
- *	          but who takes nothing of it for PUMP_LEAVE_TIME, and who has got everything
- *	          and stays for that long, is left.  A program that has ended only what it
- *	          says, and may still read, is waited for as long as it likes
+ *	          but who takes nothing of it for PUMP_LEAVE_TIME is left, and so is who has
+ *	          got everything and stays, after PUMP_PEACE_TIME.  A program that has ended
+ *	          only what it says, and may still read, is waited for as long as it likes
  *	keys      a client who wants new keys again and again (KeyUpdate; RFC 8446, 4.6.3), more
  *	          often than PUMP_UPDATES allows, is a reset
  *	pressure  a direction reads when it has nothing to write
@@ -55,6 +55,9 @@
 #define PUMP_WASTE_MAX  (64 * 1024 * 1024)
 #define PUMP_LEAVE_TIME (UINT64_C(60) * 1000 * 1000)
 
+/* Usec, for a client who has got everything to end as well. */
+#define PUMP_PEACE_TIME (UINT64_C(2) * 1000 * 1000)
+
 /* New keys that a client may want, at once and in each second: they are the work of many
  * records, and asked for with one. */
 #define PUMP_UPDATES_BURST 128
@@ -76,7 +79,7 @@ struct pump {
 	uint64_t in, out;  /* the program's bytes: from the client, and to him */
 	uint64_t due;      /* usec; USEC_INFINITY: never */
 	uint64_t leave_at; /* USEC_INFINITY: not yet */
-	uint64_t sent;     /* bytes, by the tube, when that was set */
+	uint64_t taken;    /* bytes, by the tube and by his machine, when that was set */
 	uint64_t wasted;   /* bytes thrown away since the program has gone */
 	uint8_t *held;     /* owned: what the pair has not taken; NULL: nothing */
 	uint32_t held_at, held_len;
@@ -84,6 +87,7 @@ struct pump {
 	bool said_all[2]; /* nothing more comes from there */
 	bool told[2];     /* that the other one has said everything */
 	bool deaf;        /* the program */
+	bool has_all;     /* what was written for the client, when that was set */
 	bool left;        /* the same, and nothing more comes but what is there */
 	bool broken;      /* it has not read everything */
 	bool lost;        /* the client has not got all of the program's bytes */
