@@ -325,7 +325,8 @@ static int find_why(struct tls *tls, int what, int error)
 	int reason = ERR_GET_LIB(first) == ERR_LIB_SSL ? ERR_GET_REASON(first) : 0;
 	char buf[TLS_WHY_MAX];
 
-	if (what == SSL_ERROR_SYSCALL && error != 0)
+	/* Of who has said his end it is that that OpenSSL tells, whatever has failed. */
+	if ((what == SSL_ERROR_SYSCALL || what == SSL_ERROR_ZERO_RETURN) && error != 0)
 		return -error;
 	snprintf(tls->why, sizeof tls->why, "%s", words_for(tls, reason, buf));
 	return -EPROTO;
