@@ -112,6 +112,22 @@ static int settle_tls(struct identities *identities, const struct service_conf *
 		&conf->tls_worker_uid, &conf->tls_worker_gid);
 }
 
+/* Who has the number of a process can stop it, and more than that where it has a hole. */
+static void check_users(const struct conf *conf, bool tls, struct report *report)
+{
+	for (size_t i = 0; i < conf->n_services; i++) {
+		const struct service_conf *service = conf->services[i];
+
+		if (service->disable || service->condition || !service->change_identity)
+			continue;
+		if (service->uid == conf->worker_uid ||
+			(tls && service->uid == conf->tls_worker_uid))
+			report_warning(report, service_conf_origin(service, "user"),
+				"user: that is who processes of hatchd are that clients reach; "
+				"use another one");
+	}
+}
+
 int worker_settle(struct identities *identities, const struct build_context *context,
 	struct conf *conf, struct report *report)
 {
@@ -124,5 +140,7 @@ int worker_settle(struct identities *identities, const struct build_context *con
 	r = settle_others(identities, first, conf, report);
 	if (r == 0 && tls)
 		r = settle_tls(identities, tls, conf, report);
+	if (r == 0)
+		check_users(conf, tls, report);
 	return r;
 }

@@ -123,6 +123,29 @@ static void test_not_root(void **ctx)
 		65531, said);
 }
 
+/* A program that runs as one of them is warned of; as somebody else it is not. */
+static void test_programs(void **ctx)
+{
+	static const char said[] = "user: that is who processes of hatchd are that clients "
+				   "reach; use another one";
+	static const struct {
+		const char *user, *said;
+	} cases[] = {{"4711", said}, {"4713", said}, {"4715", ""}};
+	struct conf_text t;
+	char text[256];
+
+	(void)ctx;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		snprintf(text, sizeof text,
+			PLAIN TLS "service p { listen = 9 exec = /bin/true user = %s group = 1 "
+				  "}\n",
+			cases[i].user);
+		load(&t, text, both);
+		assert_string_equal(conf_text_said(&t, DIAG_WARNING), cases[i].said);
+		conf_text_done(&t);
+	}
+}
+
 /* Nor who the others are, whoever these are. */
 static void test_not_the_others(void **ctx)
 {
@@ -321,6 +344,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_user),
 		cmocka_unit_test(test_not_root),
+		cmocka_unit_test(test_programs),
 		cmocka_unit_test(test_not_the_others),
 		cmocka_unit_test(test_unknown),
 		cmocka_unit_test(test_not_needed),
