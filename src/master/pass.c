@@ -205,6 +205,9 @@ static int send_new(struct worker *worker, struct child *child, int fd)
 	}
 	leave_place(child);
 	child_free(worker->master->children, child);
+	/* It has ended, or does not listen any more. */
+	if (r == -EPIPE)
+		worker_kill(worker, NULL);
 	return r;
 }
 
@@ -224,9 +227,6 @@ void pass_failed(struct service *service, struct worker *worker, int r)
 				worker_name(worker));
 		return;
 	}
-	/* It has ended, or does not listen any more. */
-	if (r == -EPIPE)
-		worker_kill(worker, NULL);
 	snprintf(reason, sizeof reason, "unable to pass a connection to %s: %s",
 		worker_name(worker), strerror(-r));
 	service_pause(service, why, reason);
