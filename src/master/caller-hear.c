@@ -305,6 +305,12 @@ static bool hear_done(struct caller *caller, const struct channel_answer *answer
 /* It was on its way when he was let go: no more than there can have been. */
 static bool hear_of_gone(struct caller *caller, const struct channel_answer *answer)
 {
+	if (answer->kind == CHANNEL_CUT) {
+		bool told = caller->cut;
+
+		caller->cut = true;
+		return caller->by_worker && !told;
+	}
 	if (caller->offered)
 		return false;
 	caller->offered = answer->kind == CHANNEL_OFFER;
@@ -323,6 +329,8 @@ bool caller_hear(struct worker *worker, const struct channel_answer *answer, uin
 		return hear_done(caller, answer, now);
 	if (caller->state == CALLER_GONE)
 		return hear_of_gone(caller, answer);
+	if (answer->kind == CHANNEL_CUT)
+		return caller_hear_cut(caller, now);
 	if (caller_speaks_tls(caller))
 		return caller_tls_hear(caller, answer, now);
 	return answer->kind == CHANNEL_OFFER && hear_offer(caller, answer, now);

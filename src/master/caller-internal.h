@@ -53,9 +53,11 @@ struct caller {
 	uint8_t trust[CONF_TLS_DIGEST_LEN]; /* ... under what was asked of clients then */
 	char *facts; /* owned: conn.tls_facts, or the pieces that have come; NULL: nothing */
 	size_t facts_len;
-	int far_end;  /* owned: hatchd-tls's of the stream pair, until it has it */
-	int near_end; /* owned: a copy of the other one while a worker serves him, whose close
-	                 alone would look like an end in order; -EBADF: none */
+	int far_end;    /* owned: hatchd-tls's of the stream pair, until it has it */
+	int near_end;   /* owned: a copy of the other one while a worker serves him, whose close
+	                   alone would look like an end in order; -EBADF: none */
+	bool by_worker; /* who is no program */
+	bool cut;       /* hatchd-tls has said that he was cut off */
 	struct child *child;     /* who serves him; NULL: nobody, or nobody any more */
 	struct inquiry *inquiry; /* owned: what is looked up; NULL: nothing.  conn.findings are
 	                            held, and what has come of it */
@@ -133,6 +135,9 @@ void caller_carry(struct caller *caller, uint64_t now);
 
 /* He has heard everything, or has gone: the last of him. */
 void caller_carried(struct caller *caller, const struct channel_answer *answer);
+
+/* He was cut off.  False: it lies. */
+bool caller_hear_cut(struct caller *caller, uint64_t now);
 
 /* What was known of him by TLS is not known. */
 void caller_forget_facts(struct caller *caller);

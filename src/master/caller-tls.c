@@ -16,6 +16,7 @@
 #include "os/pass_rights.h"
 
 #include <inttypes.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -242,7 +243,8 @@ static void keep_near_end(struct caller *caller)
 {
 	int end = take_fd(&caller->conn.pair);
 
-	if (caller->child->worker)
+	caller->by_worker = caller->child->worker != NULL;
+	if (caller->by_worker)
 		caller->near_end = master_move_up(caller->master, end);
 }
 
@@ -346,6 +348,21 @@ void caller_left(struct caller *caller, uint64_t now)
 		caller_let_go(caller, now);
 	else
 		caller_close_end(caller, &caller->near_end, now);
+}
+
+/* Who serves him is ended, and breaks off whom it has passed him on to; then he is let go. */
+bool caller_hear_cut(struct caller *caller, uint64_t now)
+{
+	if (caller->state != CALLER_CARRIED || !caller->by_worker || caller->cut)
+		return false;
+	caller->cut = true;
+	if (!caller->child) {
+		caller_let_go(caller, now);
+		return true;
+	}
+	caller->child->client_cut = true;
+	child_signal(caller->child, SIGTERM);
+	return true;
 }
 
 static void tell_over(const struct caller *caller, const struct channel_answer *answer)

@@ -192,7 +192,7 @@ static int send_verdict(struct caller *caller)
 
 	request_init(caller, CHANNEL_VERDICT, &request);
 	request.verdict = (uint16_t)caller->verdict;
-	request.what = caller->plus ? FRONT_PLUS : 0;
+	request.what = caller->plus ? FRONT_PLUS : caller->by_worker ? CHANNEL_OF_PAIR : 0;
 	r = channel_send(&caller->worker->channel, &request, &caller->far_end,
 		caller->far_end >= 0 ? 1 : 0);
 	if (r == 0)

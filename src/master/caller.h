@@ -82,8 +82,8 @@ int caller_ask(struct conn *conn, uint64_t now);
  * is none, or nobody who could, and he is the caller's to drop. */
 bool caller_deny(struct conn *conn, uint64_t now);
 
-/* What the worker says, FACT, OFFER or DONE.  False: it has no such connection, or may not say
- * that of it. */
+/* What the worker says, FACT, OFFER, CUT or DONE.  False: it has no such connection, or may not
+ * say that of it. */
 bool caller_hear(struct worker *worker, const struct channel_answer *answer, uint64_t now);
 
 /* Who has served him has ended. */

@@ -57,6 +57,7 @@ struct child {
 	bool end_wanted;            /* there: is to be told to end, as soon as there is room */
 	bool gives_up;              /* ... or only that a target will not come */
 	bool on_pair;               /* there: one end of a stream pair (master/caller) */
+	bool client_cut;            /* there: hatchd-tls says that its client was cut off */
 	bool broke_off;             /* there: it is over, and not everything was said */
 	uint8_t news;               /* there: of its backend, enum backend_news */
 	bool put_off;               /* there: what it asks waits, see master/peer */

@@ -135,7 +135,8 @@ void record_end(struct child *child, const struct child_end *end, uint64_t now)
 }
 
 /* In words, and as RESULT. */
-static const char *session_result(const struct channel_answer *answer)
+static const char *session_result(
+	const struct child *child, const struct channel_answer *answer)
 {
 	static const char *const words[] = {
 		[CHANNEL_FINISHED] = "finished",
@@ -146,6 +147,9 @@ static const char *session_result(const struct channel_answer *answer)
 		[CHANNEL_TARGET_RESET] = "target_reset",
 	};
 
+	/* It was ended because of that. */
+	if (answer && child->client_cut && answer->result == CHANNEL_ENDED)
+		return words[CHANNEL_RESET];
 	return answer ? words[answer->result] : "lost";
 }
 
@@ -171,7 +175,7 @@ void record_session_end(
 	if (log_max_priority() < LOG_INFO)
 		return;
 	put_start(&f, child);
-	put(&f, "RESULT", session_result(answer));
+	put(&f, "RESULT", session_result(child, answer));
 	put_number(&f, "DURATION_USEC", now - child->born);
 	put_number(&f, "BYTES_IN", in);
 	put_number(&f, "BYTES_OUT", out);
@@ -179,7 +183,7 @@ void record_session_end(
 	log_fields(LOG_INFO, f.items,
 		"%s%s ended: %s, %" PRIu64 " bytes in, %" PRIu64 " out, %s%s%s%s",
 		child->service->label, record_who(child, who),
-		reason ? reason : session_result(answer), in, out,
+		reason ? reason : session_result(child, answer), in, out,
 		text_format_elapsed(now - child->born, elapsed), from(&f), f.peer, f.known);
 }
 

@@ -43,6 +43,7 @@ static const char *describe_lie(const struct channel_answer *answer)
 {
 	switch (answer->kind) {
 	case CHANNEL_DONE:
+	case CHANNEL_CUT:
 		return "speaks of a connection that it does not have";
 	case CHANNEL_OFFER:
 		return "offers a client whom it must not offer";
@@ -274,6 +275,7 @@ static bool hear_of_caller(
 	case CHANNEL_DONE:
 	case CHANNEL_OFFER:
 	case CHANNEL_FACT:
+	case CHANNEL_CUT:
 		return caller_hear(worker, answer, now);
 	default:
 		return false;

@@ -129,6 +129,10 @@ enum channel_answer_kind {
 	 * a comma in it (workers/tls/facts).
 	 */
 	CHANNEL_FACT,
+	/* The client of that connection, which was admitted with CHANNEL_OF_PAIR, has been cut
+	 * off.  Nothing more is done with it before an END: that it was no end has to be known
+	 * to who serves him first.  Once at most. */
+	CHANNEL_CUT,
 	_CHANNEL_ANSWER_MAX,
 };
 
@@ -144,7 +148,8 @@ enum channel_answer_kind {
 
 /* `what` of a SERVE to hatchd-relay: no connection, but one end of a stream pair with
  * hatchd-tls, of which the master keeps a copy.  A pair knows no reset: what is broken off must
- * not be ended there, and the DONE says what it was. */
+ * not be ended there, and the DONE says what it was.  And of the VERDICT with the other end:
+ * the same there, and CHANNEL_CUT says it. */
 #define CHANNEL_OF_PAIR 1
 
 /* How a connection ended, as far as a worker can see. */

@@ -314,6 +314,23 @@ def test_target_that_breaks_off(hatchd, certificates):
                 client.recv()
 
 
+@pytest.mark.parametrize("cut", [Client.vanish, Client.reset])
+def test_client_who_is_cut_off_is_no_end_to_a_target(hatchd, certificates, cut):
+    """Who cuts connections of others cannot have half of what they say taken for all of it."""
+    with socket.create_server(("127.0.0.1", 0)) as target:
+        daemon, port = start(
+            hatchd, certificates, redirect=f"tcp:127.0.0.1:{target.getsockname()[1]}")
+        with Client(port, trusting(certificates)) as client:
+            client.send(b"half")
+            server, _ = target.accept()
+            with server:
+                assert read_exactly(server, 4) == b"half"
+                cut(client)
+                with pytest.raises(ConnectionResetError):
+                    server.recv(1)
+        daemon.wait_log("t: connection 1 ended: reset, 4 bytes in")
+
+
 SAY_WHO = 'echo "$REMOTE_ADDR $REMOTE_PORT $SERVER_ADDR $SERVER_PORT $PROXY_ADDR $SSL_PROTOCOL"'
 
 

@@ -46,6 +46,9 @@ LIES = {
         DOES_NOT_HAVE, f"fact(GOOD); offer(); take(); say(answer(DONE, c, p, {PASSED}))"),
     "over twice": (
         DOES_NOT_HAVE, "fact(GOOD); offer(); take(); say(answer(DONE, c, p) * 2)"),
+    "a program's client was cut off": (
+        DOES_NOT_HAVE, "fact(GOOD); offer(); take(); say(answer(CUT, c, p))"),
+    "cut off before he came in": (DOES_NOT_HAVE, "say(answer(CUT, c, p))"),
     "reached": ("speaks of a target", "say(answer(REACHED, c, p))"),
 }
 

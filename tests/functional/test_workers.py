@@ -683,7 +683,7 @@ def take():
         if kind == PING:
             say(answer(PONG))
     return struct.unpack_from("=QI", data, 8)
-READY, DONE, PONG, OFFER, REACHED, MISSED, FACT, LEAVING = 1, 2, 3, 4, 5, 6, 7, 8
+READY, DONE, PONG, OFFER, REACHED, MISSED, FACT, CUT = 1, 2, 3, 4, 5, 6, 7, 8
 PING = 4
 """
 

@@ -799,6 +799,36 @@ static void is_refused_now(void)
 	assert_true(try.goes_on);
 }
 
+/* His end of the pair stays as it is until the master has seen to it. */
+static void test_cut_is_told(void **state)
+{
+	struct channel_answer told = {0};
+	char byte;
+
+	(void)state;
+	BEGIN(.version = TLS1_3_VERSION);
+	shakes_hands();
+	session_tell_cuts(try.session);
+	is_admitted();
+	client_says("half", 4);
+	shutdown(try.fd, SHUT_WR);
+	try_turns();
+	assert_true(try.goes_on);
+	program_hears("half", 4);
+	assert_int_equal(recv(try.program, &byte, 1, 0), -1);
+	assert_int_equal(errno, EAGAIN);
+	assert_true(session_waits_for_verdict(try.session));
+	assert_int_equal(session_events(try.session, PUMP_CLIENT), 0);
+	assert_int_equal(session_events(try.session, PUMP_PROGRAM), 0);
+	assert_true(session_due(try.session) != USEC_INFINITY);
+	assert_true(session_tell(try.session, &told));
+	assert_int_equal(told.kind, CHANNEL_CUT);
+	assert_false(session_tell(try.session, &told));
+	assert_true(session_due(try.session) == USEC_INFINITY);
+	session_abort(try.session);
+	assert_int_equal(session_result(try.session), CHANNEL_RESET);
+}
+
 /* Neither who goes on nor who just stays. */
 static void test_refused_for_ever(void **state)
 {
@@ -1078,6 +1108,7 @@ int main(void)
 		TRY_TEST(test_endless),
 		TRY_TEST(test_endless_in_small_pieces),
 		TRY_TEST(test_refused),
+		TRY_TEST(test_cut_is_told),
 		TRY_TEST(test_refused_for_ever),
 		TRY_TEST(test_an_alert_that_waits),
 		TRY_TEST(test_no_descriptor),

@@ -131,6 +131,8 @@ static bool offer(struct work_session *session, struct channel_answer *ret)
 static bool verdict(
 	struct work_session *session, const struct channel_request *request, int *fd)
 {
+	if (request->what & CHANNEL_OF_PAIR)
+		session_tell_cuts(session_of(session));
 	return session_verdict(session_of(session), (enum channel_verdict)request->verdict, fd,
 		clock_monotonic());
 }

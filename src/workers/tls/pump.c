@@ -29,7 +29,8 @@ static void finish(struct pump *pump, enum channel_result result)
 static void break_off(struct pump *pump, enum channel_result result)
 {
 	tube_flush(pump->tube);
-	shutdown(pump->pair, SHUT_RDWR);
+	if (!pump->spares_program || result != CHANNEL_RESET)
+		shutdown(pump->pair, SHUT_RDWR);
 	finish(pump, result);
 }
 

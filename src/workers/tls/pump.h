@@ -84,16 +84,17 @@ struct pump {
 	uint8_t *held;     /* owned: what the pair has not taken; NULL: nothing */
 	uint32_t held_at, held_len;
 
-	bool said_all[2]; /* nothing more comes from there */
-	bool told[2];     /* that the other one has said everything */
-	bool deaf;        /* the program */
-	bool has_all;     /* what was written for the client, when that was set */
-	bool left;        /* the same, and nothing more comes but what is there */
-	bool broken;      /* it has not read everything */
-	bool lost;        /* the client has not got all of the program's bytes */
-	bool cut;         /* the client's bytes, before he has said their end */
-	bool gone;        /* the client: only what he said before is there */
-	bool stopped;     /* there is more to be done at once */
+	bool spares_program; /* which hears from somebody else that he was cut off */
+	bool said_all[2];    /* nothing more comes from there */
+	bool told[2];        /* that the other one has said everything */
+	bool deaf;           /* the program */
+	bool has_all;        /* what was written for the client, when that was set */
+	bool left;           /* the same, and nothing more comes but what is there */
+	bool broken;         /* it has not read everything */
+	bool lost;           /* the client has not got all of the program's bytes */
+	bool cut;            /* the client's bytes, before he has said their end */
+	bool gone;           /* the client: only what he said before is there */
+	bool stopped;        /* there is more to be done at once */
 	bool over;
 	enum channel_result result; /* when it is over */
 };

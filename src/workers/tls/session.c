@@ -20,6 +20,7 @@ enum step {
 	AT_FACTS, /* somebody has to take them, and the offer */
 	AT_VERDICT,
 	AT_PUMP,
+	AT_CUT, /* that is told, and the master ends it */
 	AT_END, /* his */
 	IS_OVER,
 };
@@ -35,6 +36,7 @@ struct session {
 	enum channel_result result; /* when it is over, or what it will be after AT_END */
 	uint64_t due;
 	uint64_t more_at; /* when more of his handshake was here; USEC_INFINITY: none is */
+	bool tells_cuts;
 	bool gone; /* while he waits: that is known, and what he has said is still there */
 	uint32_t discarded;
 	uint32_t told; /* bytes of the facts */
@@ -209,10 +211,22 @@ static bool go_waiting(struct session *session, uint32_t events, uint64_t now)
 
 /* --------------------------------------------------------------------------- verdict */
 
+/* Once. */
+static bool tell_cut(struct session *session, struct channel_answer *ret)
+{
+	bool told = session->due == USEC_INFINITY;
+
+	ret->kind = CHANNEL_CUT;
+	session->due = USEC_INFINITY;
+	return !told;
+}
+
 bool session_tell(struct session *session, struct channel_answer *ret)
 {
 	uint32_t len = session->facts_len - session->told;
 
+	if (session->step == AT_CUT)
+		return tell_cut(session, ret);
 	if (session->step != AT_FACTS)
 		return false;
 	if (len > CHANNEL_AUTHORITY_MAX)
@@ -236,7 +250,8 @@ bool session_tell(struct session *session, struct channel_answer *ret)
 
 bool session_waits_for_verdict(const struct session *session)
 {
-	return session->step == AT_FACTS || session->step == AT_VERDICT;
+	return session->step == AT_FACTS || session->step == AT_VERDICT ||
+	       session->step == AT_CUT;
 }
 
 bool session_shakes_hands(const struct session *session)
@@ -257,8 +272,14 @@ static bool begin_pump(struct session *session, int pair, uint64_t now)
 
 	setsockopt(session->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 	pump_init(&session->pump, session->ssl, &session->tube, pair);
+	session->pump.spares_program = session->tells_cuts;
 	session->step = AT_PUMP;
 	return session_go(session, PUMP_CLIENT, 0, now);
+}
+
+void session_tell_cuts(struct session *session)
+{
+	session->tells_cuts = true;
 }
 
 bool session_verdict(
@@ -279,6 +300,11 @@ static bool go_pump(struct session *session, enum pump_side side, uint32_t event
 {
 	if (pump_go(&session->pump, side, events, now))
 		return true;
+	if (session->tells_cuts && session->pump.result == CHANNEL_RESET) {
+		session->step = AT_CUT;
+		session->due = now + TELL_AGAIN;
+		return true;
+	}
 	return finish(session, session->pump.result);
 }
 
@@ -292,6 +318,8 @@ bool session_go(struct session *session, enum pump_side side, uint32_t events, u
 		return go_waiting(session, events, now);
 	case AT_PUMP:
 		return go_pump(session, side, events, now);
+	case AT_CUT:
+		return true;
 	case AT_END:
 		return go_end(session, now);
 	default:
@@ -299,14 +327,17 @@ bool session_go(struct session *session, enum pump_side side, uint32_t events, u
 	}
 }
 
+/* Who was cut off has ended as that, whoever says that it is over. */
 void session_abort(struct session *session)
 {
+	bool cut = session->step == AT_CUT;
+
 	if (session->step == IS_OVER)
 		return;
 	if (session->step == AT_PUMP)
 		shutdown(session->pump.pair, SHUT_RDWR);
 	shutdown(session->fd, SHUT_RDWR);
-	finish(session, CHANNEL_ENDED);
+	finish(session, cut ? CHANNEL_RESET : CHANNEL_ENDED);
 }
 
 static bool has_pump(const struct session *session)
@@ -325,7 +356,7 @@ uint32_t session_events(const struct session *session, enum pump_side side)
 {
 	if (session->step == AT_PUMP)
 		return pump_events(&session->pump, side);
-	if (side == PUMP_PROGRAM || session->step == IS_OVER)
+	if (side == PUMP_PROGRAM || session->step == IS_OVER || session->step == AT_CUT)
 		return 0;
 	if (session->step == AT_HANDSHAKE || session->step == AT_END)
 		return EPOLLIN | (tube_unsent(&session->tube) > 0 ? EPOLLOUT : 0U);

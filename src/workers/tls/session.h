@@ -1,7 +1,7 @@
 /*
  * session: one client who speaks TLS, from his first byte to his last.
  *
- *	handshake -> told (facts) -> offered -> admitted -> pump -> over
+ *	handshake -> told (facts) -> offered -> admitted -> pump (-> cut) -> over
  *	         \                          \-> refused -> leaves -> over
  *	          \-> failed -> leaves -> over
  *
@@ -62,12 +62,16 @@ bool session_go(struct session *session, enum pump_side side, uint32_t events, u
  * zero, are filled in.  False: nothing now. */
 bool session_tell(struct session *session, struct channel_answer *ret);
 
+/* Who will serve him has to be told by the master that he was cut off (CHANNEL_CUT).  Before
+ * the verdict. */
+void session_tell_cuts(struct session *session);
+
 /* What became of the offer.  Without one it is ignored.  Who is admitted needs a descriptor,
  * his program's: it is taken by making *fd -EBADF.  False: it is over. */
 bool session_verdict(
 	struct session *session, enum channel_verdict verdict, int *fd, uint64_t now);
 
-/* Is it for somebody else to say how it goes on? */
+/* Is it for somebody else to say how it goes on, or that it ends? */
 bool session_waits_for_verdict(const struct session *session);
 
 /* Does it compute keys and signatures when he speaks? */
