@@ -90,6 +90,8 @@ def test_every_day(hatchd, folder, world):
     daemon = hatchd.file(web(folder, "web") + web(folder, "good"), env=world.env)
     line = rf"certificate is only valid until {day(end)}, (9|10) days from now"
     daemon.wait_log(rf"web\.pem: the {line}")
+    # That it has begun is known when it has looked once.
+    assert later(daemon, world, 0) == []
     assert later(daemon, world, DAY - 600) == []
     # It is the same day on the wall: that is another clock.
     said = later(daemon, world, DAY + 600)
@@ -109,6 +111,7 @@ def test_clock_is_set(hatchd, folder, world):
     end = certify(folder, "web", 100)
     daemon = hatchd.file(web(folder, "web"), env=world.env)
     assert "the certificate" not in daemon.text()
+    assert later(daemon, world, 0) == []
     world.is_at(minute(end - 5 * DAY))
     said = later(daemon, world, 3700)
     assert len(said) == 1 and f"until {day(end)}, 5 days from now" in said[0]
