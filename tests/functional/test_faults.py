@@ -118,6 +118,11 @@ def test_deaths_of_many_at_once(hatchd):
     )
     clients = [connect(port) for _ in range(300)]
     children = daemon.wait_children(300)
+    # Each of them is cat(1) when it answers; before, it would be a start that has failed.
+    for client in clients:
+        client.sendall(b"x")
+    for client in clients:
+        assert read_exactly(client, 1) == b"x"
     for child in children:
         os.kill(child, signal.SIGKILL)
     daemon.wait_log(r"ended: signal 9 \(KILL\)", count=300)
