@@ -30,7 +30,7 @@
 #define DURATION_UNLIMITED UINT64_MAX
 
 /* Most options that the table may have; bits of service_conf.given. */
-#define CONF_OPTIONS_MAX 128
+#define CONF_OPTIONS_MAX 192
 
 /* Most addresses, after ranges are expanded, of one service. */
 #define CONF_LISTEN_MAX 65536
