@@ -8,6 +8,7 @@
 #include "master/pause.h"
 #include "master/service.h"
 #include "master/setup.h"
+#include "master/steer.h"
 
 #include <malloc.h>
 #include <stdlib.h>
@@ -399,6 +400,7 @@ static void switch_service(struct change *change)
 	service_end_wait_children(service);
 	service_drop_setup(service);
 	service_forgive(service);
+	steer_drop(service);
 	service->state = change->waits ? SERVICE_WAITING : SERVICE_ACTIVE;
 	service->wait = change->wait;
 	service->takes_all = change->takes_all;

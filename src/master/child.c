@@ -38,6 +38,7 @@
 struct child_table {
 	size_t max;
 	size_t used;
+	size_t touched; /* elements that were ever in use */
 	int high;
 	int epoll_fd;
 	child_ended ended;
@@ -112,6 +113,26 @@ bool child_table_has_room(const struct child_table *table)
 	return table->used < table->max;
 }
 
+size_t child_table_places(const struct child_table *table)
+{
+	return table->touched;
+}
+
+const struct child *child_table_at(const struct child_table *table, size_t place)
+{
+	const struct child *child = &table->children[place];
+
+	return child->service ? child : NULL;
+}
+
+struct child *child_table_find(const struct child_table *table, uint64_t connection)
+{
+	for (size_t i = 0; i < table->touched; i++)
+		if (table->children[i].service && table->children[i].connection == connection)
+			return &table->children[i];
+	return NULL;
+}
+
 /* Never used elements first come from the end of what was ever used, so that
  * a table for many children costs memory only for those that there were. */
 struct child *child_new(struct child_table *table)
@@ -124,7 +145,7 @@ struct child *child_new(struct child_table *table)
 	if (child)
 		table->free = child->next;
 	else
-		child = &table->children[table->used];
+		child = &table->children[table->touched++];
 	table->used++;
 
 	memset(child, 0, sizeof *child);
@@ -225,6 +246,7 @@ void child_free(struct child_table *table, struct child *child)
 	child->ends = NULL;
 	child->findings = findings_release(child->findings);
 	child->setup = setup_release(child->setup);
+	child->service = NULL; /* nobody is at this place */
 	child->next = table->free;
 	table->free = child;
 	table->used--;

@@ -119,6 +119,15 @@ size_t child_table_used(const struct child_table *table);
 /* Do fewer live than there is room for? */
 bool child_table_has_room(const struct child_table *table);
 
+/* Places that were ever taken: a child keeps its own while it lives. */
+size_t child_table_places(const struct child_table *table);
+
+/* Who is at that place, or NULL. */
+const struct child *child_table_at(const struct child_table *table, size_t place);
+
+/* The connection with that number, or NULL.  Looks at all of them. */
+struct child *child_table_find(const struct child_table *table, uint64_t connection);
+
 /* A zeroed child, or NULL when `max` live. */
 struct child *child_new(struct child_table *table);
 

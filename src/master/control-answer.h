@@ -5,7 +5,8 @@
  * services take no more memory than one, and a turn of the master is short.  Between two
  * pieces everything may change: each service remembers by a bit whether it has been told,
  * so after a reload those that stay are still told once each, whatever their order is
- * now, and the end of the answer says that there was one.
+ * now, and the end of the answer says that there was one.  Connections have places that
+ * they keep.
  *
  * hatchd-control(7) is the description of what is told.
  *
@@ -21,9 +22,6 @@
 
 struct master;
 
-/* Grows when something is told otherwise than before. */
-#define CONTROL_PROTOCOL 1
-
 /* Room that control_answer_write() wants at least. */
 #define CONTROL_PIECE_MAX 8192
 
@@ -31,12 +29,15 @@ enum control_phase {
 	CONTROL_BEGIN,
 	CONTROL_SERVICES,  /* between two of them */
 	CONTROL_ADDRESSES, /* within the line of one */
+	CONTROL_CHILDREN,  /* between two connections */
+	CONTROL_AWAIT,     /* there is nothing to say before a reload is over */
 	CONTROL_END,
 	CONTROL_OVER,
 };
 
 struct control_answer {
 	struct control_request request;
+	bool may_change; /* who asks */
 	enum control_phase phase;
 	uint8_t bit;  /* in `told_to` of services: told in this answer; 0: there is one to tell
 	               */
@@ -44,6 +45,8 @@ struct control_answer {
 	size_t place; /* there: the service whose line is being written */
 	uint32_t number;     /* its number */
 	uint32_t address;    /* of it, that comes next */
+	size_t next_child;   /* the place in the table that comes next */
+	uint64_t awaited;    /* of reload.n_finished */
 	uint32_t generation; /* of master->services when it was looked at last */
 	bool reloaded;       /* it is another one than at the beginning */
 	bool comma;          /* before what comes next */
@@ -52,14 +55,18 @@ struct control_answer {
 /* Answer that.  No other answer that is not over has that bit; a list of all walks the
  * services. */
 void control_answer_begin(struct control_answer *answer, const struct master *master,
-	const struct control_request *request, uint8_t bit);
+	const struct control_request *request, bool may_change, uint8_t bit);
+
+/* Is there nothing to be written for now?  It is to be looked at again after a reload, and when
+ * hatchd stops. */
+bool control_answer_waits(const struct control_answer *answer, const struct master *master);
 
 /*
- * Write what comes next: as much as there is room for, but a bounded number of
- * services.  Returns its length; CONTROL_OVER: that was all.
+ * Do what is asked, and write what comes next: as much as there is room for, but a bounded
+ * number of services.  Returns its length; CONTROL_OVER: that was all.
  */
-size_t control_answer_write(struct control_answer *answer, const struct master *master,
-	char *buf, size_t size, uint64_t now);
+size_t control_answer_write(struct control_answer *answer, struct master *master, char *buf,
+	size_t size, uint64_t now);
 
 /* A whole answer that says why there is none, a constant phrase. */
 size_t control_answer_error(const char *why, char *buf, size_t size);

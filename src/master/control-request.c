@@ -1,10 +1,15 @@
 #include "master/control-request.h"
 
+#include "base/own.h"
+#include "base/text.h"
+#include "conf/rate.h"
+
 #include <errno.h>
 #include <string.h>
+#include <syslog.h>
 
-/* The longest request has two. */
-#define WORDS_MAX 2
+/* The longest request has so many: set SERVICE LIMIT 20/s burst 40. */
+#define WORDS_MAX 6
 
 struct word {
 	const char *at;
@@ -22,6 +27,8 @@ int control_request_line(const char *text, size_t len, bool ended)
 		return -EMSGSIZE;
 	return ended ? (int)len : 0;
 }
+
+/* ------------------------------------------------------------------- words */
 
 static bool is_blank(char c)
 {
@@ -52,41 +59,212 @@ static bool is(const struct word *word, const char *text)
 	return word->len == strlen(text) && memcmp(word->at, text, word->len) == 0;
 }
 
-/* Only what can be a name is looked for. */
-static bool take_service(const struct word *word, struct control_request *ret)
+/* As a string.  False: it is none, or a longer one than anything that is asked for. */
+static bool copy(const struct word *word, char *buf, size_t size)
 {
-	if (word->len > SERVICE_NAME_MAX || memchr(word->at, '\0', word->len))
+	if (word->len >= size || memchr(word->at, '\0', word->len))
 		return false;
-	memcpy(ret->service, word->at, word->len);
-	ret->service[word->len] = '\0';
-	return service_name_valid(ret->service);
+	memcpy(buf, word->at, word->len);
+	buf[word->len] = '\0';
+	return true;
 }
 
-static int refuse(const char *why, const char **reterr_why)
+/* ------------------------------------------------ what stands behind the first one */
+
+/* Each takes the words that follow; NULL, or a constant phrase that says what is wrong. */
+typedef const char *(*take_words)(
+	const struct word *words, size_t n, struct control_request *request);
+
+/* Only what can be a name is looked for. */
+static const char *take_service(
+	const struct word *words, size_t n, struct control_request *request)
 {
-	*reterr_why = why;
-	return -EINVAL;
+	if (n > 0 && (!copy(&words[0], request->service, sizeof request->service) ||
+			     !service_name_valid(request->service)))
+		return "not the name of a service";
+	return NULL;
+}
+
+static const char *take_connection(
+	const struct word *words, size_t n, struct control_request *request)
+{
+	char text[TEXT_NUMBER_MAX];
+
+	(void)n;
+	if (!copy(&words[0], text, sizeof text) ||
+		text_parse_u64(text, &request->connection) < 0 || request->connection == 0)
+		return "not the number of a connection";
+	return NULL;
+}
+
+const char *control_limit_name(enum control_limit limit)
+{
+	static const char *const names[_CONTROL_LIMIT_MAX] = {
+		[CONTROL_INSTANCES] = "instances",
+		[CONTROL_PER_SOURCE] = "per_source",
+		[CONTROL_RATE] = "rate",
+		[CONTROL_PER_SOURCE_RATE] = "per_source_rate",
+	};
+
+	return names[limit];
+}
+
+static bool find_limit(const struct word *word, enum control_limit *ret)
+{
+	for (int i = 0; i < _CONTROL_LIMIT_MAX; i++) {
+		*ret = (enum control_limit)i;
+		if (is(word, control_limit_name(*ret)))
+			return true;
+	}
+	return false;
+}
+
+/* "unlimited", or what the option takes: 0 would be to disable it. */
+static int parse_count(const char *text, uint32_t *ret)
+{
+	if (strcmp(text, "unlimited") == 0) {
+		*ret = COUNT_UNLIMITED;
+		return 0;
+	}
+	if (text_parse_u32(text, ret) < 0 || *ret == 0 || *ret == COUNT_UNLIMITED)
+		return -EINVAL;
+	return 0;
+}
+
+static int parse_value(const char *text, struct control_request *request)
+{
+	const char *why;
+
+	if (request->limit == CONTROL_INSTANCES || request->limit == CONTROL_PER_SOURCE)
+		return parse_count(text, &request->count);
+	return rate_parse(text, &request->rate, &why);
+}
+
+/* With a blank between two of them.  False: longer than any value. */
+static bool join(const struct word *words, size_t n, char *buf, size_t size)
+{
+	size_t len = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (i > 0 && len + 1 < size)
+			buf[len++] = ' ';
+		if (!copy(&words[i], buf + len, size - len))
+			return false;
+		len += words[i].len;
+	}
+	return true;
+}
+
+static const char *take_limit(
+	const struct word *words, size_t n, struct control_request *request)
+{
+	const char *why = take_service(words, 1, request);
+	char value[RATE_TEXT_MAX];
+
+	if (why)
+		return why;
+	if (!find_limit(&words[1], &request->limit))
+		return "not a limit that can be set: instances, per_source, rate, "
+		       "per_source_rate";
+	if (!join(words + 2, n - 2, value, sizeof value) || parse_value(value, request) < 0)
+		return "not a value of that limit";
+	return NULL;
+}
+
+static const char *take_level(
+	const struct word *words, size_t n, struct control_request *request)
+{
+	static const struct {
+		const char *name;
+		int priority;
+	} levels[] = {
+		{"error", LOG_ERR},
+		{"warning", LOG_WARNING},
+		{"notice", LOG_NOTICE},
+		{"info", LOG_INFO},
+		{"debug", LOG_DEBUG},
+	};
+
+	(void)n;
+	for (size_t i = 0; i < ARRAY_SIZE(levels); i++) {
+		request->priority = levels[i].priority;
+		if (is(&words[0], levels[i].name))
+			return NULL;
+	}
+	return "not a level: error, warning, notice, info, debug";
+}
+
+/* ---------------------------------------------------------------- the first one */
+
+static const struct rule {
+	const char *word;
+	size_t min, max; /* words behind it */
+	take_words take; /* NULL: there are none */
+	struct control_help help;
+} rules[_CONTROL_QUESTION_MAX] = {
+	[CONTROL_HELP] = {"help", 0, 0, NULL, {"help", "what can be asked", false}},
+	[CONTROL_STATUS] = {"status", 0, 0, NULL, {"status", "hatchd itself", false}},
+	[CONTROL_LIST] = {"list", 0, 1, take_service,
+		{"list [SERVICE]", "the services", false}},
+	[CONTROL_CONNECTIONS] = {"connections", 0, 1, take_service,
+		{"connections [SERVICE]", "who is connected", false}},
+	[CONTROL_RELOAD] = {"reload", 0, 0, NULL,
+		{"reload", "read the files again, and say what became of it", true}},
+	[CONTROL_DISABLE] = {"disable", 1, 1, take_service,
+		{"disable SERVICE", "let nobody in, until it is enabled or a reload", true}},
+	[CONTROL_ENABLE] = {"enable", 1, 1, take_service,
+		{"enable SERVICE", "let clients in again", true}},
+	[CONTROL_SET] = {"set", 3, 5, take_limit,
+		{"set SERVICE LIMIT VALUE", "change a limit, until a reload", true}},
+	[CONTROL_KILL] = {"kill", 1, 1, take_connection,
+		{"kill CONNECTION", "end one of the connections", true}},
+	[CONTROL_LOG_LEVEL] = {"log-level", 1, 1, take_level,
+		{"log-level LEVEL", "what the log is told from now on", true}},
+};
+
+const struct control_help *control_request_help(enum control_question question)
+{
+	return &rules[question].help;
+}
+
+static const struct rule *find_rule(const struct word *word)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(rules); i++)
+		if (is(word, rules[i].word))
+			return &rules[i];
+	return NULL;
+}
+
+static const char *parse(const char *line, size_t len, struct control_request *ret)
+{
+	struct control_request request = {.question = CONTROL_STATUS};
+	struct word words[WORDS_MAX];
+	size_t n = split(line, len, words);
+	const struct rule *rule = n > 0 ? find_rule(&words[0]) : NULL;
+	const char *why;
+
+	if (n == 0)
+		return "the request is empty";
+	if (!rule)
+		return "unknown request";
+	if (n - 1 > rule->max)
+		return "too many words";
+	if (n - 1 < rule->min)
+		return "words are missing";
+	request.question = (enum control_question)(rule - rules);
+	why = rule->take ? rule->take(words + 1, n - 1, &request) : NULL;
+	if (!why)
+		*ret = request;
+	return why;
 }
 
 int control_request_parse(
 	const char *line, size_t len, struct control_request *ret, const char **reterr_why)
 {
-	struct control_request request = {.question = CONTROL_STATUS};
-	struct word words[WORDS_MAX];
-	size_t n = split(line, len, words), wanted = 1;
+	const char *why = parse(line, len, ret);
 
-	if (n == 0)
-		return refuse("the request is empty", reterr_why);
-	if (is(&words[0], "list")) {
-		request.question = CONTROL_LIST;
-		wanted = 2;
-	} else if (!is(&words[0], "status")) {
-		return refuse("unknown request", reterr_why);
-	}
-	if (n > wanted)
-		return refuse("too many words", reterr_why);
-	if (n == 2 && !take_service(&words[1], &request))
-		return refuse("not the name of a service", reterr_why);
-	*ret = request;
-	return 0;
+	if (!why)
+		return 0;
+	*reterr_why = why;
+	return -EINVAL;
 }

@@ -1,9 +1,19 @@
 /*
  * control-request: what an operator asks, a line of plain words.
  *
- *	status          hatchd itself
- *	list            all services
- *	list SERVICE    one of them
+ *	help                        what can be asked
+ *	status                      hatchd itself
+ *	list [SERVICE]              services
+ *	connections [SERVICE]       who is connected
+ *
+ * and, of those who may change something,
+ *
+ *	reload                      read the files again, and say what became of it
+ *	disable SERVICE             nobody comes in until it is enabled, or there is a reload
+ *	enable SERVICE
+ *	set SERVICE LIMIT VALUE     until there is a reload
+ *	kill CONNECTION             end it
+ *	log-level LEVEL             from now on
  *
  * The text is somebody else's: it is looked at here, and never shown again.
  *
@@ -18,14 +28,47 @@
 #define CONTROL_LINE_MAX 256
 
 enum control_question {
+	CONTROL_HELP,
 	CONTROL_STATUS,
 	CONTROL_LIST,
+	CONTROL_CONNECTIONS,
+	CONTROL_RELOAD,
+	CONTROL_DISABLE,
+	CONTROL_ENABLE,
+	CONTROL_SET,
+	CONTROL_KILL,
+	CONTROL_LOG_LEVEL,
+	_CONTROL_QUESTION_MAX,
 };
 
+/* Limits of a service that can be set. */
+enum control_limit {
+	CONTROL_INSTANCES,
+	CONTROL_PER_SOURCE,
+	CONTROL_RATE,
+	CONTROL_PER_SOURCE_RATE,
+	_CONTROL_LIMIT_MAX,
+};
+
+/* What is not asked for is 0. */
 struct control_request {
 	enum control_question question;
 	char service[SERVICE_NAME_MAX + 1]; /* "": all */
+	enum control_limit limit;
+	uint32_t count;      /* the value of a limit that is a number */
+	struct limit rate;   /* ... and of one that is a rate */
+	uint64_t connection; /* its number */
+	int priority;        /* LOG_ERR to LOG_DEBUG */
 };
+
+/* What can be asked. */
+struct control_help {
+	const char *usage; /* "list [SERVICE]" */
+	const char *does;  /* a phrase */
+	bool changes;      /* for those who may change something */
+};
+
+const struct control_help *control_request_help(enum control_question question);
 
 /*
  * Where the first line in `text` ends, as its length with the newline; 0: not yet.
@@ -38,5 +81,8 @@ int control_request_line(const char *text, size_t len, bool ended);
  * at a constant phrase. */
 int control_request_parse(
 	const char *line, size_t len, struct control_request *ret, const char **reterr_why);
+
+/* The name of the option. */
+const char *control_limit_name(enum control_limit limit);
 
 #endif

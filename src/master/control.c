@@ -16,6 +16,9 @@
 /* ... and everybody at last. */
 #define ANSWER_MAX (60 * USEC_PER_SEC)
 
+/* Who waits for a reload: there may be one before his. */
+#define AWAIT_MAX (90 * USEC_PER_SEC)
+
 /* Where others wait for his place: as long as a program needs to ask, and to read on. */
 #define SILENCE_WAITED_FOR USEC_PER_SEC
 #define ANSWER_WAITED_FOR  (5 * USEC_PER_SEC)
@@ -32,7 +35,9 @@ struct control_client {
 	uint64_t born;  /* usec, monotonic */
 	uint64_t moved; /* when he last sent or took something */
 	uint8_t bit;    /* his among those of all, see control-answer */
+	bool may_change;
 	bool answering;
+	bool waits; /* there is nothing to answer for now */
 	struct control_answer answer;
 	struct control_client *next, *prev;
 	size_t len, sent; /* of out */
@@ -86,14 +91,48 @@ static bool send_some(struct control_client *client, uint64_t now)
 	return client->answer.phase != CONTROL_OVER;
 }
 
+/* Who waits would be told all the time that he can be written to. */
+static bool set_waits(struct control_client *client, bool waits)
+{
+	client->waits = waits;
+	return sd_event_source_set_io_events(client->source, waits ? EPOLLET : EPOLLOUT) >= 0;
+}
+
 static void go_on_answering(struct control_client *client, uint64_t now)
 {
+	bool waits;
+
 	if (client->len == 0)
 		client->len = control_answer_write(
 			&client->answer, client->master, client->out, sizeof client->out, now);
 	/* A piece may have been the beginning of nothing. */
-	if (client->len > 0 && !send_some(client, now))
+	if (client->len > 0 && !send_some(client, now)) {
 		drop(client);
+		return;
+	}
+	waits = client->len == 0 && control_answer_waits(&client->answer, client->master);
+	if (waits != client->waits && !set_waits(client, waits))
+		drop(client);
+}
+
+/* Not at once: this may be in the middle of anything. */
+void control_look_again(struct master *master)
+{
+	master->control.due = 0;
+	master->control.look_at_answers = true;
+}
+
+/* What they have waited for may have come. */
+static void go_on_with_all(struct control *control, uint64_t now)
+{
+	struct control_client *client, *next;
+
+	control->look_at_answers = false;
+	for (client = control->first; client; client = next) {
+		next = client->next;
+		if (client->waits)
+			go_on_answering(client, now);
+	}
 }
 
 /* The next piece follows as soon as there is room for it. */
@@ -101,7 +140,7 @@ static void start_answering(struct control_client *client, uint64_t now)
 {
 	client->answering = true;
 	client->moved = now;
-	if (sd_event_source_set_io_events(client->source, EPOLLOUT) < 0)
+	if (!set_waits(client, false))
 		drop(client);
 	else
 		go_on_answering(client, now);
@@ -123,7 +162,8 @@ static void ask(struct control_client *client, const char *line, size_t len, uin
 		refuse(client, why, now);
 		return;
 	}
-	control_answer_begin(&client->answer, client->master, &request, client->bit);
+	control_answer_begin(
+		&client->answer, client->master, &request, client->may_change, client->bit);
 	start_answering(client, now);
 }
 
@@ -172,7 +212,9 @@ static int on_client(sd_event_source *source, int fd, uint32_t revents, void *us
 
 	(void)source;
 	(void)fd;
-	if (client->answering)
+	if (client->waits && (revents & (EPOLLHUP | EPOLLERR)))
+		drop(client);
+	else if (client->answering)
 		go_on_answering(client, now);
 	else
 		look_at_question(client, revents & (EPOLLRDHUP | EPOLLHUP | EPOLLERR), now);
@@ -195,7 +237,7 @@ static void link_client(struct control *control, struct control_client *client)
 }
 
 /* What is not taken out of the queue would wake us again and again: hence EPOLLET. */
-static int add_client(struct master *master, int fd, uint64_t now)
+static int add_client(struct master *master, int fd, bool may_change, uint64_t now)
 {
 	struct control_client *client = malloc(sizeof *client);
 	int r;
@@ -205,6 +247,7 @@ static int add_client(struct master *master, int fd, uint64_t now)
 	memset(client, 0, offsetof(struct control_client, out));
 	client->master = master;
 	client->fd = fd;
+	client->may_change = may_change;
 	client->born = client->moved = now;
 	r = sd_event_add_io(master->event, &client->source, fd, EPOLLIN | EPOLLRDHUP | EPOLLET,
 		on_client, client);
@@ -245,6 +288,8 @@ static uint64_t safe_until(const struct control_client *client, bool alone)
 	uint64_t all = alone ? ANSWER_MAX : ANSWER_WAITED_FOR;
 	uint64_t by_silence = client->moved + silence, by_age = client->born + all;
 
+	if (control_answer_waits(&client->answer, client->master))
+		return client->born + AWAIT_MAX;
 	/* To send a word each second is no way to ask. */
 	if (!client->answering)
 		by_silence = client->born + silence;
@@ -306,6 +351,7 @@ static int on_queue(sd_event_source *source, int listener, uint32_t revents, voi
 	struct master *master = userdata;
 	struct control *control = &master->control;
 	uint64_t now = clock_monotonic();
+	enum control_right right;
 	int fd;
 
 	(void)source;
@@ -319,9 +365,10 @@ static int on_queue(sd_event_source *source, int listener, uint32_t revents, voi
 		return 0;
 	}
 	fd = master_move_up(master, fd);
-	if (!control_socket_may_ask(&control->socket, fd)) {
+	right = control_socket_right(&control->socket, fd);
+	if (right == CONTROL_MAY_NOTHING) {
 		turn_away(master, fd, now);
-	} else if (add_client(master, fd, now) < 0) {
+	} else if (add_client(master, fd, right == CONTROL_MAY_CHANGE, now) < 0) {
 		master_close_later(master, fd, clock_monotonic());
 		accept_later(control, now);
 	} else if (control->last && control->due > safe_until(control->last, true)) {
@@ -344,6 +391,8 @@ void control_turn(struct master *master, uint64_t now)
 
 	if (now < control->due)
 		return;
+	if (control->look_at_answers)
+		go_on_with_all(control, now);
 	do {
 		due = USEC_INFINITY;
 		client = find_expendable(control, true, now, &due);

@@ -35,6 +35,7 @@ struct control {
 	unsigned n_clients;
 	uint8_t bits;          /* of them */
 	uint64_t due;          /* usec, monotonic: something is to be done; USEC_INFINITY: no */
+	bool look_at_answers;  /* something has come that answers may have waited for */
 	bool full;             /* new ones wait in the queue */
 	uint64_t look_from;    /* usec: not before, it is looked at the queue again */
 	uint64_t refused_told; /* when it was last said that somebody may not ask */
@@ -53,6 +54,10 @@ uint64_t control_due(const struct control *control);
 
 /* End those who have had their time, and look for new ones again. */
 void control_turn(struct master *master, uint64_t now);
+
+/* A reload is over, however it went, or hatchd stops: who waits for that is answered in this
+ * turn. */
+void control_look_again(struct master *master);
 
 /* No more of this: everything is closed, by the closer if there is one, and the path is
  * removed. */

@@ -4,6 +4,7 @@
 #include "master/findings.h"
 #include "master/master.h"
 #include "master/service.h"
+#include "master/steer.h"
 #include "os/load_average.h"
 #include "policy/cert.h"
 
@@ -239,8 +240,8 @@ static void add_source(const struct conn *conn, struct admit_request *request)
 	request->from_source = facts.count;
 	/* The children of a service that waits are nobody's in particular. */
 	if (!service->wait)
-		request->per_source_limit = service->setup->conf->per_source;
-	request->source_rate = service->setup->conf->per_source_rate;
+		request->per_source_limit = steer_per_source(service);
+	request->source_rate = *steer_per_source_rate(service);
 	request->source_bucket = facts.bucket;
 	request->banned_until = facts.banned_until;
 	everywhere = banned_everywhere(conn);
@@ -330,7 +331,7 @@ enum admit_verdict gate_first(const struct conn *conn, uint64_t now)
 void gate_count(const struct conn *conn, uint64_t now)
 {
 	struct service *service = conn->service;
-	const struct limit *limit = &service->setup->conf->per_source_rate;
+	const struct limit *limit = steer_per_source_rate(service);
 
 	service_count_client(service, now);
 	if (conn->source.family != ADDR_SOURCE_NONE && limit_is_set(limit))
@@ -351,7 +352,7 @@ bool gate_has_wrappers(const struct service *service)
 bool gate_minds_sources(const struct service *service)
 {
 	return rules_of(service) || wrappers_of(service) ||
-	       limit_is_set(&service->setup->conf->per_source_rate) ||
+	       limit_is_set(steer_per_source_rate(service)) ||
 	       sources_any_everywhere(service->master->sources);
 }
 

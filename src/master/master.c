@@ -223,6 +223,7 @@ void master_close_later(struct master *master, int fd, uint64_t now)
 	job.fd = master_move_up(master, fd);
 	job.ticket = spawner_started(master->spawner);
 	closer_close(master->closer, &job, now);
+	master->closer_due = 0;
 }
 
 static int open_listeners_set(struct master *master)

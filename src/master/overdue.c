@@ -106,6 +106,14 @@ static void act_on(struct child *child, enum lifetime_act act, uint64_t now)
 	set_due(child, now);
 }
 
+void overdue_end(struct child *child, enum lifetime_reason reason, uint64_t now)
+{
+	if (!lifetime_end(&child->life, reason, now))
+		return;
+	tell_to_end(child);
+	set_due(child, now);
+}
+
 /* ---------------------------------------------------------------- asking */
 
 static bool put_question(struct asker *asker, const struct child *child)

@@ -30,6 +30,10 @@ struct overdue {
 /* A child is about to be started for that connection, which no program shares yet. */
 void overdue_begin(struct child *child, const struct conn *conn, uint64_t now);
 
+/* Tell it to end for that reason; in kill_after it is made to.  Nothing happens if it was told
+ * already. */
+void overdue_end(struct child *child, enum lifetime_reason reason, uint64_t now);
+
 /* sd_event_io_handler_t of asker_fd(). */
 int overdue_on_answers(sd_event_source *source, int fd, uint32_t revents, void *userdata);
 

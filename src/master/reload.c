@@ -8,6 +8,7 @@
 #include "master/apply.h"
 #include "master/master.h"
 #include "master/service.h"
+#include "master/steer.h"
 #include "master/unwanted.h"
 
 #include <stdio.h>
@@ -31,14 +32,23 @@ static void say_ready(const struct master *master)
 	announce_status(master, master->reload.again ? "" : "READY=1\n");
 }
 
+static void note_end(struct master *master, bool failed)
+{
+	struct reload *reload = &master->reload;
+
+	reload->failed = failed;
+	reload->finished = clock_monotonic();
+	reload->n_finished++;
+	control_look_again(master);
+}
+
 static void say_kept(struct master *master, const char *reason)
 {
 	struct reload *reload = &master->reload;
 
 	log_error("unable to reload: %s, keeping the configuration in force", reason);
-	reload->failed = true;
-	reload->finished = clock_monotonic();
 	snprintf(reload->reason, sizeof reload->reason, "%s", reason);
+	note_end(master, true);
 	say_ready(master);
 }
 
@@ -53,8 +63,7 @@ static void say_hindered(struct master *master, const char *reason)
 
 static void say_applied(struct master *master, const struct applied *applied)
 {
-	master->reload.failed = false;
-	master->reload.finished = clock_monotonic();
+	note_end(master, false);
 	if (applied->added + applied->changed + applied->removed == 0)
 		log_notice("reloaded: nothing has changed");
 	else
@@ -107,6 +116,7 @@ static void finish_full(struct master *master, int result, struct image *image)
 		say_kept(master, explain(result));
 		return;
 	}
+	steer_forget_all(master, clock_monotonic());
 	workers_renew_lookup(master, clock_monotonic());
 	master->reload.hindered = false;
 	close_unwanted(master);
@@ -260,6 +270,14 @@ static void put_off(struct master *master, uint64_t now)
 		say_kept(master, explain(-EBUSY));
 	}
 	reload->again = true;
+}
+
+/* One that runs may have read the files before; one that was given up is over. */
+uint64_t reload_next(const struct reload *reload)
+{
+	bool before = reload->ended && reload->full && !reload->given_up;
+
+	return reload->n_finished + (before ? 2 : 1);
 }
 
 void reload_request(struct master *master, uint64_t now)

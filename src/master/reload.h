@@ -39,14 +39,18 @@ struct reload {
 	bool again;        /* a request came while it ran */
 
 	/* Of those before it. */
-	uint64_t finished; /* usec, monotonic: the last full one; 0: there was none */
-	bool failed;       /* it: the files are not in force */
+	uint64_t n_finished; /* full ones, however they went */
+	uint64_t finished;   /* usec, monotonic: the last full one; 0: there was none */
+	bool failed;         /* it: the files are not in force */
 	char reason[RELOAD_REASON_MAX]; /* why */
 	bool hindered;                  /* the last look, which the log has been told */
 };
 
 #define RELOAD_NONE \
 	((struct reload){.loading = LOADING_NONE, .due = UINT64_MAX, .reap_due = UINT64_MAX})
+
+/* What n_finished will be when all that is asked for from now on has been looked at. */
+uint64_t reload_next(const struct reload *reload);
 
 /* Somebody asks for a reload (SIGHUP). */
 void reload_request(struct master *master, uint64_t now);

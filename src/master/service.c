@@ -7,6 +7,7 @@
 #include "master/findings.h"
 #include "master/master.h"
 #include "master/pause.h"
+#include "master/steer.h"
 #include "os/journal_stream.h"
 
 #include <stdio.h>
@@ -70,6 +71,7 @@ static void close_later(struct service *service, struct closer_job job, uint64_t
 	job.ticket = spawner_started(master->spawner);
 	job.pending = &service->n_closing;
 	closer_close(master->closer, &job, now);
+	master->closer_due = 0; /* it is looked after once in a turn, maybe before this */
 }
 
 void service_close_later(struct service *service, int fd, uint64_t connection, uint64_t now)
@@ -230,6 +232,7 @@ struct service *service_free(struct service *service)
 	}
 	fd_close(service->log_stream);
 	service_drop_setup(service);
+	steer_drop(service);
 	pace_free(service->master, service->pace);
 	if (service->told)
 		free(service->told->last_failure);

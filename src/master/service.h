@@ -21,11 +21,13 @@
 #include "master/told.h"
 
 struct master;
+struct steered;
 
 enum service_state {
-	SERVICE_ACTIVE,  /* serves, on those of its addresses that can be had */
-	SERVICE_WAITING, /* a condition of its configuration keeps it from being served */
-	SERVICE_STOPPED, /* no longer listens; its children may live on */
+	SERVICE_ACTIVE,   /* serves, on those of its addresses that can be had */
+	SERVICE_WAITING,  /* a condition of its configuration keeps it from being served */
+	SERVICE_DISABLED, /* an operator lets nobody in: its listeners have no sockets */
+	SERVICE_STOPPED,  /* no longer listens; its children may live on */
 };
 
 /* There may be ten thousand: without holes. */
@@ -69,6 +71,7 @@ struct service {
 	struct service *next_starved, *prev_starved;
 	struct service *next_retired; /* in master->retired */
 	struct told *told;            /* owned; NULL: nothing yet, see service_told() */
+	struct steered *steered;      /* what an operator has set, owned; NULL: nothing */
 	struct pace *pace;            /* of its rate, owned; NULL: unlimited */
 	struct backend *backend;      /* in master->backends; NULL: none was needed yet */
 

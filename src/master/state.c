@@ -41,6 +41,8 @@ const char *state_describe(const struct service *service)
 {
 	if (service->state == SERVICE_WAITING)
 		return "waiting";
+	if (service->state == SERVICE_DISABLED)
+		return "disabled";
 	if (service->state == SERVICE_STOPPED)
 		return "stopped";
 	if (!service_is_served(service))

@@ -195,6 +195,16 @@ void waiting_go_on(struct master *master)
 		stop_trying(&master->waiting);
 }
 
+void waiting_resume(struct master *master, uint64_t now)
+{
+	tell_again_from_now_on(master);
+	if (master->waiting.due != USEC_INFINITY || !tell_who_came(master))
+		return;
+	master->waiting.delay = DELAY_MIN;
+	plan_next(&master->waiting, now);
+	watch_changes(master);
+}
+
 void waiting_hurry(struct master *master, uint64_t now)
 {
 	if (master->waiting.due == USEC_INFINITY)

@@ -33,6 +33,10 @@ void waiting_begin(struct master *master, uint64_t now);
  * those that still do are tried when it was their turn anyway. */
 void waiting_go_on(struct master *master);
 
+/* A service has lost its addresses, and has been told of those that it did not get back: try
+ * again from now on, if that is not done already. */
+void waiting_resume(struct master *master, uint64_t now);
+
 /* What was in the way has just gone: try at once. */
 void waiting_hurry(struct master *master, uint64_t now);
 

@@ -147,16 +147,17 @@ static bool is_member(int fd, gid_t gid)
 	return false;
 }
 
-bool control_socket_may_ask(const struct control_socket *socket, int fd)
+enum control_right control_socket_right(const struct control_socket *socket, int fd)
 {
 	struct ucred peer;
 	socklen_t len = sizeof peer;
 
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
-		return false;
+		return CONTROL_MAY_NOTHING;
 	if (peer.uid == 0 || peer.uid == geteuid())
-		return true;
+		return CONTROL_MAY_CHANGE;
 	if (socket->gid == (gid_t)-1)
-		return false;
-	return peer.gid == socket->gid || is_member(fd, socket->gid);
+		return CONTROL_MAY_NOTHING;
+	return peer.gid == socket->gid || is_member(fd, socket->gid) ? CONTROL_MAY_LOOK
+	                                                             : CONTROL_MAY_NOTHING;
 }

@@ -1,7 +1,8 @@
 /*
  * control_socket: the UNIX socket at which operators ask, and who may.
  *
- * Root, the user that we are, and the members of one group may.  The mode of the socket
+ * Root and the user that we are may ask for everything, and the members of one group for what
+ * changes nothing.  The mode of the socket
  * says so, and whoever has connected is looked at once more, since a mode is soon
  * changed.  The folder is made if it is not there; in one where others may write,
  * anybody could put another socket in the place of ours.
@@ -24,6 +25,12 @@ struct control_socket {
 	dev_t dev;        /* its inode, to be removed only while it is ours */
 	ino_t ino;
 	gid_t gid; /* whose members may ask; (gid_t)-1: nobody's */
+};
+
+enum control_right {
+	CONTROL_MAY_NOTHING,
+	CONTROL_MAY_LOOK,   /* in the group */
+	CONTROL_MAY_CHANGE, /* root, or who we are */
 };
 
 #define CONTROL_SOCKET_NONE ((struct control_socket){.fd = -EBADF})
@@ -55,7 +62,7 @@ bool control_socket_is_in_place(const struct control_socket *socket);
  * caller's: what lies in its queue may take its time to close.  -EBADF: there was none. */
 int control_socket_leave(struct control_socket *socket);
 
-/* May whoever is at the other end of this connection ask? */
-bool control_socket_may_ask(const struct control_socket *socket, int fd);
+/* What whoever is at the other end of this connection may do. */
+enum control_right control_socket_right(const struct control_socket *socket, int fd);
 
 #endif

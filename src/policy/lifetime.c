@@ -101,12 +101,21 @@ enum lifetime_act lifetime_answer(struct lifetime *life, const struct lifetime_l
 	}
 }
 
+bool lifetime_end(struct lifetime *life, enum lifetime_reason reason, uint64_t now)
+{
+	if (life->reason != LIFETIME_UNLIMITED)
+		return false;
+	tell(life, reason, now);
+	return true;
+}
+
 const char *lifetime_reason(enum lifetime_reason reason)
 {
 	static const char *const words[_LIFETIME_REASON_MAX] = {
 		[LIFETIME_TIME_LIMIT] = "time_limit",
 		[LIFETIME_FIRST_BYTE] = "first_byte_timeout",
 		[LIFETIME_IDLE] = "idle_timeout",
+		[LIFETIME_KILLED] = "killed",
 	};
 
 	return reason < _LIFETIME_REASON_MAX ? words[reason] : NULL;

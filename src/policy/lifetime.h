@@ -35,6 +35,7 @@ enum lifetime_reason {
 	LIFETIME_TIME_LIMIT,
 	LIFETIME_FIRST_BYTE,
 	LIFETIME_IDLE,
+	LIFETIME_KILLED, /* an operator wants it */
 	_LIFETIME_REASON_MAX,
 };
 
@@ -82,7 +83,10 @@ enum lifetime_act lifetime_act(
 enum lifetime_act lifetime_answer(struct lifetime *life, const struct lifetime_limits *limits,
 	const struct lifetime_facts *facts, uint64_t now);
 
-/* The stable word, which is the name of the option; NULL for LIFETIME_UNLIMITED. */
+/* It is to end for that reason, and not because of a limit; false: it was told to already. */
+bool lifetime_end(struct lifetime *life, enum lifetime_reason reason, uint64_t now);
+
+/* The stable word, of a limit the name of the option; NULL for LIFETIME_UNLIMITED. */
 const char *lifetime_reason(enum lifetime_reason reason);
 
 #endif

@@ -82,7 +82,7 @@ def test_status(hatchd, path):
     version = run_hatchd("-V").stdout.splitlines()
     assert f"hatchd {first['hatchd']}" == version[0]
     assert version[1].endswith(first["spawn"]) or os.environ.get("HATCHD_SPAWN")
-    assert first["protocol"] == 1 and first["pid"] == daemon.pid
+    assert first["protocol"] == 2 and first["pid"] == daemon.pid
     assert first["config"] == str(daemon.config_path) and first["state"] == "serving"
     assert first["reload"] == {"running": False, "last": None}
     assert (first["services"], first["children"], first["connections"]) == (2, 0, 0)
@@ -535,17 +535,17 @@ def test_what_is_in_the_way_is_left_alone(hatchd, path, obstacle, reason):
     assert obstacle != "link" or path.is_symlink()
 
 
-def as_user(user, path, groups=()):
-    """What somebody else is told who asks for the status."""
+def as_user(user, path, groups=(), request="status"):
+    """The first line that somebody else is told."""
     script = (
         "import socket, sys\n"
         "s = socket.socket(socket.AF_UNIX)\n"
         "s.connect(sys.argv[1])\n"
-        "try: s.sendall(b'status\\n')\n"
+        "try: s.sendall(sys.argv[2].encode() + b'\\n')\n"
         "except BrokenPipeError: pass\n"
         "print(s.makefile().readline())\n"
     )
-    return subprocess.run([PYTHON, "-c", script, path], user=user, group=user,
+    return subprocess.run([PYTHON, "-c", script, path, request], user=user, group=user,
                           extra_groups=list(groups), capture_output=True, text=True)
 
 
@@ -572,6 +572,11 @@ def test_a_group_may_ask(hatchd, path, folder):
         assert name.stat().st_gid == gid
         assert name.stat().st_mode & 0o7777 == mode
     assert json.loads(as_user(65534, path, [gid]).stdout)["pid"] == daemon.pid
+    # And change nothing.
+    for request in ("reload", "disable a", "enable a", "set a instances 1", "kill 1",
+                    "log-level debug"):
+        answer = as_user(65534, path, [gid], request).stdout
+        assert json.loads(answer) == {"error": "only root may do that"}
     assert "Permission denied" in as_user(65534, path).stderr
     # A reload sees that there is no such group any more.
     groups.write_text("root:x:0:\nnogroup:x:65534:\n")

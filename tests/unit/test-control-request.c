@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <syslog.h>
 
 #include <cmocka.h>
 
@@ -28,6 +29,12 @@ static void test_requests(void **ctx)
 		{"list\tup.per-2_x\r\n", CONTROL_LIST, "up.per-2_x"},
 		{"list list", CONTROL_LIST, "list"},
 		{"list " NAME_64, CONTROL_LIST, NAME_64},
+		{"help", CONTROL_HELP, ""},
+		{"connections\n", CONTROL_CONNECTIONS, ""},
+		{"connections upper\n", CONTROL_CONNECTIONS, "upper"},
+		{"reload\n", CONTROL_RELOAD, ""},
+		{"disable upper\n", CONTROL_DISABLE, "upper"},
+		{"enable upper\n", CONTROL_ENABLE, "upper"},
 	};
 
 	(void)ctx;
@@ -65,6 +72,30 @@ static void test_no_requests(void **ctx)
 		{"list -a", 7, "not the name of a service"},
 		{"list \xff", 6, "not the name of a service"},
 		{"list " NAME_64 "4", 70, "not the name of a service"},
+		{"connections a b", 15, "too many words"},
+		{"reload now", 10, "too many words"},
+		{"disable", 7, "words are missing"},
+		{"enable \n", 8, "words are missing"},
+		{"enable -", 8, "not the name of a service"},
+		{"set a rate", 10, "words are missing"},
+		{"set a rate 1 2 3 4", 18, "too many words"},
+		{"set - rate 1/s", 14, "not the name of a service"},
+		{"set a size 1", 12,
+			"not a limit that can be set: instances, per_source, rate, "
+			"per_source_rate"},
+		{"set a instances 0", 17, "not a value of that limit"},
+		{"set a instances -1", 18, "not a value of that limit"},
+		{"set a instances 4294967295", 26, "not a value of that limit"},
+		{"set a instances 1 2", 19, "not a value of that limit"},
+		{"set a rate twenty", 17, "not a value of that limit"},
+		{"set a rate 20/s burst\0 1", 25, "not a value of that limit"},
+		{"kill", 4, "words are missing"},
+		{"kill 0", 6, "not the number of a connection"},
+		{"kill x", 6, "not the number of a connection"},
+		{"kill 18446744073709551616", 25, "not the number of a connection"},
+		{"kill 1 2", 8, "too many words"},
+		{"log-level", 9, "words are missing"},
+		{"log-level loud", 14, "not a level: error, warning, notice, info, debug"},
 	};
 
 	(void)ctx;
@@ -77,6 +108,60 @@ static void test_no_requests(void **ctx)
 			-EINVAL);
 		assert_string_equal(why, cases[i].why);
 		assert_string_equal(request.service, "untouched");
+	}
+}
+
+static struct control_request parse(const char *line)
+{
+	struct control_request request;
+	const char *why;
+
+	assert_int_equal(control_request_parse(line, strlen(line), &request, &why), 0);
+	return request;
+}
+
+static void test_limits(void **ctx)
+{
+	struct control_request request = parse("set upper instances 20");
+
+	(void)ctx;
+	assert_int_equal(request.question, CONTROL_SET);
+	assert_string_equal(request.service, "upper");
+	assert_int_equal(request.limit, CONTROL_INSTANCES);
+	assert_int_equal(request.count, 20);
+
+	request = parse("set upper per_source unlimited");
+	assert_int_equal(request.limit, CONTROL_PER_SOURCE);
+	assert_int_equal(request.count, COUNT_UNLIMITED);
+
+	request = parse("set upper rate 100/1min  burst 30\r\n");
+	assert_int_equal(request.limit, CONTROL_RATE);
+	assert_int_equal(request.rate.burst, 30);
+	assert_string_equal(control_limit_name(request.limit), "rate");
+
+	request = parse("set upper per_source_rate unlimited");
+	assert_int_equal(request.limit, CONTROL_PER_SOURCE_RATE);
+	assert_false(limit_is_set(&request.rate));
+}
+
+static void test_others(void **ctx)
+{
+	(void)ctx;
+	assert_int_equal(parse("kill 18446744073709551615").connection, UINT64_MAX);
+	assert_int_equal(parse("log-level warning").priority, LOG_WARNING);
+	assert_int_equal(parse("log-level debug").priority, LOG_DEBUG);
+}
+
+static void test_help(void **ctx)
+{
+	(void)ctx;
+	for (int i = 0; i < _CONTROL_QUESTION_MAX; i++) {
+		const struct control_help *help =
+			control_request_help((enum control_question)i);
+
+		assert_non_null(help->usage);
+		assert_non_null(help->does);
+		assert_int_equal(help->changes, i >= CONTROL_RELOAD);
 	}
 }
 
@@ -108,6 +193,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_requests),
 		cmocka_unit_test(test_no_requests),
+		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_others),
+		cmocka_unit_test(test_help),
 		cmocka_unit_test(test_lines),
 	};
 

@@ -162,14 +162,15 @@ static void test_group(void **ctx)
 	leave(&opened);
 }
 
-/* Connects as somebody, whatever the modes are, and says whether he may ask. */
-static bool may_ask(const struct control_socket *opened, uid_t uid, gid_t gid, gid_t other)
+/* Connects as somebody, whatever the modes are, and says what he may do. */
+static enum control_right right_of(
+	const struct control_socket *opened, uid_t uid, gid_t gid, gid_t other)
 {
 	_cleanup_close_ int conn = -EBADF;
 	int done[2], status;
 	pid_t child;
 	char byte;
-	bool may;
+	enum control_right may;
 
 	assert_int_equal(pipe2(done, O_CLOEXEC), 0);
 	child = fork();
@@ -186,7 +187,7 @@ static bool may_ask(const struct control_socket *opened, uid_t uid, gid_t gid, g
 	assert_int_equal(fd_set_nonblock(opened->fd, false), 0);
 	conn = accept4(opened->fd, NULL, NULL, SOCK_CLOEXEC);
 	assert_true(conn >= 0);
-	may = control_socket_may_ask(opened, conn);
+	may = control_socket_right(opened, conn);
 	close(done[1]);
 	assert_int_equal(waitpid(child, &status, 0), child);
 	assert_int_equal(status, 0);
@@ -203,14 +204,14 @@ static void test_who_may_ask(void **ctx)
 	assert_int_equal(open_as(MEMBERS, false, &opened), 0);
 	assert_int_equal(chmod(path, 0666), 0);
 	assert_int_equal(chmod(run_folder(), 0755), 0);
-	assert_true(may_ask(&opened, 0, 0, 0));
-	assert_true(may_ask(&opened, STRANGER, MEMBERS, STRANGER));
-	assert_true(may_ask(&opened, STRANGER, STRANGER, MEMBERS));
-	assert_false(may_ask(&opened, STRANGER, STRANGER, STRANGER));
-	assert_false(may_ask(&opened, STRANGER, 0, 0));
+	assert_int_equal(right_of(&opened, 0, 0, 0), CONTROL_MAY_CHANGE);
+	assert_int_equal(right_of(&opened, STRANGER, MEMBERS, STRANGER), CONTROL_MAY_LOOK);
+	assert_int_equal(right_of(&opened, STRANGER, STRANGER, MEMBERS), CONTROL_MAY_LOOK);
+	assert_int_equal(right_of(&opened, STRANGER, STRANGER, STRANGER), CONTROL_MAY_NOTHING);
+	assert_int_equal(right_of(&opened, STRANGER, 0, 0), CONTROL_MAY_NOTHING);
 	opened.gid = (gid_t)-1;
-	assert_false(may_ask(&opened, STRANGER, MEMBERS, MEMBERS));
-	assert_true(may_ask(&opened, 0, 0, 0));
+	assert_int_equal(right_of(&opened, STRANGER, MEMBERS, MEMBERS), CONTROL_MAY_NOTHING);
+	assert_int_equal(right_of(&opened, 0, 0, 0), CONTROL_MAY_CHANGE);
 	leave(&opened);
 }
 

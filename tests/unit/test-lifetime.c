@@ -285,6 +285,23 @@ static void test_unwatched(void **ctx)
 	assert_int_equal(lifetime_due(&life, &limits), LIFETIME_NEVER);
 }
 
+static void test_ended_for_no_limit(void **ctx)
+{
+	struct lifetime_limits limits = unlimited;
+	struct lifetime life;
+
+	(void)ctx;
+	limits.time_limit = 10 * SEC;
+	limits.kill_after = SEC;
+	lifetime_begin(&life, &limits, false, START);
+	assert_true(lifetime_end(&life, LIFETIME_KILLED, START + SEC));
+	assert_int_equal(lifetime_due(&life, &limits), START + 2 * SEC);
+	assert_false(lifetime_end(&life, LIFETIME_KILLED, START + SEC + 1));
+	assert_int_equal(lifetime_due(&life, &limits), START + 2 * SEC);
+	assert_int_equal(lifetime_act(&life, &limits, START + 2 * SEC), LIFETIME_KILL);
+	assert_int_equal(life.reason, LIFETIME_KILLED);
+}
+
 static void test_words(void **ctx)
 {
 	(void)ctx;
@@ -292,6 +309,7 @@ static void test_words(void **ctx)
 	assert_string_equal(lifetime_reason(LIFETIME_TIME_LIMIT), "time_limit");
 	assert_string_equal(lifetime_reason(LIFETIME_FIRST_BYTE), "first_byte_timeout");
 	assert_string_equal(lifetime_reason(LIFETIME_IDLE), "idle_timeout");
+	assert_string_equal(lifetime_reason(LIFETIME_KILLED), "killed");
 	assert_null(lifetime_reason(_LIFETIME_REASON_MAX));
 }
 
@@ -314,6 +332,7 @@ int main(void)
 		cmocka_unit_test(test_answer_that_comes_too_late),
 		cmocka_unit_test(test_time_limit_comes_first),
 		cmocka_unit_test(test_unwatched),
+		cmocka_unit_test(test_ended_for_no_limit),
 		cmocka_unit_test(test_words),
 	};
 

@@ -1,0 +1,98 @@
+#include "master/control-lines.h"
+
+#include "base/clock.h"
+#include "master/master.h"
+#include "master/service.h"
+#include "policy/admit.h"
+
+void control_put_refused(struct json *json, const uint64_t *refused)
+{
+	json_open(json, "refused", '{');
+	for (int i = 0; refused && i < _ADMIT_MAX; i++)
+		if (refused[i] > 0)
+			json_number(json, admit_reason((enum admit_verdict)i), refused[i]);
+	json_close(json, '}');
+}
+
+void control_put_reload(struct json *json, const struct reload *reload, uint64_t now)
+{
+	const char *last = reload->failed ? "failed" : "done";
+
+	json_open(json, "reload", '{');
+	json_bool(json, "running", reload->ended && reload->full);
+	json_text(json, "last", reload->finished > 0 ? last : NULL);
+	if (reload->finished > 0)
+		json_number(json, "ago_usec", now - reload->finished);
+	if (reload->failed)
+		json_text(json, "reason", reload->reason);
+	json_close(json, '}');
+}
+
+static const char *worker_state(const struct worker *worker)
+{
+	if (worker_is_paused(worker))
+		return "paused";
+	return worker->theirs >= 0 ? "starting" : "serving";
+}
+
+static void put_worker(struct json *json, const struct worker *worker)
+{
+	json_open(json, NULL, '{');
+	json_text(json, "name", worker_name(worker));
+	if (worker->process)
+		json_number(json, "pid", (uint64_t)worker->process->pid);
+	json_text(json, "state", worker_state(worker));
+	json_number(json, "connections", worker_sessions(worker));
+	json_close(json, '}');
+}
+
+/* Those that serve, or are kept from it; the others were not needed yet. */
+static void put_workers(struct json *json, const struct master *master)
+{
+	json_open(json, "workers", '[');
+	for (size_t i = 0; i < _WORKER_KIND_MAX; i++)
+		if (master->workers[i].process || worker_is_paused(&master->workers[i]))
+			put_worker(json, &master->workers[i]);
+	json_close(json, ']');
+}
+
+/* A jump of the clock does not move when we were started by more than that. */
+static void put_since(struct json *json, const struct master *master, uint64_t now)
+{
+	uint64_t up = now - master->started;
+
+	json_number(json, "since", (uint64_t)clock_wall().tv_sec - up / USEC_PER_SEC);
+	json_number(json, "up_usec", up);
+}
+
+static void put_counts(struct json *json, const struct master *master)
+{
+	size_t remembered = sources_remembered(master->sources);
+
+	json_number(json, "services", master->n_services);
+	json_number(json, "removed", state_count_retired(master));
+	json_number(json, "children", master_clients(master));
+	json_number(json, "total_instances", master->budget.total_instances);
+	json_number(json, "connections", master->next_connection - 1);
+	json_number(json, "clients", sources_used(master->sources) - remembered);
+	json_number(json, "remembered", remembered);
+	json_number(json, "bans", master->n_bans);
+	control_put_refused(json, master->refused);
+}
+
+void control_put_status(struct json *json, const struct master *master, uint64_t now)
+{
+	json_open(json, NULL, '{');
+	json_text(json, "hatchd", PACKAGE_VERSION);
+	json_number(json, "protocol", CONTROL_PROTOCOL);
+	json_number(json, "pid", (uint64_t)getpid());
+	json_text(json, "state", master->stopping ? "stopping" : "serving");
+	put_since(json, master, now);
+	json_text(json, "config", image_conf(master->image)->main_file);
+	json_text(json, "spawn", spawner_describe(master->spawner));
+	control_put_reload(json, &master->reload, now);
+	put_counts(json, master);
+	put_workers(json, master);
+	json_close(json, '}');
+	json_end_line(json);
+}
