@@ -3,7 +3,6 @@
 #include "base/hostname.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -71,17 +70,4 @@ bool findings_match(const struct findings *findings, char *const *patterns)
 		if (hostname_matches(findings->name, *patterns))
 			return true;
 	return false;
-}
-
-const char *findings_format(const struct findings *findings, char buf[FINDINGS_TEXT_MAX])
-{
-	const char *name = findings ? findings->name : NULL;
-	const char *user = findings ? findings->user : NULL;
-
-	if (name || user)
-		snprintf(buf, FINDINGS_TEXT_MAX, " (%s%s%s%s)", name ? name : "",
-			name && user ? ", " : "", user ? "user " : "", user ? user : "");
-	else
-		buf[0] = '\0';
-	return buf;
 }

@@ -48,9 +48,4 @@ int findings_set_user(struct findings *findings, const char *text);
 /* Is his name known, and one of those patterns (base/hostname)?  NULL-terminated, or NULL. */
 bool findings_match(const struct findings *findings, char *const *patterns);
 
-#define FINDINGS_TEXT_MAX 400
-
-/* " (www.example.org, user joe)", or "" where nothing is known; returns `buf`. */
-const char *findings_format(const struct findings *findings, char buf[FINDINGS_TEXT_MAX]);
-
 #endif

@@ -3,8 +3,8 @@
 #include "base/clock.h"
 #include "base/log-gate.h"
 #include "base/log.h"
+#include "master/account.h"
 #include "master/master.h"
-#include "master/record.h"
 #include "master/service.h"
 
 #include <signal.h>
@@ -78,9 +78,9 @@ void overdue_begin(struct child *child, const struct conn *conn, uint64_t now)
 /* What comes before its program runs is thrown away: then master/tend tells it. */
 static void tell_to_end(struct child *child)
 {
-	char who[RECORD_WHO_MAX];
+	char who[ACCOUNT_WHO_MAX];
 
-	log_debug("%s%s: %s", child->service->label, record_who(child, who),
+	log_debug("%s%s: %s", child->service->label, account_who_child(child, who),
 		lifetime_reason(child->life.reason));
 	if (!child->slot)
 		child_signal(child, SIGTERM);

@@ -4,6 +4,7 @@
 #include "base/log-gate.h"
 #include "base/log.h"
 #include "base/own.h"
+#include "master/account.h"
 #include "master/gate.h"
 #include "master/hatch.h"
 #include "master/master.h"
@@ -303,7 +304,7 @@ static void tell_peer(const struct conn *conn)
 
 	if (log_max_priority() >= LOG_DEBUG)
 		log_debug("%sdatagrams from %s", conn->listener->service->label,
-			record_peer(&conn->peer, &conn->peer_cred, peer));
+			account_format_peer(&conn->peer, &conn->peer_cred, peer));
 }
 
 /* Nobody is banned for a datagram: who has sent it is only what it says. */

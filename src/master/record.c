@@ -5,8 +5,8 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "conf/rate.h"
+#include "master/account.h"
 #include "master/backend.h"
-#include "master/findings.h"
 #include "master/master.h"
 #include "master/refusals.h"
 
@@ -23,115 +23,29 @@
 
 #define BAN_TEXT_MAX (TEXT_NUMBER_MAX + 40)
 
-/* Room for the fields of one record; numbers live in `text`. */
-struct fields {
-	struct log_field items[16];
-	size_t n;
-	char text[10][TEXT_NUMBER_MAX];
-	size_t n_text;
-	bool unread; /* this target takes the line alone */
-	char peer[ADDR_TEXT_MAX];
-	char local[ADDR_TEXT_MAX];
-	char known[FINDINGS_TEXT_MAX];
-};
-
-static void put(struct fields *f, const char *name, const char *value)
+/* As a line of the log: who, what has become of it, and everything else there is. */
+static void tell(const struct service *service, const struct account *account)
 {
-	if (f->unread || !value || !*value || f->n >= ARRAY_SIZE(f->items) - 1)
-		return;
-	f->items[f->n++] = (struct log_field){name, value};
-	f->items[f->n] = (struct log_field){NULL, NULL};
-}
+	char who[ACCOUNT_WHO_MAX], text[ACCOUNT_TEXT_MAX];
+	struct account_fields fields;
 
-static void put_number(struct fields *f, const char *name, uint64_t value)
-{
-	char *text;
-
-	if (f->unread || f->n_text >= ARRAY_SIZE(f->text))
-		return;
-	text = f->text[f->n_text++];
-	snprintf(text, TEXT_NUMBER_MAX, "%llu", (unsigned long long)value);
-	put(f, name, text);
-}
-
-const char *record_peer(
-	const struct addr *peer, const struct ucred *cred, char buf[ADDR_TEXT_MAX])
-{
-	if (cred->uid != (uid_t)-1)
-		snprintf(buf, ADDR_TEXT_MAX, "uid %u pid %d", cred->uid, cred->pid);
-	else if (peer->len > 0)
-		addr_format_endpoint(peer, buf);
-	else
-		buf[0] = '\0';
-	return buf;
-}
-
-static void put_findings(struct fields *f, const struct findings *findings)
-{
-	if (!findings)
-		return;
-	put(f, "PEER_NAME", findings->name);
-	put(f, "PEER_USER", findings->user);
-}
-
-/* What is known from the start.  Numbers are not made into text for nobody. */
-static void put_start(struct fields *f, const struct child *child)
-{
-	memset(f, 0, offsetof(struct fields, peer));
-	record_peer(&child->peer, &child->peer_cred, f->peer);
-	findings_format(child->findings, f->known);
-	f->unread = log_target() != LOG_TARGET_JOURNAL;
-	if (f->unread)
-		return;
-	put(f, "SERVICE", child->setup->conf->name);
-	put_number(f, "CONNECTION", child->connection);
-	put(f, "PEER", f->peer);
-	put(f, "LOCAL", addr_format_endpoint(&child->local, f->local));
-	put_findings(f, child->findings);
-	if (!child->worker)
-		put_number(f, "PID", (uint64_t)child->pid);
-}
-
-const char *record_who(const struct child *child, char buf[RECORD_WHO_MAX])
-{
-	if (child->worker)
-		snprintf(buf, RECORD_WHO_MAX, "%s %" PRIu64,
-			child->posted ? "socket" : "connection", child->connection);
-	else
-		snprintf(buf, RECORD_WHO_MAX, "%s %d", child->backend ? "backend" : "child",
-			child->pid);
-	return buf;
-}
-
-static const char *from(const struct fields *f)
-{
-	return f->peer[0] ? ", from " : "";
-}
-
-static void put_end(
-	struct fields *f, const struct child *child, const struct child_end *end, uint64_t now)
-{
-	put_start(f, child);
-	put(f, "RESULT", outcome_result(&end->outcome));
-	put_number(f, "STATUS", (uint64_t)end->outcome.status);
-	put_number(f, "DURATION_USEC", now - child->born);
-	put_number(f, "CPU_USEC", end->cpu_usec);
-	put(f, "REASON", lifetime_reason(child->life.reason));
+	log_fields(LOG_INFO, account_fields(account, &fields), "%s%s ended: %s", service->label,
+		account_who(account, who), account_format(account, text));
 }
 
 void record_end(struct child *child, const struct child_end *end, uint64_t now)
 {
-	const char *reason = lifetime_reason(child->life.reason);
-	char outcome[OUTCOME_TEXT_MAX], elapsed[TEXT_NUMBER_MAX], who[RECORD_WHO_MAX];
-	struct fields f;
+	struct account account;
 
 	if (log_max_priority() < LOG_INFO)
 		return;
-	put_end(&f, child, end, now);
-	log_fields(LOG_INFO, f.items, "%s%s ended: %s%s%s, %s%s%s%s", child->service->label,
-		record_who(child, who), reason ? reason : "", reason ? ", " : "",
-		outcome_format(&end->outcome, outcome),
-		text_format_elapsed(now - child->born, elapsed), from(&f), f.peer, f.known);
+	account_begin(&account, child, now);
+	account.result = outcome_result(&end->outcome);
+	account.status = (uint64_t)end->outcome.status;
+	account.cpu = end->cpu_usec;
+	account.reason = lifetime_reason(child->life.reason);
+	outcome_format(&end->outcome, account.how);
+	tell(child->service, &account);
 }
 
 /* In words, and as RESULT. */
@@ -167,37 +81,40 @@ static const char *reason_of_session(
 void record_session_end(
 	const struct child *child, const struct channel_answer *answer, uint64_t now)
 {
-	const char *reason = reason_of_session(child, answer);
-	uint64_t in = answer ? answer->bytes_in : 0, out = answer ? answer->bytes_out : 0;
-	char elapsed[TEXT_NUMBER_MAX], who[RECORD_WHO_MAX];
-	struct fields f;
+	struct account account;
 
 	if (log_max_priority() < LOG_INFO)
 		return;
-	put_start(&f, child);
-	put(&f, "RESULT", session_result(child, answer));
-	put_number(&f, "DURATION_USEC", now - child->born);
-	put_number(&f, "BYTES_IN", in);
-	put_number(&f, "BYTES_OUT", out);
-	put(&f, "REASON", reason);
-	log_fields(LOG_INFO, f.items,
-		"%s%s ended: %s, %" PRIu64 " bytes in, %" PRIu64 " out, %s%s%s%s",
-		child->service->label, record_who(child, who),
-		reason ? reason : session_result(child, answer), in, out,
-		text_format_elapsed(now - child->born, elapsed), from(&f), f.peer, f.known);
+	account_begin(&account, child, now);
+	account.result = session_result(child, answer);
+	account.reason = reason_of_session(child, answer);
+	if (answer) {
+		account.bytes_in = answer->bytes_in;
+		account.bytes_out = answer->bytes_out;
+	}
+	/* Why says more than how. */
+	if (!account.reason)
+		snprintf(account.how, sizeof account.how, "%s", account.result);
+	tell(child->service, &account);
+}
+
+static const char *from(const char *whom)
+{
+	return whom[0] ? ", from " : "";
 }
 
 void record_open(struct child *child, uint64_t now)
 {
-	char elapsed[TEXT_NUMBER_MAX], who[RECORD_WHO_MAX];
-	struct fields f;
+	char elapsed[TEXT_NUMBER_MAX], who[ACCOUNT_WHO_MAX], whom[ACCOUNT_WHOM_MAX];
+	struct account_fields fields;
+	struct account account;
 
-	put_start(&f, child);
-	put(&f, "RESULT", "open");
-	put_number(&f, "DURATION_USEC", now - child->born);
-	log_fields(LOG_INFO, f.items, "%s%s open for %s%s%s%s", child->service->label,
-		record_who(child, who), text_format_elapsed(now - child->born, elapsed),
-		from(&f), f.peer, f.known);
+	account_begin(&account, child, now);
+	account.result = "open";
+	account_format_whom(&account, whom);
+	log_fields(LOG_INFO, account_fields(&account, &fields), "%s%s open for %s%s%s",
+		child->service->label, account_who(&account, who),
+		text_format_elapsed(account.duration, elapsed), from(whom), whom);
 }
 
 /* Who looks on (-v) wants to see every one. */
@@ -237,31 +154,14 @@ static const char *describe_ban(
 	return buf;
 }
 
-/* What is known of him takes the free places behind those fields. */
-static void add_findings(struct log_field *fields, const struct findings *findings)
-{
-	while (fields->name)
-		fields++;
-	if (findings && findings->name)
-		*fields++ = (struct log_field){"PEER_NAME", findings->name};
-	if (findings && findings->user)
-		*fields++ = (struct log_field){"PEER_USER", findings->user};
-}
-
 void record_refused(
 	const struct conn *conn, enum admit_verdict verdict, uint64_t banned, uint64_t now)
 {
 	struct service *service = conn->service;
 	struct log_gate *gate = gate_of(conn, verdict, banned > 0, now);
-	char peer[ADDR_TEXT_MAX], number[TEXT_NUMBER_MAX], ban[BAN_TEXT_MAX];
-	char known[FINDINGS_TEXT_MAX];
-	struct log_field fields[8] = {
-		{"SERVICE", service->setup->conf->name},
-		{"CONNECTION", number},
-		{"PEER", peer},
-		{"RESULT", "refused"},
-		{"REASON", admit_reason(verdict)},
-	};
+	char whom[ACCOUNT_WHOM_MAX], ban[BAN_TEXT_MAX];
+	struct account_fields fields;
+	struct account account;
 
 	service_told(service)->refused[verdict]++;
 	service->master->refused[verdict]++;
@@ -270,11 +170,11 @@ void record_refused(
 		master_gate_closed(service->master, gate->window_ends);
 		return;
 	}
-	snprintf(number, sizeof number, "%llu", (unsigned long long)conn->number);
-	record_peer(&conn->peer, &conn->peer_cred, peer);
-	add_findings(fields, conn->findings);
-	log_fields(LOG_NOTICE, fields, "%srefused %s%s: %s%s", service->label, peer,
-		findings_format(conn->findings, known), admit_reason(verdict),
+	account_begin_unserved(&account, conn);
+	account.result = "refused";
+	account.reason = admit_reason(verdict);
+	log_fields(LOG_NOTICE, account_fields(&account, &fields), "%srefused %s: %s%s",
+		service->label, account_format_whom(&account, whom), account.reason,
 		describe_ban(service, banned, ban));
 	master_gate_closed(service->master, gate->window_ends);
 }
@@ -308,19 +208,22 @@ static bool failure_passes(struct service *service, const char *failure, uint64_
 void record_not_started(struct child *child, const char *step, int error, uint64_t now)
 {
 	struct service *service = child->service;
-	char failure[FAILURE_MAX];
-	struct fields f;
+	char failure[FAILURE_MAX], whom[ACCOUNT_WHOM_MAX];
+	struct account_fields fields;
+	struct account account;
 
 	snprintf(failure, sizeof failure, "%.100s: %s: %s", child->setup->conf->path, step,
 		error                ? strerror(error)
 		: child->killed_late ? "killed after start_timeout"
 				     : "killed by somebody else");
 	if (failure_passes(service, failure, now)) {
-		put_start(&f, child);
-		put(&f, "RESULT", "failed");
-		put(&f, "REASON", step);
-		log_fields(LOG_ERR, f.items, "%sunable to start %s%s%s%s", service->label,
-			failure, from(&f), f.peer, f.known);
+		account_begin(&account, child, now);
+		account.result = "failed";
+		account.reason = step;
+		account.duration = ACCOUNT_UNKNOWN;
+		account_format_whom(&account, whom);
+		log_fields(LOG_ERR, account_fields(&account, &fields),
+			"%sunable to start %s%s%s", service->label, failure, from(whom), whom);
 	}
 	master_gate_closed(service->master, service_told(service)->failures.window_ends);
 }
@@ -354,7 +257,7 @@ static const char *describe_oldest(
 	bool young = now - oldest->born < USEC_PER_SEC;
 	char peer[ADDR_TEXT_MAX], elapsed[TEXT_NUMBER_MAX];
 
-	record_peer(&oldest->peer, &oldest->peer_cred, peer);
+	account_format_peer(&oldest->peer, &oldest->peer_cred, peer);
 	if (young && !peer[0])
 		return "";
 	snprintf(buf, OLDEST_TEXT_MAX, "; the oldest%s%s%s%s", peer[0] ? " is from " : "", peer,

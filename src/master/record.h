@@ -20,11 +20,6 @@
 /* usec; a connection open for so long gets a record of its own. */
 #define RECORD_OPEN_AFTER (UINT64_C(10) * 1000 * 1000)
 
-/* "child 123", or "connection 17" or "socket 17" where a worker serves it; returns
- * buf. */
-#define RECORD_WHO_MAX 40
-const char *record_who(const struct child *child, char buf[RECORD_WHO_MAX]);
-
 void record_end(struct child *child, const struct child_end *end, uint64_t now);
 
 /* What a worker says of a connection that is over; NULL: the worker has died. */
@@ -71,9 +66,5 @@ uint64_t record_report_held_back(struct master *master, uint64_t now);
 
 /* The same at once, before the end. */
 void record_flush_held_back(struct master *master);
-
-/* "127.0.0.1:51234", "uid 1000 pid 4711", "" for nobody in particular. */
-const char *record_peer(
-	const struct addr *peer, const struct ucred *cred, char buf[ADDR_TEXT_MAX]);
 
 #endif

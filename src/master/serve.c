@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "master/account.h"
 #include "master/arrival.h"
 #include "master/caller.h"
 #include "master/conn.h"
@@ -198,7 +199,7 @@ static void tell_accept(const struct conn *conn)
 
 	if (log_max_priority() >= LOG_DEBUG)
 		log_debug("%saccept from %s", conn->service->label,
-			record_peer(&conn->peer, &conn->peer_cred, peer));
+			account_format_peer(&conn->peer, &conn->peer_cred, peer));
 }
 
 /* The one client of --once has been served, or never will be; who is held will be. */

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "master/account.h"
 #include "master/caller.h"
 #include "master/record.h"
 #include "master/service.h"
@@ -65,12 +66,12 @@ static struct child *find_child(const struct master *master, uint64_t connection
 /* What is left in a UNIX socket may take its time as well, and that is a client's doing. */
 static void kill_holder(struct child *holder)
 {
-	char who[RECORD_WHO_MAX];
+	char who[ACCOUNT_WHO_MAX];
 
 	if (!holder || !holder->came_by_ip || !addr_is_tcp(&holder->peer))
 		return;
 	log_warning("%s%s holds the lock of its connection, killing it to be able to end",
-		holder->service->label, record_who(holder, who));
+		holder->service->label, account_who_child(holder, who));
 	child_signal(holder, SIGKILL);
 }
 

@@ -1,4 +1,4 @@
-/* findings: who holds them, how they are shown, and what a name matches. */
+/* findings: who holds them, and what a name matches. */
 #include "master/findings.h"
 
 #include "base/own.h"
@@ -8,7 +8,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -56,24 +55,6 @@ static void test_user(void **state)
 	findings_release(findings);
 }
 
-static void test_format(void **state)
-{
-	struct findings *findings = findings_new(1);
-	char text[FINDINGS_TEXT_MAX];
-
-	(void)state;
-	assert_string_equal(findings_format(NULL, text), "");
-	assert_string_equal(findings_format(findings, text), "");
-	findings_set_user(findings, "joe");
-	assert_string_equal(findings_format(findings, text), " (user joe)");
-	findings->name = strdup("www.example.org");
-	assert_string_equal(findings_format(findings, text), " (www.example.org, user joe)");
-	findings_release(findings);
-	findings = with_name("www.example.org");
-	assert_string_equal(findings_format(findings, text), " (www.example.org)");
-	findings_release(findings);
-}
-
 static bool matches(const char *name)
 {
 	struct findings *findings = with_name(name);
@@ -108,7 +89,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_hold),
 		cmocka_unit_test(test_user),
-		cmocka_unit_test(test_format),
 		cmocka_unit_test(test_match),
 	};
 
