@@ -10,15 +10,14 @@
 #include "base/clock.h"
 #include "base/own.h"
 #include "os/ask_wire.h"
+#include "os/helper.h"
+#include "os/no_rights.h"
 
-#include <grp.h>
-#include <linux/capability.h>
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 
 /* Of user and group.  Not those of nobody, whose programs could send it signals: by
  * convention these are nobody's at all. */
@@ -46,30 +45,6 @@ struct pool {
 	struct worker workers[ASK_PLACES];
 	bool answers; /* this kernel does tell about connections */
 };
-
-/* ------------------------------------------------------------------ rights */
-
-static int drop_capabilities(void)
-{
-	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-	struct __user_cap_data_struct none[2] = {0};
-
-	prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-	return syscall(SYS_capset, &header, none) < 0 ? -errno : 0;
-}
-
-/* In a user name space that has no such user it stays who it is, without rights. */
-static int drop_rights(void)
-{
-	if (geteuid() == 0) {
-		(void)!setgroups(0, NULL);
-		(void)!setresgid(UNPRIVILEGED, UNPRIVILEGED, UNPRIVILEGED);
-		(void)!setresuid(UNPRIVILEGED, UNPRIVILEGED, UNPRIVILEGED);
-	}
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0) < 0)
-		return -errno;
-	return drop_capabilities();
-}
 
 /* ------------------------------------------------------------------ asking */
 
@@ -103,7 +78,7 @@ static int ask(struct pool *pool, const struct ask_question *q, struct tcp_facts
 /* The master is gone if it cannot be told, and so is everybody's work. */
 static void tell(const struct ask_answer *answer)
 {
-	if (send(ASK_SOCKET_FD, answer, sizeof *answer, MSG_NOSIGNAL) < 0)
+	if (send(HELPER_SOCKET_FD, answer, sizeof *answer, MSG_NOSIGNAL) < 0)
 		_exit(0);
 }
 
@@ -240,10 +215,10 @@ int main(void)
 	prctl(PR_SET_NAME, "hatchd-ask");
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, NULL);
-	if (drop_rights() < 0)
+	if (no_rights(UNPRIVILEGED) < 0)
 		return 1;
 	init_pool(&pool);
-	while (recv(ASK_SOCKET_FD, &question, sizeof question, 0) == sizeof question)
+	while (recv(HELPER_SOCKET_FD, &question, sizeof question, 0) == sizeof question)
 		put(&pool, &question);
 	_exit(0);
 }

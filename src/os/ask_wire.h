@@ -20,9 +20,6 @@
 /* Questions that may be without an answer: each of them can hold up a thread. */
 #define ASK_PLACES 16
 
-/* Where hatchd-ask finds its end of the socket; 1 and 2 are /dev/null. */
-#define ASK_SOCKET_FD 0
-
 struct ask_question {
 	uint64_t ticket; /* counts up */
 	struct addr local, peer;

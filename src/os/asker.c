@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/own.h"
-#include "os/ask_process.h"
+#include "os/helper.h"
 
 #include <poll.h>
 #include <stdlib.h>
@@ -46,7 +46,7 @@ struct asker {
 	struct job proof; /* a question after nobody: that others are answered */
 	bool proving;     /* it is put */
 
-	struct ask_process process;
+	struct helper process;
 	uint64_t quiet_since; /* the last message, or the question that ended the rest */
 	uint64_t start_at, pause;
 	int trouble;
@@ -88,7 +88,7 @@ int asker_new(int program, int null, int lowest, struct asker **ret)
 		fd_close(program);
 		return -ENOMEM;
 	}
-	r = ask_process_init(&asker->process, program, null, lowest);
+	r = helper_init(&asker->process, NAME, program, null, lowest);
 	if (r < 0) {
 		free(asker);
 		return r;
@@ -164,7 +164,7 @@ static void pause_before_start(struct asker *asker, int trouble, uint64_t now)
 
 static void give_up(struct asker *asker, int trouble, uint64_t now)
 {
-	ask_process_end(&asker->process, now);
+	helper_end(&asker->process, now);
 	put_anew(asker);
 	pause_before_start(asker, trouble, now);
 }
@@ -173,7 +173,7 @@ void asker_done(struct asker *asker)
 {
 	if (!asker)
 		return;
-	ask_process_done(&asker->process);
+	helper_done(&asker->process);
 	free(asker);
 }
 
@@ -183,7 +183,7 @@ static void start(struct asker *asker, uint64_t now)
 
 	if (asker->process.socket >= 0 || now < asker->start_at)
 		return;
-	r = ask_process_start(&asker->process);
+	r = helper_start(&asker->process);
 	if (r < 0)
 		pause_before_start(asker, r, now);
 	asker->quiet_since = now;
@@ -455,7 +455,7 @@ static uint64_t due(const struct asker *asker)
 uint64_t asker_tend(struct asker *asker, uint64_t now)
 {
 	if (now >= asker->process.reap_at)
-		ask_process_reap(&asker->process, now);
+		helper_reap(&asker->process, now);
 	if (asker->process.socket >= 0 && is_expected(asker) && !is_unread(asker) &&
 		now >= asker->quiet_since + SILENCE_MAX)
 		give_up(asker, -ETIME, now);
