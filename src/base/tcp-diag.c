@@ -149,7 +149,8 @@ static uint64_t silence(uint32_t received, uint32_t sent)
 	return USEC_PER_MSEC * (received < sent ? received : sent);
 }
 
-static int read_tcp(const void *data, size_t len, struct tcp_facts *ret)
+static int read_tcp(const struct inet_diag_msg *message, const void *data, size_t len,
+	struct tcp_facts *ret)
 {
 	struct tcp_info info = {0};
 
@@ -157,8 +158,11 @@ static int read_tcp(const void *data, size_t len, struct tcp_facts *ret)
 		return -EOPNOTSUPP;
 	memcpy(&info, data, len < sizeof info ? len : sizeof info);
 	*ret = (struct tcp_facts){
+		.held = message->idiag_inode != 0,
 		.received = info.tcpi_bytes_received,
 		.silent = silence(info.tcpi_last_data_recv, info.tcpi_last_data_sent),
+		.bytes = tcp_bytes_of(message->idiag_state, info.tcpi_bytes_received,
+			message->idiag_rqueue, info.tcpi_bytes_acked),
 	};
 	return 0;
 }
@@ -171,6 +175,7 @@ static int read_mptcp(const void *data, size_t len, struct tcp_facts *ret)
 		return -EOPNOTSUPP;
 	memcpy(&facts, data, sizeof facts);
 	*ret = (struct tcp_facts){
+		.held = 1,
 		.received = facts.bytes_received,
 		.silent = silence(facts.last_data_recv, facts.last_data_sent),
 	};
@@ -184,7 +189,8 @@ static bool is_meant(const struct inet_diag_msg *message, const struct tcp_handl
 	       message->id.idiag_cookie[1] == (uint32_t)(handle->cookie >> 32);
 }
 
-/* Without a descriptor it is only there for what the kernel has still to send. */
+/* What is left of one for a while after its end has no counts, and of one over several paths
+ * nobody wants to know what it has still to send. */
 static int read_facts(const struct inet_diag_msg *message, size_t len,
 	const struct tcp_handle *handle, struct tcp_facts *ret)
 {
@@ -192,16 +198,16 @@ static int read_facts(const struct inet_diag_msg *message, size_t len,
 
 	if (len < sizeof *message)
 		return -EBADMSG;
-	if (message->idiag_inode == 0 || !is_meant(message, handle))
+	if (!is_meant(message, handle) || (message->idiag_inode == 0 && handle->token != 0))
 		return -ENOENT;
 	len -= sizeof *message;
 	for (; RTA_OK(attr, len); attr = RTA_NEXT(attr, len)) {
 		if (attr->rta_type == INET_DIAG_INFO && handle->token != 0)
 			return read_mptcp(RTA_DATA(attr), RTA_PAYLOAD(attr), ret);
 		if (attr->rta_type == INET_DIAG_INFO)
-			return read_tcp(RTA_DATA(attr), RTA_PAYLOAD(attr), ret);
+			return read_tcp(message, RTA_DATA(attr), RTA_PAYLOAD(attr), ret);
 	}
-	return -EOPNOTSUPP;
+	return message->idiag_inode == 0 ? -ENOENT : -EOPNOTSUPP;
 }
 
 static int read_answer(

@@ -13,6 +13,7 @@
 #define HATCHD_BASE_TCP_DIAG_H
 
 #include "base/addr.h"
+#include "base/tcp-end.h"
 
 /* What it is known by, besides its addresses; all zero: not known. */
 struct tcp_handle {
@@ -22,8 +23,10 @@ struct tcp_handle {
 };
 
 struct tcp_facts {
-	uint64_t received; /* bytes; of TCP one more for the client's end of input */
-	uint64_t silent;   /* usec since something was last sent or received */
+	uint32_t held; /* 1: by somebody; 0: it is only there for what is still to be sent */
+	uint64_t received;      /* bytes; of TCP one more for the client's end of input */
+	uint64_t silent;        /* usec since something was last sent or received */
+	struct tcp_bytes bytes; /* so far; zero of one over several paths */
 };
 
 /*
@@ -37,7 +40,7 @@ int tcp_diag_learn(int fd, struct tcp_handle *ret);
 int tcp_diag_open(void);
 
 /*
- * Ask after one.  -ENOENT: nobody holds it any more, or the kernel tells about none, see
+ * Ask after one.  -ENOENT: it is gone, or the kernel tells about none, see
  * tcp_diag_probe(); another negative errno: it cannot be told, -EAGAIN now.  Needs no
  * memory.
  */

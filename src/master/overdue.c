@@ -166,13 +166,13 @@ static struct lifetime_facts facts_of(struct overdue *overdue, const struct chil
 {
 	struct lifetime_facts facts = {.state = LIFETIME_UNKNOWN};
 
-	if (answer->result == 0)
+	if (answer->result == 0 && answer->facts.held)
 		facts = (struct lifetime_facts){
 			.state = LIFETIME_OPEN,
 			.heard = answer->facts.received > child->taken,
 			.silent = answer->facts.silent,
 		};
-	else if (answer->result == -ENOENT)
+	else if (answer->result == 0 || answer->result == -ENOENT)
 		facts.state = LIFETIME_CLOSED;
 	else
 		tell_unknown(overdue, answer->result, now);

@@ -167,18 +167,26 @@ static void test_one_of_several_paths(void **ctx)
 	check_pair(pair);
 }
 
-/* What the program has let go of is not there, even while the kernel sends its rest. */
+/* What the program has let go of is there while the kernel sends its rest, and nobody's. */
 static void test_rest_of_a_closed_one(void **ctx)
 {
 	struct pair pair = connect_pair("tcp:127.0.0.1:0", "tcp:127.0.0.1:0");
 	static const char much[1 << 16];
+	uint64_t sent = 0;
+	ssize_t n;
 	struct tcp_facts facts;
 
 	(void)ctx;
-	while (send(pair.server, much, sizeof much, MSG_DONTWAIT) > 0)
-		;
+	say(&pair, "hello");
+	while ((n = send(pair.server, much, sizeof much, MSG_DONTWAIT)) > 0)
+		sent += (uint64_t)n;
+	assert_int_equal(ask(&pair, &facts), 0);
+	assert_int_equal(facts.held, 1);
 	close(pair.server);
-	assert_int_equal(ask(&pair, &facts), -ENOENT);
+	assert_int_equal(ask(&pair, &facts), 0);
+	assert_int_equal(facts.held, 0);
+	assert_int_equal(facts.bytes.in, 5);
+	assert_true(facts.bytes.out > 0 && facts.bytes.out < sent);
 	close(pair.client);
 }
 
