@@ -133,6 +133,7 @@ void conn_hold(struct conn *conn)
 		return;
 	conn->listener->held = conn->fd;
 	conn->listener->held_number = conn->number;
+	conn->listener->held_since = conn->accepted;
 }
 
 bool conn_take_held(struct listener *listener, struct conn *conn)
@@ -142,6 +143,7 @@ bool conn_take_held(struct listener *listener, struct conn *conn)
 
 	conn_init(conn, listener, listener->held);
 	conn->number = listener->held_number;
+	conn->accepted = listener->held_since;
 	listener->held = -EBADF;
 	if (getpeername(conn->fd, (struct sockaddr *)&storage, &len) < 0)
 		return false;

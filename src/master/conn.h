@@ -28,7 +28,8 @@ struct conn {
 	struct service *service;   /* whose client he is */
 	int fd;                    /* owned; wait = yes: the listener's own, borrowed */
 	uint64_t number;
-	struct addr peer; /* len 0 and kind of the socket where unknown */
+	uint64_t accepted; /* usec, monotonic: when he was; 0: he was not */
+	struct addr peer;  /* len 0 and kind of the socket where unknown */
 	struct addr local;
 	struct ucred peer_cred; /* UNIX; uid (uid_t)-1: unknown */
 	struct addr_source source;

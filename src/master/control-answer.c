@@ -300,7 +300,7 @@ static void find_way_back(
 bool control_answer_waits(const struct control_answer *answer, const struct master *master)
 {
 	return answer->phase == CONTROL_AWAIT && !master->stopping &&
-	       master->reload.n_finished < answer->awaited;
+	       reload_ended(&master->reload) < answer->awaited;
 }
 
 void control_answer_begin(struct control_answer *answer, const struct master *master,

@@ -46,7 +46,7 @@ struct control_answer {
 	uint32_t number;     /* its number */
 	uint32_t address;    /* of it, that comes next */
 	size_t next_child;   /* the place in the table that comes next */
-	uint64_t awaited;    /* of reload.n_finished */
+	uint64_t awaited;    /* of reload_ended() */
 	uint32_t generation; /* of master->services when it was looked at last */
 	bool reloaded;       /* it is another one than at the beginning */
 	bool comma;          /* before what comes next */

@@ -2,10 +2,10 @@
 
 #include "base/log.h"
 #include "conf/rate.h"
+#include "master/account.h"
 #include "master/control-lines.h"
 #include "master/master.h"
 #include "master/overdue.h"
-#include "master/record.h"
 #include "master/service.h"
 #include "master/steer.h"
 
@@ -97,12 +97,12 @@ static const char *change_service(
 static const char *kill_connection(struct master *master, uint64_t connection, uint64_t now)
 {
 	struct child *child = child_table_find(master->children, connection);
-	char who[RECORD_WHO_MAX];
+	char who[ACCOUNT_WHO_MAX];
 
 	if (!child || !control_is_connection(child))
 		return "no such connection";
 	log_notice("%s%s is ended at the control socket", child->service->label,
-		record_who(child, who));
+		account_who_child(child, who));
 	overdue_end(child, LIFETIME_KILLED, now);
 	return NULL;
 }

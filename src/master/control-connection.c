@@ -1,9 +1,9 @@
 #include "master/control-lines.h"
 
 #include "base/clock.h"
+#include "master/account.h"
 #include "master/child.h"
 #include "master/findings.h"
-#include "master/record.h"
 #include "master/service.h"
 #include "master/worker.h"
 
@@ -63,7 +63,7 @@ static void put_ends(struct json *json, const struct child *child)
 static void put_client(struct json *json, const struct child *child)
 {
 	char text[ADDR_TEXT_MAX];
-	const char *peer = record_peer(&child->peer, &child->peer_cred, text);
+	const char *peer = account_format_peer(&child->peer, &child->peer_cred, text);
 
 	json_text(json, "peer", peer[0] ? peer : NULL);
 	put_addr(json, "local", &child->local);

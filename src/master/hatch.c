@@ -122,6 +122,7 @@ static void not_started(struct child *child, int r, uint64_t now)
 		service_pause(service, PAUSE_MACHINE, reason);
 	} else {
 		record_not_started(child, "clone", -r, now);
+		stats_not_started(child);
 		service_pause(service, PAUSE_SUSPECT, NULL);
 	}
 	child_free(service->master->children, child);

@@ -48,6 +48,7 @@ struct listener {
 	int held;        /* owned: a client that no child could be started for yet, accepted,
 	                    a low number; -EBADF: none */
 	uint64_t held_number;    /* his connection's */
+	uint64_t held_since;     /* when he was accepted: usec, monotonic */
 	struct child *child;     /* wait = yes: who has the socket now */
 	struct arrival *arrival; /* wait = yes: what woke that child; owned, NULL: unknown */
 };

@@ -27,6 +27,7 @@
 #include "master/reload.h"
 #include "master/setup.h"
 #include "master/state.h"
+#include "master/stats.h"
 #include "master/told.h"
 #include "master/waiting.h"
 #include "master/worker.h"
@@ -94,6 +95,7 @@ struct master {
 	uint64_t started;             /* usec, monotonic: when hatchd was */
 	uint64_t refused[_ADMIT_MAX]; /* clients, by reason; of all services there were */
 	uint64_t n_bans;              /* begun or made longer since then */
+	struct stats stats;           /* of all services there were */
 	uint64_t next_connection;     /* number of the next connection, from 1 */
 	uint64_t slot_delay;          /* usec until slots in flight are looked at again */
 	uint64_t young_due;           /* when the next connection has been open for a while */

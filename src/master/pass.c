@@ -384,6 +384,7 @@ bool pass_done(struct worker *worker, const struct channel_answer *answer, uint6
 	if (answer->result == CHANNEL_UNREACHABLE && child->backend)
 		backend_missed(child, now);
 	record_session_end(child, answer, now);
+	stats_session_ended(child, answer);
 	child->broke_off = answer->result != CHANNEL_FINISHED;
 	forget(child, answer->result == CHANNEL_REFUSED ? ONCE_FAILED : 0, now);
 	return true;
@@ -402,6 +403,7 @@ bool pass_news(struct worker *worker, const struct channel_answer *answer, uint6
 void pass_lost(struct child *child, uint64_t now)
 {
 	record_session_end(child, NULL, now);
+	stats_session_ended(child, NULL);
 	child->broke_off = true;
 	forget(child, ONCE_FAILED, now);
 }

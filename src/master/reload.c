@@ -38,7 +38,10 @@ static void note_end(struct master *master, bool failed)
 
 	reload->failed = failed;
 	reload->finished = clock_monotonic();
-	reload->n_finished++;
+	if (failed)
+		reload->n_failed++;
+	else
+		reload->n_done++;
 	control_look_again(master);
 }
 
@@ -272,12 +275,17 @@ static void put_off(struct master *master, uint64_t now)
 	reload->again = true;
 }
 
+uint64_t reload_ended(const struct reload *reload)
+{
+	return reload->n_done + reload->n_failed;
+}
+
 /* One that runs may have read the files before; one that was given up is over. */
 uint64_t reload_next(const struct reload *reload)
 {
 	bool before = reload->ended && reload->full && !reload->given_up;
 
-	return reload->n_finished + (before ? 2 : 1);
+	return reload_ended(reload) + (before ? 2 : 1);
 }
 
 void reload_request(struct master *master, uint64_t now)

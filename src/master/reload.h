@@ -38,10 +38,10 @@ struct reload {
 	bool full;         /* for the whole configuration; else for conditions alone */
 	bool again;        /* a request came while it ran */
 
-	/* Of those before it. */
-	uint64_t n_finished; /* full ones, however they went */
-	uint64_t finished;   /* usec, monotonic: the last full one; 0: there was none */
-	bool failed;         /* it: the files are not in force */
+	/* Of those before it, looks for conditions aside. */
+	uint64_t n_done, n_failed;
+	uint64_t finished; /* usec, monotonic: the last full one; 0: there was none */
+	bool failed;       /* it: the files are not in force */
 	char reason[RELOAD_REASON_MAX]; /* why */
 	bool hindered;                  /* the last look, which the log has been told */
 };
@@ -49,7 +49,10 @@ struct reload {
 #define RELOAD_NONE \
 	((struct reload){.loading = LOADING_NONE, .due = UINT64_MAX, .reap_due = UINT64_MAX})
 
-/* What n_finished will be when all that is asked for from now on has been looked at. */
+/* Full reloads that are over, however they went. */
+uint64_t reload_ended(const struct reload *reload);
+
+/* What that will be when all that is asked for from now on has been looked at. */
 uint64_t reload_next(const struct reload *reload);
 
 /* Somebody asks for a reload (SIGHUP). */

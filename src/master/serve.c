@@ -219,8 +219,10 @@ static int let_in(struct conn *conn, uint64_t now)
 	int r;
 
 	r = worker_of(service, conn->listener->is_ip) ? pass(conn, now) : hatch(conn, now);
-	if (r >= 0)
+	if (r >= 0) {
 		gate_count(conn, now);
+		stats_let_in(conn, now);
+	}
 	if (service->master->cmdline->once)
 		end_once(service, conn, r);
 	return r;
@@ -334,6 +336,8 @@ static bool serve_client(struct listener *listener, uint64_t now)
 		service_pause(service, PAUSE_MACHINE, reason);
 		return false;
 	}
+	conn.accepted = now;
+	stats_accepted(&conn);
 	tell_accept(&conn);
 	return serve_conn(&conn, now);
 }

@@ -237,6 +237,7 @@ struct service *service_free(struct service *service)
 	if (service->told)
 		free(service->told->last_failure);
 	free(service->told);
+	free(service->stats);
 	free(service);
 	return NULL;
 }

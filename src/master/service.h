@@ -18,6 +18,7 @@
 #include "master/pace.h"
 #include "master/pause.h"
 #include "master/setup.h"
+#include "master/stats.h"
 #include "master/told.h"
 
 struct master;
@@ -72,6 +73,7 @@ struct service {
 	struct service *next_retired; /* in master->retired */
 	struct told *told;            /* owned; NULL: nothing yet, see service_told() */
 	struct steered *steered;      /* what an operator has set, owned; NULL: nothing */
+	struct stats *stats;          /* owned; NULL: nothing yet */
 	struct pace *pace;            /* of its rate, owned; NULL: unlimited */
 	struct backend *backend;      /* in master->backends; NULL: none was needed yet */
 

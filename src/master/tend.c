@@ -95,9 +95,11 @@ static void judge_failure(struct child *child, uint64_t now)
 static void judge_start(struct child *child, uint64_t now)
 {
 	if (!executed(child)) {
+		stats_not_started(child);
 		judge_failure(child, now);
 		return;
 	}
+	stats_started(child, now);
 	log_debug("%sexec %s", child->service->label, child->setup->conf->path);
 	/* Of a worker it is a start when it says so, of a backend when others do. */
 	if (!worker_of_process(child) && !child->backend)
@@ -297,8 +299,10 @@ void tend_on_end(void *userdata, struct child *child, const struct child_end *en
 	close_connection(child, now);
 	if (child->slot)
 		leave_slot(child, now);
-	if (executed(child))
+	if (executed(child)) {
 		record_end(child, end, now);
+		stats_ended(child, end);
+	}
 	if (worker && worker->process == child)
 		worker_ended(worker, now);
 	if (backend)

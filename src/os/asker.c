@@ -49,6 +49,7 @@ struct asker {
 	struct helper process;
 	uint64_t quiet_since; /* the last message, or the question that ended the rest */
 	uint64_t start_at, pause;
+	uint64_t starts; /* of the process, successful ones */
 	int trouble;
 };
 
@@ -106,6 +107,11 @@ int asker_fd(const struct asker *asker)
 pid_t asker_pid(const struct asker *asker)
 {
 	return asker->process.pid;
+}
+
+uint64_t asker_starts(const struct asker *asker)
+{
+	return asker->starts;
 }
 
 int asker_trouble(struct asker *asker)
@@ -184,6 +190,7 @@ static void start(struct asker *asker, uint64_t now)
 	if (asker->process.socket >= 0 || now < asker->start_at)
 		return;
 	r = helper_start(&asker->process);
+	asker->starts += r >= 0;
 	if (r < 0)
 		pause_before_start(asker, r, now);
 	asker->quiet_since = now;

@@ -82,6 +82,9 @@ const char *asker_explain(int trouble);
 /* The process, or -1 while there is none. */
 pid_t asker_pid(const struct asker *asker);
 
+/* How often it was started. */
+uint64_t asker_starts(const struct asker *asker);
+
 /*
  * To be called at the end of every turn: puts what there is a place for, and sees to
  * the process.  Returns when it wants to be called again, USEC_INFINITY: not before the
