@@ -27,6 +27,8 @@ static const char *disable(struct service *service, uint64_t now)
 	if (!steer_disable(service, now))
 		return "it serves nobody now";
 	if (is_new)
+		follow_service(service, "disabled", NULL);
+	if (is_new)
 		log_notice("%sdisabled at the control socket, %u %s", service->label,
 			service->n_children, service->n_children == 1 ? "child" : "children");
 	return NULL;
@@ -38,6 +40,7 @@ static const char *enable(struct service *service, uint64_t now)
 		return NULL;
 	log_notice("%senabled at the control socket", service->label);
 	steer_enable(service, now);
+	follow_service(service, "enabled", NULL);
 	return NULL;
 }
 

@@ -5,6 +5,7 @@
  *	status                      hatchd itself
  *	list [SERVICE]              services
  *	connections [SERVICE]       who is connected
+ *	events [SERVICE]            what happens from now on
  *
  * and, of those who may change something,
  *
@@ -32,6 +33,7 @@ enum control_question {
 	CONTROL_STATUS,
 	CONTROL_LIST,
 	CONTROL_CONNECTIONS,
+	CONTROL_EVENTS,
 	CONTROL_RELOAD,
 	CONTROL_DISABLE,
 	CONTROL_ENABLE,

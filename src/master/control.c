@@ -60,17 +60,23 @@ static void unlink_client(struct control *control, struct control_client *client
 	control->bits &= (uint8_t)~client->bit;
 }
 
-static void drop(struct control_client *client)
+/* His descriptor is seen to. */
+static void leave(struct control_client *client)
 {
-	struct master *master = client->master;
+	struct control *control = &client->master->control;
 
-	unlink_client(&master->control, client);
-	sd_event_source_disable_unref(client->source);
-	master_close_later(master, client->fd, clock_monotonic());
+	unlink_client(control, client);
 	free(client);
 	/* There may be somebody for his place. */
-	if (master->control.full)
-		master->control.due = 0;
+	if (control->full)
+		control->due = 0;
+}
+
+static void drop(struct control_client *client)
+{
+	sd_event_source_disable_unref(client->source);
+	master_close_later(client->master, client->fd, clock_monotonic());
+	leave(client);
 }
 
 /* ------------------------------------------------------------- they are answered */
@@ -153,6 +159,21 @@ static void refuse(struct control_client *client, const char *why, uint64_t now)
 	start_answering(client, now);
 }
 
+/* He is no client any more: what he is told has no end. */
+static void let_follow(
+	struct control_client *client, const struct control_request *request, uint64_t now)
+{
+	struct master *master = client->master;
+
+	if (!followers_have_room(&master->followers)) {
+		refuse(client, "as many follow already as may", now);
+		return;
+	}
+	sd_event_source_disable_unref(client->source);
+	followers_add(master, client->fd, request->service, now);
+	leave(client);
+}
+
 static void ask(struct control_client *client, const char *line, size_t len, uint64_t now)
 {
 	struct control_request request;
@@ -160,6 +181,10 @@ static void ask(struct control_client *client, const char *line, size_t len, uin
 
 	if (control_request_parse(line, len, &request, &why) < 0) {
 		refuse(client, why, now);
+		return;
+	}
+	if (request.question == CONTROL_EVENTS) {
+		let_follow(client, &request, now);
 		return;
 	}
 	control_answer_begin(

@@ -152,6 +152,7 @@ int hatch(struct conn *conn, uint64_t now)
 	}
 	child_watch(master->children, child, now);
 	child_begin(master->children, child);
+	follow_open(child, now);
 	conn->child = child;
 	tell_start(child, conn);
 	return 0;

@@ -312,6 +312,7 @@ static uint64_t patience(const struct master *master, uint64_t now)
 	due = earlier(due, master->gates_due);
 	due = earlier(due, state_due(&master->state));
 	due = earlier(due, control_due(&master->control));
+	due = earlier(due, master->followers.due);
 	due = earlier(due, master->closer_due);
 	if (spawner_has_spare_memory(master->spawner))
 		due = earlier(due, master->spare_due);
@@ -387,6 +388,7 @@ static void turn(struct master *master, bool event_came)
 		master_exit(master, master->once_status);
 	if (master->stopping)
 		stop_turn(master, now);
+	followers_turn(master, now);
 	notify_flush(master->notify);
 	log_flush();
 }
@@ -537,6 +539,7 @@ static void clean_up(struct master *master)
 	reload_stop(&master->reload);
 	waiting_done(&master->waiting);
 	control_close(master);
+	followers_close(master);
 	for (size_t i = 0; i < master->n_services; i++)
 		service_close(master->services[i]);
 	detach_end(&master->detach, master->status);
@@ -587,6 +590,7 @@ int master_run(const struct cmdline *cmdline, char **argv)
 		.waiting = {.due = USEC_INFINITY},
 		.detach = DETACH_NONE,
 		.control = CONTROL_NONE,
+		.followers = FOLLOWERS_NONE,
 		.started = clock_monotonic(),
 		.next_connection = 1,
 		.slot_delay = USEC_PER_MSEC,

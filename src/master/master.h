@@ -21,6 +21,7 @@
 #include "master/control.h"
 #include "master/detach.h"
 #include "master/expiry.h"
+#include "master/follow.h"
 #include "master/inherited.h"
 #include "master/inquiry.h"
 #include "master/overdue.h"
@@ -71,6 +72,7 @@ struct master {
 	struct overdue overdue;
 	struct state state;
 	struct control control;
+	struct followers followers;
 	struct told told; /* of services that have no memory for theirs */
 	int null_fd;      /* /dev/null, for children; a low number */
 

@@ -243,6 +243,7 @@ static int begin(struct worker *worker, struct conn *conn, uint64_t now)
 	backend_enter(child);
 	conn->child = child;
 	child_begin(worker->master->children, child);
+	follow_open(child, now);
 	return 0;
 }
 
@@ -303,6 +304,7 @@ int pass_peer(
 	}
 	admitted_count(child);
 	child_begin(worker->master->children, child);
+	follow_open(child, now);
 	return 0;
 }
 

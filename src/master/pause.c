@@ -154,6 +154,7 @@ void service_pause(struct service *service, enum pause_why why, const char *reas
 		return;
 	length = next_length(service, why);
 	pause_until(service, now + length);
+	follow_service(service, "paused", service_pause_reason(service));
 	tell(service, why, reason, length, now);
 	service_update(service);
 }

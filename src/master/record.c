@@ -7,6 +7,7 @@
 #include "conf/rate.h"
 #include "master/account.h"
 #include "master/backend.h"
+#include "master/control-lines.h"
 #include "master/master.h"
 #include "master/refusals.h"
 
@@ -33,11 +34,24 @@ static void tell(const struct service *service, const struct account *account)
 		account_who(account, who), account_format(account, text));
 }
 
+/* Nobody need be told of what a client has had. */
+static bool is_nobodys(const struct master *master)
+{
+	return log_max_priority() < LOG_INFO && master->followers.n == 0;
+}
+
+/* A worker, or a backend, is none of those whose beginning was told. */
+static void let_follow(const struct child *child, const struct account *account)
+{
+	if (control_is_connection(child))
+		follow_client(child->service->master, "close", account, 0);
+}
+
 void record_end(struct child *child, const struct child_end *end, uint64_t now)
 {
 	struct account account;
 
-	if (log_max_priority() < LOG_INFO)
+	if (is_nobodys(child->service->master))
 		return;
 	account_begin(&account, child, now);
 	account.result = outcome_result(&end->outcome);
@@ -45,6 +59,7 @@ void record_end(struct child *child, const struct child_end *end, uint64_t now)
 	account.cpu = end->cpu_usec;
 	account.reason = lifetime_reason(child->life.reason);
 	outcome_format(&end->outcome, account.how);
+	let_follow(child, &account);
 	tell(child->service, &account);
 }
 
@@ -83,7 +98,7 @@ void record_session_end(
 {
 	struct account account;
 
-	if (log_max_priority() < LOG_INFO)
+	if (is_nobodys(child->service->master))
 		return;
 	account_begin(&account, child, now);
 	account.result = session_result(child, answer);
@@ -95,6 +110,7 @@ void record_session_end(
 	/* Why says more than how. */
 	if (!account.reason)
 		snprintf(account.how, sizeof account.how, "%s", account.result);
+	let_follow(child, &account);
 	tell(child->service, &account);
 }
 
@@ -154,6 +170,27 @@ static const char *describe_ban(
 	return buf;
 }
 
+static void account_refused(
+	struct account *account, const struct conn *conn, enum admit_verdict verdict)
+{
+	account_begin_unserved(account, conn);
+	account->result = "refused";
+	account->reason = admit_reason(verdict);
+}
+
+/* Each of them, also where the log has a count alone. */
+static void let_follow_refused(
+	const struct conn *conn, enum admit_verdict verdict, uint64_t banned)
+{
+	struct master *master = conn->service->master;
+	struct account account;
+
+	if (master->followers.n == 0)
+		return;
+	account_refused(&account, conn, verdict);
+	follow_client(master, "refused", &account, banned);
+}
+
 void record_refused(
 	const struct conn *conn, enum admit_verdict verdict, uint64_t banned, uint64_t now)
 {
@@ -166,13 +203,12 @@ void record_refused(
 	service_told(service)->refused[verdict]++;
 	service->master->refused[verdict]++;
 	service->master->n_bans += banned > 0;
+	let_follow_refused(conn, verdict, banned);
 	if (!passes(gate, now)) {
 		master_gate_closed(service->master, gate->window_ends);
 		return;
 	}
-	account_begin_unserved(&account, conn);
-	account.result = "refused";
-	account.reason = admit_reason(verdict);
+	account_refused(&account, conn, verdict);
 	log_fields(LOG_NOTICE, account_fields(&account, &fields), "%srefused %s: %s%s",
 		service->label, account_format_whom(&account, whom), account.reason,
 		describe_ban(service, banned, ban));
@@ -216,11 +252,12 @@ void record_not_started(struct child *child, const char *step, int error, uint64
 		error                ? strerror(error)
 		: child->killed_late ? "killed after start_timeout"
 				     : "killed by somebody else");
+	account_begin(&account, child, now);
+	account.result = "failed";
+	account.reason = step;
+	account.duration = ACCOUNT_UNKNOWN;
+	follow_client(service->master, "failed", &account, 0);
 	if (failure_passes(service, failure, now)) {
-		account_begin(&account, child, now);
-		account.result = "failed";
-		account.reason = step;
-		account.duration = ACCOUNT_UNKNOWN;
 		account_format_whom(&account, whom);
 		log_fields(LOG_ERR, account_fields(&account, &fields),
 			"%sunable to start %s%s%s", service->label, failure, from(whom), whom);

@@ -43,6 +43,7 @@ static void note_end(struct master *master, bool failed)
 	else
 		reload->n_done++;
 	control_look_again(master);
+	follow_reload(master);
 }
 
 static void say_kept(struct master *master, const char *reason)

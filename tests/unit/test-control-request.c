@@ -32,6 +32,7 @@ static void test_requests(void **ctx)
 		{"help", CONTROL_HELP, ""},
 		{"connections\n", CONTROL_CONNECTIONS, ""},
 		{"connections upper\n", CONTROL_CONNECTIONS, "upper"},
+		{"events upper\n", CONTROL_EVENTS, "upper"},
 		{"reload\n", CONTROL_RELOAD, ""},
 		{"disable upper\n", CONTROL_DISABLE, "upper"},
 		{"enable upper\n", CONTROL_ENABLE, "upper"},

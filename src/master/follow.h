@@ -1,0 +1,66 @@
+/*
+ * follow: operators who are told what happens, as it happens, in lines of JSON.
+ *
+ * What there is to tell is written once and copied to each of a few who follow, into room of
+ * his own; it is sent at the end of the turn.  Who reads slowly loses lines, and is told how
+ * many; who takes nothing for long is sent away.  Nobody is waited for (I2), and while nobody
+ * follows, all of this costs a comparison.
+ *
+ * hatchd-control(7) describes the lines.
+ *
+ * Layer: master.
+ */
+#ifndef HATCHD_MASTER_FOLLOW_H
+#define HATCHD_MASTER_FOLLOW_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct account;
+struct child;
+struct follower;
+struct master;
+struct service;
+
+/* Who may follow at once, and bytes that each of them may be behind. */
+#define FOLLOWERS_MAX 8
+#define FOLLOWER_ROOM (64 * 1024)
+
+struct followers {
+	struct follower *first; /* owned; the youngest first */
+	unsigned n;
+	uint64_t due; /* usec, monotonic: there is something to send, or somebody has been
+	                 silent for too long; USEC_INFINITY: not so */
+};
+
+#define FOLLOWERS_NONE ((struct followers){.due = UINT64_MAX})
+
+/* Whether one more may. */
+bool followers_have_room(const struct followers *followers);
+
+/* From now on he is told; `service` is whose events he wants, "" for all.  The descriptor is
+ * not in the event loop; it is taken over in any case.  0 or a negative errno. */
+int followers_add(struct master *master, int fd, const char *service, uint64_t now);
+
+/* A client is served now. */
+void follow_open(const struct child *child, uint64_t now);
+
+/* Something has become of a client: "close", "refused" or "failed".  `banned` is for how long
+ * (usec; 0: not). */
+void follow_client(struct master *master, const char *event, const struct account *account,
+	uint64_t banned);
+
+/* A service is "paused", "disabled" or "enabled"; `reason` may be NULL. */
+void follow_service(struct service *service, const char *event, const char *reason);
+
+/* A reload is over. */
+void follow_reload(struct master *master);
+
+/* Send what there is to tell. */
+void followers_turn(struct master *master, uint64_t now);
+
+/* At the end: they are told that it is, and are gone. */
+void followers_close(struct master *master);
+
+#endif
