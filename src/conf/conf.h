@@ -118,6 +118,29 @@ enum env_dialect {
 	ENV_CGI = 1 << 2,
 };
 
+/* What is in the record of a connection besides the service and its number. */
+enum record_word {
+	RECORD_NONE = 0,          /* there is no record */
+	RECORD_PID = 1 << 0,      /* process of its program */
+	RECORD_HOST = 1 << 1,     /* address and name of its client */
+	RECORD_USERID = 1 << 2,   /* user there */
+	RECORD_EXIT = 1 << 3,     /* how it ended, and why */
+	RECORD_DURATION = 1 << 4, /* for how long */
+	RECORD_TRAFFIC = 1 << 5,  /* bytes */
+	RECORD_CPU = 1 << 6,      /* processor time */
+	RECORD_ATTEMPT = 1 << 7,  /* that there was one, and why he was not let in */
+	RECORD_OF_SUCCESS = RECORD_ATTEMPT - 1,
+	RECORD_OF_FAILURE = RECORD_HOST | RECORD_USERID | RECORD_ATTEMPT,
+};
+
+/* How the addresses of clients appear in records and messages. */
+enum log_address {
+	LOG_ADDRESS_FULL,
+	LOG_ADDRESS_PREFIX, /* the network: 24 bits of IPv4, 48 of IPv6 */
+	LOG_ADDRESS_HASH,   /* the same for the same client, until hatchd is started anew */
+	LOG_ADDRESS_NONE,
+};
+
 /* Longest name of a congestion control, NUL included (the kernel's TCP_CA_NAME_MAX). */
 #define CONF_CONGESTION_MAX 16
 
@@ -252,6 +275,10 @@ struct service_conf {
 	char *banner;                /* paths; what is in them is below */
 	char *banner_success;
 	char *banner_fail;
+
+	uint32_t log_on_success; /* enum record_word */
+	uint32_t log_on_failure;
+	int log_address; /* enum log_address */
 
 	uint64_t time_limit; /* usec, DURATION_UNLIMITED: none; here and below */
 	uint64_t first_byte_timeout;

@@ -429,6 +429,17 @@ static int convert_string(const struct input *in, char **ret)
 	return 0;
 }
 
+/* What one word of a set stands for. */
+static int convert_set_word(const struct input *in, uint32_t *ret)
+{
+	const uint32_t *numbers = in->option->numbers;
+	int at = 0, r = convert_word(in, &at);
+
+	if (r == 0)
+		*ret = numbers ? numbers[at] : UINT32_C(1) << at;
+	return r;
+}
+
 static int convert_scalar(const struct input *in, void *field)
 {
 	bool yes;
@@ -470,6 +481,7 @@ static int convert_scalar(const struct input *in, void *field)
 	case OPTION_PATH:
 		return convert_string(in, field);
 	case OPTION_SET:
+		return convert_set_word(in, field);
 	case OPTION_LIST:
 		break;
 	}
@@ -484,13 +496,16 @@ static int convert_set(
 
 	for (size_t i = 0; i < assign->n_values; i++) {
 		struct input in = {assign->option, assign->values[i].text, reterr};
-		int bit = 0, r;
+		uint32_t bits = 0;
+		int r;
 
 		reterr->value = i;
-		r = convert_word(&in, &bit);
+		r = convert_set_word(&in, &bits);
 		if (r < 0)
 			return r;
-		set |= UINT32_C(1) << bit;
+		if (bits == 0 && (assign->append || assign->n_values > 1))
+			return bad(&in, "stands alone, behind =");
+		set |= bits;
 	}
 	*field = set;
 	return 0;

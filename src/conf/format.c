@@ -33,17 +33,6 @@ static int add_rlimit(unsigned flags, const struct rlimit_conf *limit, char ***v
 	return strv_addf(values, "%s:%s", soft, format_limit(flags, limit->hard, hard));
 }
 
-static int add_set(const char *const *words, uint32_t set, char ***values)
-{
-	for (size_t i = 0; words[i]; i++) {
-		int r = set >> i & 1 ? strv_add(values, words[i]) : 0;
-
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
-
 /* The word for a number, where there is one. */
 static int add_bits(const struct conf_option *option, uint32_t bits, char ***values)
 {
@@ -52,6 +41,29 @@ static int add_bits(const struct conf_option *option, uint32_t bits, char ***val
 			return strv_add(values, option->words[i]);
 	}
 	return strv_addf(values, "%#" PRIx32, bits);
+}
+
+static bool holds_word(const struct conf_option *option, uint32_t set, size_t i)
+{
+	uint32_t bits = option->numbers ? option->numbers[i] : UINT32_C(1) << i;
+
+	return bits != 0 && (set & bits) == bits;
+}
+
+/* One word for all of it, where there is one, or else a word for each. */
+static int add_set(const struct conf_option *option, uint32_t set, char ***values)
+{
+	for (size_t i = 0; option->numbers && option->words[i]; i++) {
+		if (option->numbers[i] == set)
+			return strv_add(values, option->words[i]);
+	}
+	for (size_t i = 0; option->words[i]; i++) {
+		int r = holds_word(option, set, i) ? strv_add(values, option->words[i]) : 0;
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
 }
 
 static int add_count(uint32_t count, char ***values)
@@ -116,7 +128,7 @@ static int add_values(const struct conf_option *option, const void *field, char 
 	case OPTION_ENUM:
 		return strv_add(values, option->words[*(const int *)field]);
 	case OPTION_SET:
-		return add_set(option->words, *(const uint32_t *)field, values);
+		return add_set(option, *(const uint32_t *)field, values);
 	case OPTION_RLIMIT:
 		return add_rlimit(option->flags, field, values);
 	case OPTION_STRING:

@@ -116,9 +116,11 @@ static int get_word(struct wire_reader *wire, const struct conf_option *option)
 
 static uint32_t get_set(struct wire_reader *wire, const struct conf_option *option)
 {
-	uint32_t value = wire_get_u32(wire);
+	uint32_t value = wire_get_u32(wire), all = 0;
 
-	require(wire, value >> count_words(option) == 0);
+	for (uint32_t i = 0; i < count_words(option); i++)
+		all |= option->numbers ? option->numbers[i] : UINT32_C(1) << i;
+	require(wire, (value & ~all) == 0);
 	return value;
 }
 

@@ -30,6 +30,7 @@ static const char *const proxy_words[] = {"no", "required", "optional", NULL};
 static const char *const tcpmux_words[] = {"no", "yes", "plus", NULL};
 static const char *const ident_words[] = {"no", "yes", "required", NULL};
 static const char *const stop_words[] = {"leave", "terminate", NULL};
+static const char *const log_address_words[] = {"full", "prefix", "hash", "none", NULL};
 static const char *const dialect_words[] = {"socat", "ncat", "cgi", NULL};
 
 /* RFC 1349, by the names that systemd has for them. */
@@ -37,6 +38,16 @@ static const char *const tos_words[] = {
 	"low-delay", "throughput", "reliability", "low-cost", NULL};
 static const uint32_t tos_numbers[] = {
 	IPTOS_LOWDELAY, IPTOS_THROUGHPUT, IPTOS_RELIABILITY, IPTOS_LOWCOST};
+
+/* What a record of a connection has.  `all` comes first: it is what several of the others can
+ * be written as. */
+static const char *const success_words[] = {
+	"all", "none", "pid", "host", "userid", "exit", "duration", "traffic", "cpu", NULL};
+static const uint32_t success_numbers[] = {RECORD_OF_SUCCESS, RECORD_NONE, RECORD_PID,
+	RECORD_HOST, RECORD_USERID, RECORD_EXIT, RECORD_DURATION, RECORD_TRAFFIC, RECORD_CPU};
+static const char *const failure_words[] = {"all", "none", "host", "userid", "attempt", NULL};
+static const uint32_t failure_numbers[] = {
+	RECORD_OF_FAILURE, RECORD_NONE, RECORD_HOST, RECORD_USERID, RECORD_ATTEMPT};
 
 _Static_assert(RLIMIT_NLIMITS <= RLIMIT_CONF_MAX, "a resource without a field");
 
@@ -367,6 +378,19 @@ const struct conf_option conf_options[] = {
 	{ .name = "env_dialect", .type = OPTION_SET,
 	  .offset = SERVICE(env_dialect), .words = dialect_words, .metavar = "socat|ncat|cgi",
 	  .help = "name the peer as these programs do, too" },
+
+	{ .name = "log_on_success", .type = OPTION_SET,
+	  .offset = SERVICE(log_on_success), .fallback = "all",
+	  .words = success_words, .numbers = success_numbers, .metavar = "WORD",
+	  .help = "what is recorded of clients: pid, host, none (all)" },
+	{ .name = "log_on_failure", .type = OPTION_SET,
+	  .offset = SERVICE(log_on_failure), .fallback = "all",
+	  .words = failure_words, .numbers = failure_numbers, .metavar = "WORD",
+	  .help = "what is recorded of those who are refused (all)" },
+	{ .name = "log_address", .type = OPTION_ENUM,
+	  .offset = SERVICE(log_address), .fallback = "full", .words = log_address_words,
+	  .metavar = "full|prefix|hash|none",
+	  .help = "how their addresses appear there (full)" },
 
 	{ .name = "backlog", .type = OPTION_U32,
 	  .flags = OPTION_SOCKET_LIVE, .sort = SORT_STREAM,

@@ -33,7 +33,8 @@ enum option_type {
 	OPTION_RATE,     /* struct limit; 20/s, "100/1min burst 30", 0 or `unlimited` */
 	OPTION_PENALTY,  /* uint64_t, usec; `refuse`, which is 0, or "ban 10min" */
 	OPTION_ENUM,     /* int, index into `words`; one of `words` */
-	OPTION_SET,      /* uint32_t, bit i for words[i]; list of `words` */
+	OPTION_SET,      /* uint32_t, bit i for words[i] or those of numbers[i]; list of
+	                    `words`, of which one that is 0 stands alone */
 	OPTION_RLIMIT,   /* struct rlimit_conf; LIMIT or SOFT:HARD, each may be `unlimited` */
 	OPTION_STRING,   /* char *; any text but the empty one */
 	OPTION_PATH,     /* char *; an absolute path */
@@ -89,7 +90,7 @@ struct conf_option {
 	size_t given_at;          /* of the field that says where; OPTION_GLOBAL only */
 	const char *fallback;     /* value when not given, as it would be written; NULL: none */
 	const char *const *words; /* OPTION_ENUM, OPTION_SET, OPTION_BITS: NULL-terminated */
-	const uint32_t *numbers;  /* OPTION_BITS: what each of `words` stands for */
+	const uint32_t *numbers;  /* OPTION_BITS, OPTION_SET: what each of `words` stands for */
 	/* Numbers: allowed range; both 0: whole range of the field.  A field of an
 	 * option without a fallback is 0 while it is not given, whatever `min` is. */
 	int64_t min, max;

@@ -125,12 +125,6 @@ static bool tell_foreign(const struct name *name, struct diag_list *diags)
 		{"deny_time", "write ban_time = TIME; it was in minutes, so 60 is 60min"},
 		{"libwrap", "write hosts_access = yes"},
 		{"log_type", "every connection is logged, see hatchd(8)"},
-		{"log_on_success",
-			"every connection is logged, see hatchd(8); for USERID write ident = "
-			"yes"},
-		{"log_on_failure",
-			"every connection is logged, see hatchd(8); for USERID write ident = "
-			"yes"},
 		{"rlimit_as", "write rlimit { as = SIZE }"},
 		{"rlimit_cpu", "write rlimit { cpu = TIME }"},
 		{"rlimit_data", "write rlimit { data = SIZE }"},

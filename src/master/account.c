@@ -3,7 +3,9 @@
 #include "base/clock.h"
 #include "base/own.h"
 #include "conf/conf.h"
+#include "master/conceal.h"
 #include "master/findings.h"
+#include "master/master.h"
 #include "master/service.h"
 #include "master/setup.h"
 #include "master/worker.h"
@@ -96,6 +98,121 @@ void account_begin_unserved(struct account *ret, const struct conn *conn)
 	ret->started = wall_clock();
 }
 
+/* ---------------------------------------------------------------- what is wanted */
+
+static void conceal(struct account *account, const struct service *service,
+	const struct service_conf *conf, const struct addr *peer, const struct ucred *cred)
+{
+	if (!conceal_wanted(conf))
+		return;
+	conceal_peer(conf, service->master->address_key, peer, cred, account->peer);
+	account->peer_name = account->peer_user = NULL;
+}
+
+static void leave_out_client(struct account *account, uint32_t words)
+{
+	if (!(words & RECORD_HOST)) {
+		account->peer[0] = '\0';
+		account->peer_name = NULL;
+	}
+	if (!(words & RECORD_USERID))
+		account->peer_user = NULL;
+}
+
+static void leave_out_service(struct account *account, uint32_t words)
+{
+	if (!(words & RECORD_PID))
+		account->pid = ACCOUNT_UNKNOWN;
+	if (!(words & RECORD_EXIT)) {
+		account->result = account->reason = NULL;
+		account->status = ACCOUNT_UNKNOWN;
+		account->how[0] = '\0';
+	}
+	if (!(words & RECORD_DURATION))
+		account->duration = ACCOUNT_UNKNOWN;
+	if (!(words & RECORD_TRAFFIC))
+		account->bytes_in = account->bytes_out = ACCOUNT_UNKNOWN;
+	if (!(words & RECORD_CPU))
+		account->cpu = ACCOUNT_UNKNOWN;
+}
+
+static bool is_client(const struct account *account)
+{
+	return account->of == ACCOUNT_CHILD || account->of == ACCOUNT_CONNECTION;
+}
+
+bool account_trim(struct account *account, const struct child *child)
+{
+	const struct service_conf *conf = child->setup->conf;
+
+	if (!is_client(account))
+		return true;
+	conceal(account, child->service, conf, &child->peer, &child->peer_cred);
+	leave_out_client(account, conf->log_on_success);
+	leave_out_service(account, conf->log_on_success);
+	return conf->log_on_success != RECORD_NONE;
+}
+
+bool account_trim_failed(struct account *account, const struct child *child)
+{
+	const struct service_conf *conf = child->setup->conf;
+
+	if (!is_client(account))
+		return true;
+	conceal(account, child->service, conf, &child->peer, &child->peer_cred);
+	leave_out_client(account, conf->log_on_failure);
+	return conf->log_on_failure != RECORD_NONE;
+}
+
+bool account_trim_unserved(struct account *account, const struct conn *conn)
+{
+	const struct service_conf *conf = conn->service->setup->conf;
+
+	conceal(account, conn->service, conf, &conn->peer, &conn->peer_cred);
+	leave_out_client(account, conf->log_on_failure);
+	return conf->log_on_failure != RECORD_NONE;
+}
+
+const char *account_show_client(const struct child *child, char buf[ADDR_TEXT_MAX])
+{
+	return conceal_peer(child->setup->conf, child->service->master->address_key,
+		&child->peer, &child->peer_cred, buf);
+}
+
+/* Where the configuration cannot be read now, and so does not say how, he does not appear. */
+static const char *show(struct service *service, const struct addr *peer,
+	const struct ucred *cred, char buf[ADDR_TEXT_MAX])
+{
+	const struct setup *setup = service_setup(service);
+
+	if (setup)
+		return conceal_peer(setup->conf, service->master->address_key, peer, cred, buf);
+	snprintf(buf, ADDR_TEXT_MAX, "-");
+	return buf;
+}
+
+const char *account_show_conn(const struct conn *conn, char buf[ADDR_TEXT_MAX])
+{
+	return show(conn->service, &conn->peer, &conn->peer_cred, buf);
+}
+
+const char *account_show_host(const struct conn *conn, char buf[ADDR_TEXT_MAX])
+{
+	const struct setup *setup = service_setup(conn->service);
+
+	if (setup && !conceal_wanted(setup->conf))
+		return addr_format_host(&conn->peer, buf);
+	return account_show_conn(conn, buf);
+}
+
+const char *account_show_sender(
+	struct service *service, const struct addr *sender, char buf[ADDR_TEXT_MAX])
+{
+	const struct ucred unknown = {.uid = (uid_t)-1};
+
+	return show(service, sender, &unknown, buf);
+}
+
 /* --------------------------------------------------------------------- as fields */
 
 static void add(struct account_fields *fields, const char *name, const char *value)
@@ -150,8 +267,11 @@ const char *account_who(const struct account *account, char buf[ACCOUNT_WHO_MAX]
 		[ACCOUNT_SOCKET] = "socket",
 	};
 	bool has_pid = account->pid != ACCOUNT_UNKNOWN;
+	enum account_of of = account->of;
 
-	snprintf(buf, ACCOUNT_WHO_MAX, "%s %" PRIu64, words[account->of],
+	if (of == ACCOUNT_CHILD && !has_pid)
+		of = ACCOUNT_CONNECTION;
+	snprintf(buf, ACCOUNT_WHO_MAX, "%s %" PRIu64, words[of],
 		has_pid ? account->pid : account->connection);
 	return buf;
 }
@@ -168,12 +288,11 @@ const char *account_format_whom(const struct account *account, char buf[ACCOUNT_
 {
 	const char *name = account->peer_name, *user = account->peer_user;
 
-	if (name || user)
-		snprintf(buf, ACCOUNT_WHOM_MAX, "%s (%s%s%s%s)", account->peer,
-			name ? name : "", name && user ? ", " : "", user ? "user " : "",
-			user ? user : "");
-	else
-		snprintf(buf, ACCOUNT_WHOM_MAX, "%s", account->peer);
+	bool known = name || user, both = known && account->peer[0];
+
+	snprintf(buf, ACCOUNT_WHOM_MAX, "%s%s%s%s%s%s%s", account->peer, both ? " (" : "",
+		name ? name : "", name && user ? ", " : "", user ? "user " : "",
+		user ? user : "", both ? ")" : "");
 	return buf;
 }
 

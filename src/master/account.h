@@ -65,6 +65,26 @@ void account_begin_unserved(struct account *ret, const struct conn *conn);
 const char *account_format_peer(
 	const struct addr *peer, const struct ucred *cred, char buf[ADDR_TEXT_MAX]);
 
+/*
+ * Leave of it what is to be recorded, when all is in it: of the client what log_address shows,
+ * and besides what the service's log_on_success wants; of one whose program did not start, or
+ * whom nobody serves, log_on_failure.  False: nothing is to be recorded at all.  What is no
+ * client stays as it is.
+ */
+bool account_trim(struct account *account, const struct child *child);
+bool account_trim_failed(struct account *account, const struct child *child);
+bool account_trim_unserved(struct account *account, const struct conn *conn);
+
+/* Who that is, as log_address shows him, for any line of the log: whom a child serves, who has
+ * come, and where to ask who he is.  "" for nobody in particular; return `buf`. */
+const char *account_show_client(const struct child *child, char buf[ADDR_TEXT_MAX]);
+const char *account_show_conn(const struct conn *conn, char buf[ADDR_TEXT_MAX]);
+const char *account_show_host(const struct conn *conn, char buf[ADDR_TEXT_MAX]);
+
+/* The same of whoever has sent a datagram. */
+const char *account_show_sender(
+	struct service *service, const struct addr *sender, char buf[ADDR_TEXT_MAX]);
+
 /* As fields of the journal, which point into both. */
 #define ACCOUNT_FIELDS_MAX 16
 struct account_fields {
@@ -78,7 +98,7 @@ struct account_fields {
 const struct log_field *account_fields(
 	const struct account *account, struct account_fields *buf);
 
-/* "child 123", "backend 123", or "connection 17", "socket 17" where there is no process;
+/* "child 123", "backend 123", or "connection 17", "socket 17" where no process is known;
  * returns `buf`.  The second is the same of who is served. */
 #define ACCOUNT_WHO_MAX 40
 const char *account_who(const struct account *account, char buf[ACCOUNT_WHO_MAX]);

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/own.h"
 #include "base/redirect.h"
+#include "master/account.h"
 #include "master/master.h"
 #include "master/record.h"
 #include "master/service.h"
@@ -101,7 +102,7 @@ static void tell_nothing(const struct question *question, enum lookup_result res
 			inquiry->setup->conf->target_names[question->target], why);
 		return;
 	}
-	addr_format_host(&inquiry->conn->peer, peer);
+	account_show_host(inquiry->conn, peer);
 	if (question->what == LOOKUP_NAME_OF && result != LOOKUP_NONE &&
 		result != LOOKUP_MISMATCH)
 		record_not_found(inquiry->conn->service, "name of", peer, why);
@@ -142,7 +143,7 @@ static void tell_lost(const struct question *question)
 	if (question->what == LOOKUP_IDENT)
 		question->inquiry->findings->user_state = WRAPPERS_USER_UNSURE;
 	record_not_found(conn->service, question->what == LOOKUP_IDENT ? "user at" : "name of",
-		addr_format_host(&conn->peer, peer), strerror(ENOMEM));
+		account_show_host(conn, peer), strerror(ENOMEM));
 }
 
 /* 0 or -ENOMEM. */

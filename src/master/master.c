@@ -194,7 +194,9 @@ static int make_tables(struct master *master)
 		tend_on_end, master, &master->children);
 	if (r < 0)
 		return r;
-	if (getrandom(key, sizeof key, 0) != sizeof key)
+	if (getrandom(key, sizeof key, 0) != sizeof key ||
+		getrandom(master->address_key, sizeof master->address_key, 0) !=
+			sizeof master->address_key)
 		return -EIO;
 	master->sources = sources_new(BUDGET_CHILDREN_MAX, SOURCES_REMEMBERED_MAX, key);
 	return master->sources ? 0 : -ENOMEM;

@@ -59,6 +59,7 @@ struct master {
 	struct spawner *spawner;
 	struct child_table *children;
 	struct sources *sources;        /* children, rates and bans per source */
+	uint8_t address_key[16];        /* of hashes of addresses (master/conceal) */
 	struct refusals *refusals;      /* that the log has been told of; NULL: none yet */
 	struct refusals *bans;          /* the same of those that begin a ban */
 	struct log_gate other_refusals; /* for which there is no place among these */

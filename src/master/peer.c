@@ -304,7 +304,7 @@ static void tell_peer(const struct conn *conn)
 
 	if (log_max_priority() >= LOG_DEBUG)
 		log_debug("%sdatagrams from %s", conn->listener->service->label,
-			account_format_peer(&conn->peer, &conn->peer_cred, peer));
+			account_show_conn(conn, peer));
 }
 
 /* Nobody is banned for a datagram: who has sent it is only what it says. */

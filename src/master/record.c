@@ -30,8 +30,9 @@ static void tell(const struct service *service, const struct account *account)
 	char who[ACCOUNT_WHO_MAX], text[ACCOUNT_TEXT_MAX];
 	struct account_fields fields;
 
-	log_fields(LOG_INFO, account_fields(account, &fields), "%s%s ended: %s", service->label,
-		account_who(account, who), account_format(account, text));
+	account_format(account, text);
+	log_fields(LOG_INFO, account_fields(account, &fields), "%s%s ended%s%s", service->label,
+		account_who(account, who), text[0] ? ": " : "", text);
 }
 
 /* Nobody need be told of what a client has had. */
@@ -60,7 +61,8 @@ void record_end(struct child *child, const struct child_end *end, uint64_t now)
 	account.reason = lifetime_reason(child->life.reason);
 	outcome_format(&end->outcome, account.how);
 	let_follow(child, &account);
-	tell(child->service, &account);
+	if (account_trim(&account, child))
+		tell(child->service, &account);
 }
 
 /* In words, and as RESULT. */
@@ -111,7 +113,8 @@ void record_session_end(
 	if (!account.reason)
 		snprintf(account.how, sizeof account.how, "%s", account.result);
 	let_follow(child, &account);
-	tell(child->service, &account);
+	if (account_trim(&account, child))
+		tell(child->service, &account);
 }
 
 static const char *from(const char *whom)
@@ -125,12 +128,14 @@ void record_open(struct child *child, uint64_t now)
 	struct account_fields fields;
 	struct account account;
 
+	text_format_elapsed(now - child->born, elapsed);
 	account_begin(&account, child, now);
+	if (!account_trim(&account, child))
+		return;
 	account.result = "open";
 	account_format_whom(&account, whom);
 	log_fields(LOG_INFO, account_fields(&account, &fields), "%s%s open for %s%s%s",
-		child->service->label, account_who(&account, who),
-		text_format_elapsed(account.duration, elapsed), from(whom), whom);
+		child->service->label, account_who(&account, who), elapsed, from(whom), whom);
 }
 
 /* Who looks on (-v) wants to see every one. */
@@ -191,27 +196,36 @@ static void let_follow_refused(
 	follow_client(master, "refused", &account, banned);
 }
 
+static void tell_refused(const struct conn *conn, enum admit_verdict verdict, uint64_t banned)
+{
+	struct service *service = conn->service;
+	char whom[ACCOUNT_WHOM_MAX], ban[BAN_TEXT_MAX];
+	struct account_fields fields;
+	struct account account;
+
+	account_refused(&account, conn, verdict);
+	account_trim_unserved(&account, conn);
+	account_format_whom(&account, whom);
+	log_fields(LOG_NOTICE, account_fields(&account, &fields), "%srefused%s%s: %s%s",
+		service->label, whom[0] ? " " : "", whom, account.reason,
+		describe_ban(service, banned, ban));
+}
+
 void record_refused(
 	const struct conn *conn, enum admit_verdict verdict, uint64_t banned, uint64_t now)
 {
 	struct service *service = conn->service;
-	struct log_gate *gate = gate_of(conn, verdict, banned > 0, now);
-	char whom[ACCOUNT_WHOM_MAX], ban[BAN_TEXT_MAX];
-	struct account_fields fields;
-	struct account account;
+	struct log_gate *gate;
 
 	service_told(service)->refused[verdict]++;
 	service->master->refused[verdict]++;
 	service->master->n_bans += banned > 0;
 	let_follow_refused(conn, verdict, banned);
-	if (!passes(gate, now)) {
-		master_gate_closed(service->master, gate->window_ends);
+	if (service->setup->conf->log_on_failure == RECORD_NONE)
 		return;
-	}
-	account_refused(&account, conn, verdict);
-	log_fields(LOG_NOTICE, account_fields(&account, &fields), "%srefused %s: %s%s",
-		service->label, account_format_whom(&account, whom), account.reason,
-		describe_ban(service, banned, ban));
+	gate = gate_of(conn, verdict, banned > 0, now);
+	if (passes(gate, now))
+		tell_refused(conn, verdict, banned);
 	master_gate_closed(service->master, gate->window_ends);
 }
 
@@ -258,6 +272,7 @@ void record_not_started(struct child *child, const char *step, int error, uint64
 	account.duration = ACCOUNT_UNKNOWN;
 	follow_client(service->master, "failed", &account, 0);
 	if (failure_passes(service, failure, now)) {
+		account_trim_failed(&account, child);
 		account_format_whom(&account, whom);
 		log_fields(LOG_ERR, account_fields(&account, &fields),
 			"%sunable to start %s%s%s", service->label, failure, from(whom), whom);
@@ -273,7 +288,7 @@ void record_dropped(const struct listener *listener, const struct addr *sender, 
 	char failure[FAILURE_MAX];
 	struct log_field fields[] = {
 		{"SERVICE", service_name(service)},
-		{"PEER", addr_format_endpoint(sender, peer)},
+		{"PEER", account_show_sender(service, sender, peer)},
 		{"LOCAL", addr ? addr_format_endpoint(addr, local) : NULL},
 		{"RESULT", "dropped"},
 		{NULL, NULL},
@@ -294,7 +309,7 @@ static const char *describe_oldest(
 	bool young = now - oldest->born < USEC_PER_SEC;
 	char peer[ADDR_TEXT_MAX], elapsed[TEXT_NUMBER_MAX];
 
-	account_format_peer(&oldest->peer, &oldest->peer_cred, peer);
+	account_show_client(oldest, peer);
 	if (young && !peer[0])
 		return "";
 	snprintf(buf, OLDEST_TEXT_MAX, "; the oldest%s%s%s%s", peer[0] ? " is from " : "", peer,

@@ -2,6 +2,8 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "master/conceal.h"
+#include "master/master.h"
 #include "master/service.h"
 
 #include <stdio.h>
@@ -55,7 +57,8 @@ static void begin(struct refusal *refusal, const struct service *service,
 		.verdict = verdict,
 		.source = *source,
 	};
-	addr_source_format(source, conf->source_prefix4, conf->source_prefix6, refusal->who);
+	if (conf->log_on_failure & RECORD_HOST)
+		conceal_source(conf, service->master->address_key, source, refusal->who);
 	snprintf(refusal->label, sizeof refusal->label, "%s", service->label);
 }
 
@@ -92,8 +95,9 @@ static uint64_t report(struct refusal *refusal, uint64_t now)
 	if (now < refusal->gate.window_ends)
 		return refusal->gate.window_ends;
 	held_back = log_gate_take(&refusal->gate, now);
-	log_notice("%s%llu more refused from %s in the last 10 s: %s", refusal->label,
-		(unsigned long long)held_back, refusal->who, admit_reason(refusal->verdict));
+	log_notice("%s%llu more refused%s%s in the last 10 s: %s", refusal->label,
+		(unsigned long long)held_back, refusal->who[0] ? " from " : "", refusal->who,
+		admit_reason(refusal->verdict));
 	return USEC_INFINITY;
 }
 

@@ -199,7 +199,7 @@ static void tell_accept(const struct conn *conn)
 
 	if (log_max_priority() >= LOG_DEBUG)
 		log_debug("%saccept from %s", conn->service->label,
-			account_format_peer(&conn->peer, &conn->peer_cred, peer));
+			account_show_conn(conn, peer));
 }
 
 /* The one client of --once has been served, or never will be; who is held will be. */

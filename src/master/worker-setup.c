@@ -130,6 +130,8 @@ static int describe(const struct worker *worker, const char *name, struct servic
 	ret->time_limit = ret->first_byte_timeout = ret->idle_timeout = DURATION_UNLIMITED;
 	ret->kill_after = DURATION_UNLIMITED;
 	ret->instances = ret->per_source = COUNT_UNLIMITED;
+	ret->log_on_success = RECORD_OF_SUCCESS;
+	ret->log_on_failure = RECORD_OF_FAILURE;
 	*nofile = (struct rlimit_conf){
 		.given = true,
 		.soft = how_many_fds(worker),

@@ -84,6 +84,7 @@ static void test_whom(void **state)
 	check_whom(bare, "192.0.2.7:1", "a.b", NULL, "192.0.2.7:1 (a.b)");
 	check_whom(bare, "192.0.2.7:1", NULL, "joe", "192.0.2.7:1 (user joe)");
 	check_whom(bare, "192.0.2.7:1", "a.b", "joe", "192.0.2.7:1 (a.b, user joe)");
+	check_whom(bare, "", NULL, "joe", "user joe");
 }
 
 static void test_text(void **state)

@@ -212,6 +212,31 @@ static void test_words(void **ctx)
 	assert_int_equal(service->env_dialect, 0);
 }
 
+/* Words that stand for several, or for nothing. */
+static void test_records(void **ctx)
+{
+	char *two[] = {"host", "cpu"}, *all[] = {"all"}, *none[] = {"none"}, *more[] = {"pid"};
+	char *odd[] = {"pid", "none"};
+
+	(void)ctx;
+	assert_int_equal(set_all("log_on_success", false, 2, two), 0);
+	assert_int_equal(service->log_on_success, RECORD_HOST | RECORD_CPU);
+	assert_int_equal(set_all("log_on_success", true, 1, more), 0);
+	assert_int_equal(service->log_on_success, RECORD_HOST | RECORD_CPU | RECORD_PID);
+	assert_int_equal(set_all("log_on_success", false, 1, none), 0);
+	assert_int_equal(service->log_on_success, RECORD_NONE);
+	assert_int_equal(set_all("log_on_success", true, 1, more), 0);
+	assert_int_equal(service->log_on_success, RECORD_PID);
+	assert_int_equal(set_all("log_on_success", true, 1, none), -EINVAL);
+	assert_string_equal(fault.why, "'none' stands alone, behind =");
+	assert_int_equal(set_all("log_on_success", false, 2, odd), -EINVAL);
+	assert_int_equal(fault.value, 1);
+	assert_int_equal(service->log_on_success, RECORD_PID);
+	assert_int_equal(set_all("log_on_failure", false, 1, all), 0);
+	assert_int_equal(service->log_on_failure, RECORD_OF_FAILURE);
+	assert_int_equal(set_all("log_on_failure", false, 1, more), -EINVAL);
+}
+
 static void test_rlimits(void **ctx)
 {
 	const struct rlimit_conf *nofile = &service->rlimit[RLIMIT_NOFILE];
@@ -333,6 +358,7 @@ int main(void)
 		TEST(test_loads),
 		TEST(test_bits),
 		TEST(test_words),
+		TEST(test_records),
 		TEST(test_rlimits),
 		TEST(test_texts),
 		TEST(test_lists),

@@ -26,6 +26,7 @@ static const char sample[] =
 	"\ttime_limit = 2h\n\tkill_after = unlimited\n"
 	"\trlimit { nofile = 10:20 }\n"
 	"\trate = \"100/1min burst 30\"\n\tper_source_rate = 1/d\n\tsource_prefix6 = 56\n"
+	"\tlog_on_success = { host, cpu }\n\tlog_on_failure = none\n\tlog_address = hash\n"
 	"\toverflow = refuse\n\toverflow_source = \"ban 10min\"\n\tban_scope = all\n"
 	"}\n"
 	"service b { listen = 7 shell = 'wc -c' disable = yes }\n"
@@ -1090,6 +1091,9 @@ static void test_ranges(void **ctx)
 	DAMAGE(backlog, 0);
 	DAMAGE(start_timeout, 0);
 	DAMAGE(env_dialect, 8);
+	DAMAGE(log_on_success, RECORD_ATTEMPT);
+	DAMAGE(log_on_failure, RECORD_PID);
+	DAMAGE(log_address, 4);
 	DAMAGE(stderr_kind, 4);
 	DAMAGE(stderr_kind, STDERR_FILE);
 	DAMAGE(n_listen, 0);

@@ -32,8 +32,9 @@ static void test_each_is_complete(void **ctx)
 		assert_true(o->help[strlen(o->help) - 1] != '.');
 		if (o->type != OPTION_BITS)
 			assert_int_equal(o->words != NULL, wordy);
-		assert_int_equal(
-			o->numbers != NULL, o->type == OPTION_BITS && o->words != NULL);
+		if (o->type != OPTION_SET)
+			assert_int_equal(
+				o->numbers != NULL, o->type == OPTION_BITS && o->words != NULL);
 		assert_true(o->metavar || boolean);
 		assert_true(o->min <= o->max);
 	}
@@ -85,6 +86,17 @@ static void test_fallbacks_are_valid(void **ctx)
 	assert_string_equal(service->directory, "/");
 }
 
+/* The word of that set, and what it stands for. */
+static void check_word(const char *name, const char *word, uint32_t bits)
+{
+	const struct conf_option *option = conf_option_find(name);
+	size_t i = 0;
+
+	while (strcmp(option->words[i], word) != 0)
+		i++;
+	assert_int_equal(option->numbers[i], bits);
+}
+
 static void test_words_match_enums(void **ctx)
 {
 	(void)ctx;
@@ -95,6 +107,23 @@ static void test_words_match_enums(void **ctx)
 	assert_int_equal(ENV_SOCAT, 1 << 0);
 	assert_string_equal(conf_option_find("env_dialect")->words[2], "cgi");
 	assert_int_equal(ENV_CGI, 1 << 2);
+	check_word("log_on_success", "all", RECORD_OF_SUCCESS);
+	check_word("log_on_success", "none", RECORD_NONE);
+	check_word("log_on_success", "pid", RECORD_PID);
+	check_word("log_on_success", "host", RECORD_HOST);
+	check_word("log_on_success", "userid", RECORD_USERID);
+	check_word("log_on_success", "exit", RECORD_EXIT);
+	check_word("log_on_success", "duration", RECORD_DURATION);
+	check_word("log_on_success", "traffic", RECORD_TRAFFIC);
+	check_word("log_on_success", "cpu", RECORD_CPU);
+	check_word("log_on_failure", "all", RECORD_OF_FAILURE);
+	check_word("log_on_failure", "none", RECORD_NONE);
+	check_word("log_on_failure", "host", RECORD_HOST);
+	check_word("log_on_failure", "userid", RECORD_USERID);
+	check_word("log_on_failure", "attempt", RECORD_ATTEMPT);
+	assert_string_equal(
+		conf_option_find("log_address")->words[LOG_ADDRESS_PREFIX], "prefix");
+	assert_string_equal(conf_option_find("log_address")->words[LOG_ADDRESS_NONE], "none");
 	assert_string_equal(conf_option_find("tos")->words[0], "low-delay");
 	assert_int_equal(conf_option_find("tos")->numbers[0], 0x10);
 	assert_int_equal(conf_option_find("tos")->numbers[3], 0x02);
