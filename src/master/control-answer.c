@@ -81,9 +81,14 @@ static void put_service(
 	struct control_answer *answer, struct json *json, struct service *service, uint64_t now)
 {
 	_cleanup_service_conf_ struct service_conf *owned = NULL;
-	const struct service_conf *conf = control_look_at_conf(service, &owned);
+	const struct service_conf *conf;
 
 	service->told_to |= answer->bit;
+	if (answer->request.question == CONTROL_METRICS) {
+		control_put_service_metrics(json, service);
+		return;
+	}
+	conf = control_look_at_conf(service, &owned);
 	answer->number = service->number;
 	answer->address = 0;
 	answer->phase = CONTROL_ADDRESSES;
@@ -244,6 +249,10 @@ static void put_first(
 	case CONTROL_CONNECTIONS:
 		answer->phase = CONTROL_CHILDREN;
 		break;
+	case CONTROL_METRICS:
+		control_put_metrics(json, master, now);
+		answer->phase = CONTROL_SERVICES;
+		break;
 	case CONTROL_RELOAD:
 		begin_reload(answer, json, master, now);
 		break;
@@ -303,6 +312,13 @@ bool control_answer_waits(const struct control_answer *answer, const struct mast
 	       reload_ended(&master->reload) < answer->awaited;
 }
 
+/* All of them, so that each has to remember that it was told. */
+static bool walks_services(const struct control_request *request)
+{
+	return request->question == CONTROL_METRICS ||
+	       (request->question == CONTROL_LIST && !request->service[0]);
+}
+
 void control_answer_begin(struct control_answer *answer, const struct master *master,
 	const struct control_request *request, bool may_change, uint8_t bit)
 {
@@ -311,7 +327,7 @@ void control_answer_begin(struct control_answer *answer, const struct master *ma
 		.may_change = may_change,
 		.generation = master->generation,
 	};
-	if (request->question != CONTROL_LIST || request->service[0])
+	if (!walks_services(request))
 		return;
 	answer->bit = bit;
 	forget_bits(answer, master);

@@ -52,8 +52,8 @@ struct control_answer {
 	bool comma;          /* before what comes next */
 };
 
-/* Answer that.  No other answer that is not over has that bit; a list of all walks the
- * services. */
+/* Answer that.  No other answer that is not over has that bit; a list of all, and
+ * metrics, walk the services. */
 void control_answer_begin(struct control_answer *answer, const struct master *master,
 	const struct control_request *request, bool may_change, uint8_t bit);
 

@@ -23,6 +23,9 @@ struct service;
 /* The line about hatchd itself. */
 void control_put_status(struct json *json, const struct master *master, uint64_t now);
 
+/* Members that say since when hatchd runs. */
+void control_put_since(struct json *json, const struct master *master, uint64_t now);
+
 /* The member `reload` of a line: how the last one went. */
 void control_put_reload(struct json *json, const struct reload *reload, uint64_t now);
 
@@ -34,6 +37,14 @@ void control_put_refused(struct json *json, const uint64_t *refused);
 const struct service_conf *control_look_at_conf(
 	const struct service *service, struct service_conf **owned);
 
+/* The member `service`; `conf` is needed for the one of a command line alone, and may be NULL.
+ */
+void control_put_name(
+	struct json *json, const struct service *service, const struct service_conf *conf);
+
+/* The member `instances`. */
+void control_put_instances(struct json *json, const struct service *service);
+
 /* The line of a service, as far as its addresses; `conf` may be NULL. */
 void control_begin_service(struct json *json, const struct service *service,
 	const struct service_conf *conf, uint64_t now);
@@ -43,6 +54,10 @@ bool control_put_address(struct json *json, const struct service *service,
 	const struct service_conf *conf, uint32_t i);
 
 void control_end_service(struct json *json);
+
+/* What is counted: the line of all services there were, and of one that there is. */
+void control_put_metrics(struct json *json, const struct master *master, uint64_t now);
+void control_put_service_metrics(struct json *json, const struct service *service);
 
 /* Whether it is one for whom somebody has come; not a worker, or what it is given. */
 bool control_is_connection(const struct child *child);

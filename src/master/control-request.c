@@ -210,6 +210,7 @@ static const struct rule {
 		{"connections [SERVICE]", "who is connected", false}},
 	[CONTROL_EVENTS] = {"events", 0, 1, take_service,
 		{"events [SERVICE]", "what happens from now on", false}},
+	[CONTROL_METRICS] = {"metrics", 0, 0, NULL, {"metrics", "what is counted", false}},
 	[CONTROL_RELOAD] = {"reload", 0, 0, NULL,
 		{"reload", "read the files again, and say what became of it", true}},
 	[CONTROL_DISABLE] = {"disable", 1, 1, take_service,

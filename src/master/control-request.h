@@ -6,6 +6,7 @@
  *	list [SERVICE]              services
  *	connections [SERVICE]       who is connected
  *	events [SERVICE]            what happens from now on
+ *	metrics                     what is counted
  *
  * and, of those who may change something,
  *
@@ -34,6 +35,7 @@ enum control_question {
 	CONTROL_LIST,
 	CONTROL_CONNECTIONS,
 	CONTROL_EVENTS,
+	CONTROL_METRICS,
 	CONTROL_RELOAD,
 	CONTROL_DISABLE,
 	CONTROL_ENABLE,

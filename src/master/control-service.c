@@ -20,7 +20,7 @@ const struct service_conf *control_look_at_conf(
 }
 
 /* Its label is the name and ": ", but for the one of a command line. */
-static void put_name(
+void control_put_name(
 	struct json *json, const struct service *service, const struct service_conf *conf)
 {
 	char name[SERVICE_NAME_MAX + 1];
@@ -70,17 +70,22 @@ static void put_certificate(struct json *json, const struct service_conf *conf)
 		json, "certificate", validity_word(validity_judge(ends, clock_wall().tv_sec)));
 }
 
-void control_begin_service(struct json *json, const struct service *service,
-	const struct service_conf *conf, uint64_t now)
+void control_put_instances(struct json *json, const struct service *service)
 {
-	json_open(json, NULL, '{');
-	put_name(json, service, conf);
-	put_state(json, service, conf, now);
-	json_number(json, "children", service->n_children);
 	if (service->instances == COUNT_UNLIMITED)
 		json_null(json, "instances");
 	else
 		json_number(json, "instances", service->instances);
+}
+
+void control_begin_service(struct json *json, const struct service *service,
+	const struct service_conf *conf, uint64_t now)
+{
+	json_open(json, NULL, '{');
+	control_put_name(json, service, conf);
+	put_state(json, service, conf, now);
+	json_number(json, "children", service->n_children);
+	control_put_instances(json, service);
 	if (conf && service_conf_has_pending(conf))
 		json_number(json, "pending", callers_pending(service));
 	if (conf && service_conf_has_backend(conf))

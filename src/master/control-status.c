@@ -57,7 +57,7 @@ static void put_workers(struct json *json, const struct master *master)
 }
 
 /* A jump of the clock does not move when we were started by more than that. */
-static void put_since(struct json *json, const struct master *master, uint64_t now)
+void control_put_since(struct json *json, const struct master *master, uint64_t now)
 {
 	uint64_t up = now - master->started;
 
@@ -87,7 +87,7 @@ void control_put_status(struct json *json, const struct master *master, uint64_t
 	json_number(json, "protocol", CONTROL_PROTOCOL);
 	json_number(json, "pid", (uint64_t)getpid());
 	json_text(json, "state", master->stopping ? "stopping" : "serving");
-	put_since(json, master, now);
+	control_put_since(json, master, now);
 	json_text(json, "config", image_conf(master->image)->main_file);
 	json_text(json, "spawn", spawner_describe(master->spawner));
 	control_put_reload(json, &master->reload, now);
