@@ -1,0 +1,263 @@
+#include "os/counter.h"
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/own.h"
+#include "os/helper.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#define NAME "hatchd-bytes"
+
+/* Pauses before it is started again. */
+#define PAUSE_MIN (100 * USEC_PER_MSEC)
+#define PAUSE_MAX (30 * USEC_PER_SEC)
+
+/* What it has not read yet of what it was told, as long as it may be behind: some thousands
+ * of orders. */
+#define ORDERS_ROOM (4 << 20)
+
+struct counter {
+	struct helper process;
+	uint32_t generation; /* of the process that runs or was last */
+	bool wanted;
+	bool ready;   /* it hears the kernel */
+	bool refused; /* it never will */
+	uint64_t start_at, pause;
+	int trouble;
+};
+
+int counter_new(int program, int null, int lowest, struct counter **ret)
+{
+	struct counter *counter = calloc(1, sizeof *counter);
+	int r;
+
+	if (!counter) {
+		fd_close(program);
+		return -ENOMEM;
+	}
+	r = helper_init(&counter->process, NAME, program, null, lowest);
+	if (r < 0) {
+		free(counter);
+		return r;
+	}
+	counter->pause = PAUSE_MIN;
+	*ret = counter;
+	return 0;
+}
+
+void counter_done(struct counter *counter)
+{
+	if (!counter)
+		return;
+	helper_done(&counter->process);
+	free(counter);
+}
+
+int counter_fd(const struct counter *counter)
+{
+	return counter->process.epoll_fd;
+}
+
+pid_t counter_pid(const struct counter *counter)
+{
+	return counter->process.pid;
+}
+
+static bool runs(const struct counter *counter)
+{
+	return counter->process.socket >= 0;
+}
+
+uint32_t counter_generation(const struct counter *counter)
+{
+	return runs(counter) ? counter->generation : 0;
+}
+
+int counter_trouble(struct counter *counter)
+{
+	int trouble = counter->trouble;
+
+	counter->trouble = 0;
+	return trouble;
+}
+
+const char *counter_explain(int trouble)
+{
+	switch (trouble) {
+	case -ENOENT:
+		return NAME " is not there";
+	case -ECHILD:
+		return NAME " has ended";
+	case -EBADMSG:
+		return NAME " has said nonsense";
+	case -EBUSY:
+		return "several " NAME " hang in the kernel";
+	case -ENOBUFS:
+		return "more connections end than the kernel can tell of";
+	case -EAGAIN:
+		return NAME " is behind";
+	default:
+		return strerror(-trouble);
+	}
+}
+
+/* ------------------------------------------------------------------- the process */
+
+void counter_want(struct counter *counter, bool wanted)
+{
+	counter->wanted = wanted;
+	counter->refused = false;
+}
+
+static void pause_before_start(struct counter *counter, int trouble, uint64_t now)
+{
+	counter->trouble = trouble;
+	counter->start_at = now + counter->pause;
+	counter->pause = counter->pause * 2 < PAUSE_MAX ? counter->pause * 2 : PAUSE_MAX;
+}
+
+static void give_up(struct counter *counter, int trouble, uint64_t now)
+{
+	helper_end(&counter->process, now);
+	pause_before_start(counter, trouble, now);
+}
+
+/* Not 0, which is no process. */
+static void begin_generation(struct counter *counter)
+{
+	static const int room = ORDERS_ROOM;
+
+	if (++counter->generation == 0)
+		counter->generation = 1;
+	counter->ready = false;
+	if (setsockopt(counter->process.socket, SOL_SOCKET, SO_SNDBUFFORCE, &room,
+		    sizeof room) < 0)
+		(void)setsockopt(
+			counter->process.socket, SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
+}
+
+static void start(struct counter *counter, uint64_t now)
+{
+	int r;
+
+	if (runs(counter) || counter->refused || now < counter->start_at)
+		return;
+	r = helper_start(&counter->process);
+	if (r < 0)
+		pause_before_start(counter, r, now);
+	else
+		begin_generation(counter);
+}
+
+static uint64_t due(const struct counter *counter)
+{
+	uint64_t due = counter->process.reap_at;
+
+	if (counter->wanted && !counter->refused && !runs(counter) && counter->start_at < due)
+		due = counter->start_at;
+	return due;
+}
+
+uint64_t counter_tend(struct counter *counter, uint64_t now)
+{
+	if (now >= counter->process.reap_at)
+		helper_reap(&counter->process, now);
+	if (counter->wanted)
+		start(counter, now);
+	else if (runs(counter))
+		helper_end(&counter->process, now);
+	return due(counter);
+}
+
+/* --------------------------------------------------------------------- messages */
+
+static bool send_order(struct counter *counter, const struct bytes_order *order)
+{
+	if (!runs(counter))
+		return false;
+	return send(counter->process.socket, order, sizeof *order,
+		       MSG_DONTWAIT | MSG_NOSIGNAL) == sizeof *order;
+}
+
+bool counter_watch(struct counter *counter, uint64_t cookie, uint64_t ticket)
+{
+	const struct bytes_order order = {
+		.kind = BYTES_WATCH, .cookie = cookie, .ticket = ticket};
+
+	if (send_order(counter, &order))
+		return true;
+	if (runs(counter))
+		counter->trouble = -EAGAIN;
+	return false;
+}
+
+/* Where there is no room to say so it stays in its table, as nobody's, until it ends. */
+void counter_forget(struct counter *counter, uint64_t cookie)
+{
+	const struct bytes_order order = {.kind = BYTES_FORGET, .cookie = cookie};
+
+	send_order(counter, &order);
+}
+
+static int hear_ready(struct counter *counter, int result)
+{
+	if (counter->ready || result > 0)
+		return -EBADMSG;
+	counter->ready = true;
+	if (result == 0) {
+		counter->pause = PAUSE_MIN;
+		return 0;
+	}
+	/* It ends by itself, and there is no use in another one. */
+	counter->refused = true;
+	return result;
+}
+
+/* 1: one is over, 0: something else. */
+static int hear(
+	struct counter *counter, const struct bytes_news *said, struct counter_news *ret)
+{
+	if (said->kind == BYTES_READY)
+		return hear_ready(counter, said->result);
+	if (!counter->ready)
+		return -EBADMSG;
+	if (said->kind == BYTES_LOST) {
+		counter->trouble = -ENOBUFS;
+		return 0;
+	}
+	if (said->kind != BYTES_ENDED)
+		return -EBADMSG;
+	*ret = (struct counter_news){.ticket = said->ticket, .bytes = said->bytes};
+	return 1;
+}
+
+/* The same, or -EAGAIN: nothing is there. */
+static int read_one(struct counter *counter, struct counter_news *ret)
+{
+	struct bytes_news said;
+	ssize_t n = recv(counter->process.socket, &said, sizeof said, MSG_DONTWAIT | MSG_TRUNC);
+
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR ? -EAGAIN : -ECHILD;
+	if (n == 0)
+		return -ECHILD;
+	return n == sizeof said ? hear(counter, &said, ret) : -EBADMSG;
+}
+
+bool counter_take(struct counter *counter, uint64_t now, struct counter_news *ret)
+{
+	while (runs(counter)) {
+		int r = read_one(counter, ret);
+
+		if (r == -EAGAIN)
+			return false;
+		if (r < 0)
+			give_up(counter, r, now);
+		if (r == 1)
+			return true;
+	}
+	return false;
+}
