@@ -26,6 +26,7 @@ struct command {
 };
 
 int command_connect(int argc, char **argv);
+int command_events(int argc, char **argv);
 int command_list(int argc, char **argv);
 int command_status(int argc, char **argv);
 

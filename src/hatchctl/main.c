@@ -13,6 +13,7 @@
 
 static const struct command commands[] = {
 	{"connect", "connect standard input and output to an address", command_connect},
+	{"events", "what happens, as it happens", command_events},
 	{"list", "the services of the running hatchd", command_list},
 	{"status", "how the running hatchd is, and what it does not serve", command_status},
 };

@@ -2,12 +2,19 @@
 
 import contextlib
 import json
+import re
+import select
 import signal
+import socket
+import subprocess
 import time
 
 import pytest
 
-from harness import connect, free_port, read_all, reload, service, talk, wait_until
+from harness import (
+    HATCHCTL, TIMEOUT, connect, free_port, hatchctl, read_all, reload, service, talk,
+    wait_until,
+)
 from test_control import ask, cat, is_served, status
 
 FOLLOWERS_MAX = 8  # src/master/follow.h
@@ -180,3 +187,130 @@ def test_one_that_does_not_read(hatchd, path):
         # Nothing is missing but what is said to be.
         numbers = [event["connection"] for event in events if event["event"] == "refused"]
         assert numbers[-1] - numbers[0] + 1 == len(numbers) + lost
+
+
+# ---------------------------------------------------------------------------
+# hatchctl events
+
+STAMP = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} "
+
+
+
+class Watching:
+    """hatchctl events that runs.  It follows once it has told of something."""
+
+    def __init__(self, path, *args):
+        self.process = subprocess.Popen(
+            [HATCHCTL, "events", "-s", path, *args], stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True)
+
+    def wait_first(self, make):
+        """Have something happen until it tells of it; returns that line."""
+        def told():
+            make()
+            return select.select([self.process.stdout], [], [], 0.05)[0]
+
+        wait_until(told, what="hatchctl tells of events")
+        return self.process.stdout.readline()
+
+    def end(self):
+        out, err = self.process.communicate(timeout=TIMEOUT)
+        return self.process.returncode, out.splitlines(), err
+
+
+def test_hatchctl(hatchd, path):
+    port = free_port()
+    daemon = hatchd.file(cat("a", port, no_access="127.0.0.2"), f"--control={path}")
+    watching = Watching(path)
+    line = watching.wait_first(lambda: reload(daemon))
+    assert re.fullmatch(STAMP + "reload: done\n", line)
+    with connect(port) as client:
+        number = client.getsockname()[1]
+        daemon.wait_children(1)
+    daemon.wait_children(0)
+    with connect(port, source="127.0.0.2") as stranger:
+        assert read_all(stranger) == b""
+    ask(path, "disable a")
+    daemon.signal(signal.SIGTERM)
+    assert daemon.wait_end() == 0
+    status, lines, err = watching.end()
+    assert (status, err) == (0, "")
+    while re.fullmatch(STAMP + "reload: done", lines[0]):
+        del lines[0]
+    for line, pattern in zip(lines, (
+            rf"a: open 1 from 127\.0\.0\.1:{number}, child \d+",
+            rf"a: close 1 from 127\.0\.0\.1:{number}: exit 0, [0-9.]+ m?s",
+            r"a: refused 2 from 127\.0\.0\.2:\d+: no_access",
+            "a: disabled",
+            "end"), strict=True):
+        assert re.fullmatch(STAMP + pattern, line), line
+
+
+def test_hatchctl_chooses(hatchd, path):
+    """Some kinds of one service, as JSON, and so many."""
+    ports = [free_port(), free_port()]
+    hatchd.file(cat("a", ports[0]) + cat("b", ports[1]), f"--control={path}")
+    watching = Watching(path, "--json", "--event=close,refused", "--count=3", "b")
+    first = watching.wait_first(lambda: all(is_served(port) for port in ports))
+    while watching.process.poll() is None:
+        is_served(ports[1])
+    status, lines, err = watching.end()
+    events = [json.loads(line) for line in [first, *lines]]
+    assert (status, err) == (0, "")
+    assert [(event["event"], event["service"]) for event in events] == [("close", "b")] * 3
+
+
+def test_hatchctl_and_a_hatchd_that_dies(hatchd, path):
+    daemon = hatchd.file(cat("a", free_port()), f"--control={path}")
+    watching = Watching(path)
+    watching.wait_first(lambda: reload(daemon))
+    daemon.kill()
+    status, _, err = watching.end()
+    assert (status, err) == (1, f"hatchctl: unable to read from {path}: hatchd has gone\n")
+
+
+@pytest.mark.parametrize("text, why", [
+    (b'{"event":"open","service":"\\u001b[2J","connection":7}\n{"event":"end"}\n', None),
+    (b"nonsense\n", "that is no answer of hatchd"),
+    (b"x" * 20000, "that is no answer of hatchd"),
+    (b'{"error":"\\u001b]0;x\\u0007"}\n', r"\x1b]0;x\x07"),
+    (b"", "hatchd has gone"),
+])
+def test_hatchctl_and_somebody_else(folder, text, why):
+    """Whoever answers there drives no terminal."""
+    place = folder / "control"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(place))
+        listener.listen()
+        watching = Watching(place)
+        with listener.accept()[0] as conn:
+            conn.recv(100)
+            conn.sendall(text)
+            conn.shutdown(socket.SHUT_WR)
+            status, lines, err = watching.end()
+    if why is None:
+        assert (status, err) == (0, "")
+        assert lines[0].endswith(r"\x1b[2J: open 7")
+    else:
+        assert status == 1 and why in err and "\x1b" not in err
+
+
+@pytest.mark.parametrize("args, why", [
+    (["--event=opn"], "unknown event 'opn'; did you mean 'open'?"),
+    (["--event="], "unknown event ''"),
+    (["--count=0"], "--count: '0' is not a number above 0"),
+    (["a", "b"], "more than one service"),
+    (["-a-"], "unknown option '-a'"),
+    (["--", "-a"], "'-a' is not the name of a service"),
+    (["--control"], "the option '--control' needs a value"),
+])
+def test_hatchctl_misused(args, why):
+    done = hatchctl("events", *args)
+    assert done.returncode == 2 and why in done.stderr.decode()
+
+
+def test_hatchctl_help():
+    assert b"Usage: hatchctl events" in hatchctl("events", "--help").stdout
+    assert b"events " in hatchctl("--help").stdout
+    done = hatchctl("events", "-s", "/nonexistent/control")
+    assert done.returncode == 1 and b"is hatchd running?" in done.stderr
