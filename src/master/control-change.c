@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "conf/rate.h"
 #include "master/account.h"
+#include "master/announce.h"
 #include "master/control-lines.h"
 #include "master/master.h"
 #include "master/overdue.h"
@@ -26,11 +27,12 @@ static const char *disable(struct service *service, uint64_t now)
 
 	if (!steer_disable(service, now))
 		return "it serves nobody now";
-	if (is_new)
-		follow_service(service, "disabled", NULL);
-	if (is_new)
-		log_notice("%sdisabled at the control socket, %u %s", service->label,
-			service->n_children, service->n_children == 1 ? "child" : "children");
+	if (!is_new)
+		return NULL;
+	follow_service(service, "disabled", NULL);
+	announce_status(service->master, "");
+	log_notice("%sdisabled at the control socket, %u %s", service->label,
+		service->n_children, service->n_children == 1 ? "child" : "children");
 	return NULL;
 }
 
@@ -41,6 +43,7 @@ static const char *enable(struct service *service, uint64_t now)
 	log_notice("%senabled at the control socket", service->label);
 	steer_enable(service, now);
 	follow_service(service, "enabled", NULL);
+	announce_status(service->master, "");
 	return NULL;
 }
 
