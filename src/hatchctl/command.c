@@ -81,10 +81,16 @@ int command_bad_option(
 	return command_misused(command, "unknown option '-%c'", optopt);
 }
 
-int command_print(const char *text)
+int command_flush(void)
 {
-	if (fputs(text, stdout) < 0 || fflush(stdout) != 0)
+	if (fflush(stdout) != 0 || ferror(stdout))
 		return command_failed(
 			"unable to write to standard output: %s", strerror(errno));
 	return COMMAND_DONE;
+}
+
+int command_print(const char *text)
+{
+	fputs(text, stdout);
+	return command_flush();
 }

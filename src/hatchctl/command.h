@@ -25,7 +25,9 @@ struct command {
 	int (*run)(int argc, char **argv);
 };
 
+int command_bans(int argc, char **argv);
 int command_connect(int argc, char **argv);
+int command_connections(int argc, char **argv);
 int command_events(int argc, char **argv);
 int command_list(int argc, char **argv);
 int command_status(int argc, char **argv);
@@ -53,5 +55,8 @@ int command_bad_option(
 
 /* Write `text` to standard output: COMMAND_DONE, or COMMAND_FAILED and a message. */
 int command_print(const char *text);
+
+/* The same, of what has been written there already. */
+int command_flush(void);
 
 #endif

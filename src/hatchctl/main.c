@@ -8,11 +8,14 @@
 #include "hatchctl/command.h"
 
 #include <getopt.h>
+#include <locale.h>
 #include <stdio.h>
 #include <string.h>
 
 static const struct command commands[] = {
+	{"bans", "who is banned for now", command_bans},
 	{"connect", "connect standard input and output to an address", command_connect},
+	{"connections", "who is connected, and what that costs", command_connections},
 	{"events", "what happens, as it happens", command_events},
 	{"list", "the services of the running hatchd", command_list},
 	{"status", "how the running hatchd is, and what it does not serve", command_status},
@@ -20,11 +23,11 @@ static const struct command commands[] = {
 
 static int print_help(void)
 {
-	char text[1024];
+	char text[4096];
 	size_t len;
 
 	len = (size_t)snprintf(text, sizeof text,
-		"Usage: hatchctl [--help] [--version] COMMAND [ARGUMENT...]\n"
+		"Usage: hatchctl [-s PATH] [--help] [--version] COMMAND [ARGUMENT...]\n"
 		"\n"
 		"Commands:\n");
 	for (size_t i = 0; i < ARRAY_SIZE(commands) && len < sizeof text; i++) {
@@ -35,6 +38,9 @@ static int print_help(void)
 		snprintf(text + len, sizeof text - len,
 			"\n"
 			"'hatchctl COMMAND --help' tells more about one of them.\n"
+			"-s PATH, or --control PATH, before or after one of those that ask "
+			"hatchd,\n"
+			"is the socket to ask at.\n"
 			"Exit status: 0 done, 1 failed, 2 the command line is wrong.\n");
 	}
 	return command_print(text);
@@ -68,24 +74,49 @@ static int run_command(int argc, char **argv)
 	return unknown_command(argv[0]);
 }
 
+/* As if --control stood first behind the command: another one there counts. */
+static int run_with_control(char *path, int argc, char **argv)
+{
+	_cleanup_free_ char **words = calloc((size_t)argc + 3, sizeof *words);
+	char option[] = "--control";
+
+	if (!words)
+		return command_failed("unable to begin: %s", strerror(ENOMEM));
+	if (argc == 0)
+		return run_command(argc, argv);
+	words[0] = argv[0];
+	words[1] = option;
+	words[2] = path;
+	memcpy(words + 3, argv + 1, (size_t)(argc - 1) * sizeof *words);
+	return run_command(argc + 2, words);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
+		{"control", required_argument, NULL, 's'},
 		{"help", no_argument, NULL, 'h'},
 		{"version", no_argument, NULL, 'V'},
 		{NULL, 0, NULL, 0},
 	};
+	char *control = NULL;
 	int r;
 
 	r = fd_fill_stdio();
 	if (r < 0)
 		return command_failed("unable to open /dev/null: %s", strerror(-r));
 
+	/* For the width of characters. */
+	setlocale(LC_CTYPE, "");
 	opterr = 0;
-	r = getopt_long(argc, argv, "+:hV", options, NULL);
+	while ((r = getopt_long(argc, argv, "+:hs:V", options, NULL)) == 's')
+		control = optarg;
 	switch (r) {
 	case -1:
-		return run_command(argc - optind, argv + optind);
+		argc -= optind;
+		argv += optind;
+		return control ? run_with_control(control, argc, argv)
+		               : run_command(argc, argv);
 	case 'h':
 		return print_help();
 	case 'V':

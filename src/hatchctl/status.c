@@ -2,30 +2,29 @@
  * hatchctl status: how a running hatchd is, and which of its services are not served, or have
  * certificates that end soon.
  */
-#include "base/clock.h"
 #include "base/text.h"
 #include "hatchctl/answer.h"
 #include "hatchctl/command.h"
-#include "hatchctl/table.h"
+#include "hatchctl/figures.h"
+#include "hatchctl/service-row.h"
+#include "hatchctl/view.h"
 
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
-static const char help[] =
-	"Usage: hatchctl status [--control PATH] [--json]\n"
-	"\n"
-	"Tell how the running hatchd is, of each service that does not take in clients why it\n"
-	"does not, and whose certificate ends soon.\n"
-	"\n"
-	"      --control PATH   the socket of hatchd (/run/hatchd/control)\n"
-	"  -j, --json           the lines as hatchd writes them\n"
-	"  -h, --help           this text\n"
-	"\n"
-	"Exit status: 0 done, 1 hatchd does not run, or does not answer that, 2 the command\n"
-	"line is wrong.\n";
+static const struct view_command status_view = {
+	.name = "status",
+	.help = "Usage: hatchctl status [OPTION...]\n"
+		"\n"
+		"Tell how the running hatchd is, and of each service that does not take in\n"
+		"clients, or lacks an address, or has a certificate that ends soon, why.\n"
+		"With --raw there are only these services.\n",
+	.columns = service_columns,
+	.n_columns = _SERVICE_COLUMN_MAX,
+	.standard = "service,state,reason",
+};
 
 static uint64_t number(struct json_value object, const char *key)
 {
@@ -48,17 +47,14 @@ static void put_head(FILE *out, const char *head)
 
 static void put_process(FILE *out, struct json_value status)
 {
-	time_t since = (time_t)number(status, "since");
-	char elapsed[TEXT_NUMBER_MAX], at[64] = "";
-	struct tm tm;
+	char elapsed[TEXT_NUMBER_MAX], at[FIGURES_MAX];
 
-	if (localtime_r(&since, &tm))
-		strftime(at, sizeof at, ", since %Y-%m-%d %H:%M:%S", &tm);
 	put_head(out, "Process:");
 	fprintf(out, "%" PRIu64 ", ", number(status, "pid"));
 	put_text(out, json_get(status, "state"), "?");
-	fprintf(out, " for %s%s\n", text_format_elapsed(number(status, "up_usec"), elapsed),
-		at);
+	fprintf(out, " for %s, since %s\n",
+		text_format_elapsed(number(status, "up_usec"), elapsed),
+		figures_time(number(status, "since"), at));
 }
 
 static void put_reload(FILE *out, struct json_value reload)
@@ -99,19 +95,12 @@ static void put_counts(FILE *out, struct json_value counts)
 	fputc('\n', out);
 }
 
-static bool is_serving(struct json_value service)
-{
-	_cleanup_free_ char *state = json_to_string(json_get(service, "state"));
-
-	return state && strcmp(state, "serving") == 0;
-}
-
 static size_t count_serving(const struct answer *services)
 {
 	size_t n = 0;
 
 	for (size_t i = 0; i < services->n_lines; i++)
-		n += is_serving(services->lines[i]);
+		n += service_is_serving(services->lines[i]);
 	return n;
 }
 
@@ -190,149 +179,78 @@ static void put_facts(FILE *out, struct json_value status, const struct answer *
 	put_backends(out, services);
 }
 
-/* Which of its addresses is the first that cannot be had, and why not. */
-static char *reason_of_address(struct json_value service)
-{
-	struct json_value item = {NULL, NULL};
-
-	while (json_next(json_get(service, "addresses"), &item, NULL)) {
-		_cleanup_free_ char *address = json_to_string(json_get(item, "address"));
-		_cleanup_free_ char *reason = json_to_string(json_get(item, "reason"));
-		char *text;
-
-		if (reason && asprintf(&text, "%s: %s", address ? address : "?", reason) >= 0)
-			return text;
-	}
-	return NULL;
-}
-
-static bool lacks_address(struct json_value service)
-{
-	_cleanup_free_ char *reason = reason_of_address(service);
-
-	return reason;
-}
-
-/* Whether that is near is for hatchd to say, which warns of it. */
-static bool has_old_certificate(struct json_value service)
-{
-	_cleanup_free_ char *word = json_to_string(json_get(service, "certificate"));
-
-	return word && strcmp(word, "good") != 0;
-}
-
-/* "certificate ends in 9 d 3 h", by the clock as it is here and now. */
-static void put_certificate(FILE *out, struct json_value service)
-{
-	const uint64_t now = (uint64_t)clock_wall().tv_sec;
-	uint64_t ends = number(service, "certificate_ends");
-	char elapsed[TEXT_NUMBER_MAX];
-
-	if (ends > now)
-		fprintf(out, "certificate ends in %s",
-			text_format_elapsed((ends - now) * USEC_PER_SEC, elapsed));
-	else
-		fprintf(out, "certificate ended %s ago",
-			text_format_elapsed((now - ends) * USEC_PER_SEC, elapsed));
-}
-
-/* One after the other, with ", " between them. */
-static void put_reasons(FILE *out, struct json_value service)
-{
-	_cleanup_free_ char *reason = json_to_string(json_get(service, "reason"));
-	uint64_t resumes = number(service, "resumes_usec");
-	char elapsed[TEXT_NUMBER_MAX];
-	const char *before = "";
-
-	if (!reason)
-		reason = reason_of_address(service);
-	if (reason) {
-		fputs(reason, out);
-		before = ", ";
-	}
-	if (resumes > 0) {
-		fprintf(out, "%sretrying in %s", before, text_format_elapsed(resumes, elapsed));
-		before = ", ";
-	}
-	if (has_old_certificate(service)) {
-		fputs(before, out);
-		put_certificate(out, service);
-	}
-}
-
-static void add_reasons(struct table *table, struct json_value service)
+static int print_facts(const struct answer *status, const struct answer *services)
 {
 	_cleanup_free_ char *text = NULL;
 	size_t len;
 	FILE *out = open_memstream(&text, &len);
 
-	if (!out) {
-		table->error = -ENOMEM;
-		return;
-	}
-	put_reasons(out, service);
-	if (fclose(out) != 0)
-		table->error = -ENOMEM;
-	else
-		table_add(table, "%s", text);
-}
-
-static void put_others(FILE *out, const struct answer *services, struct table *table)
-{
-	for (size_t i = 0; i < services->n_lines; i++) {
-		struct json_value service = services->lines[i];
-		_cleanup_free_ char *name = json_to_string(json_get(service, "service"));
-		_cleanup_free_ char *state = json_to_string(json_get(service, "state"));
-
-		if (is_serving(service) && !lacks_address(service) &&
-			!has_old_certificate(service))
-			continue;
-		table_add(table, "%s", name ? name : "?");
-		table_add(table, "%s", state ? state : "?");
-		add_reasons(table, service);
-	}
-	if (table->n_cells > 0) {
-		fputc('\n', out);
-		table_print(table, out);
-	}
-}
-
-static int print(const struct answer *status, const struct answer *services)
-{
-	static const char *const heads[] = {"SERVICE", "STATE", "REASON", NULL};
-	_cleanup_table_ struct table table;
-	_cleanup_free_ char *text = NULL;
-	size_t len;
-	FILE *out = open_memstream(&text, &len);
-
-	table_init(&table, heads);
-	if (out && status->n_lines > 0) {
+	if (out && status->n_lines > 0)
 		put_facts(out, status->lines[0], services);
-		put_others(out, services, &table);
-	}
-	if (!out || fclose(out) != 0 || table.error)
+	if (!out || fclose(out) != 0)
 		return command_failed("unable to show the status: %s", strerror(ENOMEM));
 	return command_print(text);
+}
+
+static int print_for_people(
+	const struct answer *status, const struct answer *services, const struct table *table)
+{
+	int r = print_facts(status, services);
+
+	if (r != COMMAND_DONE || table->n_rows == 0)
+		return r;
+	fputc('\n', stdout);
+	return table_print(table, "services");
+}
+
+/* hatchd's own line is one of the two members. */
+static int print_json(const struct answer *status, const struct table *table)
+{
+	if (table->error)
+		return command_failed("unable to show the status: %s", strerror(-table->error));
+	fputs("{\"hatchd\":", stdout);
+	if (status->n_lines > 0)
+		table_write_value(status->lines[0], stdout);
+	else
+		fputs("null", stdout);
+	fputs(",\n", stdout);
+	table_write_member(table, "services", stdout);
+	fputs("}\n", stdout);
+	return command_flush();
+}
+
+static int print(const struct answer *status, const struct answer *services,
+	const struct table_style *style)
+{
+	_cleanup_table_ struct table table;
+
+	table_init(&table, service_columns, style);
+	for (size_t i = 0; i < services->n_lines; i++)
+		if (!service_is_well(services->lines[i]))
+			service_row_add(&table, services->lines[i]);
+	switch (style->form) {
+	case TABLE_JSON:
+		return print_json(status, &table);
+	case TABLE_RAW:
+		return table_print(&table, "services");
+	default:
+		return print_for_people(status, services, &table);
+	}
 }
 
 int command_status(int argc, char **argv)
 {
 	_cleanup_answer_ struct answer status = {0}, services = {0};
-	struct answer_options options;
+	struct view view;
 	int r;
 
-	r = answer_parse_options(argc, argv, "status", help, &options);
-	if (r != COMMAND_DONE || options.helped)
+	r = view_parse(argc, argv, &status_view, &view);
+	if (r != COMMAND_DONE || view.helped)
 		return r;
 	if (optind < argc)
 		return command_misused("status", "unexpected argument '%s'", argv[optind]);
-	r = answer_get(options.path, "status\n", &status);
+	r = answer_get(view.path, "status\n", &status);
 	if (r == COMMAND_DONE)
-		r = answer_get(options.path, "list\n", &services);
-	if (r != COMMAND_DONE)
-		return r;
-	if (!options.json)
-		return print(&status, &services);
-	r = answer_print_lines(&status);
-	return r == COMMAND_DONE ? answer_print_lines(&services) : r;
+		r = answer_get(view.path, "list\n", &services);
+	return r == COMMAND_DONE ? print(&status, &services, &view.style) : r;
 }

@@ -1,114 +1,231 @@
 #include "hatchctl/table.h"
 
+#include "base/json.h"
 #include "base/text.h"
+#include "hatchctl/figures.h"
 
-#include <stdarg.h>
+#include <inttypes.h>
+#include <langinfo.h>
 #include <string.h>
 
 /* Rows for which there is room at first. */
 #define ROWS_FIRST 16
 
-void table_init(struct table *table, const char *const *heads)
+void table_init(struct table *table, const struct table_column *columns,
+	const struct table_style *style)
 {
-	*table = (struct table){.heads = heads};
+	*table = (struct table){.columns = columns, .style = style};
 }
 
 void table_done(struct table *table)
 {
-	for (size_t i = 0; i < table->n_cells; i++)
-		free(table->cells[i]);
+	for (size_t i = 0; i < table->n_rows * table->style->n_chosen; i++)
+		free(table->cells[i].text);
 	free(table->cells);
-	*table = (struct table){.heads = table->heads};
+	*table = (struct table){.columns = table->columns, .style = table->style};
 }
 
-static size_t count_columns(const struct table *table)
+/* Where it stands from the left, or -1. */
+static int find_place(const struct table *table, unsigned column)
 {
-	size_t n = 0;
-
-	while (n < TABLE_COLUMNS_MAX && table->heads[n])
-		n++;
-	return n;
+	for (size_t i = 0; i < table->style->n_chosen; i++)
+		if (table->style->chosen[i] == column)
+			return (int)i;
+	return -1;
 }
 
-static int make_room(struct table *table)
+bool table_shows(const struct table *table, unsigned column)
 {
-	size_t room = table->room ? 2 * table->room : ROWS_FIRST * count_columns(table);
-	char **cells;
-
-	if (table->n_cells < table->room)
-		return 0;
-	cells = reallocarray(table->cells, room, sizeof(char *));
-	if (!cells)
-		return -ENOMEM;
-	table->cells = cells;
-	table->room = room;
-	return 0;
+	return find_place(table, column) >= 0;
 }
 
-static char *escape(const char *text)
+void table_begin_row(struct table *table)
+{
+	size_t width = table->style->n_chosen;
+	struct table_cell *cells = table->cells;
+
+	if (table->error)
+		return;
+	if (table->n_rows == table->room) {
+		size_t room = table->room ? 2 * table->room : ROWS_FIRST;
+
+		cells = reallocarray(cells, room, width * sizeof *cells);
+		if (!cells) {
+			table->error = -ENOMEM;
+			return;
+		}
+		table->cells = cells;
+		table->room = room;
+	}
+	memset(cells + table->n_rows * width, 0, width * sizeof *cells);
+	table->n_rows++;
+}
+
+/* In the last row; NULL: nobody wants to see it, or there is none. */
+static struct table_cell *find_cell(struct table *table, unsigned column)
+{
+	int place = find_place(table, column);
+
+	if (place < 0 || table->n_rows == 0 || table->error)
+		return NULL;
+	return &table->cells[(table->n_rows - 1) * table->style->n_chosen + (size_t)place];
+}
+
+void table_set_color(struct table *table, unsigned column, const char *color)
+{
+	struct table_cell *cell = find_cell(table, column);
+
+	if (cell)
+		cell->color = color;
+}
+
+/* ------------------------------------------------------------- for each form */
+
+/* Of what is not ASCII libsmartcols makes columns in UTF-8 only; elsewhere it never ends. */
+static void escape_rest(const char *text, char *to)
+{
+	for (; *text; text++) {
+		if ((unsigned char)*text < 0x80)
+			*to++ = *text;
+		else
+			to += snprintf(to, 5, "\\x%02x", (unsigned char)*text);
+	}
+	*to = '\0';
+}
+
+static char *show_to_people(const char *text)
 {
 	size_t len = strlen(text), size = 4 * len + 1;
-	char *shown = malloc(size);
+	_cleanup_free_ char *escaped = malloc(size);
+	char *shown;
 
+	if (!escaped)
+		return NULL;
+	text_escape(text, len, escaped, size);
+	if (strcmp(nl_langinfo(CODESET), "UTF-8") == 0)
+		return take_ptr(escaped);
+	shown = malloc(4 * strlen(escaped) + 1);
 	if (shown)
-		text_escape(text, len, shown, size);
+		escape_rest(escaped, shown);
 	return shown;
 }
 
-void table_add(struct table *table, const char *format, ...)
+static char *write_as_json(const char *text)
+{
+	char *room = malloc(JSON_TEXT_ROOM + 1);
+	struct json json;
+
+	if (!room)
+		return NULL;
+	json_init(&json, room, JSON_TEXT_ROOM);
+	json_text(&json, NULL, text);
+	room[json.len] = '\0';
+	return room;
+}
+
+/* What stands in the file, without what terminals obey. */
+static char *copy_value(struct json_value value)
 {
 	_cleanup_free_ char *text = NULL;
-	char *shown = NULL;
-	va_list args;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
 
-	va_start(args, format);
-	if (vasprintf(&text, format, args) < 0)
-		text = NULL;
-	va_end(args);
-	if (text && make_room(table) == 0)
-		shown = escape(text);
-	if (shown)
-		table->cells[table->n_cells++] = shown;
-	else
+	if (!out)
+		return NULL;
+	table_write_value(value, out);
+	return fclose(out) == 0 ? take_ptr(text) : NULL;
+}
+
+static void set(struct table *table, struct table_cell *cell, char *text)
+{
+	if (!text) {
 		table->error = -ENOMEM;
-}
-
-/* Characters, not bytes; wide ones count as one. */
-static size_t width_of(const char *text)
-{
-	size_t width = 0;
-
-	for (; *text; text++)
-		width += (*text & 0xc0) != 0x80;
-	return width;
-}
-
-static void print_row(
-	const char *const *row, size_t n, const size_t widths[TABLE_COLUMNS_MAX], FILE *out)
-{
-	size_t last = n;
-
-	while (last > 0 && row[last - 1][0] == '\0')
-		last--;
-	for (size_t i = 0; i < last; i++) {
-		int pad = (int)(widths[i] - width_of(row[i])) + 2;
-
-		fprintf(out, "%s%*s", row[i], i + 1 < last ? pad : 0, "");
+		return;
 	}
-	fputc('\n', out);
+	free(cell->text);
+	cell->text = text;
 }
 
-void table_print(const struct table *table, FILE *out)
-{
-	const char *const *cells = (const char *const *)table->cells;
-	size_t n = count_columns(table), widths[TABLE_COLUMNS_MAX] = {0};
+/* ------------------------------------------------------------------- for each kind */
 
-	for (size_t i = 0; i < n; i++)
-		widths[i] = width_of(table->heads[i]);
-	for (size_t i = 0; i < table->n_cells; i++)
-		if (width_of(cells[i]) > widths[i % n])
-			widths[i % n] = width_of(cells[i]);
-	print_row(table->heads, n, widths, out);
-	for (size_t i = 0; i + n <= table->n_cells; i += n)
-		print_row(cells + i, n, widths, out);
+void table_put_text(struct table *table, unsigned column, const char *text)
+{
+	struct table_cell *cell = find_cell(table, column);
+
+	if (!cell || !text)
+		return;
+	switch (table->style->form) {
+	case TABLE_FOR_PEOPLE:
+		set(table, cell, show_to_people(text));
+		break;
+	case TABLE_RAW:
+		set(table, cell, strdup(text));
+		break;
+	case TABLE_JSON:
+		set(table, cell, write_as_json(text));
+		break;
+	}
+}
+
+static const char *show_number(enum table_kind kind, uint64_t number, char buf[FIGURES_MAX])
+{
+	switch (kind) {
+	case TABLE_BYTES:
+		return figures_bytes(number, buf);
+	case TABLE_DURATION:
+		return text_format_elapsed(number, buf);
+	case TABLE_TIME:
+		return figures_time(number, buf);
+	default:
+		return NULL;
+	}
+}
+
+void table_put_number(struct table *table, unsigned column, uint64_t number)
+{
+	struct table_cell *cell = find_cell(table, column);
+	char buf[FIGURES_MAX], plain[TEXT_NUMBER_MAX];
+	const char *shown = NULL;
+
+	if (!cell)
+		return;
+	if (table->style->form == TABLE_FOR_PEOPLE)
+		shown = show_number(table->columns[column].kind, number, buf);
+	snprintf(plain, sizeof plain, "%" PRIu64, number);
+	set(table, cell, strdup(shown ? shown : plain));
+}
+
+void table_put_value(
+	struct table *table, unsigned column, struct json_value value, const char *text)
+{
+	struct table_cell *cell = find_cell(table, column);
+
+	if (!cell)
+		return;
+	if (table->style->form != TABLE_JSON)
+		table_put_text(table, column, text);
+	else if (value.at)
+		set(table, cell, copy_value(value));
+}
+
+static bool is_count(struct json_value value)
+{
+	size_t n = 0;
+
+	while (value.at + n < value.end && value.at[n] >= '0' && value.at[n] <= '9')
+		n++;
+	return n > 0 && value.at + n == value.end;
+}
+
+void table_put(struct table *table, unsigned column, struct json_value value)
+{
+	if (!value.at || !table_shows(table, column))
+		return;
+	if (table->columns[column].kind == TABLE_TEXT) {
+		_cleanup_free_ char *text = json_to_string(value);
+
+		table_put_text(table, column, text);
+	} else if (is_count(value)) {
+		table_put_number(table, column, json_to_number(value));
+	}
 }

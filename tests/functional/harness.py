@@ -23,6 +23,7 @@ import ctypes
 import datetime
 import fcntl
 import itertools
+import json
 import mmap
 import os
 import pathlib
@@ -987,6 +988,12 @@ def hatchctl(*args, input=b"", timeout=TIMEOUT, **more):
         timeout=timeout,
         **more,
     )
+
+
+def listed(path, **more):
+    """What hatchctl tells of services, all of it, by their names."""
+    done = hatchctl("list", "--json", "--output-all", f"--control={path}", **more)
+    return {row["service"]: row for row in json.loads(done.stdout)["services"]}
 
 
 # ---------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 has been there for a while."""
 
 import contextlib
-import json
 import os
 import re
 import signal
@@ -11,8 +10,8 @@ import socket
 import pytest
 
 from harness import (
-    IS_SANITIZED, PYTHON, connect, free_port, hatchctl, proc_stat, put, read_exactly,
-    read_line, reload, run_hatchd, stanza, default_user, wait_until, workers,
+    IS_SANITIZED, PYTHON, connect, free_port, hatchctl, listed, proc_stat, put,
+    read_exactly, read_line, reload, run_hatchd, stanza, default_user, wait_until, workers,
 )
 
 needs_preload = pytest.mark.skipif(IS_SANITIZED, reason="sanitizers must be loaded first")
@@ -148,9 +147,8 @@ def is_there(pid):
 
 
 def state_of(daemon):
-    path = daemon.folder / "run" / "control"
-    lines = hatchctl("list", "--control", path, "--json").stdout.splitlines()
-    return json.loads(lines[0])["backend"]
+    (told,) = listed(daemon.folder / "run" / "control").values()
+    return told["backend"]
 
 
 # ---------------------------------------------------------------------------

@@ -801,9 +801,8 @@ def control(folder):
 
 def counts(control, name="s"):
     """(callers, children) of a service, as hatchctl has them."""
-    lines = hatchctl("list", name, "--json", control).stdout.decode().splitlines()
-    facts = json.loads(lines[0])
-    return facts.get("pending", 0), facts["children"]
+    (facts,) = json.loads(hatchctl("list", name, "--json", control).stdout)["services"]
+    return facts["pending"] or 0, facts["children"]
 
 
 def test_who_leaves_is_forgotten(hatchd, dns, resolver, control):

@@ -307,8 +307,8 @@ def health(folder):
 
 def connections(path):
     """How many hatchd has accepted."""
-    return json.loads(hatchctl("status", "--json", f"--control={path}").stdout.split(b"\n")[0])[
-        "connections"]
+    done = hatchctl("status", "--json", f"--control={path}")
+    return json.loads(done.stdout)["hatchd"]["connections"]
 
 
 def refusals(daemon):

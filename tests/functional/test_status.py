@@ -8,7 +8,8 @@ import subprocess
 import pytest
 
 from harness import (
-    HATCHCTL, connect, free_port, hatchctl, read_all, service, stanza, wait_until, workers,
+    HATCHCTL, connect, free_port, hatchctl, listed, read_all, service, stanza, wait_until,
+    workers,
 )
 
 
@@ -42,8 +43,6 @@ def test_list(hatchd, path):
     ]
     one = hatchctl("list", "lacking", f"--control={path}").stdout.decode().splitlines()
     assert len(one) == 2 and one[1].startswith("lacking  waiting")
-    lines = hatchctl("list", "--json", f"--control={path}").stdout.decode().splitlines()
-    assert [json.loads(line).get("service") for line in lines] == ["upper", "lacking", None]
 
 
 def test_status(hatchd, path):
@@ -63,10 +62,12 @@ def test_status(hatchd, path):
     assert facts["Refused"] == "0"
     assert others.splitlines() == [
         "SERVICE  STATE    REASON", "lacking  waiting  no program /nonexistent/program"]
-    lines = hatchctl("status", "-j", f"--control={path}").stdout.decode().splitlines()
-    assert json.loads(lines[0])["pid"] == daemon.pid
-    assert [json.loads(line).get("service") for line in lines[2:]] == [
-        "upper", "lacking", None]
+    told = json.loads(hatchctl("status", "--json", f"--control={path}").stdout)
+    assert told["hatchd"]["pid"] == daemon.pid
+    assert told["services"] == [{"service": "lacking", "state": "waiting",
+                                 "reason": "no program /nonexistent/program"}]
+    done = hatchctl("status", "-rn", "-o", "reason,service", f"--control={path}")
+    assert done.stdout == b"no\\x20program\\x20/nonexistent/program lacking\n"
 
 
 @pytest.mark.parametrize("command", ["status", "list"])
@@ -135,8 +136,8 @@ def test_workers(hatchd, path):
         f"--control={path}")
 
     def facts():
-        (line, *_) = hatchctl("status", "--json", f"--control={path}").stdout.splitlines()
-        return json.loads(line)
+        done = hatchctl("status", "--json", f"--control={path}")
+        return json.loads(done.stdout)["hatchd"]
 
     assert facts()["workers"] == []
     with connect(port) as client:
@@ -163,8 +164,7 @@ def test_pending(hatchd, path):
         + cat("other", other), f"--control={path}")
 
     def pending():
-        lines = hatchctl("list", "--json", f"--control={path}").stdout.splitlines()
-        return [json.loads(line).get("pending") for line in lines[:2]]
+        return [row["pending"] for row in listed(path).values()]
 
     assert pending() == [0, None]
     with connect(port) as client, connect(port), connect(other):

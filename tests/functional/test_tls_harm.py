@@ -4,7 +4,6 @@ HATCHD_TEST_CROWD sets how many come at once (default: 300; 5000 are welcome).
 """
 
 import contextlib
-import json
 import os
 import re
 import resource
@@ -18,7 +17,7 @@ import pytest
 
 from certificates import needs_tls, secure, start
 from harness import (
-    TIMEOUT, connect, free_port, hatchctl, read_all, service, wait_until, workers,
+    TIMEOUT, connect, free_port, listed, read_all, service, wait_until, workers,
 )
 from harness import talk as talk_plainly
 from tlsclient import BROKEN_OFF, Client, reset, talk, trusting
@@ -41,9 +40,7 @@ class Status:
         self.flag = f"--control={self.path}"
 
     def pending(self, name="t"):
-        lines = hatchctl("list", "--json", self.flag).stdout.splitlines()
-        (found,) = [facts for facts in map(json.loads, lines) if facts.get("service") == name]
-        return found["pending"]
+        return listed(self.path)[name]["pending"]
 
     def wait_pending(self, count):
         wait_until(lambda: self.pending() == count, what=f"{count} who have not shaken hands")
