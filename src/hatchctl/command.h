@@ -26,9 +26,11 @@ struct command {
 };
 
 int command_bans(int argc, char **argv);
+int command_check(int argc, char **argv);
 int command_connect(int argc, char **argv);
 int command_connections(int argc, char **argv);
 int command_events(int argc, char **argv);
+int command_explain(int argc, char **argv);
 int command_list(int argc, char **argv);
 int command_status(int argc, char **argv);
 

@@ -14,9 +14,11 @@
 
 static const struct command commands[] = {
 	{"bans", "who is banned for now", command_bans},
+	{"check", "what is wrong with the configuration", command_check},
 	{"connect", "connect standard input and output to an address", command_connect},
 	{"connections", "who is connected, and what that costs", command_connections},
 	{"events", "what happens, as it happens", command_events},
+	{"explain", "whether a client may come in, and why", command_explain},
 	{"list", "the services of the running hatchd", command_list},
 	{"status", "how the running hatchd is, and what it does not serve", command_status},
 };
