@@ -32,6 +32,7 @@ int command_connections(int argc, char **argv);
 int command_events(int argc, char **argv);
 int command_explain(int argc, char **argv);
 int command_list(int argc, char **argv);
+int command_metrics(int argc, char **argv);
 int command_status(int argc, char **argv);
 
 /* "hatchctl: ...", one line on standard error.  Returns COMMAND_FAILED. */

@@ -20,6 +20,7 @@ static const struct command commands[] = {
 	{"events", "what happens, as it happens", command_events},
 	{"explain", "whether a client may come in, and why", command_explain},
 	{"list", "the services of the running hatchd", command_list},
+	{"metrics", "what hatchd counts, for Prometheus", command_metrics},
 	{"status", "how the running hatchd is, and what it does not serve", command_status},
 };
 

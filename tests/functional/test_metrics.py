@@ -1,13 +1,22 @@
-"""What hatchd counts, and how it is told: the request `metrics`."""
+"""What hatchd counts, and how it is told: the request `metrics`, and `hatchctl metrics`."""
 
+import contextlib
 import json
+import pathlib
+import re
+import shutil
 import signal
+import socket
+import subprocess
+import threading
 
 import pytest
 
 from harness import (
-    connect, free_port, read_all, reload, service, talk, udp, wait_until,
+    connect, free_port, hatchctl, read_all, reload, service, talk, udp, wait_until,
 )
+
+SOURCE = pathlib.Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -179,3 +188,214 @@ def test_adhoc(hatchd, path):
     daemon.wait_children(0)
     _, services = counted(path)
     assert [line["accepted"] for line in services.values()] == [1]
+
+
+# ---------------------------------------------------------------------------
+# hatchctl metrics
+
+# A line with a sample, in both formats: its name, labels and value.
+SAMPLE = re.compile(r'([a-z_]+)(?:\{((?:[a-z]+="(?:[^"\\\n]|\\["\\n])*",?)+)\})? ([0-9.]+)')
+LABEL = re.compile(r'([a-z]+)="((?:[^"\\]|\\.)*)"')
+
+
+def samples(text):
+    """What each sample says, by its name and the text of its labels."""
+    found = {}
+    for line in text.splitlines():
+        if line.startswith("# "):
+            continue
+        match = SAMPLE.fullmatch(line)
+        assert match, line
+        key = match[1], match[2] or ""
+        assert key not in found, line
+        found[key] = float(match[3])
+    return found
+
+
+def metrics(path, *args):
+    done = hatchctl("metrics", f"--control={path}", *args)
+    assert (done.returncode, done.stderr) == (0, b"")
+    return done.stdout.decode()
+
+
+def promtool(text):
+    """What `promtool check metrics` says of it; nothing: it is as it should be."""
+    if not shutil.which("promtool"):
+        pytest.skip("promtool is not installed")
+    done = subprocess.run(["promtool", "check", "metrics"], input=text.encode(),
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    return done.returncode, done.stdout.decode()
+
+
+def test_metrics(hatchd, path):
+    port, unix = free_port(), path.parent.parent / "s"
+    daemon = hatchd.file(
+        service("upper", listen=[f"tcp:127.0.0.1:{port}", f"unix:{unix}"],
+                exec=["/usr/bin/tr", "a-z", "A-Z"], instances=1, backlog=5),
+        f"--control={path}")
+    assert talk(f"tcp:127.0.0.1:{port}", b"x") == b"X"
+    daemon.wait_children(0)
+    with contextlib.ExitStack() as stack:
+        # One who is served, and those who wait for him to leave.
+        first = stack.enter_context(connect(port))
+        daemon.wait_children(1)
+        for address in (port, f"unix:{unix}", f"unix:{unix}"):
+            stack.enter_context(connect(address))
+        old, new = metrics(path, "--format=prometheus"), metrics(path)
+        first.close()
+
+    found = samples(new)
+    tcp, named = f'address="tcp:127.0.0.1:{port}"', f'address="unix:{unix}"'
+    assert found["hatchd_connections_accepted_total", 'service="upper"'] == 2
+    assert found["hatchd_all_connections_accepted_total", ""] == 2
+    assert found["hatchd_children_ended_total", 'service="upper",result="success"'] == 1
+    assert found["hatchd_service_state", 'service="upper",state="full"'] == 1
+    assert found["hatchd_children_limit", 'service="upper"'] == 1
+    assert found["hatchd_listener_open", f'service="upper",{tcp}'] == 1
+    assert found["hatchd_listener_queue", f'service="upper",{tcp}'] == 1
+    assert found["hatchd_listener_queue", f'service="upper",{named}'] == 2
+    assert found["hatchd_listener_queue_limit", f'service="upper",{named}'] == 5
+    assert found["hatchd_queue_seconds_count", 'service="upper"'] == 2
+    assert found["hatchd_queue_seconds_bucket", 'service="upper",le="+Inf"'] == 2
+    buckets = [value for (name, labels), value in found.items()
+               if name == "hatchd_all_spawn_seconds_bucket"]
+    assert len(buckets) == 16 and buckets == sorted(buckets)
+
+    # The same samples in both; and each is good as what it is meant to be.
+    still = {key for key in found if key[0] != "hatchd_uptime_seconds"}
+    assert samples(old).keys() == found.keys()
+    assert {key: samples(old)[key] for key in still} == {key: found[key] for key in still}
+    assert new.endswith("\n# EOF\n") and "# EOF" not in old
+    assert "# TYPE hatchd_bans counter\n" in new
+    assert "# TYPE hatchd_bans_total counter\n" in old
+    assert promtool(old) == (0, "")
+
+
+class Stub:
+    """Somebody at a control socket who says what he likes."""
+
+    def __init__(self, path, **answers):
+        self.answers = {question: b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+                        for question, lines in answers.items()}
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.bind(str(path))
+        self.sock.listen()
+        self.thread = threading.Thread(target=self._run)
+        self.thread.start()
+
+    def _run(self):
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self.sock.accept()
+                with client:
+                    client.sendall(self.answers[client.recv(256).decode().strip()])
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, value, trace):
+        self.sock.shutdown(socket.SHUT_RDWR)
+        self.thread.join()
+        self.sock.close()
+
+
+END = {"end": True, "reloaded": False}
+DURATIONS = {"sum_usec": 1500000, "counts": [0, 2, 1]}
+COUNTS = {
+    "accepted": 7, "refused": {"only_from": 1}, "ended": {"success": 2}, "cpu_usec": 10,
+    "sessions": {"lost": 3}, "bytes_in": 4, "bytes_out": 5, "queue": DURATIONS,
+    "wait": DURATIONS, "spawn": DURATIONS, "children": 6, "started": 8,
+}
+ALL = {
+    "hatchd": "1", "since": 1, "up_usec": 2500000, "spawn_mode": "private",
+    "bounds_usec": [5, 9],
+    "reloads": {"done": 1, "failed": 2}, "reload_failed": True, "log_lost": 1, "services": 1,
+    "removed": 0, "total_instances": 9, "sources": {"connected": 1, "remembered": 2},
+    "forgotten": 3, "bans": 4,
+    "workers": [{"name": "hatchd-relay", "runs": True, "started": 2, "connections": 3}],
+    **COUNTS,
+}
+LISTED = {
+    "service": "a", "state": "serving", "pending": 2, "certificate_ends": 99,
+    "addresses": [{"address": "tcp:127.0.0.1:9", "state": "open"}],
+}
+
+
+def family(name):
+    """Without what stands behind the name of a histogram."""
+    return re.sub("_(bucket|sum|count)$", "", name)
+
+
+def test_all_that_is_described(folder, path):
+    """doc/metrics.md has a row for each metric that there is, and no other."""
+    port = free_port()
+    listed = {**LISTED, "addresses": [{"address": f"tcp:127.0.0.1:{port}", "state": "open"}]}
+    line = {**COUNTS, "service": "a", "instances": 5, "backend_started": 1}
+    path.parent.mkdir()
+    with socket.create_server(("127.0.0.1", port)), Stub(
+            path, metrics=[ALL, line, END], list=[listed, END]):
+        text = metrics(path, "--format=prometheus")
+    assert promtool(text) == (0, "")
+    described = set()
+    for row in (SOURCE / "doc" / "metrics.md").read_text().splitlines():
+        match = re.match(r"\| `(hatchd_\w+)`( \*\*\+\*\*)? \| \w+ \|([^|]*)\|", row)
+        if match:
+            described.add((match[1], match[3].strip().replace("`", "")))
+        if match and match[2]:
+            labels = [label for label in match[3].replace("`", "").split(",")
+                      if label.strip() != "service"]
+            described.add((match[1].replace("hatchd_", "hatchd_all_"),
+                           ",".join(labels).strip()))
+    told = {(family(name), ", ".join(label for label, _ in LABEL.findall(labels)
+                                     if label != "le"))
+            for name, labels in samples(text)}
+    assert told == described
+
+
+def test_believes_nobody(folder, path):
+    """Whatever a text says, it stays within its label; what is missing has no sample."""
+    evil = 'a"} 1\nhatchd_evil 1\n\\'
+    path.parent.mkdir()
+    listed = {"service": evil, "state": evil,
+              "addresses": [{"address": evil, "state": "open"}]}
+    line = {"service": evil, "accepted": "x", "queue": {"counts": [1] * 99},
+            "sessions": {evil: 1}, "ended": 7, "refused": []}
+    with Stub(path, metrics=[{"bounds_usec": [*range(99)]}, line, END], list=[listed, END]):
+        text = metrics(path, "--format=prometheus")
+        assert metrics(path).endswith("# EOF\n")
+    found = samples(text)
+    escaped = 'a\\"} 1\\nhatchd_evil 1\\n\\\\'
+    assert all(LABEL.findall(labels)[0] == ("service", escaped) for _, labels in found)
+    assert not any(name == "hatchd_evil" for name, _ in found)
+    assert {name for name, _ in found} == {
+        "hatchd_sessions_ended_total", "hatchd_queue_seconds_bucket",
+        "hatchd_queue_seconds_sum", "hatchd_queue_seconds_count", "hatchd_service_state",
+        "hatchd_listener_open"}
+
+
+@pytest.mark.parametrize("lines", [[END], [{}, {"accepted": 1}, END]])
+def test_no_metrics(folder, path, lines):
+    path.parent.mkdir()
+    with Stub(path, metrics=lines, list=[END]):
+        done = hatchctl("metrics", f"--control={path}")
+    assert (done.returncode, done.stderr) == (
+        1, b"hatchctl: unable to write metrics: that is no answer of hatchd\n")
+
+
+@pytest.mark.parametrize("args, message", [
+    (["now"], "unexpected argument 'now'"),
+    (["--format=xml"], "unknown format 'xml': openmetrics or prometheus"),
+    (["--form"], "the option '--form' needs a value"),
+    (["--jsn"], "unknown option '--jsn'"),
+])
+def test_usage(args, message):
+    done = hatchctl("metrics", *args)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert f"hatchctl: {message}\n" in done.stderr.decode()
+
+
+def test_help_and_nobody_there(folder, path):
+    done = hatchctl("metrics", "--help")
+    assert done.returncode == 0 and done.stdout.startswith(b"Usage: hatchctl metrics")
+    done = hatchctl("metrics", "-s", path)
+    assert done.returncode == 1 and b"is hatchd running?" in done.stderr

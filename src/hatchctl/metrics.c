@@ -1,0 +1,109 @@
+/*
+ * hatchctl metrics: what hatchd counts, for Prometheus and whoever reads OpenMetrics.
+ */
+#include "conf/cmdline.h"
+#include "hatchctl/command.h"
+#include "hatchctl/metrics-write.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char help[] =
+	"Usage: hatchctl metrics [--control PATH] [--format FORMAT]\n"
+	"\n"
+	"Write what the running hatchd counts as metrics.\n"
+	"\n"
+	"  -s, --control PATH    the socket of hatchd (/run/hatchd/control)\n"
+	"  -f, --format FORMAT   openmetrics (version 1.0), or prometheus: the older text\n"
+	"                        format, as promtool checks it and node_exporter reads it\n"
+	"  -h, --help            this text\n"
+	"\n"
+	"Exit status: 0 done, 1 hatchd does not run, or does not answer that, 2 the command\n"
+	"line is wrong.\n";
+
+struct metrics_options {
+	const char *path; /* of the socket */
+	enum exposition_format format;
+	bool helped; /* there is nothing left to do */
+};
+
+static int take_format(struct metrics_options *options, const char *word)
+{
+	options->format = EXPOSITION_OPENMETRICS;
+	if (strcmp(word, "openmetrics") == 0)
+		return COMMAND_DONE;
+	options->format = EXPOSITION_PROMETHEUS;
+	if (strcmp(word, "prometheus") == 0)
+		return COMMAND_DONE;
+	return command_misused(
+		"metrics", "unknown format '%s': openmetrics or prometheus", word);
+}
+
+static int take_option(struct metrics_options *options, int result)
+{
+	switch (result) {
+	case 'f':
+		return take_format(options, optarg);
+	case 's':
+		options->path = optarg;
+		return COMMAND_DONE;
+	default:
+		options->helped = true;
+		return command_print(help);
+	}
+}
+
+static int parse_options(int argc, char **argv, struct metrics_options *ret)
+{
+	static const struct option options[] = {
+		{"control", required_argument, NULL, 's'},
+		{"format", required_argument, NULL, 'f'},
+		{"help", no_argument, NULL, 'h'},
+		{NULL, 0, NULL, 0},
+	};
+	int result, r = COMMAND_DONE;
+
+	*ret = (struct metrics_options){.path = CMDLINE_CONTROL};
+	while (r == COMMAND_DONE && !ret->helped &&
+		(result = getopt_long(argc, argv, ":f:hs:", options, NULL)) != -1)
+		r = result == '?' || result == ':'
+		            ? command_bad_option("metrics", result, argv, options)
+		            : take_option(ret, result);
+	if (r != COMMAND_DONE || ret->helped)
+		return r;
+	if (optind < argc)
+		return command_misused("metrics", "unexpected argument '%s'", argv[optind]);
+	return COMMAND_DONE;
+}
+
+static int ask_and_write(const struct metrics_options *options, FILE *out)
+{
+	_cleanup_metrics_ struct metrics metrics = {0};
+	int r;
+
+	r = answer_get(options->path, "metrics\n", &metrics.counts);
+	if (r == COMMAND_DONE)
+		r = answer_get(options->path, "list\n", &metrics.services);
+	if (r != COMMAND_DONE)
+		return r;
+	r = backlogs_get(&metrics.backlogs);
+	if (r == 0)
+		r = metrics_write(&metrics, out, options->format);
+	if (r < 0)
+		return command_failed("unable to write metrics: %s",
+			r == -EBADMSG ? "that is no answer of hatchd" : strerror(-r));
+	return COMMAND_DONE;
+}
+
+int command_metrics(int argc, char **argv)
+{
+	struct metrics_options options;
+	int r;
+
+	r = parse_options(argc, argv, &options);
+	if (r != COMMAND_DONE || options.helped)
+		return r;
+	r = ask_and_write(&options, stdout);
+	return r == COMMAND_DONE ? command_print("") : r;
+}
