@@ -1,22 +1,25 @@
 /*
- * hatchctl metrics: what hatchd counts, for Prometheus and whoever reads OpenMetrics.
+ * hatchctl metrics: what hatchd counts, for Prometheus and whoever reads OpenMetrics; once, or
+ * as the answer to a request of HTTP.
  */
 #include "conf/cmdline.h"
 #include "hatchctl/command.h"
+#include "hatchctl/http-serve.h"
 #include "hatchctl/metrics-write.h"
 
 #include <getopt.h>
-#include <stdio.h>
 #include <string.h>
 
 static const char help[] =
-	"Usage: hatchctl metrics [--control PATH] [--format FORMAT]\n"
+	"Usage: hatchctl metrics [--control PATH] [--format FORMAT | --http]\n"
 	"\n"
 	"Write what the running hatchd counts as metrics.\n"
 	"\n"
 	"  -s, --control PATH    the socket of hatchd (/run/hatchd/control)\n"
 	"  -f, --format FORMAT   openmetrics (version 1.0), or prometheus: the older text\n"
 	"                        format, as promtool checks it and node_exporter reads it\n"
+	"      --http            read one request of HTTP from standard input, and answer it:\n"
+	"                        GET /metrics, in the format that the client prefers\n"
 	"  -h, --help            this text\n"
 	"\n"
 	"Exit status: 0 done, 1 hatchd does not run, or does not answer that, 2 the command\n"
@@ -25,11 +28,14 @@ static const char help[] =
 struct metrics_options {
 	const char *path; /* of the socket */
 	enum exposition_format format;
+	bool has_format;
+	bool http;
 	bool helped; /* there is nothing left to do */
 };
 
 static int take_format(struct metrics_options *options, const char *word)
 {
+	options->has_format = true;
 	options->format = EXPOSITION_OPENMETRICS;
 	if (strcmp(word, "openmetrics") == 0)
 		return COMMAND_DONE;
@@ -45,6 +51,9 @@ static int take_option(struct metrics_options *options, int result)
 	switch (result) {
 	case 'f':
 		return take_format(options, optarg);
+	case 'H':
+		options->http = true;
+		return COMMAND_DONE;
 	case 's':
 		options->path = optarg;
 		return COMMAND_DONE;
@@ -60,6 +69,7 @@ static int parse_options(int argc, char **argv, struct metrics_options *ret)
 		{"control", required_argument, NULL, 's'},
 		{"format", required_argument, NULL, 'f'},
 		{"help", no_argument, NULL, 'h'},
+		{"http", no_argument, NULL, 'H'},
 		{NULL, 0, NULL, 0},
 	};
 	int result, r = COMMAND_DONE;
@@ -74,11 +84,15 @@ static int parse_options(int argc, char **argv, struct metrics_options *ret)
 		return r;
 	if (optind < argc)
 		return command_misused("metrics", "unexpected argument '%s'", argv[optind]);
+	if (ret->http && ret->has_format)
+		return command_misused(
+			"metrics", "with --http it is the client who chooses the format");
 	return COMMAND_DONE;
 }
 
-static int ask_and_write(const struct metrics_options *options, FILE *out)
+static int ask_and_write(void *userdata, FILE *out, enum exposition_format format)
 {
+	const struct metrics_options *options = userdata;
 	_cleanup_metrics_ struct metrics metrics = {0};
 	int r;
 
@@ -89,7 +103,7 @@ static int ask_and_write(const struct metrics_options *options, FILE *out)
 		return r;
 	r = backlogs_get(&metrics.backlogs);
 	if (r == 0)
-		r = metrics_write(&metrics, out, options->format);
+		r = metrics_write(&metrics, out, format);
 	if (r < 0)
 		return command_failed("unable to write metrics: %s",
 			r == -EBADMSG ? "that is no answer of hatchd" : strerror(-r));
@@ -104,6 +118,8 @@ int command_metrics(int argc, char **argv)
 	r = parse_options(argc, argv, &options);
 	if (r != COMMAND_DONE || options.helped)
 		return r;
-	r = ask_and_write(&options, stdout);
+	if (options.http)
+		return http_serve(ask_and_write, &options);
+	r = ask_and_write(&options, stdout, options.format);
 	return r == COMMAND_DONE ? command_print("") : r;
 }
