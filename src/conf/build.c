@@ -184,10 +184,11 @@ static int look_around_sockets(struct build *b, struct service_conf *service)
 /* What the kernel does not tell cannot be waited for. */
 static void check_watching(struct build *b, const struct service_conf *service)
 {
-	static const char *const names[] = {"first_byte_timeout", "idle_timeout"};
+	static const char *const names[] = {
+		"first_byte_timeout", "idle_timeout", "account_bytes"};
 
 	if (service->first_byte_timeout == DURATION_UNLIMITED &&
-		service->idle_timeout == DURATION_UNLIMITED)
+		service->idle_timeout == DURATION_UNLIMITED && !service->account_bytes)
 		return;
 	if (!b->probed)
 		b->probe_result = tcp_diag_probe();

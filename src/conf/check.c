@@ -375,6 +375,41 @@ static void check_silence(const struct service_conf *service,
 			check_label(service, name, label), addr_format(&unwatched->addr, text));
 }
 
+/* One that was handed over may be of TCP. */
+static bool may_have_tcp(const struct service_conf *service)
+{
+	for (size_t i = 0; i < service->n_listen; i++)
+		if (addr_is_tcp(&service->listen[i].addr) ||
+			service->listen[i].addr.kind == ADDR_FD)
+			return true;
+	return service_conf_has_mux(service);
+}
+
+/* Why no bytes would be counted; NULL if they are. */
+static const char *find_uncounted(const struct service_conf *service)
+{
+	if (service_conf_has_worker(service))
+		return "has no effect without a program: of other connections the bytes are "
+		       "always recorded";
+	if (service->wait)
+		return "has no effect with wait = yes: the program accepts its clients itself";
+	if (service_conf_has_tls(service) || service_conf_is_tls_guest(service))
+		return "has no effect with TLS: the program has no connection of TCP";
+	return may_have_tcp(service) ? NULL : "the service has no TCP address";
+}
+
+static void check_account_bytes(const struct service_conf *service,
+	const struct service_conf *defaults, struct report *report)
+{
+	const struct conf_option *option = conf_option_find("account_bytes");
+	const char *why = find_uncounted(service);
+
+	if (!check_understood(service, "account_bytes") || !check_understood(service, "listen"))
+		return;
+	if (service->account_bytes && why && check_given_here(service, defaults, option))
+		check_tell_warning(report, service, "account_bytes", why);
+}
+
 int check_service(struct service_conf *service, const struct service_conf *defaults,
 	struct report *report)
 {
@@ -393,6 +428,7 @@ int check_service(struct service_conf *service, const struct service_conf *defau
 	check_symlinks(service, report);
 	check_silence(service, defaults, report, "first_byte_timeout");
 	check_silence(service, defaults, report, "idle_timeout");
+	check_account_bytes(service, defaults, report);
 	check_sorts(service, defaults, report);
 	check_tls(service, defaults, report);
 	check_front(service, defaults, report);

@@ -285,6 +285,7 @@ struct service_conf {
 	uint64_t idle_timeout;
 	uint64_t kill_after;
 	uint64_t session_timeout;
+	bool account_bytes;
 	char **access_times; /* NULL: at any time */
 	uint32_t max_load;   /* hundredths; COUNT_UNLIMITED: none */
 

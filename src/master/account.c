@@ -43,6 +43,12 @@ static void learn_findings(struct account *account, const struct findings *findi
 	account->peer_user = findings->user;
 }
 
+static void forget_bytes(struct account *account)
+{
+	account->bytes_in = account->bytes_out = ACCOUNT_UNKNOWN;
+	account->bytes_missed = false;
+}
+
 /* The texts are written over. */
 static void clear(struct account *account)
 {
@@ -50,7 +56,7 @@ static void clear(struct account *account)
 	account->peer_name = account->peer_user = NULL;
 	account->worker = account->user = account->result = account->reason = NULL;
 	account->pid = account->status = account->duration = account->cpu = ACCOUNT_UNKNOWN;
-	account->bytes_in = account->bytes_out = ACCOUNT_UNKNOWN;
+	forget_bytes(account);
 	account->how[0] = '\0';
 }
 
@@ -131,7 +137,7 @@ static void leave_out_service(struct account *account, uint32_t words)
 	if (!(words & RECORD_DURATION))
 		account->duration = ACCOUNT_UNKNOWN;
 	if (!(words & RECORD_TRAFFIC))
-		account->bytes_in = account->bytes_out = ACCOUNT_UNKNOWN;
+		forget_bytes(account);
 	if (!(words & RECORD_CPU))
 		account->cpu = ACCOUNT_UNKNOWN;
 }
@@ -329,6 +335,8 @@ const char *account_format(const struct account *account, char buf[ACCOUNT_TEXT_
 	if (account->bytes_in != ACCOUNT_UNKNOWN)
 		say(&line, "%" PRIu64 " bytes in, %" PRIu64 " out", account->bytes_in,
 			account->bytes_out);
+	else if (account->bytes_missed)
+		say(&line, "bytes unknown");
 	if (account->duration != ACCOUNT_UNKNOWN)
 		say(&line, "%s", text_format_elapsed(account->duration, elapsed));
 	account_format_whom(account, whom);

@@ -51,6 +51,7 @@ struct account {
 	uint64_t duration;            /* usec */
 	uint64_t cpu;                 /* usec of user and system time */
 	uint64_t bytes_in, bytes_out; /* from and to the client */
+	bool bytes_missed;            /* they were to be counted, and are unknown */
 	const char *reason; /* why it was told to end, or nobody let in: a stable word */
 	char how[OUTCOME_TEXT_MAX]; /* for people: "exit 0", "signal 9 (KILL)", "finished" */
 };

@@ -5,6 +5,7 @@
 #include "master/master.h"
 #include "master/overdue.h"
 #include "master/service.h"
+#include "master/tally.h"
 #include "master/waiting.h"
 
 #include <assert.h>
@@ -51,6 +52,7 @@ void admitted_forget(struct child *child, uint64_t now)
 	if (child->source.family != ADDR_SOURCE_NONE)
 		sources_remove(master->sources, service->number, &child->source, now);
 	service_remove_child(service, child);
+	tally_forget(child);
 	if (child->carrier)
 		caller_left(child->carrier, now);
 	if (child->listener)

@@ -368,6 +368,17 @@ void child_table_retry(struct child_table *table, uint64_t now)
 	}
 }
 
+bool child_learn_ends(struct child *child, const struct conn *conn)
+{
+	if (conn->proxy.len == 0 || child->ends)
+		return true;
+	child->ends = malloc(sizeof *child->ends);
+	if (!child->ends)
+		return false;
+	*child->ends = (struct tcp_ends){.local = conn->reached, .peer = conn->proxy};
+	return true;
+}
+
 static uint64_t cpu_of(const struct rusage *usage)
 {
 	return (uint64_t)(usage->ru_utime.tv_sec + usage->ru_stime.tv_sec) * 1000000 +

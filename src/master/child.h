@@ -27,10 +27,12 @@
 
 struct backend;
 struct caller;
+struct conn;
 struct findings;
 struct service;
 struct setup;
 struct listener;
+struct tally_place;
 struct worker;
 
 /* What the kernel knows a connection by, where the client is somebody else: behind a proxy. */
@@ -82,7 +84,8 @@ struct child {
 	uint64_t taken;        /* bytes of its client that its program will not see */
 	struct tcp_ends *ends; /* the addresses that it has; owned; NULL: local and peer */
 	struct findings
-		*findings;      /* what was looked up about its client; held; NULL: nothing */
+		*findings; /* what was looked up about its client; held; NULL: nothing */
+	struct tally_place *tallied; /* where its bytes are counted (master/tally), or NULL */
 	struct caller *carrier; /* its client, who speaks TLS; NULL: he does not, or has gone
 	                         */
 	uint8_t asking; /* how it is; times its lock kept the answer away, and one; 0: not */
@@ -172,6 +175,12 @@ uint64_t child_table_due(const struct child_table *table);
 
 /* Who is due first, if that is not after `now`, or NULL. */
 struct child *child_table_overdue(const struct child_table *table, uint64_t now);
+
+/*
+ * Note by which addresses the kernel knows its connection, where the client is somebody else,
+ * for whom a proxy speaks: child->ends.  False: there is no memory for that.
+ */
+bool child_learn_ends(struct child *child, const struct conn *conn);
 
 /* The oldest child that is not announced yet, or NULL. */
 struct child *child_table_young(const struct child_table *table);

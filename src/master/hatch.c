@@ -7,6 +7,7 @@
 #include "master/master.h"
 #include "master/pause.h"
 #include "master/record.h"
+#include "master/tally.h"
 
 #include <assert.h>
 #include <string.h>
@@ -152,6 +153,7 @@ int hatch(struct conn *conn, uint64_t now)
 	}
 	child_watch(master->children, child, now);
 	child_begin(master->children, child);
+	tally_begin(child, conn);
 	follow_open(child, now);
 	conn->child = child;
 	tell_start(child, conn);

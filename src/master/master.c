@@ -141,6 +141,10 @@ static int add_sources(struct master *master)
 		overdue_on_answers, master);
 	if (r < 0)
 		return r;
+	r = sd_event_add_io(master->event, NULL, counter_fd(master->tally.counter), EPOLLIN,
+		tally_on_news, master);
+	if (r < 0)
+		return r;
 	return sd_event_add_io(master->event, NULL, child_table_fd(master->children), EPOLLIN,
 		on_child_end, master);
 }
@@ -282,6 +286,9 @@ static int make_runtime(struct master *master, struct image *image)
 		master->budget.low_limit, &master->overdue.asker);
 	if (r < 0)
 		return r;
+	r = tally_init(master, loader_open_other("hatchd-bytes"));
+	if (r < 0)
+		return r;
 	r = sd_event_new(&master->event);
 	if (r < 0)
 		return r;
@@ -321,6 +328,7 @@ static uint64_t patience(const struct master *master, uint64_t now)
 	due = earlier(due, child_table_retry_due(master->children));
 	due = earlier(due, child_table_due(master->children));
 	due = earlier(due, master->overdue.asker_due);
+	due = earlier(due, master->tally.due);
 	due = earlier(due, master->workers_due);
 	due = earlier(due, master->callers.due);
 	due = earlier(due, master->inquiries.due);
@@ -368,6 +376,7 @@ static void turn(struct master *master, bool event_came)
 		services_resume(master, now);
 	paces_resume(master, now);
 	child_table_retry(master->children, now);
+	tally_turn(master, now);
 	overdue_turn(master, now);
 	master->workers_due = workers_turn(master, now);
 	backends_turn(master, now);
@@ -386,7 +395,7 @@ static void turn(struct master *master, bool event_came)
 	expiry_turn(master, now);
 	if (master->retired_changed)
 		services_bury(master);
-	if (master->once_over && callers_leaving(master) == 0)
+	if (master->once_over && callers_leaving(master) == 0 && !tally_waits(&master->tally))
 		master_exit(master, master->once_status);
 	if (master->stopping)
 		stop_turn(master, now);
@@ -544,8 +553,10 @@ static void clean_up(struct master *master)
 	followers_close(master);
 	for (size_t i = 0; i < master->n_services; i++)
 		service_close(master->services[i]);
+	tally_flush(master);
 	detach_end(&master->detach, master->status);
 	asker_done(master->overdue.asker);
+	tally_done(&master->tally);
 	workers_done(master);
 	/* Without a closer, which comes after the spawner, there was no child yet. */
 	if (master->closer &&
@@ -588,6 +599,7 @@ int master_run(const struct cmdline *cmdline, char **argv)
 		.cwd = getcwd(NULL, 0),
 		.listeners_fd = -EBADF,
 		.overdue = OVERDUE_NONE,
+		.tally = TALLY_NONE,
 		.reload = RELOAD_NONE,
 		.waiting = {.due = USEC_INFINITY},
 		.detach = DETACH_NONE,

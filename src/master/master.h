@@ -29,6 +29,7 @@
 #include "master/setup.h"
 #include "master/state.h"
 #include "master/stats.h"
+#include "master/tally.h"
 #include "master/told.h"
 #include "master/waiting.h"
 #include "master/worker.h"
@@ -71,6 +72,7 @@ struct master {
 	struct inquiries inquiries;
 	struct backends backends;
 	struct overdue overdue;
+	struct tally tally;
 	struct state state;
 	struct control control;
 	struct followers followers;

@@ -6,6 +6,7 @@
 #include "master/account.h"
 #include "master/master.h"
 #include "master/service.h"
+#include "master/tally.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -39,19 +40,6 @@ static struct lifetime_limits limits_of(const struct child *child)
 	};
 }
 
-/* The kernel knows nothing of the client that a proxy speaks for.  Without memory for who it
- * is that is connected, he may be silent. */
-static bool learn_ends(struct child *child, const struct conn *conn)
-{
-	if (conn->proxy.len == 0)
-		return true;
-	child->ends = malloc(sizeof *child->ends);
-	if (!child->ends)
-		return false;
-	*child->ends = (struct tcp_ends){.local = conn->reached, .peer = conn->proxy};
-	return true;
-}
-
 /* Its client is known only until a program has the connection. */
 static bool may_watch(
 	struct child *child, const struct lifetime_limits *limits, const struct conn *conn)
@@ -61,7 +49,8 @@ static bool may_watch(
 		return false;
 	if (child->setup->conf->wait || !addr_is_ip(&child->peer) || child->peer.len == 0)
 		return false;
-	return tcp_diag_learn(conn->fd, &child->tcp) == 0 && learn_ends(child, conn);
+	/* Without memory for who it is that is connected, he may be silent. */
+	return tcp_diag_learn(conn->fd, &child->tcp) == 0 && child_learn_ends(child, conn);
 }
 
 void overdue_begin(struct child *child, const struct conn *conn, uint64_t now)
@@ -208,7 +197,10 @@ int overdue_on_answers(sd_event_source *source, int fd, uint32_t revents, void *
 	for (int i = 0; i < OVERDUE_BATCH; i++) {
 		if (!asker_take(master->overdue.asker, now, &answer))
 			break;
-		take_answer(&master->overdue, &answer, now);
+		if (answer.owner == &master->tally)
+			tally_answer(master, &answer);
+		else
+			take_answer(&master->overdue, &answer, now);
 	}
 	return 0;
 }

@@ -10,6 +10,7 @@
 #include "master/control-lines.h"
 #include "master/master.h"
 #include "master/refusals.h"
+#include "master/tally.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -41,28 +42,41 @@ static bool is_nobodys(const struct master *master)
 	return log_max_priority() < LOG_INFO && master->followers.n == 0;
 }
 
-/* A worker, or a backend, is none of those whose beginning was told. */
-static void let_follow(const struct child *child, const struct account *account)
+/* What is in the log is a part of it.  A worker, or a backend, is none of those whose beginning
+ * was told to who follows. */
+static void finish(struct record *record, const struct child *child)
 {
-	if (control_is_connection(child))
-		follow_client(child->service->master, "close", account, 0);
+	record->logged = record->whole;
+	record->is_logged = account_trim(&record->logged, child);
+	record->is_followed = control_is_connection(child);
+}
+
+void record_write(const struct service *service, const struct record *record)
+{
+	if (record->is_followed)
+		follow_client(service->master, "close", &record->whole, 0);
+	if (record->is_logged)
+		tell(service, &record->logged);
 }
 
 void record_end(struct child *child, const struct child_end *end, uint64_t now)
 {
-	struct account account;
+	struct account *account;
+	struct record record;
 
-	if (is_nobodys(child->service->master))
+	if (is_nobodys(child->service->master) && !child->tallied)
 		return;
-	account_begin(&account, child, now);
-	account.result = outcome_result(&end->outcome);
-	account.status = (uint64_t)end->outcome.status;
-	account.cpu = end->cpu_usec;
-	account.reason = lifetime_reason(child->life.reason);
-	outcome_format(&end->outcome, account.how);
-	let_follow(child, &account);
-	if (account_trim(&account, child))
-		tell(child->service, &account);
+	account = &record.whole;
+	account_begin(account, child, now);
+	account->result = outcome_result(&end->outcome);
+	account->status = (uint64_t)end->outcome.status;
+	account->cpu = end->cpu_usec;
+	account->reason = lifetime_reason(child->life.reason);
+	outcome_format(&end->outcome, account->how);
+	tally_end(child, account);
+	finish(&record, child);
+	if (!tally_keep(child, &record, now))
+		record_write(child->service, &record);
 }
 
 /* In words, and as RESULT. */
@@ -98,23 +112,24 @@ static const char *reason_of_session(
 void record_session_end(
 	const struct child *child, const struct channel_answer *answer, uint64_t now)
 {
-	struct account account;
+	struct account *account;
+	struct record record;
 
 	if (is_nobodys(child->service->master))
 		return;
-	account_begin(&account, child, now);
-	account.result = session_result(child, answer);
-	account.reason = reason_of_session(child, answer);
+	account = &record.whole;
+	account_begin(account, child, now);
+	account->result = session_result(child, answer);
+	account->reason = reason_of_session(child, answer);
 	if (answer) {
-		account.bytes_in = answer->bytes_in;
-		account.bytes_out = answer->bytes_out;
+		account->bytes_in = answer->bytes_in;
+		account->bytes_out = answer->bytes_out;
 	}
 	/* Why says more than how. */
-	if (!account.reason)
-		snprintf(account.how, sizeof account.how, "%s", account.result);
-	let_follow(child, &account);
-	if (account_trim(&account, child))
-		tell(child->service, &account);
+	if (!account->reason)
+		snprintf(account->how, sizeof account->how, "%s", account->result);
+	finish(&record, child);
+	record_write(child->service, &record);
 }
 
 static const char *from(const char *whom)

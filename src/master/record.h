@@ -11,6 +11,7 @@
 #ifndef HATCHD_MASTER_RECORD_H
 #define HATCHD_MASTER_RECORD_H
 
+#include "master/account.h"
 #include "master/child.h"
 #include "master/conn.h"
 #include "master/service.h"
@@ -21,6 +22,16 @@
 #define RECORD_OPEN_AFTER (UINT64_C(10) * 1000 * 1000)
 
 void record_end(struct child *child, const struct child_end *end, uint64_t now);
+
+/* What is told of one who was served, once that is over. */
+struct record {
+	struct account whole, logged; /* the second is what of it is to be in the log */
+	bool is_logged;               /* if anything is */
+	bool is_followed;             /* who follows (master/follow) is told, too */
+};
+
+/* Tell it; its child may be gone since (master/tally). */
+void record_write(const struct service *service, const struct record *record);
 
 /* What a worker says of a connection that is over; NULL: the worker has died. */
 void record_session_end(

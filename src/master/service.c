@@ -191,10 +191,11 @@ void services_forget_retired(struct master *master)
 	}
 }
 
-/* What it has started may still be in the way of the next one. */
+/* What it has started may still be in the way of the next one, or not be recorded yet. */
 static bool has_anything(const struct service *service)
 {
-	return service->first || (service->backend && service->backend->process);
+	return service->first || service->n_tallied > 0 ||
+	       (service->backend && service->backend->process);
 }
 
 /* A closer that is at work still counts on the service. */

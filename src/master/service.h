@@ -48,6 +48,7 @@ struct service {
 	bool retired : 1;      /* in master->retired: removed, but not forgotten */
 	bool sensor : 1;       /* whoever connects is banned */
 	bool refuses : 1;      /* overflow = refuse */
+	bool tallies : 1;      /* account_bytes: of its programs it is counted what they say */
 	bool for_several : 1;  /* clients of TLS choose others at its sockets (tls_name) */
 	enum service_state state : 4;
 	unsigned deaths : 4;          /* children in a row that died at once */
@@ -65,6 +66,7 @@ struct service {
 	uint64_t n_started;       /* children there ever were */
 	uint32_t n_children;      /* of them, those with a client */
 	uint32_t n_in_flight;     /* of them still in our memory */
+	uint32_t n_tallied;       /* children that are gone, and their records wait for bytes */
 	uint32_t n_closing;       /* descriptors with the closer; atomic */
 	uint32_t number;          /* never given twice, from 1: names it to master->sources */
 	struct child *wait_child; /* pass_as = listen_fds: who has all sockets now */

@@ -167,5 +167,7 @@ void stop_turn(struct master *master, uint64_t now)
 		return;
 	if (workers_are_ending(master) && now < master->stop_due)
 		return;
+	if (tally_waits(&master->tally) && now < master->stop_due)
+		return;
 	finish(master);
 }

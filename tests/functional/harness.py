@@ -200,7 +200,7 @@ def is_ours(pid):
         name = file.read().rstrip("\n")
     if name.isdigit():
         name = os.path.basename(os.readlink(f"/proc/{pid}/exe"))
-    return name in ("hatchd-log", "hatchd-ask", *WORKERS)
+    return name in ("hatchd-log", "hatchd-ask", "hatchd-bytes", *WORKERS)
 
 
 def proc_memory(pid):
@@ -677,10 +677,12 @@ class Daemon:
         }
 
     def count_fds(self):
-        """How many they are, without those to hatchd-ask and to workers, and texts for
+        """How many they are, without those to helpers and to workers, and texts for
         these, which come when they are needed and stay; None where that cannot be seen."""
         try:
-            own = min(1, len(askers(self.pid))) + WORKER_FDS * len(workers(self.pid))
+            own = len({name for name in ("hatchd-ask", "hatchd-bytes")
+                       if children_named(self.pid, name)})
+            own += WORKER_FDS * len(workers(self.pid))
             return sum("hatchd-text" not in what for what in self.fds().values()) - own
         except PermissionError:
             return None

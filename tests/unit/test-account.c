@@ -101,6 +101,10 @@ static void test_text(void **state)
 	assert_string_equal(account_format(&account, text), "0 bytes in, 0 out");
 	strcpy(account.how, "finished");
 	assert_string_equal(account_format(&account, text), "finished, 0 bytes in, 0 out");
+	account.bytes_in = account.bytes_out = ACCOUNT_UNKNOWN;
+	assert_string_equal(account_format(&account, text), "finished");
+	account.bytes_missed = true;
+	assert_string_equal(account_format(&account, text), "finished, bytes unknown");
 }
 
 /* The longest of everything: it is cut, and stays in its place. */

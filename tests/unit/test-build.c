@@ -240,6 +240,19 @@ static void test_rules(void **ctx)
 		"tos: the service has no IP address");
 	serve("service a { listen = mptcp:7 exec = /bin/sh nodelay = yes ttl = 9 }");
 	serve("service a { listen = udplite:7 wait = yes exec = /bin/sh broadcast = yes }");
+	serve(SERVICE("account_bytes = yes"));
+	serve("service a { listen = mptcp:7 exec = /bin/sh account_bytes = yes }");
+	serve("defaults { account_bytes = yes }\n"
+	      "service a { listen = unix:@x exec = /bin/sh }");
+	warned(SERVICE("account_bytes = yes\nwait = yes"),
+		"account_bytes: has no effect with wait = yes: the program accepts its clients "
+		"itself");
+	warned("service a { listen = unix:@x exec = /bin/sh account_bytes = yes }",
+		"account_bytes: the service has no TCP address");
+	warned("service a { listen = tcp:7 builtin = echo account_bytes = yes }",
+		"account_bytes: has no effect without a program: of other connections the "
+		"bytes "
+		"are always recorded");
 	warned(SERVICE("keepalive_time = 9"),
 		"keepalive_time: has no effect without keepalive = yes");
 	serve(SERVICE("keepalive_time = 9\nkeepalive = yes"));
