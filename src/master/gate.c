@@ -395,14 +395,18 @@ static uint64_t ban_for(const struct conn *conn, enum admit_verdict verdict)
 static void ban(const struct conn *conn, uint64_t duration, uint64_t now)
 {
 	const struct service *service = conn->service;
-	struct addr_source source = source_everywhere(conn);
+	const struct service_conf *conf = service->setup->conf;
+	struct addr_source everywhere = source_everywhere(conn);
 	uint64_t until = now + duration;
+	struct addr_net who;
 
-	if (bans_from_all(service))
-		sources_ban(service->master->sources, SOURCES_EVERYWHERE, &source, until, now);
-	else
-		sources_ban(
-			service->master->sources, service->number, &conn->source, until, now);
+	if (bans_from_all(service)) {
+		addr_net_of(&everywhere, ADDR_SOURCE_PREFIX4, ADDR_SOURCE_PREFIX6, &who);
+		sources_ban(service->master->sources, SOURCES_EVERYWHERE, &who, until, now);
+	} else {
+		addr_net_of(&conn->source, conf->source_prefix4, conf->source_prefix6, &who);
+		sources_ban(service->master->sources, service->number, &who, until, now);
+	}
 }
 
 uint64_t gate_ban(const struct conn *conn, enum admit_verdict verdict, uint64_t now)

@@ -25,7 +25,8 @@
 struct entry {
 	uint64_t service;
 	struct addr_source source;
-	bool remembers; /* its memory says something */
+	bool remembers; /* its memory says something; false in one that is free */
+	uint8_t bits;   /* if it was banned: of the prefix that it is */
 	uint32_t count;
 	uint32_t next; /* in its chain, or among the free ones */
 };
@@ -202,6 +203,7 @@ static void drop(struct sources *sources, uint32_t index)
 		neighbours_remove(&sources->idle, &sources->memories[index].place);
 	sources->n_everywhere -= entry->service == SOURCES_EVERYWHERE;
 	*find(sources, entry->service, &entry->source) = entry->next;
+	entry->remembers = false;
 	entry->next = sources->free;
 	sources->free = index;
 	sources->used--;
@@ -311,18 +313,53 @@ void sources_charge(struct sources *sources, uint64_t service, const struct addr
 	remember_until(sources, index, bucket_full_at(&memory->bucket, limit, now), now);
 }
 
-void sources_ban(struct sources *sources, uint64_t service, const struct addr_source *source,
+void sources_ban(struct sources *sources, uint64_t service, const struct addr_net *who,
 	uint64_t until, uint64_t now)
 {
 	struct memory *memory;
 	uint32_t index;
 
 	expire(sources, now);
-	index = need(sources, service, source);
+	index = need(sources, service, &who->source);
+	sources->entries[index].bits = who->bits;
 	memory = remember(sources, index);
 	if (memory->banned_until < until)
 		memory->banned_until = until;
 	remember_until(sources, index, neighbour_ends(&memory->place), now);
+}
+
+size_t sources_places(const struct sources *sources)
+{
+	return sources->touched;
+}
+
+bool sources_banned_at(
+	const struct sources *sources, size_t place, uint64_t now, struct source_ban *ret)
+{
+	const struct entry *entry = &sources->entries[place + 1];
+	const struct memory *memory = &sources->memories[place + 1];
+
+	if (!entry->remembers || memory->banned_until <= now)
+		return false;
+	*ret = (struct source_ban){
+		.service = entry->service,
+		.who = {.source = entry->source, .bits = entry->bits},
+		.until = memory->banned_until,
+	};
+	return true;
+}
+
+void sources_lift_at(struct sources *sources, size_t place)
+{
+	uint32_t index = (uint32_t)place + 1;
+	struct entry *entry = &sources->entries[index];
+
+	if (entry->count == 0) {
+		drop(sources, index);
+		return;
+	}
+	/* With children it is in no group. */
+	entry->remembers = false;
 }
 
 bool sources_any_everywhere(const struct sources *sources)

@@ -27,7 +27,7 @@
 #ifndef HATCHD_POLICY_SOURCES_H
 #define HATCHD_POLICY_SOURCES_H
 
-#include "base/addr.h"
+#include "base/addr-net.h"
 #include "policy/limit.h"
 
 #include <stddef.h>
@@ -69,9 +69,29 @@ void sources_remove(struct sources *sources, uint64_t service, const struct addr
 void sources_charge(struct sources *sources, uint64_t service, const struct addr_source *source,
 	const struct limit *limit, uint64_t now);
 
-/* Remember that it is banned: until then, or longer if it was already. */
-void sources_ban(struct sources *sources, uint64_t service, const struct addr_source *source,
+/* Remember that it is banned: until then, or longer if it was already.  To whoever asks it is
+ * shown with as many bits as are said here. */
+void sources_ban(struct sources *sources, uint64_t service, const struct addr_net *who,
 	uint64_t until, uint64_t now);
+
+/* One that is banned. */
+struct source_ban {
+	uint64_t service;
+	struct addr_net who;
+	uint64_t until; /* usec */
+};
+
+/* Places of the table, from 0, in which there was ever anybody.  A source stays at its place
+ * for as long as it is known. */
+size_t sources_places(const struct sources *sources);
+
+/* Who is at a place.  False: nobody who is banned. */
+bool sources_banned_at(
+	const struct sources *sources, size_t place, uint64_t now, struct source_ban *ret);
+
+/* Who is at that place is banned no longer.  He begins anew: what his rate had left is
+ * forgotten as well, or it might have him banned at once. */
+void sources_lift_at(struct sources *sources, size_t place);
 
 /* Is anybody banned from all services?  If not, nobody need look for SOURCES_EVERYWHERE. */
 bool sources_any_everywhere(const struct sources *sources);

@@ -231,6 +231,7 @@ int main(int argc, char **argv)
 	_cleanup_free_ uint8_t *table = NULL;
 	struct bench bench = {.now = 1000000};
 	struct client banned = client_of(RULES_ADDRESSES - 1);
+	struct addr_net who;
 	uint32_t n;
 
 	if (n_rules == 0 || !rules || access_compile(rules, n_rules, false, &table, &len) < 0)
@@ -244,7 +245,8 @@ int main(int argc, char **argv)
 	if (!bench.sources)
 		return 2;
 	/* So that everybody is looked for twice. */
-	sources_ban(bench.sources, SOURCES_EVERYWHERE, &banned.source, UINT64_MAX, 0);
+	addr_net_of(&banned.source, 32, 64, &who);
+	sources_ban(bench.sources, SOURCES_EVERYWHERE, &who, UINT64_MAX, 0);
 	run(&bench, n);
 	sources_free(bench.sources);
 	return 0;

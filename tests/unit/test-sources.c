@@ -43,6 +43,15 @@ static struct addr_source source_of(unsigned number)
 	return source;
 }
 
+static void ban(struct sources *sources, uint64_t service, const struct addr_source *source,
+	uint64_t until, uint64_t now)
+{
+	struct addr_net who;
+
+	addr_net_of(source, 24, 56, &who);
+	sources_ban(sources, service, &who, until, now);
+}
+
 static void test_counts(void **ctx)
 {
 	struct sources *sources = sources_new(10, 10, key);
@@ -123,7 +132,7 @@ static void test_links(void **ctx)
 	(void)ctx;
 	assert_int_equal(sources_add(sources, 1, &here), 0);
 	assert_int_equal(sources_count(sources, 1, &there), 0);
-	sources_ban(sources, 1, &there, 5, 0);
+	ban(sources, 1, &there, 5, 0);
 	assert_true(sources_look(sources, 1, &here).banned_until == 0);
 	assert_int_equal(sources_used(sources), 2);
 	sources_free(sources);
@@ -272,22 +281,22 @@ static void test_ban(void **ctx)
 	struct addr_source a = source_of(1), b = source_of(2);
 
 	(void)ctx;
-	sources_ban(sources, 1, &a, 5 * SECOND, 0);
+	ban(sources, 1, &a, 5 * SECOND, 0);
 	assert_true(sources_look(sources, 1, &a).banned_until == 5 * SECOND);
 	assert_true(sources_look(sources, 2, &a).banned_until == 0);
 	assert_true(sources_look(sources, 1, &b).banned_until == 0);
 	/* A shorter one takes nothing away, and a bucket that is full neither. */
-	sources_ban(sources, 1, &a, 3 * SECOND, 0);
+	ban(sources, 1, &a, 3 * SECOND, 0);
 	charge(sources, 1, 1, SECOND);
 	assert_true(sources_look(sources, 1, &a).banned_until == 5 * SECOND);
 	assert_int_equal(sources_add(sources, 1, &a), 0);
-	sources_ban(sources, 1, &a, 9 * SECOND, 3 * SECOND);
+	ban(sources, 1, &a, 9 * SECOND, 3 * SECOND);
 	sources_remove(sources, 1, &a, 8 * SECOND);
 	assert_true(sources_look(sources, 1, &a).banned_until == 9 * SECOND);
 	charge(sources, 2, 1, 9 * SECOND);
 	assert_true(sources_look(sources, 1, &a).banned_until == 0);
 	/* Over before it begins. */
-	sources_ban(sources, 1, &a, 9 * SECOND, 9 * SECOND);
+	ban(sources, 1, &a, 9 * SECOND, 9 * SECOND);
 	assert_false(knows(sources, 1));
 	sources_free(sources);
 }
@@ -299,11 +308,11 @@ static void test_ban_everywhere(void **ctx)
 
 	(void)ctx;
 	assert_false(sources_any_everywhere(sources));
-	sources_ban(sources, 1, &a, 5 * SECOND, 0);
+	ban(sources, 1, &a, 5 * SECOND, 0);
 	assert_false(sources_any_everywhere(sources));
-	sources_ban(sources, SOURCES_EVERYWHERE, &a, 5 * SECOND, 0);
-	sources_ban(sources, SOURCES_EVERYWHERE, &a, 6 * SECOND, 0);
-	sources_ban(sources, SOURCES_EVERYWHERE, &b, 7 * SECOND, 0);
+	ban(sources, SOURCES_EVERYWHERE, &a, 5 * SECOND, 0);
+	ban(sources, SOURCES_EVERYWHERE, &a, 6 * SECOND, 0);
+	ban(sources, SOURCES_EVERYWHERE, &b, 7 * SECOND, 0);
 	assert_true(sources_any_everywhere(sources));
 	assert_true(sources_look(sources, SOURCES_EVERYWHERE, &a).banned_until == 6 * SECOND);
 	charge(sources, 3, 1, 8 * SECOND);
@@ -321,7 +330,7 @@ static void test_full_of_memories(void **ctx)
 	(void)ctx;
 	assert_int_equal(sources_add(sources, 1, &living), 0);
 	charge(sources, 50, 1, 0);
-	sources_ban(sources, 1, &banned, 100 * SECOND, 0);
+	ban(sources, 1, &banned, 100 * SECOND, 0);
 	charge(sources, 2, 5, 0);
 	charge(sources, 3, 4, 0);
 	for (unsigned i = 100; i < 1000; i++) {
@@ -378,7 +387,7 @@ static void test_crowd_drops_nothing_that_matters(void **ctx)
 	for (int i = 0; i < 4; i++)
 		assert_int_equal(sources_add(sources, 1, &victim), 0);
 	charge(sources, 1, 4, 0);
-	sources_ban(sources, 1, &banned, 3600 * SECOND, 0);
+	ban(sources, 1, &banned, 3600 * SECOND, 0);
 	for (unsigned i = 1000; i < 1001000; i++) {
 		struct addr_source source = source_of(i);
 		uint64_t now = i / 100;
@@ -453,7 +462,7 @@ static struct victims make_victims(struct sources *sources)
 {
 	struct victims victims = {ipv4_of(0x7f090909), ipv4_of(0xc0000207), ipv6_of(7, 1)};
 
-	sources_ban(sources, VICTIMS_SERVICE, &victims.banned, 600 * SECOND, 0);
+	ban(sources, VICTIMS_SERVICE, &victims.banned, 600 * SECOND, 0);
 	sources_charge(sources, VICTIMS_SERVICE, &victims.busy, &slow, 0);
 	sources_charge(sources, OTHER_SERVICE, &victims.neighbour, &slow, 0);
 	return victims;
@@ -502,7 +511,7 @@ static void test_crowd_of_one_neighbourhood(void **ctx)
 	for (uint32_t i = 0; i < PLACES + 1000; i++) {
 		struct addr_source local = ipv4_of(0x7f640000 + i);
 
-		sources_ban(sources, SENSOR, &local, 3600 * SECOND, 0);
+		ban(sources, SENSOR, &local, 3600 * SECOND, 0);
 	}
 	check_victims(sources, &victims);
 	check_newcomer(sources, 0x7f070707);
@@ -546,12 +555,12 @@ static void test_order_in_a_neighbourhood(void **ctx)
 	(void)ctx;
 	for (unsigned i = 0; i < 4; i++) {
 		net[i] = ipv4_of(0xc0000200 + i);
-		sources_ban(sources, 1, &net[i], (10 + i) * SECOND, 0);
+		ban(sources, 1, &net[i], (10 + i) * SECOND, 0);
 	}
 	/* The first of them comes, and so has his place for sure. */
 	assert_int_equal(sources_add(sources, 1, &net[0]), 0);
 	assert_int_equal(sources_remembered(sources), 3);
-	sources_ban(sources, 1, &alone, SECOND, 0);
+	ban(sources, 1, &alone, SECOND, 0);
 	assert_int_equal(sources_remembered(sources), 4);
 	/* He goes, and is the first of the neighbourhood that has most. */
 	sources_remove(sources, 1, &net[0], 0);
@@ -559,14 +568,14 @@ static void test_order_in_a_neighbourhood(void **ctx)
 	assert_true(sources_look(sources, 1, &alone).banned_until == SECOND);
 	/* Another one, who has meanwhile a longer ban, is not. */
 	assert_int_equal(sources_add(sources, 1, &net[1]), 0);
-	sources_ban(sources, 1, &net[1], 20 * SECOND, 0);
-	sources_ban(sources, 1, &net[0], 15 * SECOND, 0);
+	ban(sources, 1, &net[1], 20 * SECOND, 0);
+	ban(sources, 1, &net[0], 15 * SECOND, 0);
 	sources_remove(sources, 1, &net[1], 0);
 	assert_true(sources_look(sources, 1, &net[1]).banned_until == 20 * SECOND);
 	assert_true(sources_look(sources, 1, &net[2]).banned_until == 0);
 	/* Nor one whose ban becomes longer while he is idle. */
-	sources_ban(sources, 1, &net[3], 30 * SECOND, 0);
-	sources_ban(sources, 1, &net[2], 25 * SECOND, 0);
+	ban(sources, 1, &net[3], 30 * SECOND, 0);
+	ban(sources, 1, &net[2], 25 * SECOND, 0);
 	assert_true(sources_look(sources, 1, &net[0]).banned_until == 0);
 	assert_true(sources_look(sources, 1, &net[3]).banned_until == 30 * SECOND);
 	sources_free(sources);
@@ -582,7 +591,7 @@ static void test_million_of_all_networks(void **ctx)
 	(void)ctx;
 	assert_int_equal(sources_add(sources, 1, &living), 0);
 	sources_charge(sources, 1, &living, &slow, 0);
-	sources_ban(sources, 1, &banned, 3600 * SECOND, 0);
+	ban(sources, 1, &banned, 3600 * SECOND, 0);
 	for (uint32_t i = 0; i < 1000000; i++) {
 		struct addr_source source = ipv4_of(0x0a000000 + i * 257);
 
@@ -682,6 +691,89 @@ static void test_noise_takes_nothing(void **ctx)
 }
 
 /* Each of its allocations in turn. */
+/* Where somebody is who is banned; all places: nowhere. */
+static size_t find_banned(const struct sources *sources, const struct addr_source *source,
+	uint64_t now, struct source_ban *ret)
+{
+	size_t i = 0;
+
+	while (i < sources_places(sources) &&
+		(!sources_banned_at(sources, i, now, ret) ||
+			memcmp(&ret->who.source, source, sizeof *source) != 0))
+		i++;
+	return i;
+}
+
+/* Whoever is banned, and nobody else, is at a place of his own, whatever else becomes of him
+ * and of others. */
+static void test_who_is_banned(void **ctx)
+{
+	struct sources *sources = sources_new(10, 10, key);
+	struct addr_source a = source_of(1), b = source_of(2), c = source_of(3);
+	struct source_ban found;
+	size_t place;
+
+	(void)ctx;
+	assert_int_equal(sources_places(sources), 0);
+	assert_int_equal(sources_add(sources, 7, &a), 0);
+	sources_charge(sources, 7, &b, &(struct limit){1, 1, 1000 * SECOND}, 0);
+	assert_int_equal(sources_places(sources), 2);
+	assert_int_equal(find_banned(sources, &a, 0, &found), 2);
+	assert_int_equal(find_banned(sources, &b, 0, &found), 2);
+
+	ban(sources, SOURCES_EVERYWHERE, &c, 50 * SECOND, 0);
+	ban(sources, 7, &a, 9 * SECOND, 0);
+	place = find_banned(sources, &c, 0, &found);
+	assert_true(place < 3);
+	assert_true(found.service == SOURCES_EVERYWHERE && found.until == 50 * SECOND);
+	assert_int_equal(found.who.bits, 24);
+	assert_true(find_banned(sources, &a, 9 * SECOND - 1, &found) < 3);
+	assert_true(found.service == 7 && found.until == 9 * SECOND);
+	assert_int_equal(find_banned(sources, &a, 9 * SECOND, &found), 3);
+
+	/* He stays where he is; who has gone is at no place. */
+	sources_remove(sources, 7, &a, 10 * SECOND);
+	assert_int_equal(find_banned(sources, &a, 0, &found), 3);
+	assert_int_equal(find_banned(sources, &c, 0, &found), place);
+	sources_free(sources);
+}
+
+/* With children and without: his ban and what he has taken are forgotten, his children are
+ * not. */
+static void test_lift(void **ctx)
+{
+	static const struct limit hourly = {1, 1, 3600 * SECOND};
+	struct sources *sources = sources_new(10, 10, key);
+	struct addr_source a = source_of(1), b = source_of(2);
+	struct source_ban found;
+
+	(void)ctx;
+	assert_int_equal(sources_add(sources, 7, &a), 0);
+	sources_charge(sources, 7, &a, &hourly, 0);
+	ban(sources, 7, &a, 50 * SECOND, 0);
+	ban(sources, SOURCES_EVERYWHERE, &b, 50 * SECOND, 0);
+	assert_int_equal(sources_remembered(sources), 1);
+
+	sources_lift_at(sources, find_banned(sources, &a, 0, &found));
+	assert_true(sources_look(sources, 7, &a).banned_until == 0);
+	assert_true(sources_look(sources, 7, &a).bucket.missing == 0);
+	assert_int_equal(sources_count(sources, 7, &a), 1);
+	sources_lift_at(sources, find_banned(sources, &b, 0, &found));
+	assert_false(sources_any_everywhere(sources));
+	assert_int_equal(sources_used(sources), 1);
+	assert_int_equal(sources_remembered(sources), 0);
+	assert_int_equal(find_banned(sources, &a, 0, &found), sources_places(sources));
+	assert_int_equal(find_banned(sources, &b, 0, &found), sources_places(sources));
+
+	/* He may be banned again, and be forgotten again. */
+	ban(sources, 7, &a, 20 * SECOND, 0);
+	assert_true(sources_look(sources, 7, &a).banned_until == 20 * SECOND);
+	sources_lift_at(sources, find_banned(sources, &a, 0, &found));
+	sources_remove(sources, 7, &a, 0);
+	assert_int_equal(sources_used(sources), 0);
+	sources_free(sources);
+}
+
 static void test_without_memory(void **ctx)
 {
 	struct sources *sources;
@@ -721,6 +813,8 @@ int main(void)
 		cmocka_unit_test(test_hash_has_all_of_a_source),
 		cmocka_unit_test(test_chosen_addresses),
 		cmocka_unit_test(test_noise_takes_nothing),
+		cmocka_unit_test(test_who_is_banned),
+		cmocka_unit_test(test_lift),
 		cmocka_unit_test(test_without_memory),
 	};
 
