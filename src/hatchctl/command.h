@@ -34,6 +34,7 @@ int command_explain(int argc, char **argv);
 int command_list(int argc, char **argv);
 int command_metrics(int argc, char **argv);
 int command_status(int argc, char **argv);
+int command_top(int argc, char **argv);
 
 /* "hatchctl: ...", one line on standard error.  Returns COMMAND_FAILED. */
 int command_failed(const char *format, ...) _printf_(1, 2);

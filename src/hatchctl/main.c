@@ -22,6 +22,7 @@ static const struct command commands[] = {
 	{"list", "the services of the running hatchd", command_list},
 	{"metrics", "what hatchd counts, for Prometheus", command_metrics},
 	{"status", "how the running hatchd is, and what it does not serve", command_status},
+	{"top", "services and connections, live", command_top},
 };
 
 static int print_help(void)
