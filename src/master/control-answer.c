@@ -29,12 +29,22 @@ static void put_end(struct control_answer *answer, struct json *json)
 	answer->phase = CONTROL_OVER;
 }
 
+static const char ONLY_ROOT[] = "only root may do that";
+
 static void put_error(struct json *json, const char *why)
 {
 	json_open(json, NULL, '{');
 	json_text(json, "error", why);
 	json_close(json, '}');
 	json_end_line(json);
+}
+
+/* As it was understood. */
+static void put_source(struct json *json, const struct control_request *request)
+{
+	char who[ADDR_NET_TEXT_MAX];
+
+	json_text(json, "source", addr_net_format(&request->who, who));
 }
 
 /* -------------------------------------------------------------------- services */
@@ -169,6 +179,48 @@ static void put_connections(struct control_answer *answer, struct json *json,
 	}
 }
 
+/* ------------------------------------------------------------------------ bans */
+
+static void put_bans(
+	struct control_answer *answer, struct json *json, struct master *master, uint64_t now)
+{
+	if (!control_put_bans(
+		    json, &answer->request, &answer->bans, master, CONTROL_PIECE_MAX, now))
+		answer->phase = CONTROL_END;
+}
+
+static void begin_unban(
+	struct control_answer *answer, struct json *json, struct master *master, uint64_t now)
+{
+	if (!answer->may_change) {
+		put_error(json, ONLY_ROOT);
+		answer->phase = CONTROL_OVER;
+		return;
+	}
+	control_unban(master, &answer->request, &answer->bans, now);
+	answer->phase = CONTROL_LIFT;
+}
+
+/* There may be more to lift; if not, it is said how many there were. */
+static void go_on_with_unban(
+	struct control_answer *answer, struct json *json, struct master *master, uint64_t now)
+{
+	if (control_unban_some(master, &answer->request, &answer->bans, now))
+		return;
+	if (answer->bans.lifted == 0) {
+		put_error(json, "no such ban");
+		answer->phase = CONTROL_OVER;
+		return;
+	}
+	json_open(json, NULL, '{');
+	json_bool(json, "done", true);
+	put_source(json, &answer->request);
+	json_number(json, "lifted", answer->bans.lifted);
+	json_close(json, '}');
+	json_end_line(json);
+	answer->phase = CONTROL_END;
+}
+
 /* ------------------------------------------------------------------- and others */
 
 static void put_help(struct control_answer *answer, struct json *json)
@@ -190,8 +242,8 @@ static void put_help(struct control_answer *answer, struct json *json)
 static void put_change(
 	struct control_answer *answer, struct json *json, struct master *master, uint64_t now)
 {
-	const char *why = answer->may_change ? control_change(master, &answer->request, now)
-	                                     : "only root may do that";
+	const char *why =
+		answer->may_change ? control_change(master, &answer->request, now) : ONLY_ROOT;
 
 	if (why) {
 		put_error(json, why);
@@ -200,6 +252,8 @@ static void put_change(
 	}
 	json_open(json, NULL, '{');
 	json_bool(json, "done", true);
+	if (answer->request.question == CONTROL_BAN)
+		put_source(json, &answer->request);
 	json_close(json, '}');
 	json_end_line(json);
 	answer->phase = CONTROL_END;
@@ -212,8 +266,7 @@ static void begin_reload(
 	const struct reload *reload = &master->reload;
 
 	if (!answer->may_change || master->stopping) {
-		put_error(json,
-			master->stopping ? "hatchd is stopping" : "only root may do that");
+		put_error(json, master->stopping ? "hatchd is stopping" : ONLY_ROOT);
 		answer->phase = CONTROL_OVER;
 		return;
 	}
@@ -253,8 +306,14 @@ static void put_first(
 		control_put_metrics(json, master, now);
 		answer->phase = CONTROL_SERVICES;
 		break;
+	case CONTROL_BANS:
+		answer->phase = CONTROL_BANNED;
+		break;
 	case CONTROL_RELOAD:
 		begin_reload(answer, json, master, now);
+		break;
+	case CONTROL_UNBAN:
+		begin_unban(answer, json, master, now);
 		break;
 	default:
 		put_change(answer, json, master, now);
@@ -271,6 +330,12 @@ static void put_piece(
 		break;
 	case CONTROL_CHILDREN:
 		put_connections(answer, json, master, now);
+		break;
+	case CONTROL_BANNED:
+		put_bans(answer, json, master, now);
+		break;
+	case CONTROL_LIFT:
+		go_on_with_unban(answer, json, master, now);
 		break;
 	case CONTROL_AWAIT:
 		if (control_answer_waits(answer, master))

@@ -6,7 +6,7 @@
  * pieces everything may change: each service remembers by a bit whether it has been told,
  * so after a reload those that stay are still told once each, whatever their order is
  * now, and the end of the answer says that there was one.  Connections have places that
- * they keep.
+ * they keep, and so has who is banned by a rule; bans of operators are told in their order.
  *
  * hatchd-control(7) is the description of what is told.
  *
@@ -15,7 +15,7 @@
 #ifndef HATCHD_MASTER_CONTROL_ANSWER_H
 #define HATCHD_MASTER_CONTROL_ANSWER_H
 
-#include "master/control-request.h"
+#include "master/control-ban.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -30,6 +30,8 @@ enum control_phase {
 	CONTROL_SERVICES,  /* between two of them */
 	CONTROL_ADDRESSES, /* within the line of one */
 	CONTROL_CHILDREN,  /* between two connections */
+	CONTROL_BANNED,    /* between two who are banned */
+	CONTROL_LIFT,      /* between two who may be let in again */
 	CONTROL_AWAIT,     /* there is nothing to say before a reload is over */
 	CONTROL_END,
 	CONTROL_OVER,
@@ -43,9 +45,10 @@ struct control_answer {
 	               */
 	size_t next;  /* in master->services: all before it have been told */
 	size_t place; /* there: the service whose line is being written */
-	uint32_t number;     /* its number */
-	uint32_t address;    /* of it, that comes next */
-	size_t next_child;   /* the place in the table that comes next */
+	uint32_t number;   /* its number */
+	uint32_t address;  /* of it, that comes next */
+	size_t next_child; /* the place in the table that comes next */
+	struct ban_walk bans;
 	uint64_t awaited;    /* of reload_ended() */
 	uint32_t generation; /* of master->services when it was looked at last */
 	bool reloaded;       /* it is another one than at the beginning */

@@ -4,6 +4,7 @@
 #include "conf/rate.h"
 #include "master/account.h"
 #include "master/announce.h"
+#include "master/control-ban.h"
 #include "master/control-lines.h"
 #include "master/master.h"
 #include "master/overdue.h"
@@ -128,6 +129,8 @@ const char *control_change(
 	switch (request->question) {
 	case CONTROL_KILL:
 		return kill_connection(master, request->connection, now);
+	case CONTROL_BAN:
+		return control_ban(master, request, now);
 	case CONTROL_LOG_LEVEL:
 		return set_log_level(request->priority);
 	default:

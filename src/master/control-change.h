@@ -15,8 +15,8 @@
 
 struct master;
 
-/* A question of those that change something, but for reload.  NULL: it is done, also if there
- * was nothing to do; else why not, a constant phrase. */
+/* A question of those that change something, but for reload and unban.  NULL: it is done, also
+ * if there was nothing to do; else why not, a constant phrase. */
 const char *control_change(
 	struct master *master, const struct control_request *request, uint64_t now);
 

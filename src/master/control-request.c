@@ -194,6 +194,55 @@ static const char *take_level(
 	return "not a level: error, warning, notice, info, debug";
 }
 
+static const char *parse_net(const struct word *word, struct addr_net *ret)
+{
+	char text[ADDR_NET_TEXT_MAX];
+
+	switch (copy(word, text, sizeof text) ? addr_net_parse(text, ret) : -ENOENT) {
+	case 0:
+		return NULL;
+	case -EINVAL:
+		return "not as many bits as such an address can have";
+	case -ENODEV:
+		return "no such interface, or an address that has none";
+	default:
+		return "not an address: 192.0.2.1, 192.0.2.0/24, 2001:db8::1, uid:1000, "
+		       "vsock:3";
+	}
+}
+
+static const char *parse_ban_time(const struct word *word, uint64_t *ret)
+{
+	char text[TEXT_NUMBER_MAX];
+
+	*ret = 0;
+	if (is(word, "unlimited"))
+		return NULL;
+	if (!copy(word, text, sizeof text) || text_parse_duration(text, ret) < 0 ||
+		*ret < CONTROL_BAN_MIN || *ret > CONTROL_BAN_MAX)
+		return "not a duration from 1s to 366d, or unlimited";
+	return NULL;
+}
+
+static const char *take_ban(const struct word *words, size_t n, struct control_request *request)
+{
+	const char *why = parse_net(&words[0], &request->who);
+
+	if (!why && n > 1)
+		why = parse_ban_time(&words[1], &request->duration);
+	if (!why && n > 2)
+		why = take_service(&words[2], 1, request);
+	return why;
+}
+
+static const char *take_unban(
+	const struct word *words, size_t n, struct control_request *request)
+{
+	const char *why = parse_net(&words[0], &request->who);
+
+	return why ? why : take_service(words + 1, n - 1, request);
+}
+
 /* ---------------------------------------------------------------- the first one */
 
 static const struct rule {
@@ -208,6 +257,8 @@ static const struct rule {
 		{"list [SERVICE]", "the services", false}},
 	[CONTROL_CONNECTIONS] = {"connections", 0, 1, take_service,
 		{"connections [SERVICE]", "who is connected", false}},
+	[CONTROL_BANS] = {"bans", 0, 1, take_service,
+		{"bans [SERVICE]", "who is banned", false}},
 	[CONTROL_EVENTS] = {"events", 0, 1, take_service,
 		{"events [SERVICE]", "what happens from now on", false}},
 	[CONTROL_METRICS] = {"metrics", 0, 0, NULL, {"metrics", "what is counted", false}},
@@ -221,6 +272,10 @@ static const struct rule {
 		{"set SERVICE LIMIT VALUE", "change a limit, until a reload", true}},
 	[CONTROL_KILL] = {"kill", 1, 1, take_connection,
 		{"kill CONNECTION", "end one of the connections", true}},
+	[CONTROL_BAN] = {"ban", 1, 3, take_ban,
+		{"ban ADDRESS[/BITS] [DURATION [SERVICE]]", "let nobody in from there", true}},
+	[CONTROL_UNBAN] = {"unban", 1, 2, take_unban,
+		{"unban ADDRESS[/BITS] [SERVICE]", "lift bans", true}},
 	[CONTROL_LOG_LEVEL] = {"log-level", 1, 1, take_level,
 		{"log-level LEVEL", "what the log is told from now on", true}},
 };

@@ -5,6 +5,7 @@
  *	status                      hatchd itself
  *	list [SERVICE]              services
  *	connections [SERVICE]       who is connected
+ *	bans [SERVICE]              who is banned
  *	events [SERVICE]            what happens from now on
  *	metrics                     what is counted
  *
@@ -15,6 +16,9 @@
  *	enable SERVICE
  *	set SERVICE LIMIT VALUE     until there is a reload
  *	kill CONNECTION             end it
+ *	ban ADDRESS[/BITS] [DURATION [SERVICE]]
+ *	                            let nobody in who comes from there
+ *	unban ADDRESS[/BITS] [SERVICE]
  *	log-level LEVEL             from now on
  *
  * The text is somebody else's: it is looked at here, and never shown again.
@@ -24,6 +28,7 @@
 #ifndef HATCHD_MASTER_CONTROL_REQUEST_H
 #define HATCHD_MASTER_CONTROL_REQUEST_H
 
+#include "base/addr-net.h"
 #include "conf/conf.h"
 
 /* Bytes of a line, with its newline. */
@@ -34,6 +39,7 @@ enum control_question {
 	CONTROL_STATUS,
 	CONTROL_LIST,
 	CONTROL_CONNECTIONS,
+	CONTROL_BANS,
 	CONTROL_EVENTS,
 	CONTROL_METRICS,
 	CONTROL_RELOAD,
@@ -41,9 +47,15 @@ enum control_question {
 	CONTROL_ENABLE,
 	CONTROL_SET,
 	CONTROL_KILL,
+	CONTROL_BAN,
+	CONTROL_UNBAN,
 	CONTROL_LOG_LEVEL,
 	_CONTROL_QUESTION_MAX,
 };
+
+/* How long a ban may be, usec; longer ones have no end. */
+#define CONTROL_BAN_MIN UINT64_C(1000000)
+#define CONTROL_BAN_MAX (UINT64_C(366) * 86400 * 1000000)
 
 /* Limits of a service that can be set. */
 enum control_limit {
@@ -63,6 +75,8 @@ struct control_request {
 	struct limit rate;   /* ... and of one that is a rate */
 	uint64_t connection; /* its number */
 	int priority;        /* LOG_ERR to LOG_DEBUG */
+	struct addr_net who; /* is to be banned, or no longer */
+	uint64_t duration;   /* of a ban, usec; 0: until somebody lifts it */
 };
 
 /* What can be asked. */

@@ -219,6 +219,34 @@ static uint64_t banned_everywhere(const struct conn *conn)
 	return sources_look(sources, SOURCES_EVERYWHERE, &source).banned_until;
 }
 
+/* All bits of his address, or his user: a net may be any part of it. */
+static struct addr_source whole_source(const struct conn *conn)
+{
+	struct addr_source source = conn->source;
+
+	if (addr_source_is_ip(&conn->source))
+		addr_source(&conn->peer, 32, 128, &source);
+	return source;
+}
+
+/* Until when operators keep him out of the service of that name, NULL: of all; 0: they do
+ * not. */
+static uint64_t banned_by_operators(const struct conn *conn, const char *service, uint64_t now)
+{
+	struct bans *bans = &conn->service->master->banned;
+	struct addr_source source;
+
+	if (!bans_any(bans))
+		return 0;
+	source = whole_source(conn);
+	return bans_until(bans, &source, service, now);
+}
+
+static uint64_t later(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
 /* By the clock on the wall, which may have jumped. */
 static bool is_closed(const struct service *service)
 {
@@ -234,7 +262,7 @@ static void add_source(const struct conn *conn, struct admit_request *request)
 	const struct service *service = conn->service;
 	const struct sources *sources = service->master->sources;
 	struct source_facts facts = sources_look(sources, service->number, &conn->source);
-	uint64_t everywhere;
+	const char *name = service->setup->conf->name;
 
 	request->access = ask_access(conn);
 	request->from_source = facts.count;
@@ -243,10 +271,8 @@ static void add_source(const struct conn *conn, struct admit_request *request)
 		request->per_source_limit = steer_per_source(service);
 	request->source_rate = *steer_per_source_rate(service);
 	request->source_bucket = facts.bucket;
-	request->banned_until = facts.banned_until;
-	everywhere = banned_everywhere(conn);
-	if (everywhere > request->banned_until)
-		request->banned_until = everywhere;
+	request->banned_until = later(facts.banned_until,
+		later(banned_everywhere(conn), banned_by_operators(conn, name, request->now)));
 	/* That takes longest, and makes no difference to whom others keep out. */
 	if (request->access == ACCESS_OK && request->banned_until <= request->now)
 		request->hosts_denied = is_denied_by_wrappers(conn);
@@ -291,7 +317,8 @@ enum admit_verdict gate_choice(const struct conn *conn, uint64_t now)
 	if (!conn->service->for_several)
 		return gate_ask(conn, now);
 	request = request_before_choice(conn->service, now);
-	request.banned_until = banned_everywhere(conn);
+	request.banned_until =
+		later(banned_everywhere(conn), banned_by_operators(conn, NULL, now));
 	return admit(&request);
 }
 
@@ -353,7 +380,8 @@ bool gate_minds_sources(const struct service *service)
 {
 	return rules_of(service) || wrappers_of(service) ||
 	       limit_is_set(steer_per_source_rate(service)) ||
-	       sources_any_everywhere(service->master->sources);
+	       sources_any_everywhere(service->master->sources) ||
+	       bans_any(&service->master->banned);
 }
 
 /* Any user of this machine can connect as 127.0.0.1, or from the address that he connects

@@ -577,6 +577,7 @@ static void clean_up(struct master *master)
 	sd_event_unref(master->event);
 	child_table_free(master->children);
 	sources_free(master->sources);
+	bans_done(&master->banned);
 	refusals_free(master->refusals);
 	refusals_free(master->bans);
 	free(master->told.last_failure);

@@ -36,6 +36,7 @@
 #include "os/closer.h"
 #include "os/notify.h"
 #include "os/spawn.h"
+#include "policy/bans.h"
 #include "policy/sources.h"
 
 #include <systemd/sd-event.h>
@@ -61,6 +62,7 @@ struct master {
 	struct child_table *children;
 	struct sources *sources;        /* children, rates and bans per source */
 	uint8_t address_key[16];        /* of hashes of addresses (master/conceal) */
+	struct bans banned;             /* whom operators have banned */
 	struct refusals *refusals;      /* that the log has been told of; NULL: none yet */
 	struct refusals *bans;          /* the same of those that begin a ban */
 	struct log_gate other_refusals; /* for which there is no place among these */

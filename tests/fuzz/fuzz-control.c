@@ -8,6 +8,22 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+/* Whoever is banned is shown so that he can be let in again. */
+static void check_net(const struct addr_net *who)
+{
+	char text[ADDR_NET_TEXT_MAX];
+	struct addr_net again;
+
+	if (addr_net_parse(addr_net_format(who, text), &again) < 0 ||
+		memcmp(&again, who, sizeof again) != 0)
+		abort();
+}
+
+static bool has_net(const struct control_request *request)
+{
+	return request->question == CONTROL_BAN || request->question == CONTROL_UNBAN;
+}
+
 static void check(const struct control_request *request)
 {
 	if (request->question >= _CONTROL_QUESTION_MAX || request->limit >= _CONTROL_LIMIT_MAX)
@@ -18,6 +34,10 @@ static void check(const struct control_request *request)
 		abort();
 	if ((request->question == CONTROL_KILL) != (request->connection > 0))
 		abort();
+	if (request->duration > CONTROL_BAN_MAX)
+		abort();
+	if (has_net(request))
+		check_net(&request->who);
 	if (!rate_holds(&request->rate) || request->priority > LOG_DEBUG)
 		abort();
 }

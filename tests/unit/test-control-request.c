@@ -14,6 +14,9 @@
 
 #define NAME_64 "a123456789012345678901234567890123456789012345678901234567890123"
 
+#define NO_ADDRESS  "not an address: 192.0.2.1, 192.0.2.0/24, 2001:db8::1, uid:1000, vsock:3"
+#define NO_DURATION "not a duration from 1s to 366d, or unlimited"
+
 static void test_requests(void **ctx)
 {
 	static const struct {
@@ -32,6 +35,12 @@ static void test_requests(void **ctx)
 		{"help", CONTROL_HELP, ""},
 		{"connections\n", CONTROL_CONNECTIONS, ""},
 		{"connections upper\n", CONTROL_CONNECTIONS, "upper"},
+		{"bans\n", CONTROL_BANS, ""},
+		{"bans upper\n", CONTROL_BANS, "upper"},
+		{"ban 192.0.2.1", CONTROL_BAN, ""},
+		{"ban 192.0.2.0/24 1h upper\n", CONTROL_BAN, "upper"},
+		{"unban 192.0.2.1", CONTROL_UNBAN, ""},
+		{"unban 192.0.2.0/24 upper\r\n", CONTROL_UNBAN, "upper"},
 		{"events upper\n", CONTROL_EVENTS, "upper"},
 		{"metrics\n", CONTROL_METRICS, ""},
 		{"reload\n", CONTROL_RELOAD, ""},
@@ -97,6 +106,28 @@ static void test_no_requests(void **ctx)
 		{"kill x", 6, "not the number of a connection"},
 		{"kill 18446744073709551616", 25, "not the number of a connection"},
 		{"kill 1 2", 8, "too many words"},
+		{"bans a b", 8, "too many words"},
+		{"bans -", 6, "not the name of a service"},
+		{"ban", 3, "words are missing"},
+		{"ban upper", 9, NO_ADDRESS},
+		{"ban 192.0.2.1\0", 14, NO_ADDRESS},
+		{"ban 192.0.2.1:80", 16, NO_ADDRESS},
+		{"ban uid:root", 12, NO_ADDRESS},
+		{"ban 192.0.2.1/33", 16, "not as many bits as such an address can have"},
+		{"ban fe80::1%nosuchlink", 22,
+			"no such interface, or an address that has none"},
+		{"ban 192.0.2.1%lo", 16, "no such interface, or an address that has none"},
+		{"ban 192.0.2.1 upper", 19, NO_DURATION},
+		{"ban 192.0.2.1 0", 15, NO_DURATION},
+		{"ban 192.0.2.1 999ms", 19, NO_DURATION},
+		{"ban 192.0.2.1 367d", 18, NO_DURATION},
+		{"ban 192.0.2.1 18446744073709551615", 34, NO_DURATION},
+		{"ban 192.0.2.1 1h -", 18, "not the name of a service"},
+		{"ban 192.0.2.1 1h a b", 20, "too many words"},
+		{"unban", 5, "words are missing"},
+		{"unban upper", 11, NO_ADDRESS},
+		{"unban 192.0.2.1 -", 17, "not the name of a service"},
+		{"unban 192.0.2.1 a b", 19, "too many words"},
 		{"log-level", 9, "words are missing"},
 		{"log-level loud", 14, "not a level: error, warning, notice, info, debug"},
 	};
@@ -155,6 +186,21 @@ static void test_others(void **ctx)
 	assert_int_equal(parse("log-level debug").priority, LOG_DEBUG);
 }
 
+static void test_bans(void **ctx)
+{
+	struct control_request request = parse("ban 192.0.2.7/24");
+	char text[ADDR_NET_TEXT_MAX];
+
+	(void)ctx;
+	assert_string_equal(addr_net_format(&request.who, text), "192.0.2.0/24");
+	assert_true(request.duration == 0);
+	assert_true(parse("ban ::1 unlimited").duration == 0);
+	assert_true(parse("ban ::1 1").duration == CONTROL_BAN_MIN);
+	assert_true(parse("ban ::1 366d upper").duration == CONTROL_BAN_MAX);
+	request = parse("unban 2001:db8::1 upper");
+	assert_string_equal(addr_net_format(&request.who, text), "2001:db8::/64");
+}
+
 static void test_help(void **ctx)
 {
 	(void)ctx;
@@ -198,6 +244,7 @@ int main(void)
 		cmocka_unit_test(test_no_requests),
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_others),
+		cmocka_unit_test(test_bans),
 		cmocka_unit_test(test_help),
 		cmocka_unit_test(test_lines),
 	};
