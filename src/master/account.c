@@ -312,14 +312,18 @@ static void say(struct line *line, const char *format, ...) _printf_(2, 3);
 
 static void say(struct line *line, const char *format, ...)
 {
-	size_t room = ACCOUNT_TEXT_MAX - line->len;
+	const char *comma = line->len > 0 ? ", " : "";
+	size_t room = ACCOUNT_TEXT_MAX - line->len, n = strlen(comma);
 	va_list ap;
-	int n = snprintf(line->buf + line->len, room, "%s", line->len > 0 ? ", " : "");
 
+	/* Where there is none for the comma there is none for what follows it. */
+	if (room <= n)
+		return;
+	memcpy(line->buf + line->len, comma, n);
 	va_start(ap, format);
-	n += vsnprintf(line->buf + line->len + n, room - (size_t)n, format, ap);
+	n += (size_t)vsnprintf(line->buf + line->len + n, room - n, format, ap);
 	va_end(ap);
-	line->len += (size_t)n < room ? (size_t)n : room - 1;
+	line->len += n < room ? n : room - 1;
 }
 
 const char *account_format(const struct account *account, char buf[ACCOUNT_TEXT_MAX])
