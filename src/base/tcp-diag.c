@@ -9,7 +9,6 @@
 
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
-#include <linux/rtnetlink.h>
 #include <linux/sock_diag.h>
 #include <linux/tcp.h> /* that of libc ends before the counts of bytes */
 
@@ -194,20 +193,18 @@ static bool is_meant(const struct inet_diag_msg *message, const struct tcp_handl
 static int read_facts(const struct inet_diag_msg *message, size_t len,
 	const struct tcp_handle *handle, struct tcp_facts *ret)
 {
-	const struct rtattr *attr = (const struct rtattr *)(message + 1);
+	const void *info;
+	size_t info_len;
 
 	if (len < sizeof *message)
 		return -EBADMSG;
 	if (!is_meant(message, handle) || (message->idiag_inode == 0 && handle->token != 0))
 		return -ENOENT;
-	len -= sizeof *message;
-	for (; RTA_OK(attr, len); attr = RTA_NEXT(attr, len)) {
-		if (attr->rta_type == INET_DIAG_INFO && handle->token != 0)
-			return read_mptcp(RTA_DATA(attr), RTA_PAYLOAD(attr), ret);
-		if (attr->rta_type == INET_DIAG_INFO)
-			return read_tcp(message, RTA_DATA(attr), RTA_PAYLOAD(attr), ret);
-	}
-	return message->idiag_inode == 0 ? -ENOENT : -EOPNOTSUPP;
+	info = tcp_end_find_info(message, len, &info_len);
+	if (!info)
+		return message->idiag_inode == 0 ? -ENOENT : -EOPNOTSUPP;
+	return handle->token != 0 ? read_mptcp(info, info_len, ret)
+	                          : read_tcp(message, info, info_len, ret);
 }
 
 static int read_answer(

@@ -96,27 +96,48 @@ static int read_info(const void *data, size_t len, uint32_t unread, struct tcp_e
 	return 0;
 }
 
+/* The last one need not be as long as its place. */
+static size_t place_of(const struct rtattr *attr, size_t left)
+{
+	size_t len = RTA_ALIGN(attr->rta_len);
+
+	return len < left ? len : left;
+}
+
+const void *tcp_end_find_info(const struct inet_diag_msg *body, size_t len, size_t *ret_len)
+{
+	const uint8_t *at = (const uint8_t *)(body + 1);
+	size_t left = len - sizeof *body;
+
+	while (left >= sizeof(struct rtattr)) {
+		const struct rtattr *attr = (const struct rtattr *)at;
+
+		if (attr->rta_len < sizeof *attr || attr->rta_len > left)
+			return NULL;
+		if (attr->rta_type == INET_DIAG_INFO) {
+			*ret_len = attr->rta_len - sizeof *attr;
+			return attr + 1;
+		}
+		at += place_of(attr, left);
+		left -= place_of(attr, left);
+	}
+	return NULL;
+}
+
 static int read_body(const struct inet_diag_msg *body, size_t len, struct tcp_end *ret)
 {
-	const struct rtattr *attr = (const struct rtattr *)(body + 1);
 	struct tcp_end end = {
 		.cookie = cookie_of(&body->id),
 		.family = body->idiag_family,
 		.id = body->id,
 	};
+	size_t info_len;
+	const void *info = tcp_end_find_info(body, len, &info_len);
+	int r = info ? read_info(info, info_len, body->idiag_rqueue, &end) : -EOPNOTSUPP;
 
-	len -= sizeof *body;
-	for (; RTA_OK(attr, len); attr = RTA_NEXT(attr, len)) {
-		int r;
-
-		if (attr->rta_type != INET_DIAG_INFO)
-			continue;
-		r = read_info(RTA_DATA(attr), RTA_PAYLOAD(attr), body->idiag_rqueue, &end);
-		if (r == 0)
-			*ret = end;
-		return r;
-	}
-	return -EOPNOTSUPP;
+	if (r == 0)
+		*ret = end;
+	return r;
 }
 
 int tcp_end_read(const void *message, size_t len, struct tcp_end *ret)

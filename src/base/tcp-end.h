@@ -45,6 +45,12 @@ int tcp_end_open(int room);
 int tcp_end_read(const void *message, size_t len, struct tcp_end *ret);
 
 /*
+ * What the kernel counts (struct tcp_info, or that of MPTCP) in the body of a message of
+ * `len` bytes, at least those of *body, or NULL.
+ */
+const void *tcp_end_find_info(const struct inet_diag_msg *body, size_t len, size_t *ret_len);
+
+/*
  * Whose end came first is not in the message.  If it was our side's, then the kernel
  * remembers the connection for a while (TIME_WAIT): ask for that, with a descriptor of
  * tcp_diag_open().  Where it does not, the client's came first, was read and is taken off.  To
