@@ -19,7 +19,7 @@
 /* Who waits for a reload: there may be one before his. */
 #define AWAIT_MAX (90 * USEC_PER_SEC)
 
-/* Where others wait for his place: as long as a program needs to ask, and to read on. */
+/* Where others wait for his turn: as long as a program needs to read on. */
 #define SILENCE_WAITED_FOR USEC_PER_SEC
 #define ANSWER_WAITED_FOR  (5 * USEC_PER_SEC)
 
@@ -29,47 +29,70 @@
 #define OUT_MAX (2 * CONTROL_PIECE_MAX)
 
 struct control_client {
+	struct control_seat seat; /* the first member */
 	struct master *master;
 	int fd; /* owned; a high number */
 	sd_event_source *source;
-	uint64_t born;  /* usec, monotonic */
+	uint64_t born;  /* usec, monotonic: when he came, or his turn */
 	uint64_t moved; /* when he last sent or took something */
-	uint8_t bit;    /* his among those of all, see control-answer */
 	bool may_change;
-	bool answering;
-	bool waits; /* there is nothing to answer for now */
+	bool ended; /* he says nothing more */
+	/* While he is answered: */
+	uint8_t bit; /* his among those of all, see control-answer */
 	struct control_answer answer;
-	struct control_client *next, *prev;
 	size_t len, sent; /* of out */
-	char out[OUT_MAX];
+	char *out;        /* owned, OUT_MAX */
 };
 
-/* ----------------------------------------------------------------- they leave */
-
-static void unlink_client(struct control *control, struct control_client *client)
+static struct control_client *client_at(struct control_seat *seat)
 {
-	if (client->prev)
-		client->prev->next = client->next;
-	else
-		control->first = client->next;
-	if (client->next)
-		client->next->prev = client->prev;
-	else
-		control->last = client->prev;
-	control->n_clients--;
-	control->bits &= (uint8_t)~client->bit;
+	return (struct control_client *)seat;
 }
+
+/* ------------------------------------------------------------ whose turn it is */
+
+static bool is_turn_free(const struct control *control)
+{
+	return control->seats.n_answering < CONTROL_ANSWERS_MAX;
+}
+
+/* False: there is no memory. */
+static bool take_turn(struct control_client *client, uint64_t now)
+{
+	struct control *control = &client->master->control;
+
+	client->out = malloc(OUT_MAX);
+	if (!client->out)
+		return false;
+	client->bit = (uint8_t)(~control->bits & (control->bits + 1));
+	control->bits |= client->bit;
+	client->born = client->moved = now;
+	control_seats_set_stage(&control->seats, &client->seat, CONTROL_ANSWERING);
+	return true;
+}
+
+static void give_up_turn(struct control_client *client, enum control_stage stage)
+{
+	struct control *control = &client->master->control;
+
+	control->bits &= (uint8_t)~client->bit;
+	client->bit = 0;
+	free(take_ptr(client->out));
+	control_seats_set_stage(&control->seats, &client->seat, stage);
+	/* There may be somebody for it. */
+	control->due = 0;
+}
+
+/* ----------------------------------------------------------------- they leave */
 
 /* His descriptor is seen to. */
 static void leave(struct control_client *client)
 {
 	struct control *control = &client->master->control;
 
-	unlink_client(control, client);
+	give_up_turn(client, CONTROL_SILENT);
+	control_seats_remove(&control->seats, &client->seat);
 	free(client);
-	/* There may be somebody for his place. */
-	if (control->full)
-		control->due = 0;
 }
 
 static void drop(struct control_client *client)
@@ -97,27 +120,26 @@ static bool send_some(struct control_client *client, uint64_t now)
 	return client->answer.phase != CONTROL_OVER;
 }
 
-/* Who waits would be told all the time that he can be written to. */
-static bool set_waits(struct control_client *client, bool waits)
+/* Whoever waits would be told all the time that he can be written to. */
+static bool watch_for(struct control_client *client, uint32_t events)
 {
-	client->waits = waits;
-	return sd_event_source_set_io_events(client->source, waits ? EPOLLET : EPOLLOUT) >= 0;
+	return sd_event_source_set_io_events(client->source, events) >= 0;
 }
 
 static void go_on_answering(struct control_client *client, uint64_t now)
 {
-	bool waits;
-
 	if (client->len == 0)
 		client->len = control_answer_write(
-			&client->answer, client->master, client->out, sizeof client->out, now);
+			&client->answer, client->master, client->out, OUT_MAX, now);
 	/* A piece may have been the beginning of nothing. */
 	if (client->len > 0 && !send_some(client, now)) {
 		drop(client);
 		return;
 	}
-	waits = client->len == 0 && control_answer_waits(&client->answer, client->master);
-	if (waits != client->waits && !set_waits(client, waits))
+	if (client->len > 0 || !control_answer_waits(&client->answer, client->master))
+		return;
+	give_up_turn(client, CONTROL_AWAITING);
+	if (!watch_for(client, EPOLLET))
 		drop(client);
 }
 
@@ -128,35 +150,43 @@ void control_look_again(struct master *master)
 	master->control.look_at_answers = true;
 }
 
-/* What they have waited for may have come. */
-static void go_on_with_all(struct control *control, uint64_t now)
-{
-	struct control_client *client, *next;
-
-	control->look_at_answers = false;
-	for (client = control->first; client; client = next) {
-		next = client->next;
-		if (client->waits)
-			go_on_answering(client, now);
-	}
-}
-
 /* The next piece follows as soon as there is room for it. */
-static void start_answering(struct control_client *client, uint64_t now)
+static void go_on(struct control_client *client, uint64_t now)
 {
-	client->answering = true;
-	client->moved = now;
-	if (!set_waits(client, false))
+	if (!watch_for(client, EPOLLOUT))
 		drop(client);
 	else
 		go_on_answering(client, now);
 }
 
-static void refuse(struct control_client *client, const char *why, uint64_t now)
+/* What they have waited for may have come; what is left to say of it is short. */
+static void go_on_with_all(struct control *control, uint64_t now)
 {
-	client->answer.phase = CONTROL_OVER;
-	client->len = control_answer_error(why, client->out, sizeof client->out);
-	start_answering(client, now);
+	struct control_seat *seat, *next;
+
+	control->look_at_answers = false;
+	for (seat = control->seats.first; seat; seat = next) {
+		struct control_client *client = client_at(seat);
+
+		next = seat->next;
+		if (seat->stage != CONTROL_AWAITING ||
+			control_answer_waits(&client->answer, client->master))
+			continue;
+		if (take_turn(client, now))
+			go_on(client, now);
+		else
+			drop(client);
+	}
+}
+
+/* Who has got nothing yet has room for this, and is not waited for if he has not. */
+static void refuse(struct control_client *client, const char *why)
+{
+	char text[128];
+	size_t len = control_answer_error(why, text, sizeof text);
+
+	send(client->fd, text, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	drop(client);
 }
 
 /* He is no client any more: what he is told has no end. */
@@ -166,7 +196,7 @@ static void let_follow(
 	struct master *master = client->master;
 
 	if (!followers_have_room(&master->followers)) {
-		refuse(client, "as many follow already as may", now);
+		refuse(client, "as many follow already as may");
 		return;
 	}
 	sd_event_source_disable_unref(client->source);
@@ -174,22 +204,16 @@ static void let_follow(
 	leave(client);
 }
 
-static void ask(struct control_client *client, const char *line, size_t len, uint64_t now)
+static void answer(
+	struct control_client *client, const struct control_request *request, uint64_t now)
 {
-	struct control_request request;
-	const char *why;
-
-	if (control_request_parse(line, len, &request, &why) < 0) {
-		refuse(client, why, now);
-		return;
-	}
-	if (request.question == CONTROL_EVENTS) {
-		let_follow(client, &request, now);
+	if (!take_turn(client, now)) {
+		drop(client);
 		return;
 	}
 	control_answer_begin(
-		&client->answer, client->master, &request, client->may_change, client->bit);
-	start_answering(client, now);
+		&client->answer, client->master, request, client->may_change, client->bit);
+	go_on(client, now);
 }
 
 /* What has been sent so far, which stays where it is.  *ret_loaded: there are descriptors
@@ -205,29 +229,49 @@ static ssize_t peek(
 	return n < 0 ? -errno : n;
 }
 
-/* Taken out of the queue only when there is a line, and nothing in its tow. */
-static void look_at_question(struct control_client *client, bool ended, uint64_t now)
+/* A whole line, behind which others may have come. */
+static void ask(struct control_client *client, char *text, size_t n, size_t line, uint64_t now)
+{
+	struct control *control = &client->master->control;
+	struct control_request request;
+	const char *why = NULL;
+
+	control_request_parse(text, line, &request, &why);
+	if (!why && request.question != CONTROL_EVENTS && !is_turn_free(control)) {
+		control_seats_set_stage(&control->seats, &client->seat, CONTROL_ASKED);
+		control->due = 0;
+		return;
+	}
+	recv(client->fd, text, n, MSG_DONTWAIT);
+	if (why)
+		refuse(client, why);
+	else if (request.question == CONTROL_EVENTS)
+		let_follow(client, &request, now);
+	else
+		answer(client, &request, now);
+}
+
+/* Taken out of the queue only when there is a line, nothing in its tow, and his turn. */
+static void look_at_question(struct control_client *client, uint64_t now)
 {
 	char text[CONTROL_LINE_MAX];
 	bool loaded;
 	ssize_t n = peek(client, text, &loaded);
-	int len;
+	int line;
 
-	if ((n == -EAGAIN || n == -EINTR) && !ended)
+	if ((n == -EAGAIN || n == -EINTR) && !client->ended)
 		return;
 	if (n <= 0) {
 		drop(client);
 		return;
 	}
-	len = control_request_line(text, (size_t)n, ended);
-	if (!loaded && len != 0)
-		recv(client->fd, text, (size_t)n, MSG_DONTWAIT);
+	line = control_request_line(text, (size_t)n, client->ended);
 	if (loaded)
-		refuse(client, "descriptors are not taken", now);
-	else if (len < 0)
-		refuse(client, "the line is too long", now);
-	else if (len > 0)
-		ask(client, text, (size_t)len, now);
+		refuse(client, "descriptors are not taken");
+	else if (line < 0)
+		refuse(client, "the line is too long");
+	else if (line > 0)
+		ask(client, text, (size_t)n, (size_t)line, now);
 }
 
 static int on_client(sd_event_source *source, int fd, uint32_t revents, void *userdata)
@@ -237,103 +281,82 @@ static int on_client(sd_event_source *source, int fd, uint32_t revents, void *us
 
 	(void)source;
 	(void)fd;
-	if (client->waits && (revents & (EPOLLHUP | EPOLLERR)))
-		drop(client);
-	else if (client->answering)
+	switch (client->seat.stage) {
+	case CONTROL_ANSWERING:
 		go_on_answering(client, now);
-	else
-		look_at_question(client, revents & (EPOLLRDHUP | EPOLLHUP | EPOLLERR), now);
+		break;
+	case CONTROL_AWAITING:
+		if (revents & (EPOLLHUP | EPOLLERR))
+			drop(client);
+		break;
+	default:
+		client->ended |= revents & (EPOLLRDHUP | EPOLLHUP | EPOLLERR);
+		look_at_question(client, now);
+	}
 	return 0;
 }
 
 /* ------------------------------------------------------------------ they come */
 
-static void link_client(struct control *control, struct control_client *client)
-{
-	client->prev = control->last;
-	if (control->last)
-		control->last->next = client;
-	else
-		control->first = client;
-	control->last = client;
-	control->n_clients++;
-	client->bit = (uint8_t)(~control->bits & (control->bits + 1));
-	control->bits |= client->bit;
-}
-
-/* What is not taken out of the queue would wake us again and again: hence EPOLLET. */
-static int add_client(struct master *master, int fd, bool may_change, uint64_t now)
-{
-	struct control_client *client = malloc(sizeof *client);
-	int r;
-
-	if (!client)
-		return -ENOMEM;
-	memset(client, 0, offsetof(struct control_client, out));
-	client->master = master;
-	client->fd = fd;
-	client->may_change = may_change;
-	client->born = client->moved = now;
-	r = sd_event_add_io(master->event, &client->source, fd, EPOLLIN | EPOLLRDHUP | EPOLLET,
-		on_client, client);
-	if (r < 0) {
-		free(client);
-		return r;
-	}
-	link_client(&master->control, client);
-	return 0;
-}
-
-static void tell_refused(struct control *control, int fd, uint64_t now)
+static struct ucred peer_of(int fd)
 {
 	struct ucred peer = {.uid = (uid_t)-1};
 	socklen_t len = sizeof peer;
 
 	getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len);
-	if (log_once_a_minute(&control->refused_told, now))
-		log_notice("refused uid %u pid %d at the control socket: neither root nor in "
-			   "its group",
-			peer.uid, peer.pid);
+	return peer;
+}
+
+/* What is not taken out of the queue would wake us again and again: hence EPOLLET.  NULL: there
+ * is no memory. */
+static struct control_client *add_client(
+	struct master *master, int fd, bool may_change, uint64_t now)
+{
+	struct control_client *client = calloc(1, sizeof *client);
+	struct ucred peer = peer_of(fd);
+
+	if (!client)
+		return NULL;
+	client->seat.uid = peer.uid;
+	client->seat.pid = peer.pid;
+	client->master = master;
+	client->fd = fd;
+	client->may_change = may_change;
+	client->born = client->moved = now;
+	if (sd_event_add_io(master->event, &client->source, fd, EPOLLIN | EPOLLRDHUP | EPOLLET,
+		    on_client, client) < 0) {
+		free(client);
+		return NULL;
+	}
+	control_seats_add(&master->control.seats, &client->seat);
+	return client;
 }
 
 static void turn_away(struct master *master, int fd, uint64_t now)
 {
+	struct ucred peer = peer_of(fd);
 	char text[128];
 	size_t len = control_answer_error("permission denied", text, sizeof text);
 
-	tell_refused(&master->control, fd, now);
+	if (log_once_a_minute(&master->control.refused_told, now))
+		log_notice("refused uid %u pid %d at the control socket: neither root nor in "
+			   "its group",
+			peer.uid, peer.pid);
 	send(fd, text, len, MSG_DONTWAIT | MSG_NOSIGNAL);
 	master_close_later(master, fd, clock_monotonic());
 }
 
-/* Times until which others do not get his place; or anybody, if `alone`. */
-static uint64_t safe_until(const struct control_client *client, bool alone)
+static void make_room(struct control *control)
 {
-	uint64_t silence = alone ? SILENCE_MAX : SILENCE_WAITED_FOR;
-	uint64_t all = alone ? ANSWER_MAX : ANSWER_WAITED_FOR;
-	uint64_t by_silence = client->moved + silence, by_age = client->born + all;
+	struct control_seat *leaver;
 
-	if (control_answer_waits(&client->answer, client->master))
-		return client->born + AWAIT_MAX;
-	/* To send a word each second is no way to ask. */
-	if (!client->answering)
-		by_silence = client->born + silence;
-	return by_silence < by_age ? by_silence : by_age;
-}
-
-/* The oldest of those who have had their time; *due is when the next has. */
-static struct control_client *find_expendable(
-	const struct control *control, bool alone, uint64_t now, uint64_t *due)
-{
-	for (struct control_client *c = control->first; c; c = c->next) {
-		uint64_t until = safe_until(c, alone);
-
-		if (until <= now)
-			return c;
-		if (until < *due)
-			*due = until;
+	while (control->seats.n > CONTROL_CLIENTS_MAX &&
+		(leaver = control_seats_find_leaver(&control->seats))) {
+		if (leaver->stage == CONTROL_SILENT)
+			drop(client_at(leaver));
+		else
+			refuse(client_at(leaver), "too many ask at once");
 	}
-	return NULL;
 }
 
 static void look_at_queue(struct control *control, bool look)
@@ -343,25 +366,6 @@ static void look_at_queue(struct control *control, bool look)
 	control->full = !look;
 }
 
-/* False: he has to wait until somebody's time is over. */
-static bool make_room(struct control *control, uint64_t now)
-{
-	struct control_client *client;
-	uint64_t due = USEC_INFINITY;
-
-	if (control->n_clients < CONTROL_CLIENTS_MAX)
-		return true;
-	client = find_expendable(control, false, now, &due);
-	if (client) {
-		drop(client);
-		return true;
-	}
-	look_at_queue(control, false);
-	if (due < control->due)
-		control->due = due;
-	return false;
-}
-
 /* Descriptors and memory may come back; the others have given up while they waited. */
 static void accept_later(struct control *control, uint64_t now)
 {
@@ -369,6 +373,23 @@ static void accept_later(struct control *control, uint64_t now)
 	control->look_from = now + ACCEPT_AGAIN;
 	if (control->look_from < control->due)
 		control->due = control->look_from;
+}
+
+/* Before it is decided who has to go, it is seen whether he has asked. */
+static void welcome(struct master *master, int fd, bool may_change, uint64_t now)
+{
+	struct control *control = &master->control;
+	struct control_client *client = add_client(master, fd, may_change, now);
+
+	if (!client) {
+		master_close_later(master, fd, clock_monotonic());
+		accept_later(control, now);
+		return;
+	}
+	if (now + SILENCE_MAX < control->due)
+		control->due = now + SILENCE_MAX;
+	look_at_question(client, now);
+	make_room(control);
 }
 
 static int on_queue(sd_event_source *source, int listener, uint32_t revents, void *userdata)
@@ -381,8 +402,6 @@ static int on_queue(sd_event_source *source, int listener, uint32_t revents, voi
 
 	(void)source;
 	(void)revents;
-	if (!make_room(control, now))
-		return 0;
 	fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	if (fd < 0) {
 		if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
@@ -391,15 +410,61 @@ static int on_queue(sd_event_source *source, int listener, uint32_t revents, voi
 	}
 	fd = master_move_up(master, fd);
 	right = control_socket_right(&control->socket, fd);
-	if (right == CONTROL_MAY_NOTHING) {
+	if (right == CONTROL_MAY_NOTHING)
 		turn_away(master, fd, now);
-	} else if (add_client(master, fd, right == CONTROL_MAY_CHANGE, now) < 0) {
-		master_close_later(master, fd, clock_monotonic());
-		accept_later(control, now);
-	} else if (control->last && control->due > safe_until(control->last, true)) {
-		control->due = safe_until(control->last, true);
-	}
+	else
+		welcome(master, fd, right == CONTROL_MAY_CHANGE, now);
 	return 0;
+}
+
+/* ------------------------------------------------------------- their time is over */
+
+/* `alone`: nobody waits for his turn. */
+static uint64_t until_when(const struct control_client *client, bool alone)
+{
+	uint64_t by_silence, by_age;
+
+	switch (client->seat.stage) {
+	case CONTROL_SILENT:
+		return client->born + SILENCE_MAX;
+	case CONTROL_ASKED:
+		return client->born + ANSWER_MAX;
+	case CONTROL_AWAITING:
+		return client->born + AWAIT_MAX;
+	default:
+		by_silence = client->moved + (alone ? SILENCE_MAX : SILENCE_WAITED_FOR);
+		by_age = client->born + (alone ? ANSWER_MAX : ANSWER_WAITED_FOR);
+		return by_silence < by_age ? by_silence : by_age;
+	}
+}
+
+/* Returns when the time of the next is over. */
+static uint64_t send_away(struct control *control, uint64_t now)
+{
+	bool alone = !control_seats_find_next(&control->seats);
+	struct control_seat *seat, *next;
+	uint64_t due = USEC_INFINITY;
+
+	for (seat = control->seats.first; seat; seat = next) {
+		uint64_t until = until_when(client_at(seat), alone);
+
+		next = seat->next;
+		if (until <= now)
+			drop(client_at(seat));
+		else if (until < due)
+			due = until;
+	}
+	return due;
+}
+
+static void give_turns(struct control *control, uint64_t now)
+{
+	struct control_seat *seat;
+
+	while (is_turn_free(control) && (seat = control_seats_find_next(&control->seats))) {
+		control_seats_set_stage(&control->seats, seat, CONTROL_SILENT);
+		look_at_question(client_at(seat), now);
+	}
 }
 
 uint64_t control_due(const struct control *control)
@@ -407,24 +472,18 @@ uint64_t control_due(const struct control *control)
 	return control->due;
 }
 
-/* Whoever waits in the queue is looked at when somebody's place can be had. */
+/* Whoever waits for a turn is looked at when there is one. */
 void control_turn(struct master *master, uint64_t now)
 {
 	struct control *control = &master->control;
-	struct control_client *client;
-	uint64_t due;
 
 	if (now < control->due)
 		return;
 	if (control->look_at_answers)
 		go_on_with_all(control, now);
-	do {
-		due = USEC_INFINITY;
-		client = find_expendable(control, true, now, &due);
-		if (client)
-			drop(client);
-	} while (client);
-	control->due = due;
+	send_away(control, now);
+	give_turns(control, now);
+	control->due = send_away(control, now);
 	if (control->full && now >= control->look_from)
 		look_at_queue(control, true);
 	else if (control->full && control->look_from < control->due)
@@ -503,8 +562,8 @@ void control_close(struct master *master)
 {
 	struct control *control = &master->control;
 
-	while (control->first)
-		drop(control->first);
+	while (control->seats.first)
+		drop(client_at(control->seats.first));
 	close_socket(master);
 	control->due = USEC_INFINITY;
 }

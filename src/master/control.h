@@ -1,10 +1,11 @@
 /*
  * control: operators ask at a UNIX socket, and are told in lines of JSON.
  *
- * One question for each connection.  A few operators are served at once, each in memory of
- * its own and as fast as he reads; nobody is waited for (I2).  When there is no place,
- * newcomers wait in the kernel's queue until the oldest who keeps silent, does not read, or
- * has been there for a while, has lost his; so nobody can keep others away for long (I6).
+ * One question for each connection.  A few operators are answered at once, each in memory of
+ * its own and as fast as he reads; nobody is waited for (I2).  More may be connected: they cost
+ * little, and get their turn when somebody is done, does not read, or has had his for a while.
+ * Nobody is left in the kernel's queue.  When too many are connected, one of the user who has
+ * the most of them has to go (master/control-seat); so nobody can keep others away (I6).
  *
  * What an operator sends could have descriptors in its tow, whose close sleeps.  So it is
  * looked at where it lies in the kernel's queue, and is taken out of there only if it has
@@ -17,23 +18,24 @@
 #ifndef HATCHD_MASTER_CONTROL_H
 #define HATCHD_MASTER_CONTROL_H
 
+#include "master/control-seat.h"
 #include "os/control_socket.h"
 
 #include <stdint.h>
 #include <systemd/sd-event.h>
 
 struct master;
-struct control_client;
 
-/* Operators that are served at once. */
-#define CONTROL_CLIENTS_MAX 8
+/* Operators that are connected at once ... */
+#define CONTROL_CLIENTS_MAX 32
+/* ... and of these, whose answers are being written; each has a bit. */
+#define CONTROL_ANSWERS_MAX 8
 
 struct control {
 	struct control_socket socket;
-	sd_event_source *source;             /* of it; owned; NULL: there is none */
-	struct control_client *first, *last; /* oldest first */
-	unsigned n_clients;
-	uint8_t bits;          /* of them */
+	sd_event_source *source; /* of it; owned; NULL: there is none */
+	struct control_seats seats;
+	uint8_t bits;          /* of those who are answered */
 	uint64_t due;          /* usec, monotonic: something is to be done; USEC_INFINITY: no */
 	bool look_at_answers;  /* something has come that answers may have waited for */
 	bool full;             /* new ones wait in the queue */

@@ -1,0 +1,140 @@
+"""Whoever may ask at the control socket means harm, or has gone mad.
+
+Services are served meanwhile as if nobody asked, an operator is answered in time, what the
+master has for those who ask is bounded, and when they have gone all is as it was.
+"""
+
+import contextlib
+import json
+import socket
+import statistics
+import struct
+import subprocess
+import time
+
+import pytest
+
+from harness import PYTHON, Loader, free_port, helper, read_all, service, wait_until
+from namespace import with_mounts
+from test_control import (
+    ANSWERS_MAX, CLIENTS_MAX, dial, long_names, long_text, read_lines, status,
+)
+from test_harm import LONGEST, Probe, assert_waits, own_memory
+
+needs_root = pytest.mark.needs_root
+
+GID = 54321
+STRANGER = 65534
+
+IDLE = 1000
+MAD = 4
+
+# Seconds until an operator is answered, whoever is there.
+ANSWERED = 2.0
+
+# KiB that all who ask may cost: eight who are answered, and what the allocator keeps.
+COST = 1024
+
+
+@contextlib.contextmanager
+def crowd(path, folder, kind, count, uid):
+    """Processes that do harm until the end of the context, as members of the group."""
+    who = {} if uid == 0 else {"user": uid, "group": uid, "extra_groups": [GID]}
+    script = helper("control-crowd.py", folder)
+    # What they do to hatchd is the question, not what they do to the machine.
+    process = subprocess.Popen(["nice", "-n", "19", PYTHON, script, path, kind, str(count)],
+                               stdout=subprocess.PIPE, **who)
+    try:
+        assert process.stdout.readline() == b"there\n"
+        yield process
+        assert process.poll() is None, "they have given up"
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def group_of_operators(folder):
+    """A launcher: in there is a group whose members may look."""
+    groups = folder / "group"
+    groups.write_text(f"root:x:0:\nnogroup:x:65534:\nhatchd-admin:x:{GID}:\n")
+    return with_mounts('mount --bind "$1" /etc/group || exit 99; shift; exec "$@"', groups)
+
+
+def seconds_until_answered(path, daemon):
+    """As hatchctl asks: it waits for its turn to connect."""
+    before = time.monotonic()
+    with socket.socket(socket.AF_UNIX) as client:
+        for option in socket.SO_SNDTIMEO, socket.SO_RCVTIMEO:
+            client.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", 60, 0))
+        client.connect(str(path))
+        client.sendall(b"status\n")
+        assert json.loads(client.makefile().readline()).get("pid") == daemon.pid
+    return time.monotonic() - before
+
+
+@pytest.mark.alone
+@needs_root
+@pytest.mark.parametrize("uid", [0, STRANGER], ids=["same user", "another user"])
+@pytest.mark.parametrize("kinds", [("idle", "flood"), ("half", "garbage"), ("unread", "flood")],
+                         ids=" and ".join)
+def test_crowd(hatchd, folder, kinds, uid):
+    """A thousand who do nothing, and some who do what they can."""
+    path = folder / "run" / "control"
+    port, probed = free_port(), free_port()
+    config = service("probed", listen=f"tcp:{probed}", exec="/bin/cat") + (
+        long_text(long_names(), port) if "unread" in kinds else "")
+    daemon = hatchd.file(config, f"--control={path}", launcher=group_of_operators(folder))
+    seconds_until_answered(path, daemon)
+    before = own_memory(daemon.pid)
+    with crowd(path, folder, kinds[0], IDLE, uid), crowd(path, folder, kinds[1], MAD, uid):
+        with Probe(probed):
+            waited = [seconds_until_answered(path, daemon) for _ in range(10)]
+            cost = own_memory(daemon.pid) - before
+    assert statistics.median(waited) < ANSWERED
+    assert max(waited) < ANSWERED + LONGEST
+    assert cost < COST
+    # They have gone: that they are closed is seen to by daemon.stop().
+    daemon.wait_children(0)
+    wait_until(lambda: daemon.count_fds() <= daemon.fds_at_start)
+    assert seconds_until_answered(path, daemon) < LONGEST
+    assert_waits(daemon)
+    assert own_memory(daemon.pid) - before < COST
+
+
+def test_who_waits_for_a_reload(hatchd, folder, monkeypatch):
+    """Takes no turn from others meanwhile, however many they are; all are told of its end."""
+    path = folder / "run" / "control"
+    loader = Loader(folder, monkeypatch)
+    daemon = hatchd.file(service("s", listen=f"tcp:{free_port()}", exec="/bin/cat"),
+                         f"--control={path}")
+    loader.hold()
+    with contextlib.ExitStack() as stack:
+        waiting = [stack.enter_context(dial(path)) for _ in range(2 * ANSWERS_MAX)]
+        for client in waiting:
+            client.sendall(b"reload\n")
+        pid = loader.wait_held()
+        # Those whose request comes second wait for another reload.
+        assert status(path)["reload"]["running"] is True
+        for _ in range(5):
+            assert seconds_until_answered(path, daemon) < ANSWERED
+        loader.release(pid)
+        for client in waiting:
+            assert read_lines(client)[-1]["end"] is True
+
+
+def test_too_many_who_have_asked(hatchd, folder):
+    """Who has too many loses his last ones, and is told why."""
+    path = folder / "run" / "control"
+    names = long_names()
+    hatchd.file(long_text(names, free_port()), f"--control={path}")
+    with contextlib.ExitStack() as stack:
+        clients = []
+        for _ in range(CLIENTS_MAX + 1):
+            clients.append(stack.enter_context(dial(path)))
+            clients[-1].sendall(b"list\n")
+        assert read_lines(clients[-1]) == [{"error": "too many ask at once"}]
+        # The others get their turns, as soon as those before them have read, or have not.
+        data = [read_all(client) for client in clients[:-1]]
+    assert all(text.startswith(b'{"service":"first"') for text in data)
+    assert any(b'"end":true' in text for text in data)
