@@ -21,6 +21,7 @@ static const struct command commands[] = {
 	{"explain", "whether a client may come in, and why", command_explain},
 	{"list", "the services of the running hatchd", command_list},
 	{"metrics", "what hatchd counts, for Prometheus", command_metrics},
+	{"selftest", "be a client of a service, at each of its addresses", command_selftest},
 	{"status", "how the running hatchd is, and what it does not serve", command_status},
 	{"top", "services and connections, live", command_top},
 };
