@@ -1,4 +1,7 @@
-/* Requests to the control socket: whatever is asked, what is understood is within bounds. */
+/*
+ * Requests to the control socket: whatever is asked, what is understood is within bounds, and
+ * means the same with other blanks between the words.
+ */
 #include "base/own.h"
 #include "conf/rate.h"
 #include "master/control-request.h"
@@ -26,11 +29,15 @@ static bool has_net(const struct control_request *request)
 
 static void check(const struct control_request *request)
 {
+	const char *usage;
+
 	if (request->question >= _CONTROL_QUESTION_MAX || request->limit >= _CONTROL_LIMIT_MAX)
 		abort();
 	if (memchr(request->service, '\0', sizeof request->service) == NULL)
 		abort();
-	if (request->service[0] && !service_name_valid(request->service))
+	usage = control_request_help(request->question)->usage;
+	if (request->service[0] &&
+		(!service_name_valid(request->service) || !strstr(usage, "SERVICE")))
 		abort();
 	if ((request->question == CONTROL_KILL) != (request->connection > 0))
 		abort();
@@ -39,6 +46,47 @@ static void check(const struct control_request *request)
 	if (has_net(request))
 		check_net(&request->who);
 	if (!rate_holds(&request->rate) || request->priority > LOG_DEBUG)
+		abort();
+}
+
+static bool is_blank(char c)
+{
+	return strchr(" \t\r\n", c) && c != '\0';
+}
+
+/* One blank between two words, and none elsewhere: its length. */
+static size_t squeeze(const char *line, size_t len, char *ret)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < len; i++) {
+		if (is_blank(line[i]))
+			continue;
+		if (n > 0 && i > 0 && is_blank(line[i - 1]))
+			ret[n++] = ' ';
+		ret[n++] = line[i];
+	}
+	return n;
+}
+
+static bool same(const struct control_request *a, const struct control_request *b)
+{
+	return a->question == b->question && strcmp(a->service, b->service) == 0 &&
+	       a->limit == b->limit && a->count == b->count && a->rate.count == b->rate.count &&
+	       a->rate.burst == b->rate.burst && a->rate.period == b->rate.period &&
+	       a->connection == b->connection && a->priority == b->priority;
+}
+
+static void check_squeezed(
+	const char *line, size_t len, const struct control_request *request, const char *why)
+{
+	char text[CONTROL_LINE_MAX];
+	size_t n = squeeze(line, len, text);
+	struct control_request other;
+	const char *other_why = NULL;
+
+	control_request_parse(text, n, &other, &other_why);
+	if (why != other_why || (!why && !same(request, &other)))
 		abort();
 }
 
@@ -56,5 +104,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		check(&request);
 	else if (!why)
 		abort();
+	check_squeezed(text, (size_t)len, &request, why);
 	return 0;
 }
