@@ -74,17 +74,29 @@ const char *control_ban(
 
 /* ---------------------------------------------------------------------- to be let in */
 
+/* Once, as soon as there is one. */
+static void tell_lift(const struct control_request *request, const struct ban_walk *walk)
+{
+	bool of_one = request->service[0];
+	char who[ADDR_NET_TEXT_MAX];
+
+	if (walk->lifted > 0)
+		return;
+	log_notice("bans of %s%s%s are lifted at the control socket",
+		addr_net_format(&request->who, who), of_one ? " from " : "",
+		of_one ? request->service : "");
+}
+
 void control_unban(struct master *master, const struct control_request *request,
 	struct ban_walk *walk, uint64_t now)
 {
 	const char *service = request->service[0] ? request->service : NULL;
-	char who[ADDR_NET_TEXT_MAX];
+	size_t n = bans_lift(&master->banned, &request->who, service, now);
 
-	log_notice("bans of %s%s%s are lifted at the control socket",
-		addr_net_format(&request->who, who), service ? " from " : "",
-		service ? service : "");
 	*walk = (struct ban_walk){0};
-	walk->lifted = bans_lift(&master->banned, &request->who, service, now);
+	if (n > 0)
+		tell_lift(request, walk);
+	walk->lifted = n;
 }
 
 /* Bans of a service have its number, which may have changed hands. */
@@ -111,6 +123,7 @@ bool control_unban_some(struct master *master, const struct control_request *req
 			(of_one && !is_of(&ban, service)))
 			continue;
 		sources_lift_at(master->sources, place);
+		tell_lift(request, walk);
 		walk->lifted++;
 		lifts++;
 	}

@@ -92,7 +92,11 @@ def test_an_address(hatchd, path):
     daemon.wait_log(f"hatchd: bans of {BAD} are lifted at the control socket$")
     assert [is_served(port, BAD) for port in ports] == [True, True]
     assert bans(path) == []
+    before = daemon.mark()
     assert refused(path, f"unban {BAD}") == "no such ban"
+    change(path, f"ban {GOOD}")
+    daemon.wait_log(f"{GOOD} is banned", after=before)
+    assert not any("lifted" in line for line in daemon.log.lines[before:-1])
 
 
 def test_a_network(hatchd, path):
