@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import pathlib
 import re
 import shutil
@@ -9,11 +10,13 @@ import signal
 import socket
 import subprocess
 import threading
+import time
 
 import pytest
 
 from harness import (
-    connect, free_port, hatchctl, read_all, reload, service, talk, udp, wait_until,
+    comes_in, connect, free_port, hatchctl, read_all, reload, run_hatchd, service, talk, udp,
+    wait_until, workers,
 )
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
@@ -120,6 +123,65 @@ def test_sessions(hatchd, path):
     assert whole["accepted"] == 2 and whole["bytes_in"] == 5
     workers = {worker["name"]: worker for worker in whole["workers"]}
     assert workers["hatchd-builtin"]["runs"] and workers["hatchd-builtin"]["started"] == 1
+
+
+def test_lost_sessions(hatchd, path):
+    """A worker that dies takes its sessions along; the next one is another start of it."""
+    port = free_port()
+    daemon = hatchd.file(service("echo", listen=f"tcp:127.0.0.1:{port}", builtin="echo"),
+                         f"--control={path}")
+    with connect(port) as client:
+        client.sendall(b"x")
+        assert client.recv(1) == b"x"
+        (worker,) = workers(daemon.pid)
+        os.kill(worker, signal.SIGKILL)
+        with contextlib.suppress(ConnectionResetError):
+            read_all(client)
+    wait_until(lambda: counted(path)[1]["echo"]["sessions"] == {"lost": 1}, what="the loss")
+    wait_until(lambda: comes_in(f"tcp:127.0.0.1:{port}", data=b"x"), what="another worker")
+    whole, services = counted(path)
+    (worker,) = whole["workers"]
+    assert worker["runs"] and worker["started"] == 2
+    assert services["echo"]["accepted"] >= 2
+
+
+def test_chosen_by_name(hatchd, path):
+    """Who comes to a tcpmux is accepted there, and let in where he wants to go."""
+    port = free_port()
+    daemon = hatchd.file(
+        service("mux", listen=f"tcp:127.0.0.1:{port}", builtin="tcpmux")
+        + service("cat", exec="/bin/cat", tcpmux="yes"),
+        f"--control={path}")
+    assert talk(f"tcp:127.0.0.1:{port}", b"cat\r\nx").endswith(b"x")
+    daemon.wait_children(0)
+    wait_until(lambda: counted(path)[1]["cat"]["ended"]["success"] == 1, what="the end")
+    _, services = counted(path)
+    assert (services["mux"]["accepted"], services["cat"]["accepted"]) == (1, 0)
+    assert count(services["mux"]["queue"]) == count(services["cat"]["wait"]) == 1
+    assert count(services["cat"]["spawn"]) == 1 and "wait" not in services["mux"]
+
+
+def test_tls(hatchd, path, folder):
+    """The handshake is a part of the wait; when the certificate ends is known."""
+    made = run_hatchd("--self-signed", "localhost", cwd=folder)
+    if "built without TLS" in made.stderr:
+        pytest.skip("built without TLS")
+    port = free_port()
+    daemon = hatchd.file(
+        service("secret", listen=f"tcp:127.0.0.1:{port}", exec="/bin/cat",
+                tls={"certificate": folder / "localhost.pem"}),
+        f"--control={path}")
+    done = hatchctl("connect", "--insecure", f"tls:127.0.0.1:{port}", input=b"x")
+    assert done.stdout == b"x"
+    daemon.wait_children(0)
+    wait_until(lambda: counted(path)[0]["ended"]["success"] == 1, what="the end")
+    secret = counted(path)[1]["secret"]
+    assert secret["accepted"] == count(secret["queue"]) == count(secret["wait"]) == 1
+    assert secret["wait"]["sum_usec"] > 0
+    found = samples(metrics(path))
+    name = "hatchd_certificate_expiry_timestamp_seconds"
+    assert found[name, 'service="secret"'] > time.time() + 86400
+    assert found["hatchd_worker_up", 'worker="hatchd-tls"'] == 1
 
 
 def test_over_a_reload(hatchd, path):
