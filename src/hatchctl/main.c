@@ -32,7 +32,7 @@ static int print_help(void)
 	size_t len;
 
 	len = (size_t)snprintf(text, sizeof text,
-		"Usage: hatchctl [-s PATH] [--help] [--version] COMMAND [ARGUMENT...]\n"
+		"Usage: hatchctl [OPTION...] COMMAND [ARGUMENT...]\n"
 		"\n"
 		"Commands:\n");
 	for (size_t i = 0; i < ARRAY_SIZE(commands) && len < sizeof text; i++) {
@@ -42,10 +42,11 @@ static int print_help(void)
 	if (len < sizeof text) {
 		snprintf(text + len, sizeof text - len,
 			"\n"
+			"  -s, --control PATH   the socket of hatchd; also behind a command\n"
+			"  -h, --help           this text\n"
+			"  -V, --version        the version\n"
+			"\n"
 			"'hatchctl COMMAND --help' tells more about one of them.\n"
-			"-s PATH, or --control PATH, before or after one of those that ask "
-			"hatchd,\n"
-			"is the socket to ask at.\n"
 			"Exit status: 0 done, 1 failed, 2 the command line is wrong.\n");
 	}
 	return command_print(text);
