@@ -29,7 +29,7 @@
 /* Of user and group, as hatchd-ask has one of its own. */
 #define UNPRIVILEGED 65530
 
-/* For some 20,000 ends that are not read yet. */
+/* For some 50,000 ends that are not read yet; the kernel allows twice as much for them. */
 #define ROOM (32 << 20)
 
 /* Taken from the kernel at once. */

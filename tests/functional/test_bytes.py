@@ -1,5 +1,6 @@
 """account_bytes: the record of a program's TCP connection has what went over it, or nothing."""
 
+import contextlib
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
@@ -179,6 +181,27 @@ def test_slow_client(hatchd):
         (late,) = set(both) - {p for p, r in both.items() if r == (0, 2000000)}
         assert late == sock.getsockname()[1]
         assert both[late][0] == 0 and 0 < both[late][1] < 2000000
+
+
+def test_many_slow_clients(hatchd):
+    """More than records may wait: the oldest go, and a quick client is counted as ever."""
+    port, size, most = free_port(), 40000, 1024
+    daemon = hatchd.file(counted(
+        "big", port, f"head -c {size} /dev/zero", instances=2000, per_source=2000))
+    mark = settle(daemon, port, "big")
+    with contextlib.ExitStack() as stack:
+        began = time.monotonic()
+        for _ in range(most + 50):
+            sock = stack.enter_context(socket.socket())
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            sock.connect(("127.0.0.1", port))
+        daemon.wait_children(0)
+        in_time = time.monotonic() - began < 4
+        assert len(talk(port)) == size
+        daemon.wait_log(rf"big: child \d+ ended: .* {size} out", after=mark)
+        told = records(daemon, most + 51, "big", mark)
+    assert not in_time or sum(r is None for r in told.values()) >= 50
+    assert all(r is None or 0 < r[1] <= size for r in told.values())
 
 
 def test_stops_with_slow_client(hatchd):
