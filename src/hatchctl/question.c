@@ -16,7 +16,8 @@
 
 void question_init(struct question *question, bool waits)
 {
-	*question = (struct question){.fd = -EBADF, .waits = waits};
+	*question =
+		(struct question){.fd = -EBADF, .waits = waits, .patience = QUESTION_PATIENCE};
 }
 
 static void forget(struct question *question)
@@ -65,12 +66,12 @@ static int connect_failed(struct question *question, const char *path, int error
 	}
 }
 
-static int open_socket(bool waits)
+static int open_socket(const struct question *question)
 {
-	const struct timeval patience = {.tv_sec = QUESTION_PATIENCE};
-	_cleanup_close_ int fd = -EBADF;
+	const struct timeval patience = {.tv_sec = question->patience};
+	int flags = SOCK_CLOEXEC | (question->waits ? 0 : SOCK_NONBLOCK);
+	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | flags, 0);
 
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | (waits ? 0 : SOCK_NONBLOCK), 0);
 	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) < 0 ||
 		setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience) < 0)
 		return -errno;
@@ -78,9 +79,9 @@ static int open_socket(bool waits)
 }
 
 /* Whoever is turned away is told so, even if nobody listens to what he says. */
-static int open_and_ask(bool waits, const char *path, const char *request)
+static int open_and_ask(const struct question *question, const char *path, const char *request)
 {
-	_cleanup_close_ int fd = open_socket(waits);
+	_cleanup_close_ int fd = open_socket(question);
 	int r;
 
 	if (fd < 0)
@@ -98,7 +99,7 @@ int question_ask(struct question *question, const char *path, const char *reques
 	int r;
 
 	forget(question);
-	r = open_and_ask(question->waits, path, request);
+	r = open_and_ask(question, path, request);
 	if (r < 0)
 		return connect_failed(question, path, r);
 	question->fd = r;
@@ -190,8 +191,8 @@ static int read_failed(struct question *question, int error)
 
 	switch (-error) {
 	case ETIMEDOUT:
-		return fail(question, error, "unable to read from %s: no answer within %d s",
-			path, QUESTION_PATIENCE);
+		return fail(question, error, "unable to read from %s: no answer within %u s",
+			path, question->patience);
 	case EBADMSG:
 		return fail(question, error,
 			"unable to read from %s: that is no answer of hatchd", path);

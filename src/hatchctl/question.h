@@ -19,7 +19,8 @@
 
 struct question {
 	int fd;                   /* owned; negative while nothing is asked */
-	bool waits;               /* for the other end, and no longer than QUESTION_PATIENCE */
+	bool waits;               /* for the other end */
+	unsigned patience;        /* s: it waits no longer; QUESTION_PATIENCE unless changed */
 	char *path;               /* of the socket; owned */
 	struct answer answer;     /* as far as it has come */
 	size_t size, line;        /* of its text: the room, and where the next line begins */
