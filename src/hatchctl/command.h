@@ -25,6 +25,7 @@ struct command {
 	int (*run)(int argc, char **argv);
 };
 
+int command_ban(int argc, char **argv);
 int command_bans(int argc, char **argv);
 int command_check(int argc, char **argv);
 int command_connect(int argc, char **argv);
@@ -36,6 +37,7 @@ int command_metrics(int argc, char **argv);
 int command_selftest(int argc, char **argv);
 int command_status(int argc, char **argv);
 int command_top(int argc, char **argv);
+int command_unban(int argc, char **argv);
 
 /* "hatchctl: ...", one line on standard error.  Returns COMMAND_FAILED. */
 int command_failed(const char *format, ...) _printf_(1, 2);

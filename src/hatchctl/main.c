@@ -13,6 +13,7 @@
 #include <string.h>
 
 static const struct command commands[] = {
+	{"ban", "let nobody in from an address or a network", command_ban},
 	{"bans", "who is banned for now", command_bans},
 	{"check", "what is wrong with the configuration", command_check},
 	{"connect", "connect standard input and output to an address", command_connect},
@@ -24,6 +25,7 @@ static const struct command commands[] = {
 	{"selftest", "be a client of a service, at each of its addresses", command_selftest},
 	{"status", "how the running hatchd is, and what it does not serve", command_status},
 	{"top", "services and connections, live", command_top},
+	{"unban", "lift bans", command_unban},
 };
 
 static int print_help(void)

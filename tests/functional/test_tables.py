@@ -200,12 +200,14 @@ def test_nothing_is_read_for_nobody(stub):
 
 
 def test_bans(stub):
-    stub.lines = [{"service": "upper", "source": "192.0.2.0/24", "left_usec": 125000000},
-                  {"service": None, "source": "2001:db8::/64", "left_usec": 1}]
+    stub.lines = [{"service": "upper", "source": "192.0.2.0/24", "left_usec": 125000000,
+                   "by": "rule"},
+                  {"service": None, "source": "2001:db8::/64", "left_usec": None,
+                   "by": "operator"}]
     assert rows(hatchctl("bans", "-s", stub.path)) == [
-        ["SERVICE", "SOURCE", "LEFT"],
-        ["upper", "192.0.2.0/24", "2 min 5 s"],
-        ["-", "2001:db8::/64", "1 us"],
+        ["SERVICE", "SOURCE", "LEFT", "BY"],
+        ["upper", "192.0.2.0/24", "2 min 5 s", "rule"],
+        ["-", "2001:db8::/64", "-", "operator"],
     ]
     done = hatchctl("bans", "-Js", stub.path, "upper")
     assert json.loads(done.stdout)["bans"] == stub.lines
