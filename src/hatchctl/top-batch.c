@@ -62,6 +62,8 @@ static int print(struct top_state *state, const struct top_sample *sample, bool 
 {
 	if (top_view_update(&state->view, sample) < 0)
 		return command_failed("unable to sort: %s", strerror(ENOMEM));
+	if (top_view_is_lost(&state->view, sample))
+		return command_failed("no such service");
 	top_layout_make(&state->layout, &state->view, sample, 0);
 	if (!first)
 		fputc('\n', stdout);

@@ -170,6 +170,8 @@ static void paint_title(
 		top_paint_text(paint, TOP_INK_STRONG, "Connections");
 	if (sample)
 		paint_count(paint, view, top_count_rows(view->table, sample));
+	if (sample && top_view_is_lost(view, sample))
+		top_paint_text(paint, TOP_INK_WARN, "   no such service");
 	if (*view->filter)
 		top_paint_format(paint, TOP_INK_WARN, "   only with \"%s\"", view->filter);
 }
@@ -234,6 +236,8 @@ static enum top_ink ink_of_state(const char *state)
 /* Nothing, and what nobody knows, stays in the background. */
 static enum top_ink ink_of_cell(const struct top_column *column, struct top_value value)
 {
+	if (value.text && !*value.text)
+		return TOP_INK_FAINT;
 	if (value.text)
 		return strcmp(column->head, "STATE") == 0 ? ink_of_state(value.text)
 		                                          : TOP_INK_PLAIN;
@@ -285,13 +289,13 @@ static void paint_table(
 
 static void paint_key(struct top_paint *paint, const char *key, const char *what)
 {
-	int len = (int)(strlen(key) + strlen(what)) + 1;
+	int gap = paint->x > 0 ? 2 : 0, len = (int)(strlen(key) + strlen(what)) + 1;
 
-	if (paint->x + len > paint->width)
+	if (paint->x + gap + len > paint->width)
 		return;
+	top_paint_fill(paint, TOP_INK_PLAIN, paint->x + gap);
 	top_paint_text(paint, TOP_INK_STRONG, key);
 	top_paint_format(paint, TOP_INK_LABEL, " %s", what);
-	top_paint_text(paint, TOP_INK_PLAIN, "  ");
 }
 
 static void paint_keys(struct top_paint *paint, enum top_table table)

@@ -56,10 +56,10 @@ void top_paint_text(struct top_paint *paint, enum top_ink ink, const char *text)
 
 	if (paint->y < 0 || paint->y >= paint->height || room <= 0)
 		return;
-	if (len > room)
-		len = room;
 	set_ink(paint, ink);
-	mvaddnstr(paint->y, paint->x, text, len);
+	mvaddnstr(paint->y, paint->x, text, len > room ? room : len);
+	if (len > room)
+		mvaddch(paint->y, paint->width - 1, '+');
 	paint->x += len;
 }
 

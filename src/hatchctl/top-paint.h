@@ -2,7 +2,7 @@
  * top-paint: pieces of text on the screen, each with a meaning that has a look.
  *
  * The look is a colour where there are colours, and else bold, dim or inverse.  All texts are
- * plain ASCII; what does not fit on its line is cut.
+ * plain ASCII; one that does not fit on its line is cut, and has a "+" at its end.
  *
  * Layer: hatchctl.
  */

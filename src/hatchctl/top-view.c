@@ -201,6 +201,13 @@ void top_view_show(struct top_view *view, enum top_table table, const char *serv
 	view->n_rows = view->cursor = view->first = 0;
 }
 
+/* One that was removed may have connections still. */
+bool top_view_is_lost(const struct top_view *view, const struct top_sample *sample)
+{
+	return *view->service && view->n_rows == 0 && !*view->filter &&
+	       !top_sample_service(sample, view->service);
+}
+
 const struct top_service *top_view_service(
 	const struct top_view *view, const struct top_sample *sample)
 {

@@ -48,6 +48,9 @@ int top_view_update(struct top_view *view, const struct top_sample *sample);
 /* Another table, from its first row on.  `service` NULL: all of it. */
 void top_view_show(struct top_view *view, enum top_table table, const char *service);
 
+/* After an update: rows of a service are wanted of which hatchd knows nothing. */
+bool top_view_is_lost(const struct top_view *view, const struct top_sample *sample);
+
 /* Move the cursor down, or up by a negative number; to the first row is to follow none. */
 void top_view_move(struct top_view *view, const struct top_sample *sample, long by);
 

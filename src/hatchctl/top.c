@@ -152,7 +152,8 @@ static int parse_options(int argc, char **argv, struct top_options *options)
 	};
 	int result, r = COMMAND_DONE;
 
-	*options = (struct top_options){.path = CMDLINE_CONTROL, .delay = USEC_PER_SEC};
+	*options = (struct top_options){
+		.path = CMDLINE_CONTROL, .filter = "", .delay = USEC_PER_SEC};
 	while (r == COMMAND_DONE && !options->helped &&
 		(result = getopt_long(argc, argv, ":bcd:f:hn:o:s:", table, NULL)) != -1)
 		r = take_option(result, argv, table, options);
@@ -189,8 +190,10 @@ static int set_state(struct top_state *state, const struct top_options *options)
 
 	top_state_init(state, connections ? TOP_CONNECTIONS : TOP_SERVICES, options->delay);
 	top_view_show(&state->view, state->view.table, options->service);
-	snprintf(state->view.filter, sizeof state->view.filter, "%s",
-		options->filter ? options->filter : "");
+	if (strlen(options->filter) >= sizeof state->view.filter)
+		return command_misused("top", "the filter has more than %zu characters",
+			sizeof state->view.filter - 1);
+	strcpy(state->view.filter, options->filter);
 	return options->sort ? set_order(&state->view, options->sort) : COMMAND_DONE;
 }
 

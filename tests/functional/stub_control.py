@@ -38,6 +38,7 @@ class StubControl:
         self.path = path
         self.services, self.connections, self.last = services, connections, last
         self.peer = None  # instead of those made up here
+        self.names = {}  # of services of single connections
         self.sample = 0
         self.pid = 4711
         self.ended = set()
@@ -156,7 +157,8 @@ class StubControl:
         relayed = i % 7 == 5
         # 4194304 is the highest that there can be: no process has that number or one above.
         return {
-            "connection": i + 1, "service": service_name(number), "peer": self.peer or peer(i),
+            "connection": i + 1, "service": self.names.get(i, service_name(number)),
+            "peer": self.peer or peer(i),
             "local": f"192.0.2.254:{1000 + number}", "pid": None if relayed else 4194305 + i,
             "worker": "hatchd-relay" if relayed else None, "user": USERS[number % len(USERS)],
             "since": 1795000000, "age_usec": (i * i * 7 + self.sample) * SECOND,

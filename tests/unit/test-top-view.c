@@ -128,6 +128,17 @@ static void test_filter(void **ctx)
 	expect(desk, "*1 2 3 ");
 	top_view_show(&desk->view, TOP_CONNECTIONS, "web");
 	expect(desk, "*1 3 ");
+	assert_false(top_view_is_lost(&desk->view, desk->sample));
+	strcpy(desk->view.filter, "nothing of that");
+	expect(desk, "");
+	assert_false(top_view_is_lost(&desk->view, desk->sample));
+	desk->view.filter[0] = '\0';
+	top_view_show(&desk->view, TOP_CONNECTIONS, "ftp");
+	expect(desk, "");
+	assert_false(top_view_is_lost(&desk->view, desk->sample));
+	top_view_show(&desk->view, TOP_CONNECTIONS, "nobody");
+	expect(desk, "");
+	assert_true(top_view_is_lost(&desk->view, desk->sample));
 }
 
 static void replace(struct desk *desk, const char *lines)
