@@ -233,6 +233,28 @@ def test_the_terminal_is_as_before(folder, end):
 
 
 @needs_tmux
+def test_suspended(folder):
+    """Ctrl-Z: meanwhile the terminal is that of the shell."""
+    script = 'set -m; "$@"; echo "stopped"; read -r line; fg; exit $?'
+    modes = "#{alternate_on} #{cursor_flag}"
+    with StubControl(folder / "control", services=2) as stub:
+        command = ["/bin/bash", "-c", script, "bash", HATCHCTL, "top", "-d100ms",
+                   f"--control={stub.path}"]
+        with Terminal(folder, 80, 24, command) as terminal:
+            terminal.wait("12.0/s")
+            assert terminal.tmux("display-message", "-p", modes) == "1 0\n"
+            terminal.type("C-z")
+            assert "Services" not in terminal.wait("stopped")
+            assert terminal.tmux("display-message", "-p", modes) == "0 1\n"
+            stub.services = 1
+            terminal.type("Enter")
+            terminal.wait("Services 1")
+            assert terminal.tmux("display-message", "-p", modes) == "1 0\n"
+            terminal.type("q")
+            terminal.wait_end()
+
+
+@needs_tmux
 def test_colours(folder):
     with StubControl(folder / "control", services=7, last=2):
         with top(folder, "-d100ms") as terminal:
