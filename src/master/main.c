@@ -1,10 +1,16 @@
 #include "conf/cmdline.h"
 #include "master/loader.h"
 #include "master/master.h"
+#include "os/facility.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/utsname.h>
+
+#ifndef BUILT_WITH
+#define BUILT_WITH "libraries of unknown versions"
+#endif
 
 /* How children would be started on this machine, and why so. */
 static void print_spawn_mode(const struct cmdline *cmdline)
@@ -17,11 +23,46 @@ static void print_spawn_mode(const struct cmdline *cmdline)
 	fflush(stdout);
 }
 
+static void print_libraries(void)
+{
+	const char *rest = BUILT_WITH;
+
+	puts("built with:");
+	while (*rest) {
+		size_t len = strcspn(rest, ",");
+
+		printf("  %.*s\n", (int)len, rest);
+		rest += len;
+		rest += strspn(rest, ", ");
+	}
+}
+
+static void print_facility(const struct facility *facility)
+{
+	int version = facility->find();
+
+	if (version == 0)
+		printf("  %-13s  no: %s\n", facility->name, facility->without);
+	else if (facility->newest == 0)
+		printf("  %-13s  yes\n", facility->name);
+	else
+		printf("  %-13s  yes, version %d of up to %d\n", facility->name, version,
+			facility->newest);
+}
+
+/* For a report of a mistake as well: how it was built, and what it has found here. */
 static int print_version(const struct cmdline *cmdline)
 {
+	struct utsname kernel = {0};
+
 	printf("hatchd %s\n", PACKAGE_VERSION);
 	print_spawn_mode(cmdline);
-	return 0;
+	print_libraries();
+	uname(&kernel);
+	printf("%s %s has, of what hatchd uses:\n", kernel.sysname, kernel.release);
+	for (const struct facility *f = facilities; f->name; f++)
+		print_facility(f);
+	return fflush(stdout) == 0 ? 0 : 2;
 }
 
 static int become_loader(const struct cmdline *cmdline, char **argv)
