@@ -139,21 +139,34 @@ static int take_inet(struct backlogs *backlogs, const struct inet_diag_msg *mess
 	return 0;
 }
 
+/* Attributes and messages have places of whole words, but for the last, which may end within.
+ */
+static size_t place_of(size_t len, size_t left)
+{
+	size_t place = NLMSG_ALIGN(len);
+
+	return place < left ? place : left;
+}
+
 static int take_unix(struct backlogs *backlogs, const struct unix_diag_msg *message, size_t len)
 {
-	const struct rtattr *attr = (const struct rtattr *)(message + 1);
-	const struct rtattr *name = NULL, *queue = NULL;
+	const struct rtattr *attr, *name = NULL, *queue = NULL;
+	const uint8_t *at = (const uint8_t *)(message + 1);
 	struct unix_diag_rqlen lengths;
 	struct backlog_entry *entry;
 
 	if (len < sizeof *message)
 		return 0;
 	len -= sizeof *message;
-	for (; RTA_OK(attr, len); attr = RTA_NEXT(attr, len)) {
+	for (size_t place; len >= sizeof *attr; at += place, len -= place) {
+		attr = (const struct rtattr *)at;
+		if (attr->rta_len < sizeof *attr || attr->rta_len > len)
+			break;
 		if (attr->rta_type == UNIX_DIAG_NAME)
 			name = attr;
 		else if (attr->rta_type == UNIX_DIAG_RQLEN)
 			queue = attr;
+		place = place_of(attr->rta_len, len);
 	}
 	if (!name || !queue || RTA_PAYLOAD(queue) < sizeof lengths)
 		return 0;
@@ -166,30 +179,38 @@ static int take_unix(struct backlogs *backlogs, const struct unix_diag_msg *mess
 	return 0;
 }
 
-/* 1: there is more to come; 0: that was all. */
-static int take_messages(struct backlogs *backlogs, const void *data, size_t len)
+static int take_message(struct backlogs *backlogs, const struct nlmsghdr *header)
 {
-	const struct nlmsghdr *header = data;
+	const struct inet_diag_msg *message = NLMSG_DATA(header);
+	size_t len = header->nlmsg_len - sizeof *header;
+
+	/* Both sorts begin with the family. */
+	if (len > 0 && message->idiag_family == AF_UNIX)
+		return take_unix(backlogs, NLMSG_DATA(header), len);
+	return take_inet(backlogs, message, len);
+}
+
+/* 1: there is more to come; 0: that was all. */
+static int take_messages(struct backlogs *backlogs, const uint8_t *at, size_t len)
+{
 	int r = 0;
 
-	for (; NLMSG_OK(header, len) && r == 0; header = NLMSG_NEXT(header, len)) {
-		const struct inet_diag_msg *message = NLMSG_DATA(header);
-		size_t payload = NLMSG_PAYLOAD(header, 0);
+	for (size_t place; len >= sizeof(struct nlmsghdr) && r == 0;
+		at += place, len -= place) {
+		const struct nlmsghdr *header = (const struct nlmsghdr *)at;
 
-		if (header->nlmsg_type != SOCK_DIAG_BY_FAMILY)
+		if (header->nlmsg_type != SOCK_DIAG_BY_FAMILY ||
+			header->nlmsg_len < sizeof *header || header->nlmsg_len > len)
 			return 0;
-		/* Both sorts begin with the family. */
-		if (payload > 0 && message->idiag_family == AF_UNIX)
-			r = take_unix(backlogs, NLMSG_DATA(header), payload);
-		else
-			r = take_inet(backlogs, message, payload);
+		r = take_message(backlogs, header);
+		place = place_of(header->nlmsg_len, len);
 	}
 	return r < 0 ? r : 1;
 }
 
 static int ask(struct backlogs *backlogs, int fd, const struct question *question)
 {
-	_cleanup_free_ char *answer = malloc(ANSWER_MAX);
+	_cleanup_free_ uint8_t *answer = malloc(ANSWER_MAX);
 	int r = 1;
 
 	if (!answer)
