@@ -34,6 +34,7 @@ int command_events(int argc, char **argv);
 int command_explain(int argc, char **argv);
 int command_list(int argc, char **argv);
 int command_metrics(int argc, char **argv);
+int command_reload(int argc, char **argv);
 int command_selftest(int argc, char **argv);
 int command_status(int argc, char **argv);
 int command_top(int argc, char **argv);

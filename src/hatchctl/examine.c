@@ -4,10 +4,9 @@
  * ours.
  */
 #include "hatchctl/command.h"
+#include "hatchctl/run-hatchd.h"
 
 #include <getopt.h>
-#include <limits.h>
-#include <stdio.h>
 #include <string.h>
 
 static const char check_help[] =
@@ -32,44 +31,20 @@ static const char explain_help[] =
 	"\n"
 	"Exit status: 0 he may come in, else that of hatchd.\n";
 
-/* In a build directory it lies beside us, installed under sbin. */
-static int find_hatchd(char path[PATH_MAX])
-{
-	char self[PATH_MAX];
-	ssize_t len = readlink("/proc/self/exe", self, sizeof self - 1);
-	char *slash;
-
-	self[len > 0 ? len : 0] = '\0';
-	slash = strrchr(self, '/');
-	if (slash &&
-		snprintf(path, PATH_MAX, "%.*s/hatchd", (int)(slash - self), self) < PATH_MAX &&
-		access(path, X_OK) == 0)
-		return 0;
-	if (snprintf(path, PATH_MAX, "%s/hatchd", SBINDIR) >= PATH_MAX)
-		return -ENAMETOOLONG;
-	return access(path, X_OK) < 0 ? -errno : 0;
-}
-
 /* The first words are `flags`, NULL at the end; then come `argc` others. */
 static int become_hatchd(const char *const *flags, int argc, char **argv)
 {
 	_cleanup_free_ const char **words = NULL;
-	char path[PATH_MAX];
 	size_t n = 0;
-	int r = find_hatchd(path);
 
-	if (r < 0)
-		return command_failed("unable to find hatchd: %s", strerror(-r));
 	while (flags[n])
 		n++;
-	words = calloc(n + (size_t)argc + 2, sizeof *words);
+	words = calloc(n + (size_t)argc + 1, sizeof *words);
 	if (!words)
 		return command_failed("unable to run hatchd: %s", strerror(ENOMEM));
-	words[0] = "hatchd";
-	memcpy(words + 1, flags, n * sizeof *words);
-	memcpy(words + 1 + n, argv, (size_t)argc * sizeof *words);
-	execv(path, (char *const *)words);
-	return command_failed("unable to run %s: %s", path, strerror(errno));
+	memcpy(words, flags, n * sizeof *words);
+	memcpy(words + n, argv, (size_t)argc * sizeof *words);
+	return run_hatchd_instead(words);
 }
 
 int command_check(int argc, char **argv)

@@ -7,10 +7,9 @@
 #include <getopt.h>
 
 /* What getopt_long() returns for the first of a command's own; the others follow. */
-#define OWN_FIRST 256
+#define OWN_FIRST 1024
 
-static void make_table(
-	const struct flag *own, struct option options[FLAGS_OWN_MAX + 3], size_t *ret_n)
+size_t flags_put(const struct flag *own, struct option *options)
 {
 	size_t n = 0;
 
@@ -20,38 +19,38 @@ static void make_table(
 			own[n].value ? required_argument : no_argument, NULL,
 			OWN_FIRST + (int)n};
 	}
-	*ret_n = n;
-	options[n++] = (struct option){"control", required_argument, NULL, 's'};
-	options[n++] = (struct option){"help", no_argument, NULL, 'h'};
-	options[n] = (struct option){NULL, 0, NULL, 0};
+	return n;
 }
 
-static void take(const struct flag *flag)
+bool flags_take(const struct flag *own, int result)
 {
-	if (flag->value)
-		*flag->value = optarg;
+	if (result < OWN_FIRST)
+		return false;
+	own += result - OWN_FIRST;
+	if (own->value)
+		*own->value = optarg;
 	else
-		*flag->given = true;
+		*own->given = true;
+	return true;
 }
 
 int flags_parse(int argc, char **argv, const char *command, const char *help,
 	const struct flag *own, struct flags *ret)
 {
-	struct option options[FLAGS_OWN_MAX + 3];
-	size_t n;
+	struct option options[FLAGS_OWN_MAX + 3] = {{0}};
+	size_t n = flags_put(own, options);
 	int result;
 
 	*ret = (struct flags){.control = CMDLINE_CONTROL};
-	make_table(own, options, &n);
+	options[n++] = (struct option){"control", required_argument, NULL, 's'};
+	options[n++] = (struct option){"help", no_argument, NULL, 'h'};
 	while ((result = getopt_long(argc, argv, ":hs:", options, NULL)) != -1) {
 		if (result == 's') {
 			ret->control = optarg;
 		} else if (result == 'h') {
 			ret->helped = true;
 			return command_print(help);
-		} else if (result >= OWN_FIRST && (size_t)(result - OWN_FIRST) < n) {
-			take(&own[result - OWN_FIRST]);
-		} else {
+		} else if (!flags_take(own, result)) {
 			return command_bad_option(command, result, argv, options);
 		}
 	}

@@ -9,6 +9,9 @@
 #define HATCHD_HATCHCTL_FLAGS_H
 
 #include <stdbool.h>
+#include <stddef.h>
+
+struct option;
 
 /* More than any command has of its own. */
 #define FLAGS_OWN_MAX 12
@@ -31,5 +34,12 @@ struct flags {
  */
 int flags_parse(int argc, char **argv, const char *command, const char *help,
 	const struct flag *own, struct flags *ret);
+
+/* For a command that has other options besides.  Put its own, at most FLAGS_OWN_MAX, into a
+ * table of getopt_long(), and say how many these are; `own` may be NULL. */
+size_t flags_put(const struct flag *own, struct option *options);
+
+/* Take what getopt_long() has returned: false if that is none of its own. */
+bool flags_take(const struct flag *own, int result);
 
 #endif

@@ -22,6 +22,7 @@ static const struct command commands[] = {
 	{"explain", "whether a client may come in, and why", command_explain},
 	{"list", "the services of the running hatchd", command_list},
 	{"metrics", "what hatchd counts, for Prometheus", command_metrics},
+	{"reload", "have the files read again, or say what would change", command_reload},
 	{"selftest", "be a client of a service, at each of its addresses", command_selftest},
 	{"status", "how the running hatchd is, and what it does not serve", command_status},
 	{"top", "services and connections, live", command_top},

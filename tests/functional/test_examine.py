@@ -81,5 +81,5 @@ def test_there_is_none(folder):
     target.write_text("not a program")
     target.chmod(0o755)
     done = subprocess.run([folder / "hatchctl", "check"], stderr=subprocess.PIPE, timeout=20)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert f"hatchctl: unable to run {target}: Exec format error" in done.stderr.decode()
