@@ -1,9 +1,10 @@
-"""hatchctl reload, with what really comes of it."""
+"""hatchctl reload, kill, set and log-level, with what really comes of them."""
 
 import pytest
 
-from harness import Loader, free_port, hatchctl, is_refused
-from test_control import cat, is_served
+from harness import Loader, free_port, hatchctl, is_refused, read_all, wait_until
+from test_control import cat, is_served, listed
+from test_control_change import connections, opened
 
 
 @pytest.fixture
@@ -82,6 +83,85 @@ def test_plan(hatchd, path, ctl):
 def test_plan_of_a_command_line(hatchd, path, ctl):
     hatchd.adhoc("-l", "tcp:127.0.0.1:0", f"--control={path}", "--", "cat")
     assert ctl("reload", "--plan") == fails("hatchd serves its command line, and no file", 2)
+
+
+def test_set(hatchd, path, ctl):
+    port = free_port()
+    hatchd.file(cat("a", port, instances=1), f"--control={path}")
+    with opened(port):
+        assert listed(path)[0]["state"] == "full"
+        assert ctl("set", "a", "instances", "2") == says("")
+        assert listed(path)[0]["instances"] == 2
+    assert ctl("set", "a", "rate", "20/s", "burst", "40") == says("")
+    assert ctl("set", "a", "rate", "20/s burst 40") == says("")
+    assert ctl("set", "a", "rate", "20") == fails("a: not a value of that limit", 2)
+    assert ctl("set", "a", "backlog", "20") == fails(
+        "a: not a limit that can be set: instances, per_source, rate, per_source_rate", 2)
+    assert ctl("set", "b", "rate", "20/s") == fails("b: no such service", 2)
+    assert ctl("set", "a", "rate", "2\nkill 1") == fails(
+        "a: that is too long, or not one line", 2)
+
+
+def test_log_level(hatchd, path, ctl):
+    port = free_port()
+    daemon = hatchd.file(cat("a", port), f"--control={path}")
+    assert ctl("log-level", "debug") == says("")
+    assert is_served(port)
+    daemon.wait_log("a: accept from")
+    assert ctl("log-level", "loud") == fails(
+        "not a level: error, warning, notice, info, debug", 2)
+
+
+# ---------------------------------------------------------------------------
+# Connections
+
+
+def test_kill(hatchd, path, ctl):
+    port = free_port()
+    hatchd.file(cat("a", port), f"--control={path}")
+    with opened(port) as one, opened(port) as two:
+        mine = "127.0.0.1:%d" % one.getsockname()[1]
+        [number] = [line["connection"] for line in connections(path) if line["peer"] == mine]
+        assert ctl("kill", number) == says("")
+        assert read_all(one) == b""
+        two.sendall(b"y")
+        assert two.recv(1) == b"y"
+        wait_until(lambda: len(connections(path)) == 1)
+        assert ctl("kill", number) == fails(f"{number}: no such connection", 2)
+
+
+def test_kill_several(hatchd, path, ctl):
+    """One that is not there keeps nobody from ending the others."""
+    port = free_port()
+    hatchd.file(cat("a", port), f"--control={path}")
+    with opened(port) as one, opened(port) as two:
+        first, second = (line["connection"] for line in connections(path))
+        assert ctl("kill", first, 4711, second) == fails("4711: no such connection", 2)
+        assert read_all(one) == read_all(two) == b""
+
+
+def test_kill_those_of_a_service(hatchd, path, ctl):
+    ports = [free_port(), free_port()]
+    hatchd.file(cat("a", ports[0]) + cat("b", ports[1]), f"--control={path}")
+    with opened(ports[0]) as one, opened(ports[0]) as two, opened(ports[1]) as other:
+        assert ctl("kill", "--service", "a") == says("2 connections are told to end\n")
+        assert read_all(one) == read_all(two) == b""
+        other.sendall(b"y")
+        assert other.recv(1) == b"y"
+        assert ctl("kill", "--service=b") == says("1 connection is told to end\n")
+    wait_until(lambda: connections(path) == [])
+    assert ctl("kill", "--service=b") == says("0 connections are told to end\n")
+    assert ctl("kill", "--service=c") == fails("c: no such service", 2)
+
+
+def test_kill_those_of_a_service_that_was_removed(hatchd, path, ctl):
+    port = free_port()
+    daemon = hatchd.file(cat("a", port), f"--control={path}")
+    with opened(port) as client:
+        daemon.write(cat("b", free_port()))
+        assert ctl("reload")[0] == 0
+        assert ctl("kill", "--service=a") == says("1 connection is told to end\n")
+        assert read_all(client) == b""
 
 
 # ---------------------------------------------------------------------------
