@@ -101,9 +101,12 @@ static int lower_limits(const struct sandbox *sandbox, struct sandbox_report *re
 		RLIMIT_RTPRIO,
 	};
 
-	for (size_t i = 0; i < ARRAY_SIZE(emptied); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(emptied); i++) {
+		if (emptied[i] == RLIMIT_FSIZE && sandbox->groups & SANDBOX_FOLDER)
+			continue;
 		if (setrlimit(emptied[i], &none) < 0)
 			return -errno;
+	}
 	if (signal(SIGXFSZ, SIG_IGN) == SIG_ERR)
 		return -errno;
 	return limit_fds(sandbox->max_fds, &report->max_fds);
@@ -136,7 +139,7 @@ static int leave_files(const struct sandbox *sandbox, struct sandbox_report *rep
 
 	if (version == 0)
 		return 0;
-	r = sandbox_landlock_enter(version, sandbox->groups);
+	r = sandbox_landlock_enter(version, sandbox->groups, sandbox->folder);
 	if (r < 0)
 		return r;
 	report->landlock = version;

@@ -48,11 +48,13 @@ enum sandbox_group {
 	 * an address of the worker's choice (bind).  Whoever is bound hears datagrams; there
 	 * is no listening. */
 	SANDBOX_INTERNET = 1 << 4,
+	/* To make, write, cut and rename regular files in the one folder that it is told. */
+	SANDBOX_FOLDER = 1 << 5,
 };
 
 #define SANDBOX_GROUPS                                                             \
 	(SANDBOX_DATAGRAMS | SANDBOX_SPLICE | SANDBOX_CONNECT | SANDBOX_ABSTRACT | \
-		SANDBOX_INTERNET)
+		SANDBOX_INTERNET | SANDBOX_FOLDER)
 
 struct sandbox {
 	unsigned groups;  /* of enum sandbox_group */
@@ -60,6 +62,7 @@ struct sandbox {
 	/* No flag of a descriptor, and no option that all others may set, can be set: what it
 	 * has is somebody else's later, who would find it changed. */
 	bool leaves_sockets;
+	int folder; /* of SANDBOX_FOLDER: borrowed, may be O_PATH */
 	/* Go on where there is no seccomp, as under qemu-user.  For tests: the wall that
 	 * matters most is missing. */
 	bool seccomp_optional;
@@ -80,8 +83,8 @@ struct sandbox_report {
  * kernel is gone without, and *report says so.
  *
  * The log must be open by then, and the time zone read; who wants either later is killed.
- * Standard error takes nothing more if it is a file: writing gives EFBIG (SIGXFSZ is
- * ignored from now on).  Pipes and sockets are no files.
+ * Standard error takes nothing more if it is a file, but with SANDBOX_FOLDER: writing gives
+ * EFBIG (SIGXFSZ is ignored from now on).  Pipes and sockets are no files.
  *
  * On failure a negative errno, and report->failed; some of it may have been done, so the
  * process must end.  -EALREADY: it is in there, and stays (without seccomp a second time

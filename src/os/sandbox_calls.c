@@ -45,10 +45,12 @@
 
 #define EVERYBODY 0
 
-/* A group that all are in but those who leave sockets as they are. */
-#define SETTERS (1U << 31)
+/* A group that all are in but those who leave sockets as they are; and one of all that have no
+ * folder. */
+#define SETTERS  (1U << 31)
+#define FILELESS (1U << 30)
 
-_Static_assert(!(SANDBOX_GROUPS & SETTERS), "that is somebody's");
+_Static_assert(!(SANDBOX_GROUPS & (SETTERS | FILELESS)), "that is somebody's");
 
 #define ARGS_MAX 3
 
@@ -144,6 +146,15 @@ static const int not_permitted[] = {
 	SCMP_SYS(fstatat64),
 	SCMP_SYS(newfstatat),
 	SCMP_SYS(statx),
+};
+
+/* What who has a folder needs besides; he may ask what is there. */
+static const int of_folder[] = {
+	SCMP_SYS(ftruncate),
+	SCMP_SYS(ftruncate64),
+	SCMP_SYS(openat),
+	SCMP_SYS(renameat),
+	SCMP_SYS(renameat2),
 };
 
 static const int not_seekable[] = {
@@ -277,12 +288,16 @@ static int add_list(scmp_filter_ctx filter, uint32_t action, const int *calls, s
 
 #define ADD_LIST(filter, action, calls) add_list(filter, action, calls, ARRAY_SIZE(calls))
 
-static int add_core(scmp_filter_ctx filter)
+static int add_core(scmp_filter_ctx filter, unsigned groups)
 {
+	bool has_folder = groups & SANDBOX_FOLDER;
+	uint32_t action = has_folder ? SCMP_ACT_ALLOW : SCMP_ACT_ERRNO(EPERM);
 	int r = ADD_LIST(filter, SCMP_ACT_ALLOW, core);
 
 	if (r == 0)
-		r = ADD_LIST(filter, SCMP_ACT_ERRNO(EPERM), not_permitted);
+		r = ADD_LIST(filter, action, not_permitted);
+	if (r == 0 && has_folder)
+		r = ADD_LIST(filter, SCMP_ACT_ALLOW, of_folder);
 	if (r == 0)
 		r = ADD_LIST(filter, SCMP_ACT_ERRNO(ESPIPE), not_seekable);
 	return r;
@@ -359,7 +374,7 @@ static const int sanitizer_allowed[] = {
 static const struct rule sanitizer_refused[] = {
 	{SCMP_SYS(ioctl), EVERYBODY, 1, {IS(1, TCGETS)}},
 	{SCMP_SYS(open), EVERYBODY, 0, {}},
-	{SCMP_SYS(openat), EVERYBODY, 0, {}},
+	{SCMP_SYS(openat), FILELESS, 0, {}},
 	{SCMP_SYS(readlink), EVERYBODY, 0, {}},
 	{SCMP_SYS(readlinkat), EVERYBODY, 0, {}},
 	{SCMP_SYS(stat), EVERYBODY, 0, {}},
@@ -373,13 +388,13 @@ static void prepare_sanitizer(void)
 	__sanitizer_sandbox_on_notify(&none);
 }
 
-static int add_sanitizer(scmp_filter_ctx filter)
+static int add_sanitizer(scmp_filter_ctx filter, unsigned groups)
 {
 	int r = ADD_LIST(filter, SCMP_ACT_ALLOW, sanitizer_allowed);
 
 	if (r < 0)
 		return r;
-	return add_rules(filter, SCMP_ACT_ERRNO(EPERM), EVERYBODY, sanitizer_refused,
+	return add_rules(filter, SCMP_ACT_ERRNO(EPERM), groups, sanitizer_refused,
 		ARRAY_SIZE(sanitizer_refused));
 }
 
@@ -394,9 +409,10 @@ static void prepare_sanitizer(void)
 {
 }
 
-static int add_sanitizer(scmp_filter_ctx filter)
+static int add_sanitizer(scmp_filter_ctx filter, unsigned groups)
 {
 	(void)filter;
+	(void)groups;
 	return 0;
 }
 #endif
@@ -426,15 +442,17 @@ int sandbox_calls_filter(unsigned groups, bool leaves_sockets)
 		return -ENOMEM;
 	if (!leaves_sockets)
 		groups |= SETTERS;
+	if (!(groups & SANDBOX_FOLDER))
+		groups |= FILELESS;
 	r = set_attributes(filter);
 	if (r == 0)
-		r = add_core(filter);
+		r = add_core(filter, groups);
 	if (r == 0)
 		r = add_rules(
 			filter, SCMP_ACT_ALLOW, groups, conditional, ARRAY_SIZE(conditional));
 	if (r == 0)
 		r = add_own(filter);
 	if (r == 0)
-		r = add_sanitizer(filter);
+		r = add_sanitizer(filter, groups);
 	return r < 0 ? r : seccomp_load(filter);
 }

@@ -20,8 +20,9 @@ int sandbox_landlock_version(void);
  * Enter such a domain, with what that version can refuse: 1 files, 2 and 3 also links and
  * truncating, 4 TCP ports, 5 devices, 6 signals and abstract UNIX sockets.  SANDBOX_CONNECT
  * of `groups` leaves connecting out of it, SANDBOX_ABSTRACT the latter, SANDBOX_INTERNET TCP
- * ports.  Negative errno on failure; -E2BIG: the process is in too many of them.
+ * ports, SANDBOX_FOLDER regular files in `folder`.  Negative errno on failure; -E2BIG: the
+ * process is in too many of them.
  */
-int sandbox_landlock_enter(int version, unsigned groups);
+int sandbox_landlock_enter(int version, unsigned groups, int folder);
 
 #endif

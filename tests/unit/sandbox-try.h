@@ -11,17 +11,20 @@
 #include "os/sandbox.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <netinet/in.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -52,6 +55,7 @@ struct belongings {
 	int udp;      /* bound to a port of loopback */
 	int stream;   /* one end of a UNIX pair */
 	int other;    /* the other */
+	int folder;   /* O_PATH, and empty */
 	int port;     /* of a listener, host byte order */
 	void *page;   /* mapped */
 	pid_t outer;  /* the test program */
@@ -127,6 +131,19 @@ static inline void make_connection(struct belongings *have)
 	assert_true(have->tcp >= 0);
 }
 
+/* It is gone already, so that nothing is left of it. */
+static inline int open_folder(void)
+{
+	char path[] = "/tmp/hatchd-test-sandbox-XXXXXX";
+	int fd;
+
+	assert_non_null(mkdtemp(path));
+	fd = open(path, O_PATH | O_DIRECTORY);
+	assert_true(fd >= 0);
+	assert_int_equal(rmdir(path), 0);
+	return fd;
+}
+
 /* Anew for each test: tries share it with those before them. */
 static inline int set_up(void **state)
 {
@@ -140,6 +157,7 @@ static inline int set_up(void **state)
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
 	have.stream = pair[0];
 	have.other = pair[1];
+	have.folder = open_folder();
 	have.page =
 		mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	assert_true(have.page != MAP_FAILED);
@@ -152,7 +170,7 @@ static inline int tear_down(void **state)
 {
 	struct belongings *have = *state;
 	const int fds[] = {have->listener, have->namesake, have->tcp, have->peer, have->udp,
-		have->stream, have->other};
+		have->stream, have->other, have->folder};
 
 	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
 		close(fds[i]);

@@ -732,7 +732,7 @@ static void refuse_by(int version, unsigned groups, const struct belongings *hav
 	bool names = groups & (SANDBOX_CONNECT | SANDBOX_ABSTRACT);
 
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
-		sandbox_landlock_enter(version, groups) < 0)
+		sandbox_landlock_enter(version, groups, -EBADF) < 0)
 		_exit(NOT_ENTERED);
 	expect(true, open("/dev/null", O_RDONLY), EACCES);
 	if ((bind(tcp, (struct sockaddr *)&any, sizeof any) < 0) != (version >= 4 && !binds))

@@ -4,12 +4,14 @@
  *
  * What is refused is harmless where it is not, so that all of it is tried outside as well.
  */
+#include "os/sandbox_landlock.h"
 #include "sandbox-try.h"
 
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <netinet/tcp.h>
 #include <sched.h>
+#include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -86,6 +88,16 @@ static long try_no_port(const struct belongings *have)
 {
 	return setsockopt(
 		have->tcp, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &(int){1}, sizeof(int));
+}
+
+static long try_cut(const struct belongings *have)
+{
+	return ftruncate(have->page ? -EBADF : 0, 0);
+}
+
+static long try_rename(const struct belongings *have)
+{
+	return renameat(have->folder, "a", have->folder, "b");
 }
 
 static long try_connect(const struct belongings *have)
@@ -555,6 +567,8 @@ static const struct {
 	{{"SO_PASSRIGHTS", try_rights}, SANDBOX_CONNECT},
 	{{"bind", try_bind}, SANDBOX_INTERNET},
 	{{"IP_BIND_ADDRESS_NO_PORT", try_no_port}, SANDBOX_INTERNET},
+	{{"ftruncate", try_cut}, SANDBOX_FOLDER},
+	{{"renameat", try_rename}, SANDBOX_FOLDER},
 };
 
 /* How many are not as they should be. */
@@ -577,7 +591,9 @@ static int judge(const struct trial *trial, uid_t uid, const struct sandbox *san
 
 static void test_forbidden(void **state)
 {
-	const struct sandbox most = {.max_fds = MAX_FDS, .groups = SANDBOX_GROUPS};
+	const struct belongings *have = *state;
+	const struct sandbox most = {
+		.max_fds = MAX_FDS, .groups = SANDBOX_GROUPS, .folder = have->folder};
 	size_t n_users;
 	uid_t users[2];
 	int n_wrong = 0;
@@ -609,11 +625,13 @@ static void test_open(void **state)
 static void test_groups(void **state)
 {
 	static const unsigned groups[] = {0, SANDBOX_DATAGRAMS, SANDBOX_SPLICE, SANDBOX_CONNECT,
-		SANDBOX_ABSTRACT, SANDBOX_INTERNET, SANDBOX_GROUPS};
+		SANDBOX_ABSTRACT, SANDBOX_INTERNET, SANDBOX_FOLDER, SANDBOX_GROUPS};
+	const struct belongings *have = *state;
 	struct sandbox sandbox = plain;
 	int n_wrong = 0;
 	bool forbids;
 
+	sandbox.folder = have->folder;
 	for (size_t g = 0; g < ARRAY_SIZE(groups); g++)
 		for (size_t i = 0; i < ARRAY_SIZE(grouped); i++) {
 			sandbox.groups = groups[g];
@@ -622,6 +640,47 @@ static void test_groups(void **state)
 				judge(&grouped[i].trial, geteuid(), &sandbox, forbids, *state);
 		}
 	assert_int_equal(n_wrong, 0);
+}
+
+/* What who has a folder can do there, and elsewhere: exit status 0 if that is right. */
+static void use_folder(int folder, int version)
+{
+	int fd = openat(folder, "a", O_RDWR | O_CREAT | O_APPEND, 0600);
+
+	if (fd < 0 || write(fd, "abc", 3) != 3 || ftruncate(fd, 2) < 0 ||
+		renameat(folder, "a", folder, "b") < 0)
+		_exit(1);
+	if (version > 0 && openat(AT_FDCWD, "/dev/null", O_RDONLY) >= 0)
+		_exit(2);
+	if (version > 0 && openat(folder, "..", O_RDONLY | O_DIRECTORY) >= 0)
+		_exit(3);
+	if (version > 0 && renameat(folder, "b", AT_FDCWD, "/tmp/hatchd-test-b") == 0)
+		_exit(4);
+	_exit(0);
+}
+
+static void test_folder(void **state)
+{
+	char path[] = "/tmp/hatchd-test-sandbox-XXXXXX", name[sizeof path + 2];
+	int version = sandbox_landlock_version(), folder;
+	struct sandbox sandbox = plain;
+	pid_t pid;
+
+	(void)state;
+	assert_non_null(mkdtemp(path));
+	folder = open(path, O_PATH | O_DIRECTORY);
+	sandbox.groups = SANDBOX_FOLDER;
+	sandbox.folder = folder;
+	pid = start();
+	if (pid == 0) {
+		enter_or_exit(&sandbox);
+		use_folder(folder, version);
+	}
+	assert_true(is_exit(wait_status(pid), 0));
+	snprintf(name, sizeof name, "%s/b", path);
+	assert_int_equal(unlink(name), 0);
+	assert_int_equal(rmdir(path), 0);
+	close(folder);
 }
 
 static long try_delay(const struct belongings *have)
@@ -647,9 +706,11 @@ static void test_sockets_that_are_left_as_they_are(void **state)
 		{"SO_SNDBUF", try_buffer},
 		{"F_SETFL", try_flags},
 	};
+	const struct belongings *have = *state;
 	struct sandbox sandbox = plain;
 	int n_wrong = 0;
 
+	sandbox.folder = have->folder;
 	for (size_t i = 0; i < ARRAY_SIZE(trials); i++) {
 		n_wrong += judge(&trials[i], geteuid(), &plain, false, *state);
 		sandbox.leaves_sockets = true;
@@ -833,6 +894,7 @@ int main(void)
 		test(test_forbidden),
 		test(test_open),
 		test(test_groups),
+		test(test_folder),
 		test(test_sockets_that_are_left_as_they_are),
 		test(test_every_number),
 		test(test_every_option),
