@@ -148,9 +148,8 @@ def library_packages():
         "hatchd-tls",
         "hatchd-udp",
     )
-    for program in (
-        "hatchd", "hatchd-ask", "hatchd-bytes", *workers, "hatchd-load", "hatchctl"
-    ):
+    helpers = "hatchd-account", "hatchd-ask", "hatchd-bytes"
+    for program in ("hatchd", *helpers, *workers, "hatchd-load", "hatchctl"):
         # It may have been built without TLS.
         if program != "hatchd-tls" or (build / program).exists():
             paths.update(library_paths(build / program))
