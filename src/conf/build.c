@@ -7,6 +7,7 @@
 #include "base/tcp-diag.h"
 #include "conf/access-cert.h"
 #include "conf/access.h"
+#include "conf/accounting.h"
 #include "conf/addresses.h"
 #include "conf/check.h"
 #include "conf/environ.h"
@@ -361,6 +362,8 @@ static int build_all(struct build *b, const struct raw_conf *raw, const struct s
 		r = name_main_file(sources, b->context, b->conf);
 	if (r == 0 && globals)
 		r = merge_globals(globals, &b->report, b->conf);
+	if (r == 0)
+		r = accounting_check(b->conf, &b->memo, &b->report);
 	if (r == 0)
 		r = merge_defaults(find_section(raw, RAW_DEFAULTS), &b->report, &b->defaults);
 	if (r == 0 && b->context->adhoc)

@@ -14,6 +14,7 @@ void conf_done(struct conf *conf)
 	free(conf->services);
 	strv_free(conf->files);
 	free(conf->main_file);
+	free(conf->accounting_file);
 	conf_init(conf);
 }
 

@@ -55,6 +55,12 @@
 /* Most processes of hatchd-tls. */
 #define CONF_TLS_WORKERS_MAX 16
 
+/* How large the file of `accounting` may become, and how many old ones are kept, where that is
+ * not said; and most of these. */
+#define CONF_ACCOUNTING_SIZE     (UINT64_C(100) << 20)
+#define CONF_ACCOUNTING_KEEP     5
+#define CONF_ACCOUNTING_KEEP_MAX 99
+
 /* Bytes of what tells one setup of TLS from others: SHA-256. */
 #define CONF_TLS_DIGEST_LEN 32
 
@@ -430,6 +436,12 @@ struct conf {
 	struct origin tls_workers_at; /* loader only: where that was given */
 	uint32_t tls_workers;         /* 0: not given, and means 1 */
 	struct hours_zone zone;       /* of the machine, if a service has hours; else empty */
+
+	/* Of the section `accounting`; with where each was given, in the loader only. */
+	char *accounting_file; /* owned, absolute; NULL: there is none */
+	struct origin accounting_file_at, accounting_size_at, accounting_keep_at;
+	uint64_t accounting_size; /* bytes; 0: not given, and means CONF_ACCOUNTING_SIZE */
+	uint32_t accounting_keep; /* 0: not given, and means CONF_ACCOUNTING_KEEP */
 
 	/* Who workers are to become (conf/worker): never root.  False: they stay who the
 	 * master is, so that one who is root must not start any. */

@@ -85,7 +85,9 @@ static uint64_t get_u64(struct wire_reader *wire, const struct conf_option *opti
 	uint64_t value = wire_get_u64(wire);
 	bool endless = option->flags & OPTION_ENDLESS && value == DURATION_UNLIMITED;
 
-	require(wire, endless || in_range(option, value));
+	/* 0: not given. */
+	require(wire, endless || in_range(option, value) ||
+			      (value == 0 && option->flags & OPTION_GLOBAL));
 	return value;
 }
 

@@ -525,6 +525,20 @@ const struct conf_option conf_options[] = {
 	  GLOBAL(tls_workers), .min = 1, .max = CONF_TLS_WORKERS_MAX,
 	  .metavar = "N",
 	  .help = "processes that speak TLS (1)" },
+	{ .name = "accounting.file", .type = OPTION_PATH,
+	  .flags = OPTION_GLOBAL | OPTION_NO_FLAG,
+	  GLOBAL(accounting_file), .metavar = "FILE",
+	  .help = "where a record of each connection is added" },
+	{ .name = "accounting.size", .type = OPTION_SIZE,
+	  .flags = OPTION_GLOBAL | OPTION_NO_FLAG,
+	  GLOBAL(accounting_size), .min = 4096, .max = INT64_C(1) << 40,
+	  .metavar = "SIZE",
+	  .help = "when another file is begun (100M)" },
+	{ .name = "accounting.keep", .type = OPTION_U32,
+	  .flags = OPTION_GLOBAL | OPTION_NO_FLAG,
+	  GLOBAL(accounting_keep), .min = 1, .max = CONF_ACCOUNTING_KEEP_MAX,
+	  .metavar = "COUNT",
+	  .help = "how many old ones are kept (5)" },
 	{ .name = NULL },
 	/* clang-format on */
 };
@@ -600,6 +614,19 @@ bool conf_option_concerns(const struct conf_option *option, const struct addr *a
 		return addr_family(addr) == AF_INET6;
 	}
 	return false;
+}
+
+bool conf_option_is_set(const struct conf_option *option, const void *field)
+{
+	switch (option->type) {
+	case OPTION_STRING:
+	case OPTION_PATH:
+		return *(char *const *)field != NULL;
+	case OPTION_SIZE:
+		return *(const uint64_t *)field != 0;
+	default:
+		return *(const uint32_t *)field != 0;
+	}
 }
 
 static bool text_equal(const char *a, const char *b)

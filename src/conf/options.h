@@ -134,6 +134,10 @@ static inline void *conf_option_given_at(const struct conf_option *option, const
  * service manager may be of any sort. */
 bool conf_option_concerns(const struct conf_option *option, const struct addr *addr);
 
+/* Whether the field of an option without a fallback, which is 0 or NULL while it is not given,
+ * has a value. */
+bool conf_option_is_set(const struct conf_option *option, const void *field);
+
 /* Whether two fields have the same value, given or not. */
 bool conf_option_equal(const struct conf_option *option, const void *a, const void *b);
 

@@ -36,6 +36,11 @@ static struct context *context_of(cfg_t *cfg)
 	return (struct context *)(void *)cfg_getopt(cfg, CONTEXT_NAME)->simple_value.ptr;
 }
 
+/* Name of a nested section; libconfuse wants it terminated. */
+struct prefix {
+	char text[32];
+};
+
 /*
  * The option table in libconfuse's form.  cfg_init() copies all of it, and each
  * section is another copy, so it is told only of what occurs in the file.
@@ -44,6 +49,9 @@ struct tables {
 	cfg_opt_t *root;
 	cfg_opt_t *section; /* of a service or of `defaults` */
 	cfg_opt_t *nested;  /* sections one after the other, each with its end */
+	cfg_opt_t *nested_end;
+	struct prefix *prefixes; /* their names */
+	struct prefix *prefix;   /* behind the last */
 };
 
 static void tables_done(struct tables *tables)
@@ -51,6 +59,7 @@ static void tables_done(struct tables *tables)
 	free(tables->root);
 	free(tables->section);
 	free(tables->nested);
+	free(tables->prefixes);
 }
 
 /* The ends of a table: the hidden context and what libconfuse ends with. */
@@ -116,11 +125,6 @@ static bool same_prefix(const struct conf_option *a, const struct conf_option *b
 	return len == prefix_length(b) && strncmp(a->name, b->name, len) == 0;
 }
 
-/* Name of a nested section; libconfuse wants it terminated. */
-struct prefix {
-	char text[32];
-};
-
 /*
  * The nested section that `first` begins, from all options with its prefix.
  */
@@ -143,30 +147,29 @@ static bool is_first_of_prefix(const struct conf_option *option)
 	return true;
 }
 
-static void fill_section(
-	struct tables *tables, struct prefix *prefixes, struct context *context)
+/* Options of one level, and the sections in it; where there is room for more. */
+static cfg_opt_t *add_level(
+	struct tables *tables, cfg_opt_t *opt, unsigned global, struct context *context)
 {
-	cfg_opt_t *opt = tables->section, *nested = tables->nested;
-
 	for (const struct conf_option *o = conf_options; o->name; o++) {
-		cfg_opt_t *begin = nested;
+		cfg_opt_t *begin = tables->nested_end;
 		size_t len;
 
-		if (o->flags & OPTION_GLOBAL || !is_used(context, o))
+		if ((o->flags & OPTION_GLOBAL) != global || !is_used(context, o))
 			continue;
 		len = prefix_length(o);
 		if (len == 0) {
 			opt = add_option(opt, o, o->name);
 			continue;
 		}
-		if (len >= sizeof prefixes->text || !is_first_of_prefix(o))
+		if (len >= sizeof tables->prefix->text || !is_first_of_prefix(o))
 			continue;
-		memcpy(prefixes->text, o->name, len);
-		nested = add_nested(nested, o, context);
-		opt = add_section(opt, prefixes->text, begin, CFGF_NODEFAULT);
-		prefixes++;
+		memcpy(tables->prefix->text, o->name, len);
+		tables->nested_end = add_nested(begin, o, context);
+		opt = add_section(opt, tables->prefix->text, begin, CFGF_NODEFAULT);
+		tables->prefix++;
 	}
-	add_end(opt, context);
+	return opt;
 }
 
 static int take_include(cfg_t *cfg, cfg_opt_t *opt, int argc, const char **argv);
@@ -175,12 +178,8 @@ static void fill_root(struct tables *tables, struct context *context)
 {
 	cfg_opt_t file = CFG_FUNC((char *)"include", take_include);
 	cfg_opt_t directory = CFG_FUNC((char *)"include_dir", take_include);
-	cfg_opt_t *opt = tables->root;
+	cfg_opt_t *opt = add_level(tables, tables->root, OPTION_GLOBAL, context);
 
-	for (const struct conf_option *o = conf_options; o->name; o++) {
-		if (o->flags & OPTION_GLOBAL && is_used(context, o))
-			opt = add_option(opt, o, o->name);
-	}
 	opt = add_section(opt, "service", tables->section, CFGF_MULTI | CFGF_TITLE);
 	opt = add_section(opt, "defaults", tables->section, CFGF_NODEFAULT);
 	*opt++ = file;
@@ -201,18 +200,19 @@ static size_t count_used(const struct context *context)
 static cfg_t *make_parser(struct context *context)
 {
 	_cleanup_(tables_done) struct tables tables = {0};
-	_cleanup_free_ struct prefix *prefixes = NULL;
 	size_t n = count_used(context);
 
 	/* Every option may have a section of its own, with its two ends. */
 	tables.root = calloc(n + 6, sizeof *tables.root);
 	tables.section = calloc(n + 2, sizeof *tables.section);
 	tables.nested = calloc(3 * n + 1, sizeof *tables.nested);
-	prefixes = calloc(n + 1, sizeof *prefixes);
-	if (!tables.root || !tables.section || !tables.nested || !prefixes)
+	tables.prefixes = calloc(n + 1, sizeof *tables.prefixes);
+	if (!tables.root || !tables.section || !tables.nested || !tables.prefixes)
 		return NULL;
 
-	fill_section(&tables, prefixes, context);
+	tables.nested_end = tables.nested;
+	tables.prefix = tables.prefixes;
+	add_end(add_level(&tables, tables.section, 0, context), context);
 	fill_root(&tables, context);
 	return cfg_init(tables.root, CFGF_NONE);
 }
@@ -338,14 +338,26 @@ static void take_body(struct context *context, cfg_t *cfg, struct raw_section *s
 	expect(context, SCAN_CLOSE);
 }
 
+static void skip_assigns(struct context *context)
+{
+	while (next_is(context, SCAN_ASSIGN) || next_is(context, SCAN_VALUE) ||
+		next_is(context, SCAN_MISTAKEN))
+		context->at++;
+}
+
 /*
- * Options outside of sections are complete only when libconfuse has come to
- * the end, so their items are passed by and taken in a second round.
+ * Options outside of services and `defaults` are complete only when libconfuse has
+ * come to the end, so their items are passed by and taken in a second round.
  */
 static void skip_globals(struct context *context)
 {
-	while (next_is(context, SCAN_ASSIGN) || next_is(context, SCAN_VALUE))
+	skip_assigns(context);
+	while (next_is(context, SCAN_NESTED)) {
 		context->at++;
+		skip_assigns(context);
+		expect(context, SCAN_CLOSE);
+		skip_assigns(context);
+	}
 }
 
 static void take_section(
@@ -431,6 +443,25 @@ void include_list_done(struct include_list *list)
 	*list = (struct include_list){0};
 }
 
+static bool is_global(const struct scan_item *item)
+{
+	return item->kind == SCAN_ASSIGN || item->kind == SCAN_NESTED;
+}
+
+/* `*section` has them all. */
+static void take_global(struct context *context, cfg_t *cfg, struct raw_section **section,
+	const struct origin *origin)
+{
+	if (!*section)
+		*section = raw_add_section(context->raw, RAW_GLOBAL, NULL, origin);
+	if (!*section)
+		context->error = -ENOMEM;
+	else if (next_is(context, SCAN_NESTED))
+		take_nested(context, cfg, *section);
+	else
+		take_assign(context, cfg, *section);
+}
+
 /* The items of the outermost level, once more, for the options among them. */
 static void take_globals(struct context *context, cfg_t *cfg)
 {
@@ -442,14 +473,8 @@ static void take_globals(struct context *context, cfg_t *cfg)
 		const struct scan_item *item = &context->scan->items[context->at];
 		struct origin origin = scan_origin(context->source, item);
 
-		if (item->kind == SCAN_ASSIGN && depth == 0) {
-			if (!section)
-				section = raw_add_section(
-					context->raw, RAW_GLOBAL, NULL, &origin);
-			if (section)
-				take_assign(context, cfg, section);
-			else
-				context->error = -ENOMEM;
+		if (depth == 0 && is_global(item)) {
+			take_global(context, cfg, &section, &origin);
 			continue;
 		}
 		if (item->kind == SCAN_SERVICE || item->kind == SCAN_DEFAULTS ||

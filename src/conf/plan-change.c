@@ -323,7 +323,7 @@ int plan_changes(const struct service_conf *old, const struct service_conf *new,
 /* Nothing tells whether a global option was given but that it is not 0. */
 static bool is_set(const struct conf_option *option, const struct conf *conf)
 {
-	return option->fallback || *(const uint32_t *)conf_option_field(option, conf) != 0;
+	return option->fallback || conf_option_is_set(option, conf_option_field(option, conf));
 }
 
 /* Somebody that nobody has written down. */

@@ -189,21 +189,29 @@ static int print_service(const struct service_conf *service, FILE *out)
 static bool is_given_globally(const struct conf *conf, const struct conf_option *option)
 {
 	return option->flags & OPTION_GLOBAL &&
-	       *(const uint32_t *)conf_option_field(option, conf) != 0;
+	       conf_option_is_set(option, conf_option_field(option, conf));
 }
 
+/* Those outside of sections come first in the table, and then those of one. */
 static int print_globals(const struct conf *conf, FILE *out, bool *ret_any)
 {
-	for (const struct conf_option *o = conf_options; o->name; o++) {
-		int r;
+	const struct conf_option *open = NULL;
+	int r;
 
+	for (const struct conf_option *o = conf_options; o->name; o++) {
 		if (!is_given_globally(conf, o))
 			continue;
-		r = print_option(o, conf, "", 0, out);
+		if (find_dot(o) && !open)
+			fprintf(out, "%s%.*s {\n", *ret_any ? "\n" : "",
+				(int)prefix_length(o) - 1, o->name);
+		open = find_dot(o) ? o : NULL;
+		r = print_option(o, conf, open ? "\t" : "", open ? 4 : 0, out);
 		if (r < 0)
 			return r;
 		*ret_any = true;
 	}
+	if (open)
+		fputs("}\n", out);
 	return 0;
 }
 

@@ -35,8 +35,9 @@ static void forget_options(struct scanner *s)
 	size_t n = conf_options_count();
 
 	for (size_t i = 0; i < n; i++) {
-		if (!(conf_options[i].flags & OPTION_GLOBAL))
-			s->options[i] = (struct first){0};
+		if (conf_options[i].flags & OPTION_GLOBAL)
+			continue;
+		s->options[i] = (struct first){0};
 		s->nested[i] = (struct first){0};
 	}
 }
@@ -164,6 +165,14 @@ static void open_unknown(struct scanner *s, struct frame *frame, const struct sc
 	frame->dropped = true;
 }
 
+/* Whether the nested section that the option begins may stand there. */
+static bool stands_in(const struct conf_option *option, const struct scope *outer)
+{
+	if (option->flags & OPTION_GLOBAL)
+		return outer->kind == SCOPE_MAIN;
+	return outer->kind == SCOPE_SERVICE || outer->kind == SCOPE_DEFAULTS;
+}
+
 /* Decide what is being opened; false if that ends the scan. */
 static bool open_frame(struct scanner *s, struct frame *frame, const struct scope *outer)
 {
@@ -171,7 +180,6 @@ static bool open_frame(struct scanner *s, struct frame *frame, const struct scop
 	bool service = name_is(&name, "service"), defaults = name_is(&name, "defaults");
 	const struct conf_option *option =
 		service || defaults ? NULL : scope_find_nested(&name);
-	bool inside = outer->kind == SCOPE_SERVICE || outer->kind == SCOPE_DEFAULTS;
 	char shown[DIAG_SHOWN_MAX];
 
 	if (service || defaults) {
@@ -181,7 +189,7 @@ static bool open_frame(struct scanner *s, struct frame *frame, const struct scop
 			open_service(s, frame);
 		else
 			open_defaults(s, frame, outer->kind);
-	} else if (option && inside) {
+	} else if (option && stands_in(option, outer)) {
 		open_nested(s, frame, &name, option);
 	} else if (!option && outer->kind != SCOPE_UNKNOWN && scope_find_anywhere(&name)) {
 		scanner_fail(s, &frame->name.origin, "'=' is missing after '%s'",

@@ -44,7 +44,7 @@ static bool stands_here(const struct scope *scope, const struct conf_option *opt
 
 	switch (scope->kind) {
 	case SCOPE_MAIN:
-		return global;
+		return global && !is_nested(option);
 	case SCOPE_DEFAULTS:
 	case SCOPE_SERVICE:
 		return !global && !is_nested(option);
@@ -289,7 +289,8 @@ const struct conf_option *scope_find_option(
 	return NULL;
 }
 
-/* Names of nested sections, each once; the table keeps a section together. */
+/* Names of nested sections that services have, each once; the table keeps a section together.
+ */
 static size_t add_nested(char names[][NEAR_MAX + 1], const char **candidates, size_t max)
 {
 	const struct conf_option *last = NULL;
@@ -298,7 +299,8 @@ static size_t add_nested(char names[][NEAR_MAX + 1], const char **candidates, si
 	for (const struct conf_option *o = conf_options; o->name && n < max; o++) {
 		size_t len = (size_t)(own_name(o) - o->name);
 
-		if (len == 0 || len > NEAR_MAX || (last && has_prefix(last, o->name, len - 1)))
+		if (o->flags & OPTION_GLOBAL || len == 0 || len > NEAR_MAX ||
+			(last && has_prefix(last, o->name, len - 1)))
 			continue;
 		memcpy(names[n], o->name, len - 1);
 		names[n][len - 1] = '\0';
@@ -309,23 +311,33 @@ static size_t add_nested(char names[][NEAR_MAX + 1], const char **candidates, si
 	return n;
 }
 
+/* It exists, but not here: say where. */
+static void tell_misplaced_section(
+	const struct conf_option *first, const struct name *name, struct diag_list *diags)
+{
+	diag_error(diags, &name->origin, "section '%.*s' belongs in %s", (int)name->len,
+		name->text,
+		first->flags & OPTION_GLOBAL ? "the main file, outside of other sections"
+					     : "a service or in 'defaults { }'");
+}
+
 void scope_tell_section(
 	const struct scope *scope, const struct name *name, struct diag_list *diags)
 {
 	enum { NESTED_MAX = 16 };
-	static const char *const outside[] = {"service", "defaults", NULL};
+	static const char *const outside[] = {"service", "defaults", "accounting", NULL};
+	const struct conf_option *first = scope_find_nested(name);
 	const char *candidates[NESTED_MAX + 1];
 	char names[NESTED_MAX][NEAR_MAX + 1];
 
+	if (first && scope->kind != SCOPE_NESTED) {
+		tell_misplaced_section(first, name, diags);
+		return;
+	}
 	switch (scope->kind) {
 	case SCOPE_MAIN:
 	case SCOPE_FILE:
-		if (scope_find_nested(name))
-			diag_error(diags, &name->origin,
-				"section '%.*s' belongs in a service or in 'defaults { }'",
-				(int)name->len, name->text);
-		else
-			tell_unknown("section", name, outside, diags);
+		tell_unknown("section", name, outside, diags);
 		break;
 	case SCOPE_DEFAULTS:
 	case SCOPE_SERVICE:

@@ -454,6 +454,7 @@ static void switch_services(struct apply *a)
 	master->n_services = a->n_changes;
 	image_free(master->image);
 	master->image = a->image;
+	accounting_configure(master, clock_monotonic());
 }
 
 /* Whom it is about, if there is anything to be told. */

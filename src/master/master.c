@@ -87,6 +87,7 @@ static int on_user_signal(
 	(void)source;
 	(void)info;
 	state_request(userdata);
+	accounting_reopen(userdata);
 	return 0;
 }
 
@@ -289,6 +290,7 @@ static int make_runtime(struct master *master, struct image *image)
 	r = tally_init(master, loader_open_other("hatchd-bytes"));
 	if (r < 0)
 		return r;
+	accounting_init(master);
 	r = sd_event_new(&master->event);
 	if (r < 0)
 		return r;
@@ -335,6 +337,7 @@ static uint64_t patience(const struct master *master, uint64_t now)
 	due = earlier(due, master->inquiries.look_due);
 	due = earlier(due, backends_due(master));
 	due = earlier(due, master->expiry.due);
+	due = earlier(due, master->accounting.due);
 	if (master->stopping && master->stop_due < due)
 		due = master->stop_due;
 
@@ -393,6 +396,7 @@ static void turn(struct master *master, bool event_came)
 	reload_turn(master, now);
 	waiting_turn(master, now);
 	expiry_turn(master, now);
+	accounting_turn(master, now);
 	if (master->retired_changed)
 		services_bury(master);
 	if (master->once_over && callers_leaving(master) == 0 && !tally_waits(&master->tally))
@@ -557,6 +561,7 @@ static void clean_up(struct master *master)
 	detach_end(&master->detach, master->status);
 	asker_done(master->overdue.asker);
 	tally_done(&master->tally);
+	accounting_done(master);
 	workers_done(master);
 	/* Without a closer, which comes after the spawner, there was no child yet. */
 	if (master->closer &&
@@ -605,6 +610,7 @@ int master_run(const struct cmdline *cmdline, char **argv)
 		.waiting = {.due = USEC_INFINITY},
 		.detach = DETACH_NONE,
 		.control = CONTROL_NONE,
+		.accounting = ACCOUNTING_NONE,
 		.followers = FOLLOWERS_NONE,
 		.started = clock_monotonic(),
 		.next_connection = 1,

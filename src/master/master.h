@@ -14,6 +14,7 @@
 #include "base/log-gate.h"
 #include "conf/cmdline.h"
 #include "conf/image.h"
+#include "master/accounting.h"
 #include "master/backend.h"
 #include "master/budget.h"
 #include "master/caller.h"
@@ -78,6 +79,7 @@ struct master {
 	struct state state;
 	struct control control;
 	struct followers followers;
+	struct accounting accounting;
 	struct told told; /* of services that have no memory for theirs */
 	int null_fd;      /* /dev/null, for children; a low number */
 

@@ -39,7 +39,8 @@ static void tell(const struct service *service, const struct account *account)
 /* Nobody need be told of what a client has had. */
 static bool is_nobodys(const struct master *master)
 {
-	return log_max_priority() < LOG_INFO && master->followers.n == 0;
+	return log_max_priority() < LOG_INFO && master->followers.n == 0 &&
+	       !accounting_is_on(master);
 }
 
 /* What is in the log is a part of it.  A worker, or a backend, is none of those whose beginning
@@ -55,8 +56,12 @@ void record_write(const struct service *service, const struct record *record)
 {
 	if (record->is_followed)
 		follow_client(service->master, "close", &record->whole, 0);
-	if (record->is_logged)
+	if (!record->is_logged)
+		return;
+	if (log_max_priority() >= LOG_INFO)
 		tell(service, &record->logged);
+	if (record->is_followed)
+		accounting_add(service->master, &record->logged);
 }
 
 void record_end(struct child *child, const struct child_end *end, uint64_t now)
@@ -224,6 +229,7 @@ static void tell_refused(const struct conn *conn, enum admit_verdict verdict, ui
 	log_fields(LOG_NOTICE, account_fields(&account, &fields), "%srefused%s%s: %s%s",
 		service->label, whom[0] ? " " : "", whom, account.reason,
 		describe_ban(service, banned, ban));
+	accounting_add(service->master, &account);
 }
 
 void record_refused(
@@ -286,8 +292,9 @@ void record_not_started(struct child *child, const char *step, int error, uint64
 	account.reason = step;
 	account.duration = ACCOUNT_UNKNOWN;
 	follow_client(service->master, "failed", &account, 0);
+	if (account_trim_failed(&account, child) && control_is_connection(child))
+		accounting_add(service->master, &account);
 	if (failure_passes(service, failure, now)) {
-		account_trim_failed(&account, child);
 		account_format_whom(&account, whom);
 		log_fields(LOG_ERR, account_fields(&account, &fields),
 			"%sunable to start %s%s%s", service->label, failure, from(whom), whom);

@@ -200,7 +200,7 @@ def is_ours(pid):
         name = file.read().rstrip("\n")
     if name.isdigit():
         name = os.path.basename(os.readlink(f"/proc/{pid}/exe"))
-    return name in ("hatchd-log", "hatchd-ask", "hatchd-bytes", *WORKERS)
+    return name in ("hatchd-account", "hatchd-ask", "hatchd-bytes", "hatchd-log", *WORKERS)
 
 
 def proc_memory(pid):
@@ -680,7 +680,7 @@ class Daemon:
         """How many they are, without those to helpers and to workers, and texts for
         these, which come when they are needed and stay; None where that cannot be seen."""
         try:
-            own = len({name for name in ("hatchd-ask", "hatchd-bytes")
+            own = len({name for name in ("hatchd-account", "hatchd-ask", "hatchd-bytes")
                        if children_named(self.pid, name)})
             own += WORKER_FDS * len(workers(self.pid))
             return sum("hatchd-text" not in what for what in self.fds().values()) - own

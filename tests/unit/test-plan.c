@@ -89,6 +89,9 @@ static void test_options(void **ctx)
 		"  kept     tcp:1\n"
 		"1 kept\n");
 	goes("", "total_instances = 9", "for all services: total_instances (not set) -> 9\n");
+	goes("accounting { file = /x size = 1M }", "accounting { file = /y }",
+		"for all services: accounting.file /x -> /y, accounting.size 1M -> "
+		"(not set)\n");
 	goes("total_instances = 9\n" SERVICE("a", "1", ""),
 		"total_instances = 8\n" SERVICE("a", "1", ""),
 		"for all services: total_instances 9 -> 8\n"
