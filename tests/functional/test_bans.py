@@ -1,12 +1,15 @@
 """Whom operators ban, and let in again; who is banned."""
 
+import contextlib
 import json
 import re
 import socket
+import ssl
 import struct
 
 import pytest
 
+from certificates import needs_tls
 from harness import (
     IS_SANITIZED, comes_in, connect, free_port, have_ipv6, held_back, reload, service, talk,
     udp, unix_as, wait_until,
@@ -17,6 +20,7 @@ from test_control import ask, as_user, dial, listed
 from test_rates import (
     LINKS, knock, one_datagram, sensor, talk_on_link, talk_or_nothing, two_links,
 )
+from test_tls_names import GIT, WEB, House
 from test_udp_sessions import bye
 
 needs_preload = pytest.mark.skipif(IS_SANITIZED, reason="a sanitizer must be loaded first")
@@ -270,6 +274,27 @@ def test_tcpmux(hatchd, path):
     change(path, "ban 127.0.0.1")
     assert talk_or_nothing(port, data=b"b\r\nx") == b""
     daemon.wait_log(r"mux: refused 127.0.0.1:\d+: banned$")
+
+
+@needs_tls
+def test_names_of_tls(hatchd, path, certificates):
+    """Before he has shaken hands, if he is banned from all; else when he has chosen."""
+    house = House(certificates)
+
+    def who(names):
+        with contextlib.suppress(ssl.SSLError, ConnectionError):
+            return house.who(names[0])[0]
+        return ""
+
+    daemon = hatchd.file(house.service("web", *WEB) + house.service("git", *GIT),
+                         f"--control={path}")
+    change(path, "ban 127.0.0.1 1h git")
+    assert who(WEB) == "web" and who(GIT) == ""
+    daemon.wait_log(r"git: refused 127.0.0.1:\d+: banned$")
+    change(path, "ban 127.0.0.1")
+    before = daemon.mark()
+    assert who(WEB) == ""
+    daemon.wait_log(r"refused 127.0.0.1:\d+: banned$", after=before)
 
 
 def test_datagrams(hatchd, path, folder):
