@@ -13,7 +13,7 @@ import threading
 
 import pytest
 
-from harness import HATCHCTL, HATCHD, free_port, service, wait_until
+from harness import HATCHCTL, HATCHD, free_port, hatchctl, service, wait_until
 
 FOLDER = pathlib.Path(__file__).resolve().parents[2] / "packaging/completions"
 
@@ -113,6 +113,16 @@ def test_services(shell, served):
     assert shell(f"hatchctl list -s {served} upper ") == []
     assert shell(f"hatchctl explain -f {served} x 192.0.2.1 ") == []
     assert sorted(shell(f"hatchd --control={served} --explain ")) == ["lower", "upper"]
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_bans(shell, served):
+    assert shell(f"hatchctl -s {served} unban ") == []
+    for source in "192.0.2.0/24", "uid:1000", "192.0.2.0/24 --service=upper":
+        assert hatchctl("ban", "-s", served, *source.split()).returncode == 0
+    assert sorted(shell(f"hatchctl -s {served} unban ")) == ["192.0.2.0/24", "uid:1000"]
+    assert shell(f"hatchctl -s {served} unban 19") == ["192.0.2.0/24"]
+    assert shell(f"hatchctl -s {served} unban --service up") == ["upper"]
 
 
 @pytest.mark.parametrize("shell", SHELLS)

@@ -190,7 +190,8 @@ def test_without_hatchd(path, ctl):
 
 
 def test_help():
-    for command in "ban", "unban":
+    for command, word in ("ban", b"ADDRESS"), ("unban", b"SOURCE"):
         done = hatchctl(command, "--help")
         assert done.returncode == DONE
-        assert done.stdout.startswith(f"Usage: hatchctl {command} [OPTION...] ADDRESS".encode())
+        assert done.stdout.startswith(
+            b"Usage: hatchctl %s [OPTION...] %s\n" % (command.encode(), word))

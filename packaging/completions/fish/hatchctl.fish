@@ -39,6 +39,8 @@ function __hatchd_offer_value
             __fish_complete_path (commandline -ct)
         case 'SERVICE*'
             $ask list -rno service 2>/dev/null
+        case SOURCE
+            $ask bans -rno source 2>/dev/null
         case WHEN
             printf '%s\n' always auto never
         case '*|*'
