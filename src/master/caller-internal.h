@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "master/caller.h"
 #include "master/inquiry.h"
+#include "master/stats.h"
 #include "policy/admit.h"
 
 #include <stddef.h>
@@ -57,8 +58,9 @@ struct caller {
 	int near_end;   /* owned: a copy of the other one while a worker serves him, whose close
 	                   alone would look like an end in order; -EBADF: none */
 	bool by_worker; /* who is no program */
-	bool cut;       /* hatchd-tls has said that he was cut off */
-	struct child *child;     /* who serves him; NULL: nobody, or nobody any more */
+	struct stats_place served; /* CALLER_CARRIED: whose client he is, or was */
+	bool cut;                  /* hatchd-tls has said that he was cut off */
+	struct child *child;       /* who serves him; NULL: nobody, or nobody any more */
 	struct inquiry *inquiry; /* owned: what is looked up; NULL: nothing.  conn.findings are
 	                            held, and what has come of it */
 };

@@ -257,6 +257,7 @@ static void let_carry(struct caller *caller, uint64_t now)
 	caller_leave_ledger(caller);
 	caller_part(caller);
 	link_child(caller, conn->child);
+	caller->served = stats_place_of(conn->service);
 	/* Whoever serves him has nothing to do with it. */
 	service_close_copy_later(conn->service, conn->fd, 0, now);
 	conn->fd = -EBADF;
@@ -372,9 +373,13 @@ static void tell_over(const struct caller *caller, const struct channel_answer *
 		answer->bytes_out, answer->result == CHANNEL_RESET ? ", reset" : "");
 }
 
+/* A worker that has served him has counted the same bytes. */
 void caller_carried(struct caller *caller, const struct channel_answer *answer)
 {
 	tell_over(caller, answer);
+	if (!caller->by_worker)
+		stats_bytes_at(
+			caller->master, &caller->served, answer->bytes_in, answer->bytes_out);
 	caller_unlink(caller);
 	caller_leave_place(caller);
 	caller_forget(caller);

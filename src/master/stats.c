@@ -136,3 +136,23 @@ void stats_bytes(struct service *service, uint64_t in, uint64_t out)
 		stats.items[i]->bytes_out += out;
 	}
 }
+
+struct stats_place stats_place_of(const struct service *service)
+{
+	return (struct stats_place){.index = service->index, .number = service->number};
+}
+
+/* Not looked for: a reload in between is rare, and there may be ten thousand. */
+void stats_bytes_at(
+	struct master *master, const struct stats_place *place, uint64_t in, uint64_t out)
+{
+	struct service *service =
+		place->index < master->n_services ? master->services[place->index] : NULL;
+
+	if (service && service->number == place->number) {
+		stats_bytes(service, in, out);
+		return;
+	}
+	master->stats.bytes_in += in;
+	master->stats.bytes_out += out;
+}

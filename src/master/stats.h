@@ -34,6 +34,7 @@
 struct child;
 struct child_end;
 struct conn;
+struct master;
 struct service;
 
 /* How programs end. */
@@ -78,5 +79,17 @@ void stats_session_ended(const struct child *child, const struct channel_answer 
 
 /* So many bytes have come from clients, and have gone to them. */
 void stats_bytes(struct service *service, uint64_t in, uint64_t out);
+
+/* A service that may be gone, or stand elsewhere, when there is something to count. */
+struct stats_place {
+	uint32_t index;  /* in master->services */
+	uint32_t number; /* of the service */
+};
+
+struct stats_place stats_place_of(const struct service *service);
+
+/* As stats_bytes(); those of a service that is not there any more count for all alone. */
+void stats_bytes_at(
+	struct master *master, const struct stats_place *place, uint64_t in, uint64_t out);
 
 #endif

@@ -175,7 +175,9 @@ def test_tls(hatchd, path, folder):
     assert done.stdout == b"x"
     daemon.wait_children(0)
     wait_until(lambda: counted(path)[0]["ended"]["success"] == 1, what="the end")
+    wait_until(lambda: counted(path)[1]["secret"]["bytes_out"] == 1, what="his bytes")
     secret = counted(path)[1]["secret"]
+    assert secret["bytes_in"] == 1
     assert secret["accepted"] == count(secret["queue"]) == count(secret["wait"]) == 1
     assert secret["wait"]["sum_usec"] > 0
     found = samples(metrics(path))
@@ -303,6 +305,7 @@ def test_metrics(hatchd, path):
         daemon.wait_children(1)
         for address in (port, f"unix:{unix}", f"unix:{unix}"):
             stack.enter_context(connect(address))
+        wait_until(lambda: count(counted(path)[1]["upper"]["spawn"]) == 2, what="the exec")
         old, new = metrics(path, "--format=prometheus"), metrics(path)
         first.close()
 
@@ -324,7 +327,8 @@ def test_metrics(hatchd, path):
     assert len(buckets) == 16 and buckets == sorted(buckets)
 
     # The same samples in both; and each is good as what it is meant to be.
-    still = {key for key in found if key[0] != "hatchd_uptime_seconds"}
+    times = {"hatchd_uptime_seconds", "hatchd_start_time_seconds"}
+    still = {key for key in found if key[0] not in times}
     assert samples(old).keys() == found.keys()
     assert {key: samples(old)[key] for key in still} == {key: found[key] for key in still}
     assert new.endswith("\n# EOF\n") and "# EOF" not in old

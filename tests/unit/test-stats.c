@@ -186,6 +186,31 @@ static void test_what_is_ours(void **ctx)
 	finish(&w);
 }
 
+/* Who has counted may be gone, and another one stand in his place. */
+static void test_who_is_gone(void **ctx)
+{
+	struct stats_place place;
+	struct service *services[1];
+	struct world w;
+
+	(void)ctx;
+	fill(&w);
+	services[0] = w.service;
+	w.master.services = services;
+	w.master.n_services = 1;
+	place = stats_place_of(w.service);
+	stats_bytes_at(&w.master, &place, 3, 4);
+	assert_int_equal(w.service->stats->bytes_in, 3);
+	w.service->number++;
+	stats_bytes_at(&w.master, &place, 3, 4);
+	place.index = 1;
+	stats_bytes_at(&w.master, &place, 3, 4);
+	assert_int_equal(w.service->stats->bytes_out, 4);
+	assert_int_equal(w.master.stats.bytes_in, 9);
+	assert_int_equal(w.master.stats.bytes_out, 12);
+	finish(&w);
+}
+
 /* What is told has a word for everything that is counted. */
 static void test_words(void **ctx)
 {
@@ -206,6 +231,7 @@ int main(void)
 		cmocka_unit_test(test_sessions),
 		cmocka_unit_test(test_without_memory),
 		cmocka_unit_test(test_what_is_ours),
+		cmocka_unit_test(test_who_is_gone),
 		cmocka_unit_test(test_words),
 	};
 
