@@ -56,12 +56,15 @@ static void put_workers(struct json *json, const struct master *master)
 	json_close(json, ']');
 }
 
-/* A jump of the clock does not move when we were started by more than that. */
+/* A jump of the clock does not move when we were started by more than that.  Two rounded times
+ * would, by a second now and then, and a new start is what that looks like. */
 void control_put_since(struct json *json, const struct master *master, uint64_t now)
 {
 	uint64_t up = now - master->started;
+	struct timespec wall = clock_wall();
+	uint64_t usec = (uint64_t)wall.tv_sec * USEC_PER_SEC + (uint64_t)wall.tv_nsec / 1000;
 
-	json_number(json, "since", (uint64_t)clock_wall().tv_sec - up / USEC_PER_SEC);
+	json_number(json, "since", (usec - up) / USEC_PER_SEC);
 	json_number(json, "up_usec", up);
 }
 
