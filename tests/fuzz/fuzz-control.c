@@ -74,7 +74,8 @@ static bool same(const struct control_request *a, const struct control_request *
 	return a->question == b->question && strcmp(a->service, b->service) == 0 &&
 	       a->limit == b->limit && a->count == b->count && a->rate.count == b->rate.count &&
 	       a->rate.burst == b->rate.burst && a->rate.period == b->rate.period &&
-	       a->connection == b->connection && a->priority == b->priority;
+	       a->connection == b->connection && a->priority == b->priority &&
+	       a->duration == b->duration && a->who.bits == b->who.bits;
 }
 
 static void check_squeezed(
