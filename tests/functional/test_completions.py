@@ -17,7 +17,10 @@ from harness import HATCHCTL, HATCHD, free_port, hatchctl, service, wait_until
 
 FOLDER = pathlib.Path(__file__).resolve().parents[2] / "packaging/completions"
 
-COMMANDS = ["bans", "check", "connect", "connections", "explain", "list", "selftest", "status"]
+COMMANDS = [
+    "bans", "check", "connect", "connections", "events", "explain", "list", "metrics",
+    "selftest", "status", "top",
+]
 
 
 def environment():
@@ -107,7 +110,8 @@ def test_every_option_of_hatchd(shell):
 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_services(shell, served):
-    assert sorted(shell(f"hatchctl -s {served} list ")) == ["lower", "upper"]
+    for command in ("bans", "connections", "events", "explain", "list", "selftest", "top"):
+        assert sorted(shell(f"hatchctl -s {served} {command} ")) == ["lower", "upper"]
     assert shell(f"hatchctl --control={served} list up") == ["upper"]
     assert shell(f"hatchctl connections -n --control {served} lo") == ["lower"]
     assert shell(f"hatchctl list -s {served} upper ") == []
