@@ -262,13 +262,27 @@ static int look(struct client *client)
 	return r;
 }
 
+/* It may have become full, also by those who were there before in this very test. */
+static int blame_state(struct client *client)
+{
+	_cleanup_answer_ struct answer answer = {0};
+	_cleanup_free_ char *state = NULL;
+	int r = ask(client->at, "list", &answer);
+
+	if (r == 0 && answer.n_lines > 0)
+		state = json_to_string(json_get(answer.lines[0], "state"));
+	return r < 0 ? r
+	             : end(client, ATTEMPT_FAILED, "connected, and nobody took it: %s",
+			       state ? state : "no such service");
+}
+
 static int give_up(struct client *client)
 {
 	if (client->attempt->connection > 0)
 		return end(client, ATTEMPT_FAILED, "the program is not executed yet");
 	if (client->datagram)
 		return end(client, ATTEMPT_UNTOLD, "sent, and not answered");
-	return end(client, ATTEMPT_FAILED, "connected, and nobody took it");
+	return blame_state(client);
 }
 
 /* An answer, or what the kernel has heard of the datagram. */

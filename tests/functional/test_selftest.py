@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from certificates import needs_tls, secure
-from harness import PYTHON, connect, free_port, hatchctl, put, service, stanza, wait_until
+from harness import PYTHON, connect, free_port, hatchctl, put, service, stanza
 
 
 @pytest.fixture
@@ -152,20 +152,32 @@ def test_tls(hatchd, path, certificates):
 
 def test_not_serving(hatchd, path):
     port = free_port()
-    hatchd.file(
+    daemon = hatchd.file(
         service("lacking", listen=tcp(free_port()), exec="/nonexistent/program")
         + service("full", listen=tcp(port), exec="/bin/cat", instances=1, per_source=1)
         + service("off", listen=tcp(free_port()), exec="/bin/cat"), f"--control={path}")
     assert refusal(path, "lacking") == (
         "hatchctl: lacking is not serving: no program /nonexistent/program\n")
     with connect(port):
-        wait_until(lambda: "is full: a client would wait" in refusal(path, "full"))
+        daemon.wait_children(1)
+        assert refusal(path, "full") == "hatchctl: full is full: a client would wait\n"
     with socket.socket(socket.AF_UNIX) as sock:
         sock.connect(str(path))
         sock.sendall(b"disable off\n")
         assert b"done" in sock.makefile("rb").read()
     assert refusal(path, "off") == "hatchctl: off is not serving\n"
     assert refusal(path, "nobody") == "hatchctl: no such service\n"
+
+
+def test_full_in_the_middle(hatchd, path):
+    """By the test's own clients: a program that does not end keeps its place."""
+    addresses = [tcp(free_port()), tcp(free_port())]
+    daemon = hatchd.file(service("a", listen=addresses, shell="exec sleep 1000", instances=1),
+                         f"--control={path}")
+    served, failed = selftest(path, "a", status=1)
+    assert served[1] == "served"
+    assert failed == (addresses[1], "failed", "connected, and nobody took it: full")
+    daemon.stop(leave=True)
 
 
 @pytest.mark.parametrize("args, message", [
