@@ -204,6 +204,16 @@ def test_many_slow_clients(hatchd):
     assert all(r is None or 0 < r[1] <= size for r in told.values())
 
 
+def test_another_process_has_it(hatchd):
+    """The program has left it to one of its own: what it was so far is told."""
+    port = free_port()
+    daemon = hatchd.file(counted("left", port, "echo early; read line; sleep 20 &"))
+    with connect(port) as sock:
+        sock.sendall(b"line\n")
+        assert sock.recv(6) == b"early\n"
+        assert record(daemon, "left") == (5, 6)
+
+
 def test_stops_with_slow_client(hatchd):
     """It waits for records, but not for long: this one has what was known by then."""
     port = free_port()
