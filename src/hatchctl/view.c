@@ -141,7 +141,7 @@ static int take_option(const struct view_command *command, int option, struct wi
 
 int view_parse(int argc, char **argv, const struct view_command *command, struct view *ret)
 {
-	static const struct option options[] = {
+	static const struct option common[] = {
 		{"color", required_argument, NULL, OPTION_COLOR},
 		{"control", required_argument, NULL, 's'},
 		{"help", no_argument, NULL, 'h'},
@@ -152,15 +152,18 @@ int view_parse(int argc, char **argv, const struct view_command *command, struct
 		{"raw", no_argument, NULL, 'r'},
 		{NULL, 0, NULL, 0},
 	};
+	struct option options[FLAGS_OWN_MAX + ARRAY_SIZE(common)];
 	struct wishes wishes = {0};
 	int result, r = COMMAND_DONE;
 
 	*ret = (struct view){.path = CMDLINE_CONTROL};
+	memcpy(options + flags_put(command->own, options), common, sizeof common);
 	while (r == COMMAND_DONE && !ret->helped &&
 		(result = getopt_long(argc, argv, ":JOhno:rs:", options, NULL)) != -1) {
 		if (result == '?' || result == ':')
 			return command_bad_option(command->name, result, argv, options);
-		r = take_option(command, result, &wishes, ret);
+		if (!flags_take(command->own, result))
+			r = take_option(command, result, &wishes, ret);
 	}
 	if (r != COMMAND_DONE || ret->helped)
 		return r;

@@ -6,12 +6,15 @@
 #ifndef HATCHD_HATCHCTL_VIEW_H
 #define HATCHD_HATCHCTL_VIEW_H
 
+#include "hatchctl/flags.h"
 #include "hatchctl/table.h"
 
 /* What one of them is; all of it constant. */
 struct view_command {
 	const char *name;
-	const char *help; /* the beginning: how it is used, and what it tells */
+	const char *help;       /* the beginning: how it is used, and what it tells */
+	const struct flag *own; /* options that only this one has, which `help` tells of; NULL:
+	                           none */
 	const struct table_column *columns;
 	size_t n_columns;     /* at most TABLE_COLUMNS_MAX */
 	const char *standard; /* those that are shown if nobody says which, as in --output */

@@ -1,8 +1,8 @@
-"""hatchctl reload, kill, set and log-level, with what really comes of them."""
+"""hatchctl reload, disable, enable, kill, set and log-level, with what really comes of them."""
 
 import pytest
 
-from harness import Loader, free_port, hatchctl, is_refused, read_all, wait_until
+from harness import Loader, free_port, hatchctl, is_refused, read_all, service, wait_until
 from test_control import cat, is_served, listed
 from test_control_change import connections, opened
 
@@ -83,6 +83,39 @@ def test_plan(hatchd, path, ctl):
 def test_plan_of_a_command_line(hatchd, path, ctl):
     hatchd.adhoc("-l", "tcp:127.0.0.1:0", f"--control={path}", "--", "cat")
     assert ctl("reload", "--plan") == fails("hatchd serves its command line, and no file", 2)
+
+
+# ---------------------------------------------------------------------------
+# Services
+
+
+def test_disable_and_enable(hatchd, path, ctl):
+    ports = [free_port(), free_port()]
+    daemon = hatchd.file(cat("a", ports[0]) + cat("b", ports[1]), f"--control={path}")
+    with opened(ports[0]) as client:
+        assert ctl("disable", "a") == says(
+            "a: disabled until the next reload; 1 connection goes on\n")
+        assert is_refused(ports[0])
+        client.sendall(b"y")
+        assert client.recv(1) == b"y"
+    assert ctl("enable", "a") == says("a: serving\n")
+    assert is_served(ports[0])
+    daemon.wait_children(0)
+    # Of several each one has its line, and the status is the worst.
+    assert ctl("disable", "a", "c", "b") == (
+        2, "a: disabled until the next reload\nb: disabled until the next reload\n",
+        "hatchctl: c: no such service\n")
+    assert is_refused(ports[0]) and is_refused(ports[1])
+    assert ctl("reload")[0] == 0
+    assert is_served(ports[0]) and is_served(ports[1])
+
+
+def test_enable_what_lacks_something(hatchd, path, ctl):
+    hatchd.file(
+        service("a", listen=f"tcp:127.0.0.1:{free_port()}", exec="/nonexistent/program"),
+        f"--control={path}")
+    assert ctl("enable", "a") == says("a: waiting: no program /nonexistent/program\n")
+    assert ctl("disable", "a") == fails("a: it serves nobody now")
 
 
 def test_set(hatchd, path, ctl):
