@@ -31,6 +31,7 @@ int command_check(int argc, char **argv);
 int command_connect(int argc, char **argv);
 int command_connections(int argc, char **argv);
 int command_disable(int argc, char **argv);
+int command_drain(int argc, char **argv);
 int command_enable(int argc, char **argv);
 int command_events(int argc, char **argv);
 int command_explain(int argc, char **argv);

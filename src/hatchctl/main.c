@@ -19,6 +19,7 @@ static const struct command commands[] = {
 	{"connect", "connect standard input and output to an address", command_connect},
 	{"connections", "who is connected, and what that costs", command_connections},
 	{"disable", "let no clients of a service in", command_disable},
+	{"drain", "let nobody in, and wait until everybody has gone", command_drain},
 	{"enable", "let clients of a service in again, or serve a recipe", command_enable},
 	{"events", "what happens, as it happens", command_events},
 	{"explain", "whether a client may come in, and why", command_explain},

@@ -1,9 +1,14 @@
 """hatchctl reload, disable, enable, kill, set and log-level, with what really comes of them."""
 
+import shutil
+import subprocess
+
 import pytest
 
-from harness import Loader, free_port, hatchctl, is_refused, read_all, service, wait_until
-from test_control import cat, is_served, listed
+from harness import (
+    HATCHCTL, Loader, free_port, hatchctl, is_refused, read_all, service, wait_until,
+)
+from test_control import cat, is_served, listed, with_mounts
 from test_control_change import connections, opened
 
 
@@ -199,3 +204,83 @@ def test_kill_those_of_a_service_that_was_removed(hatchd, path, ctl):
 
 # ---------------------------------------------------------------------------
 # Who may, and what is no command
+
+
+ALL = [
+    ("reload",), ("reload", "--plan"), ("disable", "a", "b"), ("enable", "a", "b"),
+    ("kill", "1", "2"),
+    ("kill", "--service=a"), ("set", "a", "instances", "1"), ("log-level", "info"), ("drain",),
+    ("enable", "--persistent", "a"),
+]
+
+
+@pytest.mark.parametrize("words", ALL, ids=" ".join)
+def test_without_hatchd(path, ctl, words, folder):
+    if "--persistent" in words:
+        words = (*words, f"--file={folder}/none.conf")
+    status, out, err = ctl(*words)
+    assert out == ""
+    if "--persistent" in words:
+        assert status == 2 and "there is no recipe of that name" in err
+    else:
+        assert status == (2 if "--plan" in words else 1)
+        assert err == (f"hatchctl: unable to connect to {path}: No such file or directory; "
+                       "is hatchd running?\n")
+
+
+@pytest.mark.needs_root
+def test_who_may_only_look(hatchd, path, folder):
+    """A member of the group of the socket."""
+    gid = 54321
+    groups = folder / "group"
+    groups.write_text(f"root:x:0:\nnogroup:x:65534:\nhatchd-admin:x:{gid}:\n")
+    launcher = with_mounts('mount --bind "$1" /etc/group || exit 99; shift; exec "$@"', groups)
+    hatchd.file(cat("a", free_port()), f"--control={path}", launcher=launcher)
+    shutil.copy(HATCHCTL, folder / "hatchctl")
+
+    def run(*words):
+        done = subprocess.run(
+            [folder / "hatchctl", words[0], "-s", path, *words[1:]], capture_output=True,
+            text=True, user=65534, group=65534, extra_groups=[gid])
+        return done.returncode, done.stdout, done.stderr
+
+    for words in [
+        ("reload",), ("disable", "a", "b"), ("enable", "a", "b"), ("kill", "1", "2"),
+        ("set", "a", "instances", "1"), ("log-level", "info"), ("drain",),
+    ]:
+        assert run(*words) == fails("only root may do that")
+    assert run("kill", "--service=a") == says("0 connections are told to end\n")
+    assert listed(path)[0]["state"] == "serving"
+
+
+@pytest.mark.parametrize("words, why", [
+    (("reload", "x"), "unexpected argument 'x'"),
+    (("reload", "--plam"), "unknown option '--plam'; did you mean '--plan'?"),
+    (("disable",), "the name of a service is missing"),
+    (("enable", "-x"), "unknown option '-x'"),
+    (("enable", "a/b"), "'a/b' is not the name of a service"),
+    (("enable", "--file=x", "a"), "that is only for --persistent"),
+    (("kill",), "the number of a connection is missing"),
+    (("kill", "a"), "'a' is not the number of a connection"),
+    (("kill", "1", "0"), "'0' is not the number of a connection"),
+    (("kill", "--service=a", "1"), "unexpected argument '1' beside --service"),
+    (("kill", "--service"), "the option '--service' needs a value"),
+    (("set", "a", "rate"), "a service, a limit and a value are wanted"),
+    (("set", "a b", "rate", "1"), "'a b' is not the name of a service"),
+    (("set", "a", "rate", 300 * "1"), "that is too long"),
+    (("log-level",), "the level is missing"),
+    (("log-level", "info", "x"), "unexpected argument 'x'"),
+    (("drain", "--timeout=soon"), "'soon' is not a duration such as 500ms, 30s or 5min"),
+    (("drain", "--kill=x"), "the option '--kill' takes no value"),
+])
+def test_usage(ctl, words, why):
+    assert ctl(*words) == fails(f"{why}\nTry 'hatchctl {words[0]} --help'.", 2)
+
+
+@pytest.mark.parametrize(
+    "command", ["reload", "disable", "enable", "kill", "set", "log-level", "drain", "recipes"])
+def test_help(command):
+    done = hatchctl(command, "--help")
+    assert done.returncode == 0
+    assert done.stdout.startswith(f"Usage: hatchctl {command} ".encode())
+    assert f"  {command} ".encode() in hatchctl("--help").stdout
