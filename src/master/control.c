@@ -195,12 +195,12 @@ static void let_follow(
 {
 	struct master *master = client->master;
 
-	if (!followers_have_room(&master->followers)) {
+	if (!followers_make_room(master, &client->seat)) {
 		refuse(client, "as many follow already as may");
 		return;
 	}
 	sd_event_source_disable_unref(client->source);
-	followers_add(master, client->fd, request->service, now);
+	followers_add(master, &client->seat, client->fd, request->service, now);
 	leave(client);
 }
 

@@ -21,8 +21,8 @@
 #define SILENCE_MAX (30 * USEC_PER_SEC)
 
 struct follower {
+	struct control_seat seat; /* the first member */
 	struct master *master;
-	struct follower *next;
 	int fd; /* owned; a high number */
 	sd_event_source *source;
 	char service[SERVICE_NAME_MAX + 1]; /* "": all */
@@ -33,9 +33,9 @@ struct follower {
 	char out[FOLLOWER_ROOM];
 };
 
-bool followers_have_room(const struct followers *followers)
+static struct follower *follower_at(struct control_seat *seat)
 {
-	return followers->n < FOLLOWERS_MAX;
+	return (struct follower *)seat;
 }
 
 /* ----------------------------------------------------------------- they leave */
@@ -43,12 +43,8 @@ bool followers_have_room(const struct followers *followers)
 static void drop(struct follower *follower)
 {
 	struct master *master = follower->master;
-	struct follower **link = &master->followers.first;
 
-	while (*link != follower)
-		link = &(*link)->next;
-	*link = follower->next;
-	master->followers.n--;
+	control_seats_remove(&master->followers.seats, &follower->seat);
 	sd_event_source_disable_unref(follower->source);
 	master_close_later(master, follower->fd, clock_monotonic());
 	free(follower);
@@ -152,9 +148,12 @@ static void tell(struct master *master, const char *service, const struct json *
 {
 	uint64_t now = clock_monotonic();
 
-	for (struct follower *f = master->followers.first; f; f = f->next)
+	for (struct control_seat *s = master->followers.seats.first; s; s = s->next) {
+		struct follower *f = follower_at(s);
+
 		if (!f->service[0] || !service || strcasecmp(f->service, service) == 0)
 			tell_one(f, line->buf, line->len, now);
+	}
 	master->followers.due = 0;
 }
 
@@ -164,7 +163,7 @@ void follow_client(struct master *master, const char *event, const struct accoun
 	char text[LINE_MAX_BYTES];
 	struct json line;
 
-	if (master->followers.n == 0)
+	if (master->followers.seats.n == 0)
 		return;
 	begin_line(&line, text, sizeof text, event);
 	account_put(&line, account);
@@ -179,7 +178,7 @@ void follow_open(const struct child *child, uint64_t now)
 	struct master *master = child->service->master;
 	struct account account;
 
-	if (master->followers.n == 0)
+	if (master->followers.seats.n == 0)
 		return;
 	account_begin(&account, child, now);
 	account.duration = ACCOUNT_UNKNOWN;
@@ -193,7 +192,7 @@ void follow_service(struct service *service, const char *event, const char *reas
 	char text[LINE_MAX_BYTES];
 	struct json line;
 
-	if (master->followers.n == 0)
+	if (master->followers.seats.n == 0)
 		return;
 	name = service_name(service);
 	begin_line(&line, text, sizeof text, event);
@@ -210,7 +209,7 @@ void follow_reload(struct master *master)
 	char text[LINE_MAX_BYTES];
 	struct json line;
 
-	if (master->followers.n == 0)
+	if (master->followers.seats.n == 0)
 		return;
 	begin_line(&line, text, sizeof text, "reload");
 	json_text(&line, "result", reload->failed ? "failed" : "done");
@@ -244,7 +243,34 @@ static int watch(struct follower *follower)
 		EPOLLOUT | EPOLLET, on_follower, follower);
 }
 
-int followers_add(struct master *master, int fd, const char *service, uint64_t now)
+/* All of them wait: the newest goes first. */
+static void take_seat(
+	struct followers *followers, struct control_seat *seat, const struct control_seat *who)
+{
+	seat->uid = who->uid;
+	seat->pid = who->pid;
+	control_seats_add(&followers->seats, seat);
+	control_seats_set_stage(&followers->seats, seat, CONTROL_ASKED);
+}
+
+bool followers_make_room(struct master *master, const struct control_seat *who)
+{
+	struct control_seats *seats = &master->followers.seats;
+	struct control_seat seat = {0}, *leaver;
+
+	if (seats->n < FOLLOWERS_MAX)
+		return true;
+	take_seat(&master->followers, &seat, who);
+	leaver = control_seats_find_leaver(seats);
+	control_seats_remove(seats, &seat);
+	if (leaver == &seat)
+		return false;
+	drop(follower_at(leaver));
+	return true;
+}
+
+int followers_add(struct master *master, const struct control_seat *who, int fd,
+	const char *service, uint64_t now)
 {
 	struct follower *follower = malloc(sizeof *follower);
 	int r = -ENOMEM;
@@ -262,9 +288,7 @@ int followers_add(struct master *master, int fd, const char *service, uint64_t n
 		master_close_later(master, fd, now);
 		return r;
 	}
-	follower->next = master->followers.first;
-	master->followers.first = follower;
-	master->followers.n++;
+	take_seat(&master->followers, &follower->seat, who);
 	greet(follower, now);
 	return 0;
 }
@@ -279,13 +303,15 @@ static uint64_t patience_with(const struct follower *follower)
 
 void followers_turn(struct master *master, uint64_t now)
 {
-	struct follower *follower = master->followers.first, *next;
+	struct control_seat *seat = master->followers.seats.first, *next;
 	uint64_t due = USEC_INFINITY;
 
 	if (now < master->followers.due)
 		return;
-	for (; follower; follower = next) {
-		next = follower->next;
+	for (; seat; seat = next) {
+		struct follower *follower = follower_at(seat);
+
+		next = seat->next;
 		if (!send_some(follower, now) || patience_with(follower) <= now)
 			drop(follower);
 		else if (patience_with(follower) < due)
@@ -303,6 +329,6 @@ void followers_close(struct master *master)
 	end_line(&line);
 	tell(master, NULL, &line);
 	followers_turn(master, clock_monotonic());
-	while (master->followers.first)
-		drop(master->followers.first);
+	while (master->followers.seats.first)
+		drop(follower_at(master->followers.seats.first));
 }

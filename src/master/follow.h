@@ -13,6 +13,8 @@
 #ifndef HATCHD_MASTER_FOLLOW_H
 #define HATCHD_MASTER_FOLLOW_H
 
+#include "master/control-seat.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -28,20 +30,21 @@ struct service;
 #define FOLLOWER_ROOM (64 * 1024)
 
 struct followers {
-	struct follower *first; /* owned; the youngest first */
-	unsigned n;
+	struct control_seats seats; /* owned, each the first member of a follower */
 	uint64_t due; /* usec, monotonic: there is something to send, or somebody has been
 	                 silent for too long; USEC_INFINITY: not so */
 };
 
 #define FOLLOWERS_NONE ((struct followers){.due = UINT64_MAX})
 
-/* Whether one more may. */
-bool followers_have_room(const struct followers *followers);
+/* Whether one more may, who sits there: when there are too many, the last one of whoever has
+ * the most has to go (master/control-seat), which may be him. */
+bool followers_make_room(struct master *master, const struct control_seat *who);
 
 /* From now on he is told; `service` is whose events he wants, "" for all.  The descriptor is
  * not in the event loop; it is taken over in any case.  0 or a negative errno. */
-int followers_add(struct master *master, int fd, const char *service, uint64_t now);
+int followers_add(struct master *master, const struct control_seat *who, int fd,
+	const char *service, uint64_t now);
 
 /* A client is served now. */
 void follow_open(const struct child *child, uint64_t now);

@@ -39,7 +39,7 @@ static void tell(const struct service *service, const struct account *account)
 /* Nobody need be told of what a client has had. */
 static bool is_nobodys(const struct master *master)
 {
-	return log_max_priority() < LOG_INFO && master->followers.n == 0 &&
+	return log_max_priority() < LOG_INFO && master->followers.seats.n == 0 &&
 	       !accounting_is_on(master);
 }
 
@@ -210,7 +210,7 @@ static void let_follow_refused(
 	struct master *master = conn->service->master;
 	struct account account;
 
-	if (master->followers.n == 0)
+	if (master->followers.seats.n == 0)
 		return;
 	account_refused(&account, conn, verdict);
 	follow_client(master, "refused", &account, banned);

@@ -14,11 +14,14 @@ import time
 
 import pytest
 
-from harness import PYTHON, Loader, free_port, helper, read_all, service, wait_until
+from harness import (
+    PYTHON, Loader, free_port, helper, proc_net, read_all, service, talk, wait_until,
+)
 from namespace import with_mounts
 from test_control import (
     ANSWERS_MAX, CLIENTS_MAX, dial, long_names, long_text, read_lines, status,
 )
+from test_events import FOLLOWERS_MAX, Follower
 from test_harm import LONGEST, Probe, assert_waits, own_memory
 
 needs_root = pytest.mark.needs_root
@@ -61,6 +64,13 @@ def group_of_operators(folder):
     return with_mounts('mount --bind "$1" /etc/group || exit 99; shift; exec "$@"', groups)
 
 
+def established(daemon):
+    """Connections at UNIX sockets of the daemon that have a path: those of who asks."""
+    mine = set(daemon.fds().values())
+    return [fields for fields in proc_net(daemon.pid, "unix")
+            if fields[5] == "03" and len(fields) > 7 and f"socket:[{fields[6]}]" in mine]
+
+
 def seconds_until_answered(path, daemon):
     """As hatchctl asks: it waits for its turn to connect."""
     before = time.monotonic()
@@ -100,6 +110,25 @@ def test_crowd(hatchd, folder, kinds, uid):
     assert seconds_until_answered(path, daemon) < LONGEST
     assert_waits(daemon)
     assert own_memory(daemon.pid) - before < COST
+
+
+@needs_root
+@pytest.mark.parametrize("uid", [0, STRANGER], ids=["same user", "another user"])
+def test_followers(hatchd, folder, uid):
+    """One of those who have taken all places to follow has to go for an operator."""
+    path = folder / "run" / "control"
+    port = free_port()
+    daemon = hatchd.file(service("s", listen=f"tcp:{port}", exec="/bin/cat"),
+                         f"--control={path}", launcher=group_of_operators(folder))
+    seconds_until_answered(path, daemon)
+    with crowd(path, folder, "follow", 20, uid):
+        # Theirs are all taken when one more of them is turned away.
+        wait_until(lambda: len(established(daemon)) >= FOLLOWERS_MAX)
+        with Follower(path) as follower:
+            assert follower.first["event"] == "begin"
+            for _ in range(20):
+                assert talk(port, b"x") == b"x"
+                assert [follower.next()["event"] for _ in range(2)] == ["open", "close"]
 
 
 def test_who_waits_for_a_reload(hatchd, folder, monkeypatch):

@@ -5,6 +5,7 @@ Writes a line when the first of them are there, and goes on until it is ended.
     idle     so many say nothing; who is sent away comes back
     half     the same, behind half a line
     unread   the same, behind a request whose answer they do not read
+    follow   so many want to be told what happens, and read nothing
     flood    so many at a time ask, read the end and come again, without a pause
     garbage  so many at a time send megabytes of noise, or nothing
 """
@@ -17,7 +18,8 @@ import sys
 
 path, kind, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
 
-WORDS = {"idle": b"", "half": b"stat", "unread": b"list\n", "flood": b"status\n"}
+WORDS = {"idle": b"", "half": b"stat", "unread": b"list\n", "follow": b"events\n",
+         "flood": b"status\n"}
 NOISE = os.urandom(1 << 20)
 
 events = select.epoll()
