@@ -222,8 +222,8 @@ class Prometheus:
 
 
 def recipe(path, port):
-    """etc/metrics.conf, with what is otherwise here."""
-    text = (SOURCE / "etc" / "metrics.conf").read_text()
+    """The recipe, with what is otherwise here."""
+    text = (SOURCE / "etc/services/metrics.conf").read_text()
     for there, here in (("tcp:127.0.0.1:9107", f"tcp:127.0.0.1:{port}"),
                         ("/usr/bin/hatchctl", quote(HATCHCTL)), ("hatchd-guest", "nobody"),
                         ("--http", f"--http, {quote(f'--control={path}')}")):
