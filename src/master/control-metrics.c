@@ -79,6 +79,7 @@ static void put_helper(
 /* Those that were ever needed. */
 static void put_helpers(struct json *json, const struct master *master)
 {
+	const struct counter *counter = master->tally.counter;
 	const struct asker *asker = master->overdue.asker;
 
 	json_open(json, "workers", '[');
@@ -91,6 +92,9 @@ static void put_helpers(struct json *json, const struct master *master)
 	}
 	if (asker_starts(asker) > 0)
 		put_helper(json, "hatchd-ask", asker_pid(asker) > 0, asker_starts(asker), 0);
+	if (counter_starts(counter) > 0)
+		put_helper(json, "hatchd-bytes", counter_pid(counter) > 0,
+			counter_starts(counter), 0);
 	json_close(json, ']');
 }
 

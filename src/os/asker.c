@@ -49,7 +49,6 @@ struct asker {
 	struct helper process;
 	uint64_t quiet_since; /* the last message, or the question that ended the rest */
 	uint64_t start_at, pause;
-	uint64_t starts; /* of the process, successful ones */
 	int trouble;
 };
 
@@ -111,7 +110,7 @@ pid_t asker_pid(const struct asker *asker)
 
 uint64_t asker_starts(const struct asker *asker)
 {
-	return asker->starts;
+	return asker->process.starts;
 }
 
 int asker_trouble(struct asker *asker)
@@ -190,7 +189,6 @@ static void start(struct asker *asker, uint64_t now)
 	if (asker->process.socket >= 0 || now < asker->start_at)
 		return;
 	r = helper_start(&asker->process);
-	asker->starts += r >= 0;
 	if (r < 0)
 		pause_before_start(asker, r, now);
 	asker->quiet_since = now;

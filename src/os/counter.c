@@ -66,6 +66,11 @@ pid_t counter_pid(const struct counter *counter)
 	return counter->process.pid;
 }
 
+uint64_t counter_starts(const struct counter *counter)
+{
+	return counter->process.starts;
+}
+
 static bool runs(const struct counter *counter)
 {
 	return counter->process.socket >= 0;

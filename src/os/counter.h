@@ -67,6 +67,9 @@ const char *counter_explain(int trouble);
 /* The process, or -1 while there is none. */
 pid_t counter_pid(const struct counter *counter);
 
+/* How often it was started. */
+uint64_t counter_starts(const struct counter *counter);
+
 /* To be called at the end of every turn: sees to the process.  Returns when it wants to be
  * called again, USEC_INFINITY: not before something is to be taken. */
 uint64_t counter_tend(struct counter *counter, uint64_t now);

@@ -133,6 +133,7 @@ int helper_start(struct helper *helper)
 		return r;
 	}
 	helper->pid = r;
+	helper->starts++;
 	return 0;
 }
 

@@ -28,6 +28,7 @@ struct helper {
 	int epoll_fd;     /* of `socket` alone, which comes and goes; owned */
 	int socket;       /* owned; -EBADF: it does not run */
 	pid_t pid;        /* -1: the same */
+	uint64_t starts;  /* so far, of the process */
 	pid_t corpses[HELPER_CORPSES_MAX];
 	size_t n_corpses;
 	uint64_t reap_at; /* usec, monotonic; USEC_INFINITY: nobody is to be reaped */

@@ -145,6 +145,20 @@ def test_lost_sessions(hatchd, path):
     assert services["echo"]["accepted"] >= 2
 
 
+def test_bytes_of_programs(hatchd, path):
+    """The kernel's counts, where they are asked for; and who listens to them."""
+    port = free_port()
+    daemon = hatchd.file(cat("counted", port, account_bytes="yes"), f"--control={path}")
+    assert talk(f"tcp:127.0.0.1:{port}", b"hello") == b"hello"
+    if "unable to count" in daemon.text():
+        pytest.skip("the kernel does not tell")
+    wait_until(lambda: counted(path)[1]["counted"]["bytes_in"] == 5, what="his bytes")
+    whole, services = counted(path)
+    assert services["counted"]["bytes_out"] == 5
+    assert whole["workers"] == [
+        {"name": "hatchd-bytes", "runs": True, "started": 1, "connections": 0}]
+
+
 def test_chosen_by_name(hatchd, path):
     """Who comes to a tcpmux is accepted there, and let in where he wants to go."""
     port = free_port()
