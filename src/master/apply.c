@@ -417,11 +417,24 @@ static void switch_service(struct change *change)
 	backend_follow(service, change->backend, change->idle_stop, clock_monotonic());
 }
 
+/* What stands outside of services; at start there is nothing that it could differ from. */
+static bool differs_as_a_whole(const struct apply *a)
+{
+	const struct conf *old = a->master->image ? image_conf(a->master->image) : NULL;
+	const struct conf *new = image_conf(a->image);
+
+	for (const struct conf_option *o = conf_options; old && o->name; o++)
+		if (o->flags & OPTION_GLOBAL && !conf_option_equal(o, conf_option_field(o, old),
+							conf_option_field(o, new)))
+			return true;
+	return false;
+}
+
 static void count(const struct apply *a, struct applied *ret)
 {
 	size_t kept = 0;
 
-	*ret = (struct applied){0};
+	*ret = (struct applied){.whole = differs_as_a_whole(a)};
 	for (size_t i = 0; i < a->n_changes; i++) {
 		bool is_new = image_entry(a->image, i).old == CONF_NONE;
 

@@ -24,6 +24,7 @@ struct master;
 /* What a switch has done, in numbers. */
 struct applied {
 	size_t added, changed, removed, unchanged; /* services */
+	bool whole; /* something is different that is for no service alone */
 };
 
 /*

@@ -69,7 +69,8 @@ static void say_applied(struct master *master, const struct applied *applied)
 {
 	note_end(master, false);
 	if (applied->added + applied->changed + applied->removed == 0)
-		log_notice("reloaded: nothing has changed");
+		log_notice(
+			"reloaded: %s has changed", applied->whole ? "no service" : "nothing");
 	else
 		log_notice("reloaded: %zu added, %zu changed, %zu removed, %zu unchanged",
 			applied->added, applied->changed, applied->removed, applied->unchanged);
