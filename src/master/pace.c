@@ -45,6 +45,7 @@ void service_set_rate(struct service *service, const struct limit *limit, struct
 		service->pace = pace_free(master, service->pace);
 	if (!service->pace)
 		return;
+	bucket_settle(&service->pace->bucket, &service->pace->limit, clock_monotonic());
 	service->pace->service = service;
 	service->pace->limit = *limit;
 	service->pace->told = 0;

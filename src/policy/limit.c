@@ -71,6 +71,15 @@ void bucket_take(struct bucket *bucket, const struct limit *limit, uint64_t now)
 		bucket->at = now;
 }
 
+void bucket_settle(struct bucket *bucket, const struct limit *limit, uint64_t now)
+{
+	if (!limit_is_set(limit))
+		return;
+	bucket->missing = missing(bucket, limit, now);
+	if (now > bucket->at)
+		bucket->at = now;
+}
+
 /* When no more than that is missing; from the time that the number is of, since what has
  * come back until now is rounded. */
 static uint64_t falls_to(

@@ -47,6 +47,9 @@ bool bucket_has(const struct bucket *bucket, const struct limit *limit, uint64_t
 /* Take one, which it has.  Without a limit nothing is counted. */
 void bucket_take(struct bucket *bucket, const struct limit *limit, uint64_t now);
 
+/* The limit is about to be another one: what has come back by that one so far stays so. */
+void bucket_settle(struct bucket *bucket, const struct limit *limit, uint64_t now);
+
 /* When it has one, if nobody takes any: `now` if it has, UINT64_MAX if it never will. */
 uint64_t bucket_has_at(const struct bucket *bucket, const struct limit *limit, uint64_t now);
 

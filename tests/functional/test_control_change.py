@@ -288,6 +288,12 @@ def test_set_rates(hatchd, path):
         wait_until(lambda: listed(path, "list a")[0]["state"] == "above its rate")
         change(path, "set a rate unlimited")
     change(path, "set b rate unlimited")
+    # Who came under another rate has not used up this one.
+    change(path, "set a rate 1000000/s")
+    assert is_served(port)
+    change(path, "set a rate 2/1h")
+    assert is_served(port)
+    change(path, "set a rate unlimited")
     assert is_served(port)
     daemon.signal(signal.SIGHUP)
     daemon.wait_log("reloaded: nothing has changed")

@@ -180,6 +180,26 @@ static void test_another_limit(void **ctx)
 }
 
 /* In any stretch of time there are no more than a burst and what comes back. */
+/* Who was idle for long does not pay for what was taken under the limit of before. */
+static void test_settled(void **ctx)
+{
+	const struct limit slow = {.count = 1, .burst = 1, .period = 3600 * SECOND};
+	const struct limit fast = {.count = 50, .burst = 50, .period = SECOND};
+	struct bucket bucket = {0};
+
+	(void)ctx;
+	bucket_take(&bucket, &fast, START);
+	bucket_settle(&bucket, &none, START + SECOND);
+	assert_int_equal(bucket.at, START);
+	bucket_settle(&bucket, &fast, START + 2 * SECOND);
+	assert_true(bucket_has(&bucket, &slow, START + 2 * SECOND));
+	bucket_take(&bucket, &slow, START + 2 * SECOND);
+	/* A clock that goes back takes nothing. */
+	bucket_settle(&bucket, &slow, START + SECOND);
+	assert_int_equal(bucket.at, START + 2 * SECOND);
+	assert_false(bucket_has(&bucket, &slow, START + 3 * SECOND));
+}
+
 static void test_never_more_than_promised(void **ctx)
 {
 	const struct limit limit = {.count = 7, .burst = 11, .period = 10 * SECOND};
@@ -214,6 +234,7 @@ int main(void)
 		cmocka_unit_test(test_extremes),
 		cmocka_unit_test(test_clock),
 		cmocka_unit_test(test_another_limit),
+		cmocka_unit_test(test_settled),
 		cmocka_unit_test(test_never_more_than_promised),
 	};
 
