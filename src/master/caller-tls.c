@@ -141,7 +141,8 @@ static enum admit_verdict choose(struct caller *caller, const char *name)
 	struct service *service;
 
 	if (!name[0])
-		return ADMIT_OK;
+		return caller->conn.service->state == SERVICE_ACTIVE ? ADMIT_OK
+		                                                     : ADMIT_HANDSHAKE;
 	service = introduce_guest(&caller->conn, name);
 	if (!service || service->state != SERVICE_ACTIVE)
 		return ADMIT_HANDSHAKE;

@@ -150,7 +150,7 @@ void service_pause(struct service *service, enum pause_why why, const char *reas
 {
 	uint64_t now = clock_monotonic(), length;
 
-	if (service->paused_until != 0 || service->state != SERVICE_ACTIVE)
+	if (service->paused_until != 0 || !service_takes_in(service))
 		return;
 	length = next_length(service, why);
 	pause_until(service, now + length);

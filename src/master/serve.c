@@ -457,7 +457,7 @@ static void serve_listener(struct listener *listener, int most, uint64_t now)
 			serve_socket(listener, now);
 			break;
 		}
-		if (!serve_client(listener, now) || service->state != SERVICE_ACTIVE)
+		if (!serve_client(listener, now) || !service_takes_in(service))
 			break;
 	}
 	service_update(service);

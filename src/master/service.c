@@ -312,6 +312,12 @@ bool service_is_served(const struct service *service)
 	return service->n_listeners == 0 && is_had_by_name(service);
 }
 
+bool service_takes_in(const struct service *service)
+{
+	return service->state == SERVICE_ACTIVE ||
+	       (service->state == SERVICE_DISABLED && service->for_several);
+}
+
 bool service_is_full(const struct service *service)
 {
 	return service->instances != COUNT_UNLIMITED &&
@@ -341,7 +347,7 @@ static bool is_willing_itself(const struct service *service)
 /* May more children be hatched now, or clients be refused?  State only. */
 static bool willing(const struct service *service)
 {
-	return service->state == SERVICE_ACTIVE && !service->master->stopping &&
+	return service_takes_in(service) && !service->master->stopping &&
 	       service->paused_until == 0 && !service->starved && !service->wait_child &&
 	       (service->for_several || is_willing_itself(service)) && is_complete(service);
 }

@@ -27,7 +27,8 @@ struct steered;
 enum service_state {
 	SERVICE_ACTIVE,   /* serves, on those of its addresses that can be had */
 	SERVICE_WAITING,  /* a condition of its configuration keeps it from being served */
-	SERVICE_DISABLED, /* an operator lets nobody in: its listeners have no sockets */
+	SERVICE_DISABLED, /* an operator lets nobody in: its listeners have no sockets, unless
+	                     others are chosen there */
 	SERVICE_STOPPED,  /* no longer listens; its children may live on */
 };
 
@@ -111,6 +112,10 @@ bool service_lacks_address(const struct service *service);
 
 /* Does it serve anybody: active, and with a socket, or to be had by its name? */
 bool service_is_served(const struct service *service);
+
+/* Are clients taken from its sockets: for itself, or, while an operator lets nobody in, for
+ * those that are chosen there (for_several)? */
+bool service_takes_in(const struct service *service);
 
 /* Take over an array of `n` listeners, which is freed or kept. */
 void service_take_listeners(struct service *service, struct listener **listeners, uint32_t n);

@@ -16,7 +16,7 @@ bool steer_disable(struct service *service, uint64_t now)
 	service_forgive(service);
 	service_end_wait_children(service);
 	callers_drop_service(service, now);
-	for (uint32_t i = 0; i < service->n_listeners; i++)
+	for (uint32_t i = 0; i < service->n_listeners && !service->for_several; i++)
 		listener_close(service->listeners[i]);
 	service->state = SERVICE_DISABLED;
 	service_update(service);

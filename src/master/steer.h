@@ -6,6 +6,9 @@
  * then on; who is above it already stays.  A reload puts in force what the configuration
  * says, whether it has changed or not.
  *
+ * Where others are chosen at its sockets (tls_name) these stay open for them, and who chooses
+ * this one is refused after the handshake.
+ *
  * Sockets that were handed over are kept, since they cannot be had again; the service manager
  * has them open as well, so clients wait there.
  *

@@ -4,6 +4,7 @@
 import os
 import pwd
 import re
+import signal
 import ssl
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from certificates import der, needs_tls
 from harness import free_port, reload, service
 from test_callers import v1
+from test_control import ask
 from tlsclient import Client, environment, talk, trusting
 
 pytestmark = needs_tls
@@ -222,6 +224,28 @@ def test_limits_of_one_are_not_those_of_another(hatchd, house):
         assert house.who(GIT[0])[0] == "git"
         client.send(b"x")
         assert client.recv() == b"x"
+
+
+def test_disable_the_one_that_has_the_socket(hatchd, house, folder):
+    """The others go on at it; who wants the one that is disabled gets nobody."""
+    path = folder / "run" / "control"
+    daemon = hatchd.file(house.service("web", *WEB) + house.service("git", *GIT),
+                         f"--control={path}")
+    assert ask(path, "disable web")[0] == {"done": True}
+    web, git, _ = ask(path, "list")
+    assert (web["state"], git["state"]) == ("disabled", "serving")
+    for _ in range(3):
+        assert house.who(GIT[0])[0] == "git"
+        assert house.who(WEB[0])[0] == ""
+    daemon.wait_log(r"web: .*refused 127\.0\.0\.1:\d+: ")
+    assert ask(path, "enable web")[0] == {"done": True}
+    assert house.who(WEB[0])[0] == "web"
+    assert ask(path, "disable git")[0] == {"done": True}
+    assert house.who(WEB[0])[0] == "web"
+    assert house.who(GIT[0])[0] == ""
+    daemon.signal(signal.SIGHUP)
+    daemon.wait_log("reloaded")
+    assert (house.who(WEB[0])[0], house.who(GIT[0])[0]) == ("web", "git")
 
 
 def test_environment_of_each(hatchd, house):
