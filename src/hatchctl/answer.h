@@ -32,21 +32,4 @@ void answer_done(struct answer *answer);
 
 #define _cleanup_answer_ _cleanup_(answer_done)
 
-/* Write it to standard output as it came, line by line: COMMAND_DONE or COMMAND_FAILED. */
-int answer_print_lines(const struct answer *answer);
-
-/* What commands that ask have in common. */
-struct answer_options {
-	const char *path; /* of the socket */
-	bool json;        /* what is said, as it is said */
-	bool helped;      /* there is nothing left to do */
-};
-
-/*
- * Read --control, --json and --help of a command with that name and that help; words that
- * follow begin at optind.  COMMAND_DONE, or COMMAND_USAGE after a message.
- */
-int answer_parse_options(int argc, char **argv, const char *command, const char *help,
-	struct answer_options *ret);
-
 #endif

@@ -30,6 +30,8 @@ struct child *admitted_note(struct conn *conn, uint64_t now)
 	child->peer_cred = conn->peer_cred;
 	child->source = conn->source;
 	child->findings = findings_hold(conn->findings);
+	/* Without memory for that he is known by fewer names. */
+	(void)child_learn_ends(child, conn);
 	overdue_begin(child, conn, now);
 	return child;
 }

@@ -155,6 +155,28 @@ static void begin_services(
 
 /* ----------------------------------------------------------------- connections */
 
+/* One that was removed may have some still. */
+static bool is_known(const struct master *master, const char *name)
+{
+	for (size_t i = 0; i < master->n_services; i++)
+		if (service_is_called(master->services[i], name))
+			return true;
+	for (const struct service *s = master->retired; s; s = s->next_retired)
+		if (service_is_called(s, name))
+			return true;
+	return false;
+}
+
+static void begin_connections(
+	struct control_answer *answer, struct json *json, const struct master *master)
+{
+	answer->phase = CONTROL_CHILDREN;
+	if (!answer->request.service[0] || is_known(master, answer->request.service))
+		return;
+	put_error(json, "no such service");
+	answer->phase = CONTROL_OVER;
+}
+
 static bool is_asked_for(const struct control_answer *answer, const struct child *child)
 {
 	return control_is_connection(child) &&
@@ -300,7 +322,7 @@ static void put_first(
 		begin_services(answer, json, master);
 		break;
 	case CONTROL_CONNECTIONS:
-		answer->phase = CONTROL_CHILDREN;
+		begin_connections(answer, json, master);
 		break;
 	case CONTROL_METRICS:
 		control_put_metrics(json, master, now);

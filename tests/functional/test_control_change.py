@@ -65,7 +65,7 @@ def test_connections(hatchd, path):
         assert b["peer"] == "127.0.0.1:%d" % two.getsockname()[1]
         assert a["connection"] != b["connection"]
         assert [line["service"] for line in connections(path, "b")] == ["b"]
-        assert connections(path, "nobody") == []
+        assert refused(path, "connections nobody") == "no such service"
     wait_until(lambda: connections(path) == [])
 
 

@@ -166,8 +166,7 @@ def test_unix(hatchd, path, folder):
 def test_behind_a_proxy(hatchd, path):
     """The bytes are those of the connection that there is."""
     port = free_port()
-    hatchd.file(cat("cat", port, proxy_protocol="required", proxy_from="127.0.0.1",
-                    idle_timeout="1h"),
+    hatchd.file(cat("cat", port, proxy_protocol="required", proxy_from="127.0.0.1"),
                 f"--control={path}")
     header = b"PROXY TCP4 192.0.2.7 192.0.2.1 4711 25\r\n"
     with connect(port) as client:
