@@ -130,7 +130,7 @@ int words_get(struct words_shelf *shelf, int fd, struct words **ret)
 	_cleanup_free_ uint8_t *data = NULL;
 	struct words *words;
 	uint64_t hash;
-	size_t len;
+	size_t len = 0;
 	int r = read_whole(fd, &data, &len);
 
 	if (r < 0)
