@@ -270,7 +270,8 @@ static void add_source(const struct conn *conn, struct admit_request *request)
 	if (!service->wait)
 		request->per_source_limit = steer_per_source(service);
 	request->source_rate = *steer_per_source_rate(service);
-	request->source_bucket = facts.bucket;
+	if (facts.until > request->now)
+		request->source_bucket = facts.bucket;
 	request->banned_until = later(facts.banned_until,
 		later(banned_everywhere(conn), banned_by_operators(conn, name, request->now)));
 	/* That takes longest, and makes no difference to whom others keep out. */

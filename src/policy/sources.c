@@ -164,6 +164,7 @@ struct source_facts sources_look(
 
 	if (entry->remembers) {
 		facts.bucket = memory->bucket;
+		facts.until = neighbour_ends(&memory->place);
 		facts.banned_until = memory->banned_until;
 	}
 	return facts;
@@ -309,6 +310,9 @@ void sources_charge(struct sources *sources, uint64_t service, const struct addr
 	expire(sources, now);
 	index = need(sources, service, source);
 	memory = remember(sources, index);
+	/* It may have filled at another rate than that of today. */
+	if (neighbour_ends(&memory->place) <= now)
+		memory->bucket = (struct bucket){0};
 	bucket_take(&memory->bucket, limit, now);
 	remember_until(sources, index, bucket_full_at(&memory->bucket, limit, now), now);
 }

@@ -41,6 +41,7 @@ struct sources;
 struct source_facts {
 	uint32_t count;        /* children */
 	struct bucket bucket;  /* of its rate */
+	uint64_t until;        /* usec; of the past: the bucket is full, whatever it says */
 	uint64_t banned_until; /* usec; of the past: not banned */
 };
 

@@ -282,6 +282,11 @@ def test_set_rates(hatchd, path):
         assert read_all(other) == b""
     change(path, "set a per_source_rate unlimited")
     assert is_served(port)
+    change(path, "set a per_source_rate 1000000/s")
+    assert is_served(port) and is_served(port)
+    change(path, "set a per_source_rate 1/1h")
+    assert is_served(port)
+    change(path, "set a per_source_rate unlimited")
     change(path, "set a rate 1/1h")
     assert is_served(port)
     with connect(port):

@@ -275,6 +275,28 @@ static void test_another_limit_counts_on(void **ctx)
 	sources_free(sources);
 }
 
+/* Who was full again before the limit became another has used up nothing of it. */
+static void test_another_limit_begins_afresh(void **ctx)
+{
+	const struct limit fast = {.count = 50, .burst = 50, .period = SECOND};
+	const struct limit hourly = {.count = 2, .burst = 2, .period = 3600 * SECOND};
+	struct sources *sources = sources_new(10, 10, key);
+	struct addr_source a = source_of(1);
+	struct source_facts facts;
+
+	(void)ctx;
+	/* A child keeps its entry from being let go. */
+	assert_int_equal(sources_add(sources, 1, &a), 0);
+	sources_charge(sources, 1, &a, &fast, 0);
+	facts = sources_look(sources, 1, &a);
+	assert_true(facts.until > 0 && facts.until <= SECOND);
+	sources_charge(sources, 1, &a, &hourly, 2 * SECOND);
+	facts = sources_look(sources, 1, &a);
+	assert_true(bucket_has(&facts.bucket, &hourly, 2 * SECOND));
+	assert_true(facts.until > 1000 * SECOND);
+	sources_free(sources);
+}
+
 static void test_ban(void **ctx)
 {
 	struct sources *sources = sources_new(10, 10, key);
@@ -800,6 +822,7 @@ int main(void)
 		cmocka_unit_test(test_like_a_plain_array),
 		cmocka_unit_test(test_remembers_until_full_again),
 		cmocka_unit_test(test_another_limit_counts_on),
+		cmocka_unit_test(test_another_limit_begins_afresh),
 		cmocka_unit_test(test_ban),
 		cmocka_unit_test(test_ban_everywhere),
 		cmocka_unit_test(test_full_of_memories),
