@@ -19,6 +19,9 @@
 #define HTTP_PATIENCE 5
 #define HTTP_TIME_MAX 10
 
+/* ... of which each of the two questions to hatchd may take so many. */
+#define HTTP_ANSWER_PATIENCE 2
+
 /* Write the metrics; COMMAND_DONE, or another status after a message on standard error. */
 typedef int (*http_write_metrics)(void *userdata, FILE *out, enum exposition_format format);
 

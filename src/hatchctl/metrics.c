@@ -6,6 +6,7 @@
 #include "hatchctl/command.h"
 #include "hatchctl/http-serve.h"
 #include "hatchctl/metrics-write.h"
+#include "hatchctl/question.h"
 
 #include <getopt.h>
 #include <string.h>
@@ -90,15 +91,30 @@ static int parse_options(int argc, char **argv, struct metrics_options *ret)
 	return COMMAND_DONE;
 }
 
+/* A hatchd that hangs is told of while there is time to tell it. */
+static int ask(const struct metrics_options *options, const char *request, struct answer *ret)
+{
+	_cleanup_question_ struct question question;
+	int r;
+
+	question_init(&question, true);
+	if (options->http)
+		question.patience = HTTP_ANSWER_PATIENCE;
+	r = question_ask(&question, options->path, request);
+	while (r == 0)
+		r = question_read(&question, ret);
+	return r < 0 ? command_failed("%s", question.why) : COMMAND_DONE;
+}
+
 static int ask_and_write(void *userdata, FILE *out, enum exposition_format format)
 {
 	const struct metrics_options *options = userdata;
 	_cleanup_metrics_ struct metrics metrics = {0};
 	int r;
 
-	r = answer_get(options->path, "metrics\n", &metrics.counts);
+	r = ask(options, "metrics\n", &metrics.counts);
 	if (r == COMMAND_DONE)
-		r = answer_get(options->path, "list\n", &metrics.services);
+		r = ask(options, "list\n", &metrics.services);
 	if (r != COMMAND_DONE)
 		return r;
 	r = backlogs_get(&metrics.backlogs);

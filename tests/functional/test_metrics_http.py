@@ -157,6 +157,20 @@ def test_without_hatchd(path):
         assert b"is hatchd running?" in process.stderr.read()
 
 
+def test_a_hatchd_that_hangs(path):
+    """He is told so, before the time for his request is over."""
+    path.parent.mkdir(exist_ok=True)
+    with socket.socket(socket.AF_UNIX) as hanging:
+        hanging.bind(str(path))
+        hanging.listen()
+        with endpoint(path) as (client, process):
+            client.sendall(REQUEST + b"\r\n")
+            assert read_answer(client)[0] == 503
+            client.close()
+            assert process.wait() == 1
+            assert b"no answer within 2 s" in process.stderr.read()
+
+
 def test_who_takes_his_time(path):
     """Nobody stays for longer than ten seconds, be it that he does not come to an end, or that
     he does not read."""
