@@ -1,9 +1,11 @@
 #include "hatchctl/question.h"
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/text.h"
 #include "conf/cmdline.h"
 
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -99,6 +101,7 @@ int question_ask(struct question *question, const char *path, const char *reques
 	int r;
 
 	forget(question);
+	question->asked = clock_monotonic();
 	r = open_and_ask(question, path, request);
 	if (r < 0)
 		return connect_failed(question, path, r);
@@ -148,6 +151,24 @@ static int look_for_end(struct question *question)
 	return 0;
 }
 
+/* Whoever says a little again and again has no more time than others. */
+static int await(const struct question *question)
+{
+	uint64_t until = question->asked + question->patience * USEC_PER_SEC;
+	struct pollfd poll_fd = {.fd = question->fd, .events = POLLIN};
+	uint64_t now = clock_monotonic();
+	int r;
+
+	if (!question->waits)
+		return 0;
+	if (now >= until)
+		return -ETIMEDOUT;
+	r = poll(&poll_fd, 1, (int)((until - now) / USEC_PER_MSEC) + 1);
+	if (r < 0)
+		return errno == EINTR ? 0 : -errno;
+	return r == 0 ? -ETIMEDOUT : 0;
+}
+
 /* That hatchd has nothing more to say is not the same as that it has gone. */
 static int read_some(struct question *question)
 {
@@ -155,6 +176,9 @@ static int read_some(struct question *question)
 	ssize_t n;
 	int r = make_room(question);
 
+	if (r < 0)
+		return r;
+	r = await(question);
 	if (r < 0)
 		return r;
 	n = recv(question->fd, answer->text + answer->len, ANSWER_STEP, 0);
@@ -196,6 +220,9 @@ static int read_failed(struct question *question, int error)
 	case EBADMSG:
 		return fail(question, error,
 			"unable to read from %s: that is no answer of hatchd", path);
+	case EFBIG:
+		return fail(question, error, "unable to read from %s: the answer is too long",
+			path);
 	case ECONNRESET:
 		return fail(question, error,
 			"unable to read from %s: the answer has no end; ask again", path);

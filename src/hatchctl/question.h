@@ -13,6 +13,7 @@
 #include "hatchctl/answer.h"
 
 #include <limits.h>
+#include <stdint.h>
 
 /* A hatchd that runs answers at once. */
 #define QUESTION_PATIENCE 30 /* s */
@@ -20,7 +21,9 @@
 struct question {
 	int fd;                   /* owned; negative while nothing is asked */
 	bool waits;               /* for the other end */
-	unsigned patience;        /* s: it waits no longer; QUESTION_PATIENCE unless changed */
+	unsigned patience;        /* s: it waits no longer for all of the answer;
+	                             QUESTION_PATIENCE unless changed */
+	uint64_t asked;           /* usec, monotonic */
 	char *path;               /* of the socket; owned */
 	struct answer answer;     /* as far as it has come */
 	size_t size, line;        /* of its text: the room, and where the next line begins */

@@ -125,12 +125,20 @@ int top_screen_key(void)
 	return translate(getch());
 }
 
+/* Larger than any screen; curses counts in short numbers, and dies of larger ones. */
+#define SIDE_MAX 2000
+
+static int side(unsigned short n)
+{
+	return n < SIDE_MAX ? n : SIDE_MAX;
+}
+
 static void take_size(void)
 {
 	struct winsize size;
 
 	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row > 0 && size.ws_col > 0)
-		resizeterm(size.ws_row, size.ws_col);
+		resizeterm(side(size.ws_row), side(size.ws_col));
 }
 
 bool top_screen_heed(struct top_screen *screen)

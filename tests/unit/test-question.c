@@ -162,6 +162,24 @@ static void test_others_wait(void **ctx)
 		question_done(&questions[i]);
 }
 
+/* Always a little more, and never the end. */
+static void test_who_drips(void **ctx)
+{
+	struct answer answer = {0};
+	struct other *other = *ctx;
+	int r;
+
+	other->question.waits = true;
+	other->question.patience = 1;
+	ask(other);
+	do {
+		say(other, "{\"a\":1}\n");
+		r = question_read(&other->question, &answer);
+	} while (r == 0);
+	assert_int_equal(r, -ETIMEDOUT);
+	assert_non_null(strstr(other->question.why, "no answer within 1 s"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -169,6 +187,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_again, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_failures, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_nobody, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_who_drips, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_others_wait, set_up, tear_down),
 	};
 
