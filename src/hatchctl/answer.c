@@ -12,6 +12,12 @@ void answer_done(struct answer *answer)
 	*answer = (struct answer){0};
 }
 
+int answer_refused(const char *why)
+{
+	command_failed("%s", why);
+	return strncmp(why, "no such ", 8) == 0 ? COMMAND_USAGE : COMMAND_FAILED;
+}
+
 int answer_get(const char *path, const char *request, struct answer *ret)
 {
 	_cleanup_question_ struct question question;
@@ -21,5 +27,5 @@ int answer_get(const char *path, const char *request, struct answer *ret)
 	r = question_ask(&question, path, request);
 	while (r == 0)
 		r = question_read(&question, ret);
-	return r < 0 ? command_failed("%s", question.why) : COMMAND_DONE;
+	return r < 0 ? answer_refused(question.why) : COMMAND_DONE;
 }

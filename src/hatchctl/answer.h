@@ -25,10 +25,13 @@ struct answer {
 
 /*
  * Ask, with a line of plain words and its newline.  COMMAND_DONE with *ret, which
- * answer_done() frees; else COMMAND_FAILED, after a message.
+ * answer_done() frees; else what answer_refused() returns.
  */
 int answer_get(const char *path, const char *request, struct answer *ret);
 void answer_done(struct answer *answer);
+
+/* Say why there is no answer: COMMAND_FAILED, or COMMAND_USAGE if what was named is not there. */
+int answer_refused(const char *why);
 
 #define _cleanup_answer_ _cleanup_(answer_done)
 

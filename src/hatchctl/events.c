@@ -214,7 +214,7 @@ static int refused(struct json_value line)
 {
 	char text[SHOWN_MAX];
 
-	return command_failed("%s", shown(line, "error", text));
+	return answer_refused(shown(line, "error", text));
 }
 
 static int take_line(struct events *events, const char *text, size_t len)

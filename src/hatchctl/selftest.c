@@ -160,7 +160,7 @@ int command_selftest(int argc, char **argv)
 	if (r != COMMAND_DONE)
 		return r;
 	if (answer.n_lines == 0)
-		return command_failed("no such service");
+		return answer_refused("no such service");
 	r = judge_state(name, answer.lines[0]);
 	return r == COMMAND_DONE ? try_all(name, answer.lines[0], &view) : r;
 }

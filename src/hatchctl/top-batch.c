@@ -63,7 +63,7 @@ static int print(struct top_state *state, const struct top_sample *sample, bool 
 	if (top_view_update(&state->view, sample) < 0)
 		return command_failed("unable to sort: %s", strerror(ENOMEM));
 	if (top_view_is_lost(&state->view, sample))
-		return command_failed("no such service");
+		return answer_refused("no such service");
 	top_layout_make(&state->layout, &state->view, sample, 0);
 	if (!first)
 		fputc('\n', stdout);
@@ -103,7 +103,7 @@ int top_batch(struct top_source *source, struct top_state *state, uint64_t count
 
 	while (r == COMMAND_DONE && (count == 0 || n < count)) {
 		if (take_sample(source) < 0)
-			return command_failed("%s", source->question.why);
+			return answer_refused(source->question.why);
 		if (source->sample->compared)
 			r = print(state, source->sample, n++ == 0);
 		next += state->delay;

@@ -83,8 +83,8 @@ static int refused(struct json_value line)
 	_cleanup_free_ char *why = json_to_string(json_get(line, "error"));
 	char shown[256];
 
-	return command_failed(
-		"%s", text_escape(why ? why : "", why ? strlen(why) : 0, shown, sizeof shown));
+	return answer_refused(
+		text_escape(why ? why : "", why ? strlen(why) : 0, shown, sizeof shown));
 }
 
 /* The first line says that it has begun. */

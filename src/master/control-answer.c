@@ -155,28 +155,6 @@ static void begin_services(
 
 /* ----------------------------------------------------------------- connections */
 
-/* One that was removed may have some still. */
-static bool is_known(const struct master *master, const char *name)
-{
-	for (size_t i = 0; i < master->n_services; i++)
-		if (service_is_called(master->services[i], name))
-			return true;
-	for (const struct service *s = master->retired; s; s = s->next_retired)
-		if (service_is_called(s, name))
-			return true;
-	return false;
-}
-
-static void begin_connections(
-	struct control_answer *answer, struct json *json, const struct master *master)
-{
-	answer->phase = CONTROL_CHILDREN;
-	if (!answer->request.service[0] || is_known(master, answer->request.service))
-		return;
-	put_error(json, "no such service");
-	answer->phase = CONTROL_OVER;
-}
-
 static bool is_asked_for(const struct control_answer *answer, const struct child *child)
 {
 	return control_is_connection(child) &&
@@ -307,6 +285,17 @@ static void put_reload(struct control_answer *answer, struct json *json,
 	answer->phase = CONTROL_END;
 }
 
+/* If there is the service that is asked about, if one is. */
+static void begin_with(struct control_answer *answer, struct json *json,
+	const struct master *master, enum control_phase phase)
+{
+	answer->phase = phase;
+	if (!answer->request.service[0] || control_knows(master, answer->request.service))
+		return;
+	put_error(json, "no such service");
+	answer->phase = CONTROL_OVER;
+}
+
 static void put_first(
 	struct control_answer *answer, struct json *json, struct master *master, uint64_t now)
 {
@@ -322,14 +311,14 @@ static void put_first(
 		begin_services(answer, json, master);
 		break;
 	case CONTROL_CONNECTIONS:
-		begin_connections(answer, json, master);
+		begin_with(answer, json, master, CONTROL_CHILDREN);
 		break;
 	case CONTROL_METRICS:
 		control_put_metrics(json, master, now);
 		answer->phase = CONTROL_SERVICES;
 		break;
 	case CONTROL_BANS:
-		answer->phase = CONTROL_BANNED;
+		begin_with(answer, json, master, CONTROL_BANNED);
 		break;
 	case CONTROL_RELOAD:
 		begin_reload(answer, json, master, now);

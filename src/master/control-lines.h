@@ -45,6 +45,9 @@ void control_put_name(
 /* The member `instances`. */
 void control_put_instances(struct json *json, const struct service *service);
 
+/* Whether there is a service of that name, be it one that was removed and has children. */
+bool control_knows(const struct master *master, const char *name);
+
 /* The line of a service, as far as its addresses; `conf` may be NULL. */
 void control_begin_service(struct json *json, const struct service *service,
 	const struct service_conf *conf, uint64_t now);

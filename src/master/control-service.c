@@ -164,3 +164,14 @@ bool control_put_address(struct json *json, const struct service *service,
 		return false;
 	return true;
 }
+
+bool control_knows(const struct master *master, const char *name)
+{
+	for (size_t i = 0; i < master->n_services; i++)
+		if (service_is_called(master->services[i], name))
+			return true;
+	for (const struct service *s = master->retired; s; s = s->next_retired)
+		if (service_is_called(s, name))
+			return true;
+	return false;
+}

@@ -5,6 +5,7 @@
 #include "base/log-gate.h"
 #include "base/log.h"
 #include "master/control-answer.h"
+#include "master/control-lines.h"
 #include "master/master.h"
 
 #include <string.h>
@@ -195,6 +196,10 @@ static void let_follow(
 {
 	struct master *master = client->master;
 
+	if (request->service[0] && !control_knows(master, request->service)) {
+		refuse(client, "no such service");
+		return;
+	}
 	if (!followers_make_room(master, &client->seat)) {
 		refuse(client, "as many follow already as may");
 		return;

@@ -309,6 +309,17 @@ def test_hatchctl_misused(args, why):
     assert done.returncode == 2 and why in done.stderr.decode()
 
 
+def test_no_such_service(hatchd, path):
+    hatchd.file(cat("a", free_port()), f"--control={path}")
+    for question in ("events b", "bans b", "connections b", "list b"):
+        assert ask(path, question) == [{"error": "no such service"}]
+    for command in (["events", "b"], ["bans", "b"], ["connections", "b"], ["list", "b"],
+                    ["selftest", "b"], ["top", "-b", "-n1", "b"]):
+        done = hatchctl("-s", path, *command)
+        assert (done.returncode, done.stdout) == (2, b"")
+        assert done.stderr == b"hatchctl: no such service\n"
+
+
 def test_hatchctl_help():
     assert b"Usage: hatchctl events" in hatchctl("events", "--help").stdout
     assert b"events " in hatchctl("--help").stdout

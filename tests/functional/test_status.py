@@ -87,7 +87,7 @@ def test_without_hatchd(folder, command):
 def test_no_such_service(hatchd, path):
     hatchd.file(cat("a", free_port()), f"--control={path}")
     done = hatchctl("list", "b", "--control", path)
-    assert (done.returncode, done.stderr) == (1, b"hatchctl: no such service\n")
+    assert (done.returncode, done.stderr) == (2, b"hatchctl: no such service\n")
 
 
 @pytest.mark.parametrize("args, message", [

@@ -331,7 +331,7 @@ def test_batch_of_connections(folder):
 def test_batch_of_no_service(folder):
     with StubControl(folder / "control", services=3, connections=9) as stub:
         done = batch("-n1", "nobody", control=stub.path)
-        assert (done.returncode, done.stderr) == (1, b"hatchctl: no such service\n")
+        assert (done.returncode, done.stderr) == (2, b"hatchctl: no such service\n")
         # One that has gone, and has connections still.
         stub.services = 2
         stub.names = {5: "removed"}
