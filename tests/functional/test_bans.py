@@ -435,7 +435,7 @@ def test_many_by_rules(hatchd, path):
     assert change(path, "unban 127.10.0.0/16")["lifted"] == 250
     assert change(path, "unban 0.0.0.0/0")["lifted"] == n - 250
     assert banned(path) == [(BAD, None, "operator")]
-    assert daemon.text().count("are lifted at the control socket") == 2
+    daemon.wait_log("are lifted at the control socket", count=2)
 
 
 def test_who_leaves_before_he_is_told(hatchd, path):
