@@ -246,3 +246,14 @@ def test_zsh(served, folder):
         zsh.complete("hatchd --self-s", "--self-signed")
     finally:
         zsh.close()
+
+
+@pytest.mark.parametrize("word", [
+    "x/;s/.*/touch${IFS}PLACE/e;#,", "a/b,", "$(touch${IFS}PLACE),"])
+def test_what_is_typed_is_no_program(folder, word):
+    """A word that was pasted becomes part of no command."""
+    place = folder / "pwned"
+    word = word.replace("PLACE", str(place))
+    bash(f"hatchctl list -o {word}")
+    bash(f"hatchctl {word} a")
+    assert not place.exists()
