@@ -10,10 +10,28 @@
 /* More long options than any command has. */
 #define OPTIONS_MAX 32
 
+/* Words of the command line may be anybody's, as a script hands them on: what a terminal would
+ * obey becomes \xNN.  What has been escaped before stays as it is. */
+static void put_harmless(const char *text)
+{
+	for (const unsigned char *at = (const unsigned char *)text; *at; at++) {
+		bool c1 = *at == 0xc2 && at[1] >= 0x80 && at[1] < 0xa0;
+
+		if (*at < ' ' || *at == 0x7f || c1)
+			fprintf(stderr, "\\x%02x", *at);
+		else
+			fputc(*at, stderr);
+	}
+}
+
 static void _printf_(1, 0) print_error(const char *format, va_list args)
 {
+	_cleanup_free_ char *text = NULL;
+
+	if (vasprintf(&text, format, args) < 0)
+		text = NULL;
 	fputs("hatchctl: ", stderr);
-	vfprintf(stderr, format, args);
+	put_harmless(text ? text : format);
 	fputc('\n', stderr);
 }
 

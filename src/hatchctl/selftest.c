@@ -57,7 +57,9 @@ static int judge_state(const char *name, struct json_value service)
 	text_escape(reason ? reason : "", reason ? strlen(reason) : 0, shown, sizeof shown);
 	if (state && strcmp(state, "full") == 0)
 		return command_failed("%s is full: a client would wait", name);
-	return command_failed("%s is not serving%s%s", name, reason ? ": " : "", shown);
+	if (!reason && state)
+		text_escape(state, strlen(state), shown, sizeof shown);
+	return command_failed("%s is not serving%s%s", name, shown[0] ? ": " : "", shown);
 }
 
 static void add_row(struct table *table, const char *address, const struct attempt *attempt)

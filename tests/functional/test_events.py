@@ -309,6 +309,14 @@ def test_hatchctl_misused(args, why):
     assert done.returncode == 2 and why in done.stderr.decode()
 
 
+def test_words_drive_no_terminal():
+    """Scripts hand on what others have said."""
+    done = hatchctl("ban", "\x1b]0;x\x07\u009b1m", "--service=\x1b[2J")
+    assert done.returncode == 2
+    assert b"\x1b" not in done.stderr and b"\x07" not in done.stderr
+    assert rb"\x1b" in done.stderr and b"\xc2\x9b" not in done.stderr
+
+
 def test_no_such_service(hatchd, path):
     hatchd.file(cat("a", free_port()), f"--control={path}")
     for question in ("events b", "bans b", "connections b", "list b"):

@@ -165,7 +165,7 @@ def test_not_serving(hatchd, path):
         sock.connect(str(path))
         sock.sendall(b"disable off\n")
         assert b"done" in sock.makefile("rb").read()
-    assert refusal(path, "off") == "hatchctl: off is not serving\n"
+    assert refusal(path, "off") == "hatchctl: off is not serving: disabled\n"
     assert refusal(path, "nobody", 2) == "hatchctl: no such service\n"
 
 
