@@ -14,6 +14,7 @@
 #include "base/own.h"
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 struct answer {
 	char *text; /* the lines, each with its newline; owned */
@@ -21,6 +22,7 @@ struct answer {
 	struct json_value *lines; /* they point into `text`; owned.  Without the last, which
 	                             says that it is the last */
 	size_t n_lines;
+	pid_t pid; /* who answers, as processes are numbered here; 0: nobody whom we can see */
 };
 
 /*
@@ -30,7 +32,8 @@ struct answer {
 int answer_get(const char *path, const char *request, struct answer *ret);
 void answer_done(struct answer *answer);
 
-/* Say why there is no answer: COMMAND_FAILED, or COMMAND_USAGE if what was named is not there. */
+/* Say why there is no answer: COMMAND_FAILED, or COMMAND_USAGE if what was named is not there.
+ */
 int answer_refused(const char *why);
 
 #define _cleanup_answer_ _cleanup_(answer_done)

@@ -74,12 +74,12 @@ static const struct view_command connections = {
 	.standard = "id,service,peer,age,pid,user,state,cpu,memory,rx,tx",
 };
 
-static void put_process(struct table *table, struct json_value connection)
+static void put_process(struct table *table, pid_t hatchd, struct json_value connection)
 {
 	uint64_t pid = json_to_number(json_get(connection, "pid"));
 	struct proc proc;
 
-	if (pid == 0 || pid > INT32_MAX || proc_read((pid_t)pid, &proc) < 0)
+	if (pid == 0 || pid > INT32_MAX || proc_read_child((pid_t)pid, hatchd, &proc) < 0)
 		return;
 	table_put_text(table, CONNECTION_PROGRAM, proc.name);
 	table_put_number(table, CONNECTION_CPU, proc.cpu);
@@ -122,8 +122,8 @@ static void put_facts(struct table *table, struct json_value connection)
 		table_put(table, as_told[i], json_get(connection, columns[as_told[i]].key));
 }
 
-static void add_connection(
-	struct table *table, const struct tcp_bytes *bytes, struct json_value connection)
+static void add_connection(struct table *table, pid_t hatchd, const struct tcp_bytes *bytes,
+	struct json_value connection)
 {
 	_cleanup_free_ char *state = json_to_string(json_get(connection, "state"));
 
@@ -134,7 +134,7 @@ static void add_connection(
 	put_bytes(table, bytes, connection);
 	if (table_shows(table, CONNECTION_PROGRAM) || table_shows(table, CONNECTION_CPU) ||
 		table_shows(table, CONNECTION_MEMORY))
-		put_process(table, connection);
+		put_process(table, hatchd, connection);
 }
 
 /* What cannot be found out is not known, and the rest of the table is. */
@@ -162,6 +162,6 @@ int command_connections(int argc, char **argv)
 		return r;
 	read_bytes(&table, &bytes);
 	for (size_t i = 0; i < answer.n_lines; i++)
-		add_connection(&table, &bytes, answer.lines[i]);
+		add_connection(&table, answer.pid, &bytes, answer.lines[i]);
 	return table_print(&table, "connections");
 }

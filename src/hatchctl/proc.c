@@ -40,10 +40,10 @@ int proc_parse(const char *text, struct proc *ret)
 	if (!rest)
 		return -EBADMSG;
 	if (sscanf(rest,
-		    " %*c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s" /* 3 to 13 */
+		    " %*c %d %*s %*s %*s %*s %*s %*s %*s %*s %*s" /* 3 to 13 */
 		    " %" SCNu64 " %" SCNu64 " %*s %*s %*s %*s %*s %*s"
 		    " %" SCNu64 " %*s %" SCNu64,
-		    &user, &system, &started, &pages) != 4)
+		    &proc.parent, &user, &system, &started, &pages) != 5)
 		return -EBADMSG;
 	proc.cpu = ticks_to_usec(user) + ticks_to_usec(system);
 	proc.started = ticks_to_usec(started);
@@ -67,4 +67,17 @@ int proc_read(pid_t pid, struct proc *ret)
 		return -errno;
 	text[n] = '\0';
 	return proc_parse(text, ret);
+}
+
+int proc_read_child(pid_t pid, pid_t parent, struct proc *ret)
+{
+	struct proc proc;
+	int r = proc_read(pid, &proc);
+
+	if (r < 0)
+		return r;
+	if (proc.parent != parent)
+		return -ESRCH;
+	*ret = proc;
+	return 0;
 }

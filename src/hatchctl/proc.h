@@ -19,13 +19,18 @@
 
 struct proc {
 	char name[PROC_NAME_MAX]; /* of its program; any byte can be in it */
-	uint64_t cpu;             /* usec, its own code and the kernel for it */
-	uint64_t started;         /* usec since the machine was */
-	uint64_t memory;          /* bytes that are resident, those shared with others too */
+	pid_t parent;
+	uint64_t cpu;     /* usec, its own code and the kernel for it */
+	uint64_t started; /* usec since the machine was */
+	uint64_t memory;  /* bytes that are resident, those shared with others too */
 };
 
 /* 0; -ENOENT or -ESRCH: there is no such process (any more); another negative errno. */
 int proc_read(pid_t pid, struct proc *ret);
+
+/* The same of a child of that process: -ESRCH if it is none, but somebody else by that number,
+ * be it that numbers are others where it was told. */
+int proc_read_child(pid_t pid, pid_t parent, struct proc *ret);
 
 /* The same from the text of /proc/PID/stat, which ends with a NUL.  0, or -EBADMSG. */
 int proc_parse(const char *text, struct proc *ret);

@@ -96,6 +96,15 @@ static int open_and_ask(const struct question *question, const char *path, const
 	return take_fd(&fd);
 }
 
+/* Who has opened the socket there: a number of its own it may have anywhere. */
+static pid_t peer_of(int fd)
+{
+	struct ucred peer = {0};
+	socklen_t len = sizeof peer;
+
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0 ? 0 : peer.pid;
+}
+
 int question_ask(struct question *question, const char *path, const char *request)
 {
 	int r;
@@ -106,6 +115,7 @@ int question_ask(struct question *question, const char *path, const char *reques
 	if (r < 0)
 		return connect_failed(question, path, r);
 	question->fd = r;
+	question->answer.pid = peer_of(r);
 	question->path = strdup(path);
 	if (!question->path)
 		return connect_failed(question, path, -ENOMEM);

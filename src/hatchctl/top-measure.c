@@ -6,13 +6,13 @@
 
 #include <limits.h>
 
-static void measure_process(struct top_connection *connection)
+static void measure_process(struct top_connection *connection, pid_t hatchd)
 {
 	struct proc proc;
 
 	if (connection->pid == 0 || connection->pid > INT_MAX)
 		return;
-	if (proc_read((pid_t)connection->pid, &proc) < 0)
+	if (proc_read_child((pid_t)connection->pid, hatchd, &proc) < 0)
 		return;
 	connection->use.cpu = proc.cpu;
 	connection->use.memory = proc.memory;
@@ -39,7 +39,7 @@ void top_measure(struct top_sample *sample)
 	if (sample->n_connections > 0 && tcp_bytes_read(&bytes) < 0)
 		bytes = (struct tcp_bytes){0};
 	for (size_t i = 0; i < sample->n_connections; i++) {
-		measure_process(&sample->connections[i]);
+		measure_process(&sample->connections[i], sample->hatchd);
 		measure_bytes(&sample->connections[i], &bytes);
 	}
 	if (getloadavg(&load, 1) == 1)

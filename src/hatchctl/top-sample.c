@@ -293,6 +293,7 @@ struct top_sample *top_sample_new(const struct answer *status, const struct answ
 	if (!read_status(sample, status->n_lines > 0 ? status->lines[0] : none) ||
 		!read_services(sample, services) || !read_connections(sample, connections))
 		return top_sample_free(sample);
+	sample->hatchd = connections->pid;
 	return sample;
 }
 

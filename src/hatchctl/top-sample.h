@@ -58,6 +58,7 @@ struct top_sample {
 	char *reload; /* "done 3 min ago", "none yet" */
 	bool reload_failed;
 	uint64_t pid, up;                   /* usec */
+	pid_t hatchd;                       /* the same by our own numbers; 0: not seen */
 	uint64_t children, limit;           /* of all services */
 	uint64_t came, refused;             /* clients so far */
 	bool compared;                      /* with one before; then rates are known */
