@@ -8,8 +8,9 @@
  * ends when the first does.
  *
  * What the kernel has told is kept in a buffer of its own.  When that is full, the rest is
- * lost; the master is told so, and what it is not told of it does not know.
+ * lost; the master is told so, now and then, and what it is not told of it does not know.
  */
+#include "base/clock.h"
 #include "base/own.h"
 #include "base/tcp-diag.h"
 #include "base/tcp-end.h"
@@ -39,6 +40,7 @@ struct ends {
 	int fd;      /* where the kernel tells of them */
 	int diag_fd; /* where it is asked after what is left */
 	struct watchlist watched;
+	uint64_t may_tell_lost; /* usec, monotonic: not before */
 	char messages[BATCH][TCP_END_MAX];
 	struct sockaddr_nl senders[BATCH];
 	struct iovec parts[BATCH];
@@ -89,10 +91,14 @@ static void judge(struct ends *ends, const void *message, size_t len)
 	tell(&news);
 }
 
-static void tell_lost(void)
+static void tell_lost(struct ends *ends)
 {
 	const struct bytes_news lost = {.kind = BYTES_LOST};
+	uint64_t now = clock_monotonic();
 
+	if (now < ends->may_tell_lost)
+		return;
+	ends->may_tell_lost = now + BYTES_LOST_PAUSE;
 	tell(&lost);
 }
 
@@ -102,7 +108,7 @@ static void hear(struct ends *ends)
 	int n = recvmmsg(ends->fd, ends->headers, BATCH, MSG_DONTWAIT, NULL);
 
 	if (n < 0 && errno == ENOBUFS)
-		tell_lost();
+		tell_lost(ends);
 	take_orders(ends);
 	for (int i = 0; i < n; i++)
 		if (ends->senders[i].nl_pid == 0) /* the kernel */

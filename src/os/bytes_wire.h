@@ -13,6 +13,7 @@
 #ifndef HATCHD_OS_BYTES_WIRE_H
 #define HATCHD_OS_BYTES_WIRE_H
 
+#include "base/clock.h"
 #include "base/tcp-end.h"
 
 #include <stdint.h>
@@ -36,6 +37,9 @@ enum bytes_news_kind {
 	BYTES_ENDED,     /* that one is over, and is forgotten here */
 	BYTES_LOST,      /* the kernel had no room for some of what it wanted to tell */
 };
+
+/* BYTES_LOST is said once in so long, in usec: the kernel can lose some at any time. */
+#define BYTES_LOST_PAUSE USEC_PER_SEC
 
 struct bytes_news {
 	uint32_t kind; /* enum bytes_news_kind */

@@ -19,12 +19,23 @@
  * of orders. */
 #define ORDERS_ROOM (4 << 20)
 
+/* Messages in one call: however fast it talks, everybody else has his turn. */
+#define BATCH 16
+
+/* Losses that it may tell of beside one in BYTES_LOST_PAUSE: the clock was read a while ago,
+ * and the first one may come at once. */
+#define LOST_SPARE 2
+
 struct counter {
 	struct helper process;
 	uint32_t generation; /* of the process that runs or was last */
 	bool wanted;
 	bool ready;   /* it hears the kernel */
 	bool refused; /* it never will */
+	/* Of this process. */
+	uint64_t since;   /* usec, monotonic; it did not run before */
+	uint64_t n_asked; /* connections it was named and has said nothing of */
+	uint64_t n_lost;  /* how often it has told of a loss */
 	uint64_t start_at, pause;
 	int trouble;
 };
@@ -131,13 +142,15 @@ static void give_up(struct counter *counter, int trouble, uint64_t now)
 }
 
 /* Not 0, which is no process. */
-static void begin_generation(struct counter *counter)
+static void begin_generation(struct counter *counter, uint64_t now)
 {
 	static const int room = ORDERS_ROOM;
 
 	if (++counter->generation == 0)
 		counter->generation = 1;
 	counter->ready = false;
+	counter->since = now;
+	counter->n_asked = counter->n_lost = 0;
 	if (setsockopt(counter->process.socket, SOL_SOCKET, SO_SNDBUFFORCE, &room,
 		    sizeof room) < 0)
 		(void)setsockopt(
@@ -154,7 +167,7 @@ static void start(struct counter *counter, uint64_t now)
 	if (r < 0)
 		pause_before_start(counter, r, now);
 	else
-		begin_generation(counter);
+		begin_generation(counter, now);
 }
 
 static uint64_t due(const struct counter *counter)
@@ -192,8 +205,10 @@ bool counter_watch(struct counter *counter, uint64_t cookie, uint64_t ticket)
 	const struct bytes_order order = {
 		.kind = BYTES_WATCH, .cookie = cookie, .ticket = ticket};
 
-	if (send_order(counter, &order))
+	if (send_order(counter, &order)) {
+		counter->n_asked++;
 		return true;
+	}
 	if (runs(counter))
 		counter->trouble = -EAGAIN;
 	return false;
@@ -221,26 +236,46 @@ static int hear_ready(struct counter *counter, int result)
 	return result;
 }
 
-/* 1: one is over, 0: something else. */
-static int hear(
+/* Not more often than it may, all in all: what we have not read for a while comes at once. */
+static int hear_lost(struct counter *counter, uint64_t now)
+{
+	uint64_t lived = now > counter->since ? now - counter->since : 0;
+
+	if (counter->n_lost >= LOST_SPARE + lived / BYTES_LOST_PAUSE)
+		return -EBADMSG;
+	counter->n_lost++;
+	counter->trouble = -ENOBUFS;
+	return 0;
+}
+
+/* One for each that it was named, at most. */
+static int hear_ended(
 	struct counter *counter, const struct bytes_news *said, struct counter_news *ret)
+{
+	if (counter->n_asked == 0)
+		return -EBADMSG;
+	counter->n_asked--;
+	*ret = (struct counter_news){.ticket = said->ticket, .bytes = said->bytes};
+	return 1;
+}
+
+/* 1: one is over, 0: something else. */
+static int hear(struct counter *counter, uint64_t now, const struct bytes_news *said,
+	struct counter_news *ret)
 {
 	if (said->kind == BYTES_READY)
 		return hear_ready(counter, said->result);
 	if (!counter->ready)
 		return -EBADMSG;
-	if (said->kind == BYTES_LOST) {
-		counter->trouble = -ENOBUFS;
-		return 0;
-	}
-	if (said->kind != BYTES_ENDED)
-		return -EBADMSG;
-	*ret = (struct counter_news){.ticket = said->ticket, .bytes = said->bytes};
-	return 1;
+	if (said->kind == BYTES_LOST)
+		return hear_lost(counter, now);
+	if (said->kind == BYTES_ENDED)
+		return hear_ended(counter, said, ret);
+	return -EBADMSG;
 }
 
 /* The same, or -EAGAIN: nothing is there. */
-static int read_one(struct counter *counter, struct counter_news *ret)
+static int read_one(struct counter *counter, uint64_t now, struct counter_news *ret)
 {
 	struct bytes_news said;
 	ssize_t n = recv(counter->process.socket, &said, sizeof said, MSG_DONTWAIT | MSG_TRUNC);
@@ -249,13 +284,13 @@ static int read_one(struct counter *counter, struct counter_news *ret)
 		return errno == EAGAIN || errno == EINTR ? -EAGAIN : -ECHILD;
 	if (n == 0)
 		return -ECHILD;
-	return n == sizeof said ? hear(counter, &said, ret) : -EBADMSG;
+	return n == sizeof said ? hear(counter, now, &said, ret) : -EBADMSG;
 }
 
 bool counter_take(struct counter *counter, uint64_t now, struct counter_news *ret)
 {
-	while (runs(counter)) {
-		int r = read_one(counter, ret);
+	for (int i = 0; i < BATCH && runs(counter); i++) {
+		int r = read_one(counter, now, ret);
 
 		if (r == -EAGAIN)
 			return false;

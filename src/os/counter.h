@@ -7,7 +7,8 @@
  * says once of each what it was.
  *
  * What it says is checked as a stranger's word, as far as it can be: a ticket is believed by
- * whoever gave it out.  It runs while it is wanted; one that ends is started again, after a
+ * whoever gave it out.  It may say no more than it was asked for, and of losses what bytes_wire
+ * allows.  It runs while it is wanted; one that ends is started again, after a
  * while that grows from 100 ms to 30 s.  Of what was named before nothing is known then,
  * which is told by another generation.
  *
@@ -56,7 +57,8 @@ struct counter_news {
 	struct tcp_bytes bytes;
 };
 
-/* The next connection that is over; false: there is none.  `now` in usec, monotonic. */
+/* The next connection that is over; false: there is none, or not at once: counter_fd() stays
+ * readable then.  Some messages are read at most.  `now` in usec, monotonic. */
 bool counter_take(struct counter *counter, uint64_t now, struct counter_news *ret);
 
 /* Why some are not known since the last call: 0: nothing is the matter, or a negative errno,

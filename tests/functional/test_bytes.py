@@ -3,7 +3,9 @@
 import contextlib
 import json
 import os
+import pathlib
 import re
+import shutil
 import signal
 import socket
 import struct
@@ -15,8 +17,8 @@ import time
 import pytest
 
 from harness import (
-    IS_ROOT, children_named, connect, free_port, proc_status, read_all, reload, service,
-    talk, wait_until,
+    HATCHD, IS_ROOT, built_helper, children_named, connect, free_port, proc_status, read_all,
+    reload, service, talk, wait_until,
 )
 
 # What a record says of them.
@@ -244,6 +246,34 @@ def test_counter_is_killed(hatchd):
     assert counters(daemon) != [pid]
     assert talk(port, b"hello") == b"hello"
     assert record(daemon, "cat", mark) == (5, 5)
+
+
+def test_counter_is_loud(hatchd, folder):
+    """It is taken over by a stranger and says no end of things: it is killed, and nobody
+    waits for it."""
+    port, other = free_port(), free_port()
+    own = folder / "own"
+    own.mkdir()
+    own.chmod(0o755)
+    for name in ("hatchd", "hatchd-load", "hatchd-ask"):
+        shutil.copy(pathlib.Path(HATCHD).parent / name, own / name)
+    shutil.copy(built_helper("loud"), own / "hatchd-bytes")
+    daemon = hatchd.file(
+        counted("cat", port, "exec cat")
+        + service("other", listen=f"tcp:127.0.0.1:{other}", exec="/bin/cat"),
+        binary=own / "hatchd")
+    daemon.wait_log("unable to count the bytes of all connections: ")
+    killed = set()
+
+    def is_killed_again():
+        killed.update(counters(daemon))
+        assert talk(other, b"hello") == b"hello"
+        return len(killed) > 2
+    wait_until(is_killed_again)
+    mark = daemon.mark()
+    assert talk(port, b"hello") == b"hello"
+    assert record(daemon, "cat", mark) is None
+    daemon.stop()
 
 
 def test_counter_is_stuck(hatchd):

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -292,6 +293,112 @@ static void test_program_is_no_counter(void **ctx)
 	counter_done(counter);
 }
 
+/* ------------------------------------------------------------- another hatchd-bytes */
+
+/* The cookie that it is named says what it does. */
+enum lie {
+	LOST_FOR_EVER = 1, /* until the socket is full: then it waits */
+	ENDED_TWICE,
+	READY_TWICE,
+};
+
+static void tell(enum bytes_news_kind kind, uint64_t ticket)
+{
+	const struct bytes_news news = {.kind = kind, .ticket = ticket};
+
+	if (send(STDIN_FILENO, &news, sizeof news, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+		raise(SIGSTOP);
+}
+
+/* This program, in the place of hatchd-bytes. */
+static _Noreturn void lie(void)
+{
+	struct bytes_order order;
+
+	tell(BYTES_READY, 0);
+	while (recv(STDIN_FILENO, &order, sizeof order, 0) == sizeof order) {
+		while (order.cookie == LOST_FOR_EVER)
+			tell(BYTES_LOST, 0);
+		tell(BYTES_ENDED, order.ticket);
+		tell(order.cookie == READY_TWICE ? BYTES_READY : BYTES_ENDED, order.ticket);
+	}
+	_exit(0);
+}
+
+static struct counter *new_liar(enum lie lie)
+{
+	struct counter *counter = new_counter_of(open("/proc/self/exe", O_PATH | O_CLOEXEC));
+
+	counter_tend(counter, clock_monotonic());
+	assert_true(counter_watch(counter, lie, 4711));
+	return counter;
+}
+
+static void wait_until_stopped(struct counter *counter)
+{
+	siginfo_t info;
+
+	assert_int_equal(
+		waitid(P_PID, (id_t)counter_pid(counter), &info, WSTOPPED | WNOWAIT), 0);
+}
+
+static bool is_readable(struct counter *counter)
+{
+	struct pollfd p = {.fd = counter_fd(counter), .events = POLLIN};
+
+	return poll(&p, 1, 0) == 1;
+}
+
+/* All that has come in a day, because nobody has read it, or a flood: the rest is for the next
+ * call, as everybody else's turn comes before it. */
+static void test_takes_some(void **ctx)
+{
+	struct counter *counter = new_liar(LOST_FOR_EVER);
+	uint64_t later = clock_monotonic() + 24 * 3600 * USEC_PER_SEC;
+	struct counter_news news;
+	size_t n = 0;
+
+	(void)ctx;
+	wait_until_stopped(counter);
+	while (is_readable(counter)) {
+		assert_false(counter_take(counter, later, &news));
+		assert_int_equal(counter_trouble(counter), -ENOBUFS);
+		assert_true(counter_pid(counter) > 0);
+		n++;
+	}
+	assert_true(n > 2);
+	counter_done(counter);
+}
+
+static void test_loses_too_often(void **ctx)
+{
+	struct counter *counter = new_liar(LOST_FOR_EVER);
+	struct counter_news news;
+
+	(void)ctx;
+	wait_until_stopped(counter);
+	assert_false(counter_take(counter, clock_monotonic(), &news));
+	assert_int_equal(counter_trouble(counter), -EBADMSG);
+	assert_int_equal(counter_pid(counter), -1);
+	counter_done(counter);
+}
+
+/* What nobody has asked for. */
+static void test_says_too_much(void **ctx)
+{
+	static const enum lie lies[] = {ENDED_TWICE, READY_TWICE};
+
+	(void)ctx;
+	for (size_t i = 0; i < sizeof lies / sizeof lies[0]; i++) {
+		struct counter *counter = new_liar(lies[i]);
+
+		assert_int_equal(take(counter).ticket, 4711);
+		wait_for_trouble(counter, -EBADMSG);
+		assert_int_equal(counter_pid(counter), -1);
+		counter_done(counter);
+	}
+}
+
 static void test_explains(void **ctx)
 {
 	static const int known[] = {-ENOENT, -ECHILD, -EBADMSG, -EBUSY, -EAGAIN};
@@ -302,7 +409,7 @@ static void test_explains(void **ctx)
 	assert_string_equal(counter_explain(-EMFILE), strerror(EMFILE));
 }
 
-int main(void)
+int main(int argc, char *argv[])
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_counts),
@@ -312,8 +419,13 @@ int main(void)
 		cmocka_unit_test(test_is_behind),
 		cmocka_unit_test(test_program_is_missing),
 		cmocka_unit_test(test_program_is_no_counter),
+		cmocka_unit_test(test_takes_some),
+		cmocka_unit_test(test_loses_too_often),
+		cmocka_unit_test(test_says_too_much),
 		cmocka_unit_test(test_explains),
 	};
 
+	if (argc > 0 && strcmp(argv[0], "hatchd-bytes") == 0)
+		lie();
 	return cmocka_run_group_tests_name("counter", tests, NULL, NULL);
 }
