@@ -18,6 +18,9 @@
 #define PAUSE_MIN (100 * USEC_PER_MSEC)
 #define PAUSE_MAX (30 * USEC_PER_SEC)
 
+/* Messages in one turn: however fast it talks, everybody else has his turn. */
+#define BATCH 64
+
 struct trouble {
 	uint32_t step;
 	int error;
@@ -256,9 +259,10 @@ static int hear_one(struct account_feed *feed)
 	return n == sizeof status ? hear(feed, &status) : -EBADMSG;
 }
 
-static void hear_all(struct account_feed *feed, uint64_t now)
+/* What is left then wakes us again. */
+static void hear_some(struct account_feed *feed, uint64_t now)
 {
-	while (feed->helper.socket >= 0) {
+	for (int i = 0; i < BATCH && feed->helper.socket >= 0; i++) {
 		int r = hear_one(feed);
 
 		if (r == -EAGAIN)
@@ -296,7 +300,7 @@ uint64_t account_feed_tend(struct account_feed *feed, uint64_t now)
 
 	if (now >= feed->helper.reap_at)
 		helper_reap(&feed->helper, now);
-	hear_all(feed, now);
+	hear_some(feed, now);
 	start(feed, now);
 	if (feed->helper.socket >= 0)
 		watch_room(feed, !send_all(feed));

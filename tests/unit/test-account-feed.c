@@ -16,7 +16,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -189,7 +191,40 @@ static void test_end(void **state)
 	assert_int_equal(count(other, 1), 1);
 }
 
-int main(void)
+/* This program, in the place of hatchd-account: it says how it is until the socket is full. */
+static _Noreturn void talk(void)
+{
+	static const struct account_status fine = {.step = ACCOUNT_FINE};
+
+	while (send(ACCOUNT_SOCKET_FD, &fine, sizeof fine, MSG_NOSIGNAL | MSG_DONTWAIT) > 0)
+		;
+	raise(SIGSTOP);
+	_exit(0);
+}
+
+static bool is_readable(void)
+{
+	struct pollfd p = {.fd = account_feed_fd(feed), .events = POLLIN};
+
+	return poll(&p, 1, 0) == 1;
+}
+
+/* What is left is for the next turn, so that everybody else has his. */
+static void test_takes_some(void **state)
+{
+	siginfo_t info;
+	size_t n = 0;
+
+	(void)state;
+	begin_with(open("/proc/self/exe", O_PATH | O_CLOEXEC));
+	account_feed_tend(feed, clock_monotonic());
+	assert_int_equal(waitid(P_ALL, 0, &info, WSTOPPED), 0);
+	for (; is_readable(); n++)
+		account_feed_tend(feed, clock_monotonic());
+	assert_true(n > 2);
+}
+
+int main(int argc, char *argv[])
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_lines, begin, end),
@@ -197,8 +232,11 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_no_program, begin, end),
 		cmocka_unit_test_setup_teardown(test_another_file, begin, end),
 		cmocka_unit_test_setup_teardown(test_end, begin, end),
+		cmocka_unit_test_setup_teardown(test_takes_some, begin, end),
 	};
 
+	if (argc > 0 && strcmp(argv[0], "hatchd-account") == 0)
+		talk();
 	umask(022);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
