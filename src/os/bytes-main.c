@@ -5,7 +5,8 @@
  * these may be many thousands in a second.  So it is this process that listens, and tells the
  * master of those that it has named.
  * It has no rights, no descriptors but one socket to the master and two to the kernel, and
- * ends when the first does.
+ * ends when the first does.  It is in a sandbox as workers are: what it reads of the kernel's
+ * strangers have a part in.
  *
  * What the kernel has told is kept in a buffer of its own.  When that is full, the rest is
  * lost; the master is told so, now and then, and what it is not told of it does not know.
@@ -17,6 +18,7 @@
 #include "os/bytes_wire.h"
 #include "os/helper.h"
 #include "os/no_rights.h"
+#include "os/sandbox.h"
 #include "os/watchlist.h"
 
 #include <poll.h>
@@ -32,6 +34,9 @@
 
 /* For some 50,000 ends that are not read yet; the kernel allows twice as much for them. */
 #define ROOM (32 << 20)
+
+/* The sockets, standard output and error. */
+#define FDS_MAX 8
 
 /* Taken from the kernel at once. */
 #define BATCH 64
@@ -151,6 +156,19 @@ static int begin(struct ends *ends)
 	return ends->diag_fd < 0 ? ends->diag_fd : tcp_diag_probe();
 }
 
+/* Several messages are received with one call. */
+static int shut_in(void)
+{
+	const struct sandbox sandbox = {
+		.groups = SANDBOX_DATAGRAMS,
+		.max_fds = FDS_MAX,
+		.leaves_sockets = true,
+	};
+	struct sandbox_report report;
+
+	return sandbox_enter(&sandbox, &report);
+}
+
 int main(void)
 {
 	static struct ends ends;
@@ -163,6 +181,8 @@ int main(void)
 	ready.result = begin(&ends);
 	if (no_rights(UNPRIVILEGED) < 0)
 		return 1;
+	if (ready.result == 0)
+		ready.result = shut_in();
 	tell(&ready);
 	if (ready.result == 0)
 		work(&ends);

@@ -17,8 +17,8 @@ import time
 import pytest
 
 from harness import (
-    HATCHD, IS_ROOT, built_helper, children_named, connect, free_port, proc_status, read_all,
-    reload, service, talk, wait_until,
+    HATCHD, IS_ROOT, IS_SANITIZED, built_helper, children_named, connect, free_port,
+    proc_status, read_all, reload, service, talk, wait_until,
 )
 
 # What a record says of them.
@@ -166,6 +166,23 @@ def test_has_no_rights(hatchd):
     for kind in ("Inh", "Prm", "Eff", "Amb"):
         assert int(status[f"Cap{kind}"], 16) == 0
     assert status["NoNewPrivs"] == "1"
+    assert status["Seccomp"] == "2"
+    limits = pathlib.Path(f"/proc/{pid}/limits").read_text()
+    for limit in ("processes", "file size", "core file size"):
+        assert re.search(rf"^Max {limit} +0 +0 ", limits, re.MULTILINE), limit
+
+
+@pytest.mark.skipif(IS_SANITIZED, reason="a sanitizer must be loaded first")
+def test_breaks_out(hatchd):
+    """It is killed for what is not its work; hatchd goes on."""
+    port = free_port()
+    daemon = hatchd.file(
+        counted("cat", port, "exec cat"), env={"LD_PRELOAD": built_helper("break-out.so")})
+
+    def is_killed():
+        assert talk(port, b"hello") == b"hello"
+        return "all connections: hatchd-bytes has ended" in daemon.text()
+    wait_until(is_killed)
 
 
 def test_slow_client(hatchd):
