@@ -9,6 +9,7 @@ import shlex
 import shutil
 import socket
 import subprocess
+import tempfile
 import threading
 
 import pytest
@@ -23,16 +24,18 @@ COMMANDS = [
 ]
 
 
-def environment():
+def environment(home="/dev/null"):
     """Where the programs are found by their names."""
     folders = [os.path.dirname(HATCHCTL), os.path.dirname(HATCHD), "/usr/bin", "/bin"]
-    return {"PATH": ":".join(folders), "LC_ALL": "C.UTF-8", "HOME": "/nonexistent",
+    return {"PATH": ":".join(folders), "LC_ALL": "C.UTF-8", "HOME": home,
             "TERM": "dumb"}
 
 
 def run(*command):
-    done = subprocess.run(command, env=environment(), stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, text=True, timeout=20)
+    # fish makes folders in it.
+    with tempfile.TemporaryDirectory() as home:
+        done = subprocess.run(command, env=environment(home), stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True, timeout=20)
     assert done.stderr == "", done.stderr
     return done.stdout.splitlines()
 
