@@ -13,9 +13,10 @@ from harness import (
 
 jsonschema = pytest.importorskip("jsonschema", reason="there is no python3-jsonschema")
 
-FOLDER = pathlib.Path(__file__).resolve().parents[2] / "doc/schema"
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "doc/schema"
 
-TABLES = ["bans", "connections", "list", "selftest", "status"]
+TABLES = ["bans", "connections", "list", "recipes", "selftest", "status"]
 
 
 def schema_of(command):
@@ -72,6 +73,12 @@ def test_nothing(hatchd, path):
     assert told(path, "connections") == {"connections": []}
     assert told(path, "bans") == {"bans": []}
     assert told(path, "status")["services"] == []
+
+
+def test_recipes(path):
+    """Those of this tree: they need no hatchd."""
+    rows = told_all(path, "recipes", f"--recipes={ROOT}/etc/services")
+    assert {"echo", "ssh", "metrics"} <= {row["name"] for row in rows}
 
 
 def test_all_kinds_of_services(hatchd, path, folder):
