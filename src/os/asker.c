@@ -395,6 +395,8 @@ static int read_one(struct asker *asker, struct asker_answer *ret)
 	return n == sizeof said ? hear(asker, &said, ret) : -EBADMSG;
 }
 
+/* Of what is no answer there are few: that a question is slow can be said once of each, and
+ * ours is put once in a turn. */
 bool asker_take(struct asker *asker, uint64_t now, struct asker_answer *ret)
 {
 	while (asker->process.socket >= 0) {
