@@ -135,8 +135,11 @@ static void pause_before_start(struct counter *counter, int trouble, uint64_t no
 	counter->pause = counter->pause * 2 < PAUSE_MAX ? counter->pause * 2 : PAUSE_MAX;
 }
 
+/* That it was ready shows nothing: it may end each time it has been. */
 static void give_up(struct counter *counter, int trouble, uint64_t now)
 {
+	if (now >= counter->since + PAUSE_MAX)
+		counter->pause = PAUSE_MIN;
 	helper_end(&counter->process, now);
 	pause_before_start(counter, trouble, now);
 }
@@ -227,10 +230,8 @@ static int hear_ready(struct counter *counter, int result)
 	if (counter->ready || result > 0)
 		return -EBADMSG;
 	counter->ready = true;
-	if (result == 0) {
-		counter->pause = PAUSE_MIN;
+	if (result == 0)
 		return 0;
-	}
 	/* It ends by itself, and there is no use in another one. */
 	counter->refused = true;
 	return result;

@@ -9,8 +9,8 @@
  * What it says is checked as a stranger's word, as far as it can be: a ticket is believed by
  * whoever gave it out.  It may say no more than it was asked for, and of losses what bytes_wire
  * allows.  It runs while it is wanted; one that ends is started again, after a
- * while that grows from 100 ms to 30 s.  Of what was named before nothing is known then,
- * which is told by another generation.
+ * while that grows from 100 ms to 30 s, but for one that has lived so long.  Of what was named
+ * before nothing is known then, which is told by another generation.
  *
  * Layer: os.
  */

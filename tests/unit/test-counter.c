@@ -383,6 +383,34 @@ static void test_loses_too_often(void **ctx)
 	counter_done(counter);
 }
 
+/* However quickly it is ready each time, unless it has lived for a while. */
+static void test_is_started_less_often(void **ctx)
+{
+	struct counter *counter = new_liar(LOST_FOR_EVER);
+	uint64_t now = clock_monotonic(), pause = 100 * USEC_PER_MSEC;
+	struct counter_news news;
+
+	(void)ctx;
+	for (int i = 0; i < 4; i++) {
+		wait_until_stopped(counter);
+		assert_false(counter_take(counter, now, &news));
+		assert_int_equal(counter_trouble(counter), -EBADMSG);
+		counter_tend(counter, now + pause - 1);
+		assert_int_equal(counter_pid(counter), -1);
+		now += pause;
+		counter_tend(counter, now);
+		assert_true(counter_watch(counter, LOST_FOR_EVER, 4711));
+		pause *= 2;
+	}
+	kill(counter_pid(counter), SIGKILL);
+	now += 60 * USEC_PER_SEC;
+	while (counter_pid(counter) > 0)
+		assert_false(counter_take(counter, now, &news));
+	counter_tend(counter, now + 100 * USEC_PER_MSEC);
+	assert_true(counter_pid(counter) > 0);
+	counter_done(counter);
+}
+
 /* What nobody has asked for. */
 static void test_says_too_much(void **ctx)
 {
@@ -421,6 +449,7 @@ int main(int argc, char *argv[])
 		cmocka_unit_test(test_program_is_no_counter),
 		cmocka_unit_test(test_takes_some),
 		cmocka_unit_test(test_loses_too_often),
+		cmocka_unit_test(test_is_started_less_often),
 		cmocka_unit_test(test_says_too_much),
 		cmocka_unit_test(test_explains),
 	};
