@@ -365,7 +365,7 @@ static void put(struct world *w, const char *text)
 static void test_rate_survives(void **ctx)
 {
 	static const char two[] = SERVICE("a", AT("unix:@test-apply/1") "rate = 2/1h");
-	uint64_t now = clock_monotonic();
+	uint64_t now = clock_monotonic(), due;
 	const struct pace *pace;
 	struct service *a;
 	struct world w;
@@ -407,8 +407,9 @@ static void test_rate_survives(void **ctx)
 	assert_true(bucket_has(&pace->bucket, &pace->limit, now));
 	service_count_client(a, now);
 	service_wait_for_token(a, now);
-	assert_true(paces_due(&w.master) == now + HOUR / 3);
-	paces_resume(&w.master, now + HOUR / 3);
+	due = paces_due(&w.master);
+	assert_true(due >= now + HOUR / 3 && due < now + HOUR / 2);
+	paces_resume(&w.master, due);
 	assert_false(service_is_paced(a));
 	assert_true(a->listeners[0]->polled);
 
