@@ -20,7 +20,7 @@ from test_metrics import ALL, COUNTS, END, SOURCE, Stub
 
 OPENMETRICS = "application/openmetrics-text"
 REQUEST = b"GET /metrics HTTP/1.1\r\nHost: a\r\n"
-TIME_MAX = 10  # src/hatchctl/http-serve.h
+TIME_MAX = 10  # src/hatchctl/metrics/http-serve.h
 
 
 @pytest.fixture

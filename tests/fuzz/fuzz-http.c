@@ -1,7 +1,7 @@
 /* Requests of HTTP: whatever comes, in whatever pieces, what is understood lies within it, and
  * was not understood otherwise before all of it was there. */
 #include "base/own.h"
-#include "hatchctl/http-request.h"
+#include "hatchctl/metrics/http-request.h"
 
 #include <stdint.h>
 

@@ -1,5 +1,5 @@
 /* backlog: who waits in the queue of a socket is found by its address. */
-#include "hatchctl/backlog.h"
+#include "hatchctl/metrics/backlog.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

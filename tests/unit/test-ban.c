@@ -1,6 +1,6 @@
 /* What hatchctl ban looks at: whose a connection is, and whom a ban would hit. */
-#include "hatchctl/ban-caution.h"
-#include "hatchctl/ban-connections.h"
+#include "hatchctl/steer/ban-caution.h"
+#include "hatchctl/steer/ban-connections.h"
 
 #include "base/own.h"
 

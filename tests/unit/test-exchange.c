@@ -1,5 +1,5 @@
 /* exchange: messages and their answers. */
-#include "hatchctl/exchange.h"
+#include "hatchctl/connect/exchange.h"
 
 #include "base/fd.h"
 #include "base/own.h"

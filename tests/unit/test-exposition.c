@@ -1,6 +1,6 @@
 /* exposition: each format as it is defined, and no text that ends a label too early. */
 #include "base/own.h"
-#include "hatchctl/exposition.h"
+#include "hatchctl/metrics/exposition.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

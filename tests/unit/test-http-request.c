@@ -1,7 +1,7 @@
 /* http-request: what is a request, what is none, and what the client would rather have. */
 #include "base/own.h"
-#include "hatchctl/http-accept.h"
-#include "hatchctl/http-request.h"
+#include "hatchctl/metrics/http-accept.h"
+#include "hatchctl/metrics/http-request.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 /* mistakes: what is new in what a check says. */
 #include "base/own.h"
-#include "hatchctl/mistakes.h"
+#include "hatchctl/steer/mistakes.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

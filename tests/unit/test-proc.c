@@ -1,5 +1,5 @@
 /* proc: this very process, and names that are none. */
-#include "hatchctl/proc.h"
+#include "hatchctl/measure/proc.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

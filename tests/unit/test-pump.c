@@ -1,5 +1,5 @@
 /* pump: both directions, both ends, and every way in which one can break. */
-#include "hatchctl/pump.h"
+#include "hatchctl/connect/pump.h"
 
 #include "base/fd.h"
 #include "base/own.h"

@@ -1,5 +1,5 @@
 /* question: an answer that comes in pieces, and what is no answer. */
-#include "hatchctl/question.h"
+#include "hatchctl/ask/question.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

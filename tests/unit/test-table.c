@@ -1,8 +1,8 @@
 /* table: each form shows the same facts, and terminals come to no harm. */
-#include "hatchctl/table.h"
+#include "hatchctl/table/table.h"
 
-#include "hatchctl/columns.h"
-#include "hatchctl/figures.h"
+#include "hatchctl/table/columns.h"
+#include "hatchctl/table/figures.h"
 
 #include <locale.h>
 #include <setjmp.h>

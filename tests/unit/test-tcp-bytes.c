@@ -1,5 +1,5 @@
 /* tcp-bytes: connections of this very process, as everybody can see them. */
-#include "hatchctl/tcp-bytes.h"
+#include "hatchctl/measure/tcp-bytes.h"
 
 #include "base/addr.h"
 

@@ -1,7 +1,7 @@
 /* top-state: what each key does. */
 #include "top-try.h"
 
-#include "hatchctl/top-state.h"
+#include "hatchctl/top/state.h"
 
 static const char services[] = "{\"service\":\"web\",\"state\":\"serving\",\"children\":2}\n"
 			       "{\"service\":\"git\",\"state\":\"full\",\"children\":1}\n";

@@ -1,7 +1,7 @@
 /* top-view and top-layout: rows, their order, the cursor, and columns that fit. */
 #include "top-try.h"
 
-#include "hatchctl/top-layout.h"
+#include "hatchctl/top/layout.h"
 
 #include <stdio.h>
 

@@ -2,7 +2,7 @@
 #ifndef HATCHD_TESTS_TOP_TRY_H
 #define HATCHD_TESTS_TOP_TRY_H
 
-#include "hatchctl/top-sample.h"
+#include "hatchctl/top/sample.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,0 +1,35 @@
+#include "hatchctl/table/listing.h"
+
+#include "conf/conf.h"
+#include "hatchctl/command.h"
+
+#include <getopt.h>
+
+#define REQUEST_MAX 128
+
+static int make_request(int argc, char **argv, const char *command, char request[REQUEST_MAX])
+{
+	const char *service = optind < argc ? argv[optind] : NULL;
+
+	if (argc - optind > 1)
+		return command_misused(command,
+			"unexpected argument '%s': there is one service", argv[optind + 1]);
+	if (service && !service_name_valid(service))
+		return command_misused(command, "'%s' is not the name of a service", service);
+	snprintf(request, REQUEST_MAX, "%s%s%s\n", command, service ? " " : "",
+		service ? service : "");
+	return COMMAND_DONE;
+}
+
+int listing_get(int argc, char **argv, const struct view_command *command,
+	struct view *ret_view, struct answer *ret_answer)
+{
+	char request[REQUEST_MAX];
+	int r;
+
+	r = view_parse(argc, argv, command, ret_view);
+	if (r != COMMAND_DONE || ret_view->helped)
+		return r;
+	r = make_request(argc, argv, command->name, request);
+	return r == COMMAND_DONE ? answer_get(ret_view->path, request, ret_answer) : r;
+}
