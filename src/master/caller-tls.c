@@ -189,6 +189,8 @@ static bool hear_offer(struct caller *caller, const struct channel_answer *answe
 		turn_away(caller);
 		return true;
 	}
+	log_debug("%sconnection %" PRIu64 ": TLS is spoken", caller->conn.service->label,
+		caller->conn.number);
 	caller->state = CALLER_IN_HAND;
 	caller_go_on(caller, now);
 	return true;

@@ -100,6 +100,8 @@ def meet(daemon, port, certificates, **more):
     first = Client(port, trusting(certificates), **more)
     assert first.read_line() == b"hello"
     second.shake_hands()
+    # For a client that may be so before hatchd has read his last word.
+    daemon.wait_log("connection 1: TLS is spoken")
     return first, second
 
 
