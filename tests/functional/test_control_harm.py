@@ -35,8 +35,9 @@ MAD = 4
 # Seconds until an operator is answered, whoever is there.
 ANSWERED = 2.0
 
-# KiB that all who ask may cost: eight who are answered, and what the allocator keeps.
-COST = 1024
+# KiB that all who ask may cost: eight who are answered, what the allocator keeps, and the
+# stacks of those who close for the master, of whom there are more where they seldom run.
+COST = 8192
 
 
 @contextlib.contextmanager
