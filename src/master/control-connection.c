@@ -15,11 +15,12 @@ bool control_is_connection(const struct child *child)
 	return !child->backend && !worker_of_process(child);
 }
 
+/* One whose program cannot be executed never runs, also before it is reaped. */
 static const char *state_of(const struct child *child)
 {
 	if (child->life.reason != LIFETIME_UNLIMITED || child->unwanted || child->end_wanted)
 		return "ending";
-	return child->slot ? "starting" : "running";
+	return child->slot || child->report.error != 0 ? "starting" : "running";
 }
 
 /* Either the process that is the child, or the worker that it is with. */
