@@ -62,16 +62,20 @@ class Book:
             jsonschema.validate(line, SCHEMA)
         return found
 
-    def wait(self, count):
-        """So many lines, and no more."""
+    def until(self, there, what=None):
+        """The lines, as soon as they are so: whoever reads at any time sees part of one."""
 
-        def there():
+        def whole():
             with contextlib.suppress(json.JSONDecodeError, AssertionError):
-                return len(self.lines()) >= count
+                return there(self.lines())
             return False
 
-        wait_until(there, what=f"{count} lines in {self.path}")
-        found = self.lines()
+        wait_until(whole, what=what)
+        return self.lines()
+
+    def wait(self, count):
+        """So many lines, and no more."""
+        found = self.until(lambda lines: len(lines) >= count, f"{count} lines in {self.path}")
         assert len(found) == count
         return found
 
@@ -374,10 +378,9 @@ def test_more_than_there_is_room_for(hatchd, book, folder):
     burst(port, n)
     daemon.wait_log(r"accounting: \d+ records? lost: .* does not take them")
     book.path.unlink()
-    wait_until(lambda: any("lost" in line for line in book.lines()))
+    book.until(lambda lines: any("lost" in line for line in lines))
     call(port)
-    wait_until(lambda: book.lines()[-1].get("connection", 0) >= n)
-    lines = book.lines()
+    lines = book.until(lambda lines: lines[-1].get("connection", 0) >= n)
     lost = sum(line.get("lost", 0) for line in lines)
     assert lost > 0
     assert lost + sum("service" in line for line in lines) == n + 1
@@ -422,7 +425,7 @@ def test_killed(hatchd, book):
         wait_exit(pid)
     call(port, 5)
     daemon.wait_log("accounting: hatchd-account does not serve .*: it has ended, retrying")
-    wait_until(lambda: len({line["connection"] for line in book.lines()}) == 20)
+    book.until(lambda lines: len({line["connection"] for line in lines}) == 20)
 
 
 def test_stuck(hatchd, book):
