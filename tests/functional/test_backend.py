@@ -222,6 +222,7 @@ def test_no_more_wait_than_may(hatchd, app):
         daemon.wait_log("web: full with 2 children, new clients would wait")
         let_go(before)
         first = {ask(one), ask(two)}
+        daemon.wait_log("passed to", count=2)
         assert len(re.findall("passed to", daemon.text())) == 2
         one.close()
         assert {ask(three)} == first

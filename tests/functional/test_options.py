@@ -605,6 +605,7 @@ def test_refusals_become_one_line(hatchd):
         for _ in range(30):
             with connect(port) as refused:
                 assert refused.recv(1) == b""
+        daemon.wait_log("s: refused .*: per_source")
         assert daemon.text().count("refused") == 1
 
 
