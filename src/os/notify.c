@@ -56,17 +56,54 @@ struct notify *notify_free(struct notify *notify)
 	return NULL;
 }
 
+/* Too much of ours may be on its way to others for another descriptor, as well. */
+static bool is_passing(int error)
+{
+	return error == EAGAIN || error == ENOBUFS || error == ENOMEM || error == ETOOMANYREFS;
+}
+
+static void attach(struct msghdr *header, void *buf, size_t size, int fd)
+{
+	struct cmsghdr *control;
+
+	memset(buf, 0, size);
+	header->msg_control = buf;
+	header->msg_controllen = size;
+	control = CMSG_FIRSTHDR(header);
+	control->cmsg_level = SOL_SOCKET;
+	control->cmsg_type = SCM_RIGHTS;
+	control->cmsg_len = CMSG_LEN(sizeof fd);
+	memcpy(CMSG_DATA(control), &fd, sizeof fd);
+}
+
 /* False: its queue is full.  A manager that is gone gets nothing more. */
-static bool send_now(const struct notify *notify, const char *message)
+static bool send_now(struct notify *notify, const char *message, int passed)
 {
 	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	struct iovec text = {.iov_base = (void *)message, .iov_len = strlen(message)};
+	struct msghdr header = {
+		.msg_name = &notify->to,
+		.msg_namelen = notify->to_len,
+		.msg_iov = &text,
+		.msg_iovlen = 1,
+	};
+	union {
+		struct cmsghdr align;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control;
 
 	if (fd < 0)
 		return false;
-	if (sendto(fd, message, strlen(message), MSG_NOSIGNAL,
-		    (const struct sockaddr *)&notify->to, notify->to_len) >= 0)
+	if (passed >= 0)
+		attach(&header, &control, sizeof control, passed);
+	return sendmsg(fd, &header, MSG_NOSIGNAL) >= 0 || !is_passing(errno);
+}
+
+bool notify_pass(struct notify *notify, const char *message, int fd)
+{
+	if (notify->to_len == 0)
 		return true;
-	return errno != EAGAIN && errno != ENOBUFS && errno != ENOMEM;
+	return notify->n == 0 && send_now(notify, message, fd);
 }
 
 static void drop_first(struct notify *notify)
@@ -77,7 +114,7 @@ static void drop_first(struct notify *notify)
 
 bool notify_flush(struct notify *notify)
 {
-	while (notify->n > 0 && send_now(notify, notify->queue[0]))
+	while (notify->n > 0 && send_now(notify, notify->queue[0], -EBADF))
 		drop_first(notify);
 	return notify->n > 0;
 }

@@ -28,6 +28,13 @@ struct notify *notify_free(struct notify *notify);
  * A message has at most 255 bytes, the rest is cut off. */
 void notify_send(struct notify *notify, const char *format, ...) _printf_(2, 3);
 
+/*
+ * Send that now, with a copy of `fd` unless that is negative, or not at all: what carries a
+ * descriptor never waits here, so that none is held for it.  False: something waits already, or
+ * the manager's queue is full.  True where nobody listens.
+ */
+bool notify_pass(struct notify *notify, const char *message, int fd);
+
 /* Try again what waits.  True if something still does. */
 bool notify_flush(struct notify *notify);
 

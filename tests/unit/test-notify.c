@@ -126,6 +126,78 @@ static void test_nobody_listens(void **state)
 	notify_free(notify);
 }
 
+/* What came along with a message; -EBADF: nothing. */
+static int receive_fd(int manager, char text[64])
+{
+	union {
+		struct cmsghdr align;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct iovec part = {.iov_base = text, .iov_len = 63};
+	struct msghdr header = {
+		.msg_iov = &part,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof control,
+	};
+	ssize_t n = recvmsg(manager, &header, MSG_CMSG_CLOEXEC);
+	int fd;
+
+	assert_true(n >= 0);
+	text[n] = '\0';
+	if (!CMSG_FIRSTHDR(&header))
+		return -EBADF;
+	memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&header)), sizeof fd);
+	return fd;
+}
+
+static void test_descriptor_goes_along(void **state)
+{
+	_cleanup_close_ int manager = -EBADF, received = -EBADF;
+	struct notify *notify;
+	char name[64], text[64];
+	int ends[2];
+
+	(void)state;
+	manager = open_manager(name);
+	assert_int_equal(notify_new(name, &notify), 0);
+	assert_int_equal(pipe(ends), 0);
+	assert_true(notify_pass(notify, "FDSTORE=1", ends[1]));
+	close(ends[1]);
+	received = receive_fd(manager, text);
+	assert_string_equal(text, "FDSTORE=1");
+	assert_int_equal(write(received, "x", 1), 1);
+	assert_int_equal(read(ends[0], text, 1), 1);
+	assert_true(notify_pass(notify, "FDSTOREREMOVE=1", -EBADF));
+	assert_int_equal(receive_fd(manager, text), -EBADF);
+	assert_string_equal(text, "FDSTOREREMOVE=1");
+	close(ends[0]);
+	notify_free(notify);
+}
+
+/* It would come before what waits, or hold a descriptor. */
+static void test_descriptors_do_not_wait(void **state)
+{
+	_cleanup_close_ int manager = -EBADF;
+	struct notify *notify;
+	char name[64], text[64];
+
+	(void)state;
+	manager = open_manager(name);
+	assert_int_equal(notify_new(name, &notify), 0);
+	fill(notify);
+	assert_false(notify_pass(notify, "FDSTORE=1", 0));
+	while (recv(manager, text, sizeof text, 0) >= 0)
+		;
+	assert_false(notify_pass(notify, "FDSTORE=1", 0));
+	assert_false(notify_flush(notify));
+	assert_true(notify_pass(notify, "FDSTORE=1", 0));
+	notify_free(notify);
+	assert_int_equal(notify_new(NULL, &notify), 0);
+	assert_true(notify_pass(notify, "FDSTORE=1", 0));
+	notify_free(notify);
+}
+
 static void test_bad_names(void **state)
 {
 	struct notify *notify;
@@ -146,6 +218,8 @@ int main(void)
 		cmocka_unit_test(test_full_queue_waits),
 		cmocka_unit_test(test_last_words_win),
 		cmocka_unit_test(test_nobody_listens),
+		cmocka_unit_test(test_descriptor_goes_along),
+		cmocka_unit_test(test_descriptors_do_not_wait),
 		cmocka_unit_test(test_bad_names),
 	};
 
