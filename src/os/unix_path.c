@@ -152,6 +152,26 @@ int unix_path_bind(int fd, const struct addr *addr, uid_t uid, gid_t gid, mode_t
 	return 0;
 }
 
+int unix_path_find(int fd, const struct addr *addr, uid_t uid, dev_t *ret_dev, ino_t *ret_ino)
+{
+	_cleanup_close_ int file = ioctl(fd, SIOCUNIXFILE, 0);
+	struct stat st, bound;
+
+	if (lstat(addr->un.sun_path, &st) < 0)
+		return errno == ENOENT || errno == ENOTDIR ? -ESTALE : -errno;
+	if (!S_ISSOCK(st.st_mode))
+		return -ESTALE;
+	if (file < 0 && st.st_uid != geteuid() && st.st_uid != uid)
+		return -ESTALE;
+	if (file >= 0 && fstat(file, &bound) < 0)
+		return -errno;
+	if (file >= 0 && (bound.st_dev != st.st_dev || bound.st_ino != st.st_ino))
+		return -ESTALE;
+	*ret_dev = st.st_dev;
+	*ret_ino = st.st_ino;
+	return 0;
+}
+
 int unix_path_adjust(
 	const struct addr *addr, uid_t uid, gid_t gid, mode_t mode, dev_t dev, ino_t ino)
 {

@@ -29,6 +29,13 @@ int unix_path_bind(int fd, const struct addr *addr, uid_t uid, gid_t gid, mode_t
 	dev_t *ret_dev, ino_t *ret_ino);
 
 /*
+ * The inode of a socket that is bound to that path.  -ESTALE: the path leads to it no longer.
+ * Who may not ask the kernel (CAP_NET_ADMIN) has to believe the path, if a socket of his, or
+ * of `uid`, is there.
+ */
+int unix_path_find(int fd, const struct addr *addr, uid_t uid, dev_t *ret_dev, ino_t *ret_ino);
+
+/*
  * Give the socket that was bound with that inode another owner and mode; those
  * of (uid_t)-1 and (gid_t)-1 are ours.  Nobody has more rights meanwhile than
  * before or afterwards.  -ESTALE: another file has taken the path.

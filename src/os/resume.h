@@ -1,0 +1,29 @@
+/*
+ * resume: go on with a socket that is open already, instead of opening one.
+ *
+ * What somebody has kept for us is said to be the socket of an address, and may be
+ * anything.  It is looked at, with questions that wait for nobody, until nothing is left in
+ * which it could differ from what listen_open() makes; what it is to be told then is that
+ * module's affair (listen_adjust()).
+ *
+ * Layer: os.
+ */
+#ifndef HATCHD_OS_RESUME_H
+#define HATCHD_OS_RESUME_H
+
+#include "os/listen.h"
+
+/*
+ * 0 with what listen_open() would have returned for that service and address, the descriptor
+ * among it, which stays the caller's.  Port 0 is any port; what that function may fall back to
+ * will do.  -EINVAL: a socket of another kind; -EADDRNOTAVAIL: it is bound to another address;
+ * -ENOTCONN: it does not listen; -ESTALE: the path leads to it no longer; other negative errno
+ * as they come, -ENOTSOCK for what is no socket.
+ */
+int resume_socket(int fd, const struct service_conf *service, const struct addr *asked,
+	struct listen_result *ret);
+
+/* The same in words, for "unable to go on with ...: <words>". */
+const char *resume_explain(int error);
+
+#endif
