@@ -9,8 +9,10 @@
 #include "master/master.h"
 #include "master/service.h"
 #include "master/setup.h"
+#include "master/store.h"
 #include "os/listen.h"
 #include "os/pass_rights.h"
+#include "os/resume.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -253,11 +255,52 @@ static int adopt_socket(struct listener *listener, const struct service_conf *co
 	return remember_addr(listener, &addr, conf);
 }
 
+/* What a former life has left, whatever it is. */
+static bool take_kept(
+	struct listener *listener, const struct service_conf *conf, struct kept_socket *ret)
+{
+	struct kept *kept = &listener->service->master->kept;
+	struct kept_wish wish;
+
+	return kept->n > 0 && kept_wish_make(conf, listener->index, &wish) == 0 &&
+	       kept_take(kept, &wish, ret);
+}
+
+/* 1: it goes on with its socket of a former life; 0: there is none, or none that will do. */
+static int resume_kept(struct listener *listener, const struct service_conf *conf)
+{
+	const struct addr *asked = &conf->listen[listener->index].addr;
+	struct listen_result result;
+	struct kept_socket kept;
+	char text[ADDR_TEXT_MAX];
+	int r;
+
+	if (!take_kept(listener, conf, &kept))
+		return 0;
+	r = resume_socket(kept.fd, conf, asked, &result);
+	if (r < 0) {
+		log_warning("%sunable to go on with what had been kept for %s: %s, opening "
+			    "another socket",
+			listener->service->label, addr_format(asked, text), resume_explain(r));
+		kept_drop(listener->service->master, &kept);
+		return 0;
+	}
+	listener->fd = kept.fd;
+	listener->stored = kept.stored;
+	listener->lent = kept_name_is_lent(&kept.name);
+	r = remember(listener, &result, conf);
+	return r < 0 ? r : 1;
+}
+
+/* 1: it was open already. */
 static int get_socket(struct listener *listener, const struct service_conf *conf)
 {
+	int r;
+
 	if (conf->listen[listener->index].addr.kind == ADDR_FD)
 		return adopt_socket(listener, conf);
-	return bind_socket(listener, conf);
+	r = resume_kept(listener, conf);
+	return r != 0 ? r : bind_socket(listener, conf);
 }
 
 /* A program may want descriptors that clients send along; a worker does not.  Connections have
@@ -282,10 +325,32 @@ static int settle(struct listener *listener, const struct service_conf *conf)
 	if (fd < 0)
 		return fd;
 	listener->fd = fd;
-	suit_worker(listener, conf);
-	if (conf->wait)
+	if (!listener->lent)
+		suit_worker(listener, conf);
+	if (conf->wait && !listener->lent)
 		arrival_prepare(listener);
 	return 0;
+}
+
+/* What may have changed since it was opened. */
+static void tell_socket(struct listener *listener, const struct service_conf *conf)
+{
+	const struct addr *asked = &conf->listen[listener->index].addr;
+	struct listen_request request = {.service = conf, .addr = asked};
+	struct listen_result socket = {
+		.fd = listener->fd,
+		.addr = listener->bound ? listener->bound->addr : *asked,
+		.dev = listener->bound ? listener->bound->dev : 0,
+		.ino = listener->bound ? listener->bound->ino : 0,
+	};
+	char step[LISTEN_STEP_MAX], text[ADDR_TEXT_MAX];
+	int r;
+
+	r = listen_adjust(&request, &socket, step);
+	if (r < 0)
+		log_error("%sunable to %s %s: %s, leaving it as it was",
+			listener->service->label, step, addr_format(asked, text),
+			explain(listener, r));
 }
 
 /* Who has read that it waits wants to know. */
@@ -301,12 +366,14 @@ static void tell_success(struct listener *listener)
 
 int listener_open(struct listener *listener, const struct service_conf *conf)
 {
+	bool resumed;
 	int r;
 
 	if (listener->fd >= 0)
 		return 0;
 	r = get_socket(listener, conf);
-	if (r == 0)
+	resumed = r == 1;
+	if (r >= 0)
 		r = settle(listener, conf);
 	if (r < 0) {
 		if (listener->fd >= 0)
@@ -314,6 +381,10 @@ int listener_open(struct listener *listener, const struct service_conf *conf)
 		listener_close(listener);
 		return r;
 	}
+	/* Programs may hold the lock of one that they have had (I2), and it is as it was. */
+	if (resumed && !listener->lent)
+		tell_socket(listener, conf);
+	store_listener(listener, conf);
 	tell_success(listener);
 	return 0;
 }
@@ -340,17 +411,6 @@ bool listener_suits(const struct listener *listener, const struct service_conf *
 
 void listener_adjust(struct listener *listener, const struct service_conf *conf, char **links)
 {
-	const struct addr *asked = &conf->listen[listener->index].addr;
-	struct listen_request request = {.service = conf, .addr = asked};
-	struct listen_result socket = {
-		.fd = listener->fd,
-		.addr = listener->bound ? listener->bound->addr : *asked,
-		.dev = listener->bound ? listener->bound->dev : 0,
-		.ino = listener->bound ? listener->bound->ino : 0,
-	};
-	char step[LISTEN_STEP_MAX], text[ADDR_TEXT_MAX];
-	int r;
-
 	take_links(listener, conf, links);
 	if (listener->fd < 0)
 		return;
@@ -364,11 +424,8 @@ void listener_adjust(struct listener *listener, const struct service_conf *conf,
 	suit_worker(listener, conf);
 	if (conf->wait)
 		arrival_prepare(listener);
-	r = listen_adjust(&request, &socket, step);
-	if (r < 0)
-		log_error("%sunable to %s %s: %s, leaving it as it was",
-			listener->service->label, step, addr_format(asked, text),
-			explain(listener, r));
+	tell_socket(listener, conf);
+	store_listener(listener, conf);
 }
 
 void listener_drop_links(struct listener *listener, const struct service_conf *conf)
@@ -386,8 +443,9 @@ void listener_drop_links(struct listener *listener, const struct service_conf *c
 static void let_go(struct listener *listener)
 {
 	const struct bound *bound = listener->bound;
+	bool stays = store_leave(listener) || (bound && bound->stays);
 
-	if (bound && bound->ino != 0 && !bound->stays)
+	if (bound && bound->ino != 0 && !stays)
 		listen_unlink(&bound->addr, bound->dev, bound->ino, bound->links);
 	if (bound && bound->handed_over)
 		inherited_give_back(&listener->service->master->inherited, bound->handed_over,

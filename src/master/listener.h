@@ -18,6 +18,7 @@
 
 struct child;
 struct service;
+struct stored;
 
 /* What most listeners need not remember. */
 struct bound {
@@ -51,6 +52,8 @@ struct listener {
 	uint64_t held_since;     /* when he was accepted: usec, monotonic */
 	struct child *child;     /* wait = yes: who has the socket now */
 	struct arrival *arrival; /* wait = yes: what woke that child; owned, NULL: unknown */
+	struct stored *stored; /* as what the service manager keeps the socket, owned; NULL: it
+	                          does not (master/store) */
 };
 
 /* A listener without a socket; NULL without memory. */
@@ -70,7 +73,8 @@ const char *listener_text(const struct addr *addr, char buf[ADDR_TEXT_MAX]);
 struct listener *listener_free(struct listener *listener);
 
 /*
- * Have a socket, as `conf` says, that is not polled yet.  0, also if it has one; else a
+ * Have a socket, as `conf` says, that is not polled yet: the one that a former life has left
+ * (master/kept), or else a new one.  0, also if it has one; else a
  * negative errno.  A failure is logged, unless it is the same as the last time, and so
  * is the success that comes after one.
  */

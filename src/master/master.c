@@ -219,9 +219,9 @@ uint32_t master_clients(const struct master *master)
 	return (uint32_t)child_table_used(master->children) - workers_not_clients(master);
 }
 
-void master_close_later(struct master *master, int fd, uint64_t now)
+static void close_later(struct master *master, int fd, bool tell, uint64_t now)
 {
-	struct closer_job job = {.pending = &master->n_closing};
+	struct closer_job job = {.pending = &master->n_closing, .tell = tell};
 
 	if (!master->closer) {
 		fd_close(fd);
@@ -231,6 +231,16 @@ void master_close_later(struct master *master, int fd, uint64_t now)
 	job.ticket = spawner_started(master->spawner);
 	closer_close(master->closer, &job, now);
 	master->closer_due = 0;
+}
+
+void master_close_later(struct master *master, int fd, uint64_t now)
+{
+	close_later(master, fd, false, now);
+}
+
+void master_close_listener_later(struct master *master, int fd, uint64_t now)
+{
+	close_later(master, fd, true, now);
 }
 
 static int open_listeners_set(struct master *master)
@@ -248,12 +258,15 @@ static int make_runtime(struct master *master, struct image *image)
 {
 	int r;
 
-	master->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-	if (master->null_fd < 0)
-		return -errno;
 	r = budget_make(image, &master->budget);
 	if (r < 0)
 		return r;
+	r = kept_move_up(&master->kept, master->budget.low_limit);
+	if (r < 0)
+		return r;
+	master->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (master->null_fd < 0)
+		return -errno;
 	r = image_move_up(image, master->budget.low_limit);
 	if (r < 0)
 		return r;
@@ -338,6 +351,7 @@ static uint64_t patience(const struct master *master, uint64_t now)
 	due = earlier(due, backends_due(master));
 	due = earlier(due, master->expiry.due);
 	due = earlier(due, master->accounting.due);
+	due = earlier(due, master->store.due);
 	if (master->stopping && master->stop_due < due)
 		due = master->stop_due;
 
@@ -405,6 +419,7 @@ static void turn(struct master *master, bool event_came)
 		stop_turn(master, now);
 	followers_turn(master, now);
 	notify_flush(master->notify);
+	store_turn(master, now);
 	log_flush();
 }
 
@@ -482,6 +497,8 @@ static int serve(struct master *master, struct image *image)
 
 	r = make_runtime(master, image);
 	if (r == 0)
+		kept_sweep(master, image);
+	if (r == 0)
 		r = apply(master, image, &applied);
 	if (r < 0) {
 		tell_not_started(master, n, r);
@@ -490,6 +507,8 @@ static int serve(struct master *master, struct image *image)
 	}
 	if (require_all(master) < 0)
 		return failed_status(master->cmdline);
+	kept_close_rest(master);
+	master->store.active = true;
 	close_unwanted(master);
 	waiting_begin(master, clock_monotonic());
 	control_open(master);
@@ -555,6 +574,7 @@ static void clean_up(struct master *master)
 	waiting_done(&master->waiting);
 	control_close(master);
 	followers_close(master);
+	master->store.active = false;
 	for (size_t i = 0; i < master->n_services; i++)
 		service_close(master->services[i]);
 	tally_flush(master);
@@ -579,6 +599,8 @@ static void clean_up(struct master *master)
 	free(master->services);
 	closer_done(master->closer);
 	notify_free(master->notify);
+	kept_done(&master->kept);
+	store_done(&master->store);
 	sd_event_unref(master->event);
 	child_table_free(master->children);
 	sources_free(master->sources);
@@ -612,6 +634,7 @@ int master_run(const struct cmdline *cmdline, char **argv)
 		.control = CONTROL_NONE,
 		.accounting = ACCOUNTING_NONE,
 		.followers = FOLLOWERS_NONE,
+		.store = STORE_NONE,
 		.started = clock_monotonic(),
 		.next_connection = 1,
 		.slot_delay = USEC_PER_MSEC,
@@ -636,6 +659,8 @@ int master_run(const struct cmdline *cmdline, char **argv)
 		clean_up(&master);
 		return master.status;
 	}
+	store_init(&master, getenv("NOTIFY_SOCKET") ? getenv("FDSTORE") : NULL);
+	store_take_inherited(&master);
 
 	r = detach_start(cmdline, &master.detach) < 0 ? failed_status(cmdline)
 	                                              : load(&master, &image);

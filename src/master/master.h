@@ -25,11 +25,13 @@
 #include "master/follow.h"
 #include "master/inherited.h"
 #include "master/inquiry.h"
+#include "master/kept.h"
 #include "master/overdue.h"
 #include "master/reload.h"
 #include "master/setup.h"
 #include "master/state.h"
 #include "master/stats.h"
+#include "master/store.h"
 #include "master/tally.h"
 #include "master/told.h"
 #include "master/waiting.h"
@@ -51,6 +53,8 @@ struct master {
 	char *cwd;                     /* where we were started; owned */
 	char *loader;                  /* path of hatchd-load; owned */
 	struct inherited inherited;    /* what we were started with */
+	struct kept kept;              /* sockets that a former life has left */
+	struct store store;            /* of the service manager, for the next one */
 	struct detach detach;
 	struct image *image; /* the configuration in force, owned; NULL: none yet */
 	struct setups setups;
@@ -160,6 +164,9 @@ uint32_t master_clients(const struct master *master);
 /* Have a descriptor that is no service's closed by somebody who may wait (os/closer); at once
  * where the start failed before there was one. */
 void master_close_later(struct master *master, int fd, uint64_t now);
+
+/* The same for a socket, whose address somebody else may wait for. */
+void master_close_listener_later(struct master *master, int fd, uint64_t now);
 
 /* A log gate of ours has closed: its count is due at that time. */
 void master_gate_closed(struct master *master, uint64_t due);

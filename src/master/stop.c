@@ -145,6 +145,7 @@ void stop_begin(struct master *master, int signal, uint64_t now)
 	notify_send(master->notify, "STOPPING=1");
 	reload_stop(&master->reload);
 	master->stopping = true;
+	master->store.active = false;
 	master->stop_due = now + STOP_PATIENCE;
 	/* Nobody was served: that is not the status of a program. */
 	master->stop_status = master->cmdline->once ? 128 + signal : 0;
