@@ -1,0 +1,215 @@
+#include "master/handover/fields.h"
+
+#define RECORD_MAX (UINT32_C(1) << 26)
+
+/* ------------------------------------------------------------------- the fields */
+
+static void process_fields(struct codec *codec, void *object)
+{
+	struct handover_process *process = object;
+
+	codec_u32(codec, &process->pid);
+	codec_text(codec, &process->version);
+	codec_text(codec, &process->program);
+	codec_text(codec, &process->cwd);
+	codec_u64(codec, &process->upgrades);
+	codec_u64(codec, &process->failed);
+	codec_bool(codec, &process->reload);
+	codec_u64(codec, &process->nofile_soft);
+	codec_u64(codec, &process->nofile_hard);
+	codec_u64(codec, &process->core_soft);
+	codec_u64(codec, &process->core_hard);
+	codec_fd(codec, &process->image);
+	codec_fd(codec, &process->secrets);
+	codec_fd(codec, &process->next_image);
+	codec_fd(codec, &process->next_secrets);
+	codec_fd(codec, &process->old_program);
+	codec_fd(codec, &process->pid_file);
+	codec_fd(codec, &process->control);
+	codec_u64(codec, &process->control_dev);
+	codec_u64(codec, &process->control_ino);
+}
+
+static void spare_fields(struct codec *codec, void *object)
+{
+	struct handover_spare *spare = object;
+
+	codec_text(codec, &spare->name);
+	codec_fd(codec, &spare->fd);
+}
+
+static void stray_fields(struct codec *codec, void *object)
+{
+	struct handover_stray *stray = object;
+
+	codec_i32(codec, &stray->pid);
+}
+
+static void service_fields(struct codec *codec, void *object)
+{
+	struct handover_service *service = object;
+
+	codec_text(codec, &service->name);
+	codec_bool(codec, &service->retired);
+	codec_bytes(codec, &service->state, &service->state_len, RECORD_MAX);
+}
+
+static void listener_fields(struct codec *codec, void *object)
+{
+	struct handover_listener *listener = object;
+
+	codec_u32(codec, &listener->service);
+	codec_addr(codec, &listener->asked);
+	codec_fd(codec, &listener->fd);
+	codec_text(codec, &listener->name);
+	codec_bool(codec, &listener->stored);
+	codec_text(codec, &listener->handed_over);
+	codec_fd(codec, &listener->held);
+	codec_u64(codec, &listener->held_number);
+	codec_u64(codec, &listener->held_since);
+}
+
+static void setup_fields(struct codec *codec, void *object)
+{
+	struct handover_setup *setup = object;
+
+	codec_u32(codec, &setup->image_version);
+	codec_bytes(codec, &setup->record, &setup->len, RECORD_MAX);
+}
+
+static void handle_fields(struct codec *codec, struct tcp_handle *handle)
+{
+	codec_u64(codec, &handle->cookie);
+	codec_u32(codec, &handle->interface);
+	codec_u32(codec, &handle->token);
+}
+
+static void life_fields(struct codec *codec, struct handover_child *child)
+{
+	codec_u8(codec, &child->life_reason);
+	codec_u64(codec, &child->life_born);
+	codec_u64(codec, &child->life_ask_at);
+	codec_u64(codec, &child->life_told);
+	codec_bool(codec, &child->life_heard);
+	codec_bool(codec, &child->life_killed);
+}
+
+static void findings_fields(struct codec *codec, struct handover_findings *findings)
+{
+	codec_text(codec, &findings->name);
+	codec_text(codec, &findings->user);
+	codec_u8(codec, &findings->name_state);
+	codec_u8(codec, &findings->user_state);
+}
+
+static void client_fields(struct codec *codec, struct handover_child *child)
+{
+	codec_addr(codec, &child->peer);
+	codec_addr(codec, &child->local);
+	codec_u32(codec, &child->peer_pid);
+	codec_u32(codec, &child->peer_uid);
+	codec_u32(codec, &child->peer_gid);
+	codec_source(codec, &child->source);
+	handle_fields(codec, &child->tcp);
+	handle_fields(codec, &child->counted);
+	codec_u64(codec, &child->taken);
+	codec_bool(codec, &child->has_ends);
+	codec_addr(codec, &child->proxy_local);
+	codec_addr(codec, &child->proxy_peer);
+	findings_fields(codec, &child->findings);
+}
+
+static void child_fields(struct codec *codec, void *object)
+{
+	struct handover_child *child = object;
+
+	codec_u32(codec, &child->service);
+	codec_u32(codec, &child->setup);
+	codec_u32(codec, &child->listener);
+	codec_u64(codec, &child->connection);
+	codec_i32(codec, &child->pid);
+	codec_fd(codec, &child->pidfd);
+	codec_u64(codec, &child->born);
+	codec_bool(codec, &child->came_by_ip);
+	codec_bool(codec, &child->on_pair);
+	codec_bool(codec, &child->unwanted);
+	codec_bool(codec, &child->killed_late);
+	codec_bool(codec, &child->announced);
+	codec_bool(codec, &child->has_findings);
+	codec_bool(codec, &child->tallied);
+	life_fields(codec, child);
+	client_fields(codec, child);
+}
+
+static void state_fields(struct codec *codec, void *object)
+{
+	struct handover *handover = object;
+
+	codec_bytes(codec, &handover->state, &handover->state_len, RECORD_MAX);
+}
+
+/* ------------------------------------------------------------------ the sections */
+
+#define ARRAY(codec, handover, items, fields)                                                \
+	codec_array(codec, (void **)&(handover)->items, &(handover)->n_##items,              \
+		sizeof *(handover)->items, HANDOVER_ITEMS_MAX, fields)
+
+static void spares_section(struct codec *codec, void *object)
+{
+	struct handover *handover = object;
+
+	ARRAY(codec, handover, spares, spare_fields);
+}
+
+static void strays_section(struct codec *codec, void *object)
+{
+	struct handover *handover = object;
+
+	ARRAY(codec, handover, strays, stray_fields);
+}
+
+static void services_section(struct codec *codec, void *object)
+{
+	struct handover *handover = object;
+
+	ARRAY(codec, handover, services, service_fields);
+}
+
+static void listeners_section(struct codec *codec, void *object)
+{
+	struct handover *handover = object;
+
+	ARRAY(codec, handover, listeners, listener_fields);
+}
+
+static void setups_section(struct codec *codec, void *object)
+{
+	struct handover *handover = object;
+
+	ARRAY(codec, handover, setups, setup_fields);
+}
+
+static void children_section(struct codec *codec, void *object)
+{
+	struct handover *handover = object;
+
+	ARRAY(codec, handover, children, child_fields);
+}
+
+static void process_section(struct codec *codec, void *object)
+{
+	struct handover *handover = object;
+
+	codec_record(codec, process_fields, &handover->process);
+}
+
+void (*const handover_sections[_HANDOVER_SECTION_MAX])(struct codec *codec, void *object) = {
+	[HANDOVER_SECTION_PROCESS] = process_section,
+	[HANDOVER_SECTION_SPARES] = spares_section,
+	[HANDOVER_SECTION_STRAYS] = strays_section,
+	[HANDOVER_SECTION_SERVICES] = services_section,
+	[HANDOVER_SECTION_LISTENERS] = listeners_section,
+	[HANDOVER_SECTION_SETUPS] = setups_section,
+	[HANDOVER_SECTION_CHILDREN] = children_section,
+	[HANDOVER_SECTION_STATE] = state_fields,
+};

@@ -1,0 +1,286 @@
+#include "master/handover/handover.h"
+
+#include "base/own.h"
+#include "master/handover/fields.h"
+#include "policy/siphash.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define MAGIC     "hatchd life"
+#define MAGIC_LEN (sizeof MAGIC - 1)
+
+/* Magic, version, checksum and length of what follows. */
+#define PROLOGUE_LEN (MAGIC_LEN + sizeof(uint32_t) + 2 * sizeof(uint64_t))
+
+#define SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
+
+/* Against accidents, not against enemies: these cannot write into a sealed memfd of ours. */
+static uint64_t checksum(const void *data, size_t len)
+{
+	static const uint8_t key[16] = "handover";
+
+	return siphash(data, len, key);
+}
+
+/* ------------------------------------------------------------------------- writing */
+
+static void put_sections(struct handover *handover, struct wire_writer *out)
+{
+	struct codec codec = {.out = out};
+
+	for (uint32_t i = 1; i < _HANDOVER_SECTION_MAX; i++) {
+		wire_put_u32(out, i);
+		codec_record(&codec, handover_sections[i], handover);
+	}
+}
+
+static void put_prologue(const struct wire_writer *sections, struct wire_writer *out)
+{
+	wire_put_raw(out, MAGIC, MAGIC_LEN);
+	wire_put_u32(out, HANDOVER_VERSION);
+	wire_put_u64(out, checksum(sections->data, sections->len));
+	wire_put_u64(out, sections->len);
+}
+
+static int write_all(int fd, const uint8_t *data, size_t len)
+{
+	while (len > 0) {
+		ssize_t n = write(fd, data, len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 ? -errno : -EIO;
+		data += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+static int write_file(const struct wire_writer *prologue, const struct wire_writer *sections,
+	int memfd)
+{
+	int r;
+
+	if (prologue->error < 0 || sections->error < 0)
+		return -ENOMEM;
+	if (sections->len > HANDOVER_BYTES_MAX)
+		return -EFBIG;
+	r = write_all(memfd, prologue->data, prologue->len);
+	if (r == 0)
+		r = write_all(memfd, sections->data, sections->len);
+	if (r < 0)
+		return r;
+	return fcntl(memfd, F_ADD_SEALS, SEALS) < 0 ? -errno : 0;
+}
+
+int handover_write(struct handover *handover, int memfd)
+{
+	struct wire_writer prologue, sections;
+	int r;
+
+	wire_writer_init(&prologue);
+	wire_writer_init(&sections);
+	put_sections(handover, &sections);
+	put_prologue(&sections, &prologue);
+	r = write_file(&prologue, &sections, memfd);
+	wire_writer_done(&prologue);
+	wire_writer_done(&sections);
+	return r;
+}
+
+/* ------------------------------------------------------------------------- reading */
+
+/* Each of them is there, once, in the order of the numbers: so nothing is read twice, and
+ * nothing is left out. */
+static int get_sections(struct wire_reader *in, struct handover *ret)
+{
+	struct codec codec = {.in = in};
+
+	for (uint32_t i = 1; i < _HANDOVER_SECTION_MAX; i++) {
+		if (wire_get_u32(in) != i)
+			return in->error ? in->error : -EBADMSG;
+		codec_record(&codec, handover_sections[i], ret);
+	}
+	if (in->error)
+		return in->error;
+	return wire_reader_complete(in) ? 0 : -EBADMSG;
+}
+
+static int check_prologue(struct wire_reader *in)
+{
+	char magic[MAGIC_LEN];
+	uint64_t sum, len;
+
+	wire_get_raw(in, magic, sizeof magic);
+	if (in->error || memcmp(magic, MAGIC, sizeof magic) != 0)
+		return -EBADMSG;
+	if (wire_get_u32(in) != HANDOVER_VERSION)
+		return in->error ? in->error : -EPROTONOSUPPORT;
+	sum = wire_get_u64(in);
+	len = wire_get_u64(in);
+	if (in->error || len != in->len - in->at)
+		return -EBADMSG;
+	return sum == checksum(in->data + in->at, len) ? 0 : -EBADMSG;
+}
+
+/* What refers to others refers to some that are there. */
+static bool is_consistent(const struct handover *handover)
+{
+	for (size_t i = 0; i < handover->n_spares; i++)
+		if (!handover->spares[i].name)
+			return false;
+	for (size_t i = 0; i < handover->n_strays; i++)
+		if (handover->strays[i].pid <= 1)
+			return false;
+	for (size_t i = 0; i < handover->n_services; i++)
+		if (!handover->services[i].name)
+			return false;
+	for (size_t i = 0; i < handover->n_listeners; i++)
+		if (handover->listeners[i].service >= handover->n_services)
+			return false;
+	for (size_t i = 0; i < handover->n_children; i++) {
+		const struct handover_child *child = &handover->children[i];
+
+		if (child->service >= handover->n_services || child->pid <= 0 ||
+			child->pidfd < 0 || child->life_reason >= _LIFETIME_REASON_MAX)
+			return false;
+		if (child->setup != HANDOVER_NONE && child->setup >= handover->n_setups)
+			return false;
+		if (child->listener != HANDOVER_NONE &&
+			child->listener >= handover->n_listeners)
+			return false;
+	}
+	return handover->process.version && handover->process.program &&
+	       handover->process.cwd;
+}
+
+int handover_decode_sections(const void *data, size_t len, struct handover *ret)
+{
+	struct wire_reader in;
+	int r;
+
+	memset(ret, 0, sizeof *ret);
+	wire_reader_init(&in, data, len);
+	r = get_sections(&in, ret);
+	if (r == 0 && !is_consistent(ret))
+		r = -EBADMSG;
+	return r;
+}
+
+int handover_decode(const void *data, size_t len, struct handover *ret)
+{
+	struct wire_reader in;
+	int r;
+
+	memset(ret, 0, sizeof *ret);
+	wire_reader_init(&in, data, len);
+	r = check_prologue(&in);
+	return r < 0 ? r : handover_decode_sections(in.data + in.at, len - in.at, ret);
+}
+
+static int check_memfd(int memfd, size_t *ret_size)
+{
+	int seals = fcntl(memfd, F_GET_SEALS);
+	struct stat st;
+
+	if (seals < 0)
+		return errno == EINVAL ? -EBADMSG : -errno;
+	if ((seals & SEALS) != SEALS)
+		return -EPERM;
+	if (fstat(memfd, &st) < 0)
+		return -errno;
+	if (st.st_size < (off_t)PROLOGUE_LEN ||
+		st.st_size > (off_t)(HANDOVER_BYTES_MAX + PROLOGUE_LEN))
+		return -EBADMSG;
+	*ret_size = (size_t)st.st_size;
+	return 0;
+}
+
+/* The seals see to it that it neither changes nor goes away meanwhile. */
+int handover_read(int memfd, struct handover *ret)
+{
+	size_t size = 0;
+	void *data;
+	int r;
+
+	memset(ret, 0, sizeof *ret);
+	r = check_memfd(memfd, &size);
+	if (r < 0)
+		return r;
+	data = mmap(NULL, size, PROT_READ, MAP_PRIVATE, memfd, 0);
+	if (data == MAP_FAILED)
+		return -errno;
+	r = handover_decode(data, size, ret);
+	munmap(data, size);
+	return r;
+}
+
+/* ------------------------------------------------------------------------- the rest */
+
+static void free_lists(struct handover *handover)
+{
+	for (size_t i = 0; i < handover->n_spares; i++)
+		free(handover->spares[i].name);
+	for (size_t i = 0; i < handover->n_services; i++) {
+		free(handover->services[i].name);
+		free(handover->services[i].state);
+	}
+	for (size_t i = 0; i < handover->n_listeners; i++) {
+		free(handover->listeners[i].name);
+		free(handover->listeners[i].handed_over);
+	}
+	for (size_t i = 0; i < handover->n_setups; i++)
+		free(handover->setups[i].record);
+	for (size_t i = 0; i < handover->n_children; i++) {
+		free(handover->children[i].findings.name);
+		free(handover->children[i].findings.user);
+	}
+}
+
+void handover_done(struct handover *handover)
+{
+	free_lists(handover);
+	free(handover->spares);
+	free(handover->strays);
+	free(handover->services);
+	free(handover->listeners);
+	free(handover->setups);
+	free(handover->children);
+	free(handover->process.version);
+	free(handover->process.program);
+	free(handover->process.cwd);
+	free(handover->state);
+	memset(handover, 0, sizeof *handover);
+}
+
+static void each_of_process(const struct handover_process *process,
+	void (*each)(void *userdata, int fd), void *userdata)
+{
+	const int fds[] = {process->image, process->secrets, process->next_image,
+		process->next_secrets, process->old_program, process->pid_file,
+		process->control};
+
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+		each(userdata, fds[i]);
+}
+
+void handover_each_fd(const struct handover *handover, void (*each)(void *userdata, int fd),
+	void *userdata)
+{
+	each_of_process(&handover->process, each, userdata);
+	for (size_t i = 0; i < handover->n_spares; i++)
+		each(userdata, handover->spares[i].fd);
+	for (size_t i = 0; i < handover->n_listeners; i++) {
+		each(userdata, handover->listeners[i].fd);
+		each(userdata, handover->listeners[i].held);
+	}
+	for (size_t i = 0; i < handover->n_children; i++)
+		each(userdata, handover->children[i].pidfd);
+}

@@ -1,0 +1,252 @@
+/* handover: what is written is what is read, and nothing else is. */
+#include "master/handover/handover.h"
+
+#include "base/own.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static struct addr address(const char *text)
+{
+	struct addr_spec spec;
+	const char *why;
+
+	assert_int_equal(addr_parse(text, &spec, &why), 0);
+	return spec.addr;
+}
+
+static struct handover_process a_process(void)
+{
+	return (struct handover_process){
+		.pid = 4711,
+		.version = strdup("1.2.3"),
+		.program = strdup("/usr/sbin/hatchd"),
+		.cwd = strdup("/"),
+		.upgrades = 99,
+		.nofile_soft = 1024,
+		.nofile_hard = UINT64_MAX,
+		.image = 20,
+		.secrets = -EBADF,
+		.next_image = 22,
+		.next_secrets = 23,
+		.old_program = 24,
+		.pid_file = -EBADF,
+		.control = 25,
+	};
+}
+
+static void fill_children(struct handover *handover)
+{
+	handover->children = calloc(2, sizeof *handover->children);
+	handover->n_children = 2;
+	handover->children[0] = (struct handover_child){
+		.service = 1,
+		.setup = HANDOVER_NONE,
+		.listener = 0,
+		.connection = 7,
+		.pid = 100,
+		.pidfd = 40,
+		.peer = address("tcp:[fe80::1%lo]:80"),
+		.local = address("unix:@name"),
+		.peer_uid = UINT32_MAX,
+		.source = {.family = ADDR_SOURCE_IPV4, .bytes = {10, 0, 0, 1}},
+	};
+	handover->children[1] = (struct handover_child){
+		.setup = 0,
+		.listener = HANDOVER_NONE,
+		.pid = 101,
+		.pidfd = 41,
+		.peer = address("tcp:127.0.0.1:80"),
+		.local = address("vsock:2:80"),
+		.life_reason = LIFETIME_IDLE,
+		.has_ends = true,
+		.proxy_local = address("tcp:80"),
+		.has_findings = true,
+		.findings = {.name = strdup("host.example"), .name_state = 1},
+	};
+}
+
+/* One of each, and two of some. */
+static void fill(struct handover *handover)
+{
+	*handover = (struct handover){.process = a_process()};
+	handover->spares = calloc(1, sizeof *handover->spares);
+	handover->n_spares = 1;
+	handover->spares[0] = (struct handover_spare){.name = strdup("web"), .fd = 30};
+	handover->strays = calloc(1, sizeof *handover->strays);
+	handover->n_strays = 1;
+	handover->strays[0].pid = 77;
+	handover->services = calloc(2, sizeof *handover->services);
+	handover->n_services = 2;
+	handover->services[0].name = strdup("first");
+	handover->services[0].state = malloc(3);
+	memcpy(handover->services[0].state, "abc", 3);
+	handover->services[0].state_len = 3;
+	handover->services[1].name = strdup("second");
+	handover->services[1].retired = true;
+	handover->listeners = calloc(1, sizeof *handover->listeners);
+	handover->n_listeners = 1;
+	handover->listeners[0] = (struct handover_listener){
+		.service = 1,
+		.asked = address("unix:/run/x"),
+		.fd = 31,
+		.name = strdup("hatchd//unix=%2frun%2fx"),
+		.held = -EBADF,
+	};
+	handover->setups = calloc(1, sizeof *handover->setups);
+	handover->n_setups = 1;
+	handover->setups[0].record = malloc(1);
+	handover->setups[0].record[0] = 'x';
+	handover->setups[0].len = 1;
+	handover->setups[0].image_version = 21;
+	fill_children(handover);
+}
+
+/* As bytes; the caller's. */
+static uint8_t *encode(size_t *ret_len)
+{
+	_cleanup_handover_ struct handover handover;
+	_cleanup_close_ int fd = memfd_create("handover", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	uint8_t *data;
+	off_t len;
+
+	fill(&handover);
+	assert_int_equal(handover_write(&handover, fd), 0);
+	len = lseek(fd, 0, SEEK_END);
+	data = malloc((size_t)len);
+	assert_int_equal(pread(fd, data, (size_t)len, 0), len);
+	*ret_len = (size_t)len;
+	return data;
+}
+
+static void test_round_trip(void **state)
+{
+	_cleanup_free_ uint8_t *data = NULL;
+	_cleanup_handover_ struct handover handover;
+	size_t len;
+
+	(void)state;
+	data = encode(&len);
+	assert_int_equal(handover_decode(data, len, &handover), 0);
+	assert_string_equal(handover.process.version, "1.2.3");
+	assert_int_equal(handover.process.secrets, -EBADF);
+	assert_int_equal(handover.process.control, 25);
+	assert_true(handover.process.nofile_hard == UINT64_MAX);
+	assert_int_equal(handover.n_spares, 1);
+	assert_string_equal(handover.spares[0].name, "web");
+	assert_int_equal(handover.strays[0].pid, 77);
+	assert_int_equal(handover.n_services, 2);
+	assert_memory_equal(handover.services[0].state, "abc", 3);
+	assert_true(handover.services[1].retired);
+	assert_int_equal(handover.listeners[0].fd, 31);
+	assert_int_equal(handover.listeners[0].held, -EBADF);
+	assert_int_equal(handover.n_children, 2);
+	assert_true(addr_equal(
+		&handover.children[0].peer, &(struct addr[]){address("tcp:[fe80::1%lo]:80")}[0]));
+	assert_int_equal(handover.children[0].listener, 0);
+	assert_int_equal(handover.children[1].life_reason, LIFETIME_IDLE);
+	assert_string_equal(handover.children[1].findings.name, "host.example");
+}
+
+/* Each shorter file, and each with a byte that is another one. */
+static void test_damage(void **state)
+{
+	_cleanup_free_ uint8_t *data = NULL;
+	size_t len;
+
+	(void)state;
+	data = encode(&len);
+	for (size_t i = 0; i < len; i++) {
+		_cleanup_handover_ struct handover handover;
+
+		assert_int_equal(handover_decode(data, i, &handover), -EBADMSG);
+	}
+	for (size_t i = 0; i < len; i++) {
+		_cleanup_handover_ struct handover handover;
+		int r;
+
+		data[i] ^= 0x41;
+		r = handover_decode(data, len, &handover);
+		assert_true(r == -EBADMSG || r == -EPROTONOSUPPORT);
+		data[i] ^= 0x41;
+	}
+}
+
+static void test_other_versions(void **state)
+{
+	static const size_t at = sizeof "hatchd life" - 1;
+	_cleanup_free_ uint8_t *data = NULL;
+	size_t len;
+
+	(void)state;
+	data = encode(&len);
+	for (uint8_t version = 0; version < 10; version++) {
+		_cleanup_handover_ struct handover handover;
+		int expected = version == HANDOVER_VERSION ? 0 : -EPROTONOSUPPORT;
+
+		data[at] = version;
+		assert_int_equal(handover_decode(data, len, &handover), expected);
+	}
+}
+
+static void test_memfd(void **state)
+{
+	_cleanup_close_ int fd = memfd_create("handover", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	_cleanup_free_ uint8_t *data = NULL;
+	struct handover handover;
+	size_t len;
+
+	(void)state;
+	data = encode(&len);
+	assert_int_equal(write(fd, data, len), (ssize_t)len);
+	assert_int_equal(handover_read(fd, &handover), -EPERM);
+	handover_done(&handover);
+	assert_int_equal(fcntl(fd, F_ADD_SEALS,
+				 F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE),
+		0);
+	assert_int_equal(handover_read(fd, &handover), 0);
+	assert_int_equal(handover.n_children, 2);
+	handover_done(&handover);
+	assert_int_equal(handover_read(STDIN_FILENO + 1000, &handover), -EBADF);
+	handover_done(&handover);
+}
+
+static void count(void *userdata, int fd)
+{
+	int *n = userdata;
+
+	*n += fd >= 0;
+}
+
+static void test_descriptors(void **state)
+{
+	_cleanup_handover_ struct handover handover;
+	int n = 0;
+
+	(void)state;
+	fill(&handover);
+	handover_each_fd(&handover, count, &n);
+	/* Of the process 5, a spare, a listener, two children. */
+	assert_int_equal(n, 9);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_damage),
+		cmocka_unit_test(test_other_versions),
+		cmocka_unit_test(test_memfd),
+		cmocka_unit_test(test_descriptors),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
