@@ -366,6 +366,40 @@ void sources_lift_at(struct sources *sources, size_t place)
 	entry->remembers = false;
 }
 
+bool sources_memory_at(
+	const struct sources *sources, size_t place, uint64_t now, struct source_memory *ret)
+{
+	const struct entry *entry = &sources->entries[place + 1];
+	const struct memory *memory = &sources->memories[place + 1];
+
+	if (!entry->remembers || neighbour_ends(&memory->place) <= now)
+		return false;
+	*ret = (struct source_memory){
+		.service = entry->service,
+		.source = entry->source,
+		.bits = entry->bits,
+		.until = neighbour_ends(&memory->place),
+		.banned_until = memory->banned_until,
+		.bucket = memory->bucket,
+	};
+	return true;
+}
+
+void sources_remember(struct sources *sources, const struct source_memory *memory, uint64_t now)
+{
+	struct memory *own;
+	uint32_t index;
+
+	if (memory->until <= now && memory->banned_until <= now)
+		return;
+	index = need(sources, memory->service, &memory->source);
+	sources->entries[index].bits = memory->bits;
+	own = remember(sources, index);
+	own->banned_until = memory->banned_until;
+	own->bucket = memory->bucket;
+	remember_until(sources, index, memory->until, now);
+}
+
 bool sources_any_everywhere(const struct sources *sources)
 {
 	return sources->n_everywhere > 0;
@@ -384,4 +418,9 @@ size_t sources_remembered(const struct sources *sources)
 uint64_t sources_forgotten(const struct sources *sources)
 {
 	return sources->forgotten;
+}
+
+void sources_add_forgotten(struct sources *sources, uint64_t n)
+{
+	sources->forgotten += n;
 }

@@ -94,11 +94,36 @@ bool sources_banned_at(
  * forgotten as well, or it might have him banned at once. */
 void sources_lift_at(struct sources *sources, size_t place);
 
+/* What is remembered of one, so that it can be remembered elsewhere. */
+struct source_memory {
+	uint64_t service;
+	struct addr_source source;
+	uint8_t bits;          /* if it is banned, or was: as which it is shown */
+	uint64_t until;        /* usec: then there is nothing left to remember */
+	uint64_t banned_until; /* usec; 0: it never was */
+	struct bucket bucket;
+};
+
+/* Of who is at a place, with children or without.  False: nothing. */
+bool sources_memory_at(
+	const struct sources *sources, size_t place, uint64_t now, struct source_memory *ret);
+
+/*
+ * Remember that, instead of what is remembered of him by now.  It is as if he had been here:
+ * without children he has a place among those who are remembered, and when there are too many
+ * of these, somebody goes, as above.  So of a whole table children are counted first.
+ */
+void sources_remember(
+	struct sources *sources, const struct source_memory *memory, uint64_t now);
+
 /* Is anybody banned from all services?  If not, nobody need look for SOURCES_EVERYWHERE. */
 bool sources_any_everywhere(const struct sources *sources);
 
 /* How many have been dropped although there was something to remember, since the beginning. */
 uint64_t sources_forgotten(const struct sources *sources);
+
+/* So many more had been dropped, by a table from which this one goes on. */
+void sources_add_forgotten(struct sources *sources, uint64_t n);
 
 /* Different sources known now, and those of them without children: for tests. */
 size_t sources_used(const struct sources *sources);

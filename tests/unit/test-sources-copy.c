@@ -1,0 +1,241 @@
+/* sources-copy: what one table remembers of sources is remembered by another. */
+#include "policy/sources.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define SECOND UINT64_C(1000000)
+
+static const uint8_t key[16] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
+static const struct limit slow = {.count = 1, .burst = 10, .period = SECOND};
+
+/* Each in a neighbourhood of his own. */
+static struct addr_source source_of(unsigned number)
+{
+	struct addr_source source = {.family = ADDR_SOURCE_IPV4};
+
+	source.bytes[1] = (uint8_t)(number >> 8);
+	source.bytes[2] = (uint8_t)number;
+	return source;
+}
+
+static void ban(struct sources *sources, uint64_t service, const struct addr_source *source,
+	uint64_t until, uint64_t now)
+{
+	struct addr_net who;
+
+	addr_net_of(source, 24, 56, &who);
+	sources_ban(sources, service, &who, until, now);
+}
+
+static void charge(struct sources *sources, unsigned number, unsigned times, uint64_t now)
+{
+	struct addr_source source = source_of(number);
+
+	while (times-- > 0)
+		sources_charge(sources, 1, &source, &slow, now);
+}
+
+static bool knows(const struct sources *sources, unsigned number)
+{
+	struct addr_source source = source_of(number);
+
+	return sources_look(sources, 1, &source).bucket.missing != 0;
+}
+
+static uint64_t random_state = 88172645463325252;
+
+static unsigned draw(unsigned n)
+{
+	random_state ^= random_state << 13;
+	random_state ^= random_state >> 7;
+	random_state ^= random_state << 17;
+	return (unsigned)((random_state >> 11) % n);
+}
+
+enum { DRAWN = 60, SERVICES = 3 };
+
+/* Anything that can happen to anybody; children are counted in `counts`. */
+static void happen(struct sources *sources, uint32_t counts[SERVICES][DRAWN], uint64_t now)
+{
+	unsigned service = draw(SERVICES), number = draw(DRAWN);
+	struct addr_source source = source_of(number);
+
+	switch (draw(4)) {
+	case 0:
+		if (sources_add(sources, service, &source) == 0)
+			counts[service][number]++;
+		return;
+	case 1:
+		if (counts[service][number] > 0) {
+			sources_remove(sources, service, &source, now);
+			counts[service][number]--;
+		}
+		return;
+	case 2:
+		sources_charge(sources, service, &source, &slow, now);
+		return;
+	default:
+		ban(sources, service, &source, now + (1 + draw(20)) * SECOND, now);
+	}
+}
+
+static void add_children(struct sources *sources, const uint32_t counts[SERVICES][DRAWN])
+{
+	for (unsigned i = 0; i < SERVICES * DRAWN; i++) {
+		struct addr_source source = source_of(i % DRAWN);
+
+		for (uint32_t n = 0; n < counts[i / DRAWN][i % DRAWN]; n++)
+			assert_int_equal(sources_add(sources, i / DRAWN, &source), 0);
+	}
+}
+
+static void copy_memories(const struct sources *from, struct sources *to, uint64_t now)
+{
+	struct source_memory memory;
+
+	for (size_t i = 0; i < sources_places(from); i++)
+		if (sources_memory_at(from, i, now, &memory))
+			sources_remember(to, &memory, now);
+	sources_add_forgotten(to, sources_forgotten(from));
+}
+
+/* To whoever asks, they are the same. */
+static void check_alike(const struct sources *a, const struct sources *b, uint64_t now)
+{
+	for (unsigned i = 0; i < SERVICES * DRAWN; i++) {
+		struct addr_source source = source_of(i % DRAWN);
+		struct source_facts one = sources_look(a, i / DRAWN, &source);
+		struct source_facts other = sources_look(b, i / DRAWN, &source);
+
+		assert_int_equal(one.count, other.count);
+		assert_true((one.until > now) == (other.until > now));
+		assert_true((one.banned_until > now) == (other.banned_until > now));
+		if (one.until <= now)
+			continue;
+		assert_true(one.until == other.until);
+		assert_true(bucket_has_at(&one.bucket, &slow, now) ==
+			    bucket_has_at(&other.bucket, &slow, now));
+		if (one.banned_until > now)
+			assert_true(one.banned_until == other.banned_until);
+	}
+}
+
+/* What another table has been told is the same, and stays the same whatever happens then, with
+ * places for all or with too few. */
+static void try_copy(size_t max_remembered)
+{
+	static const uint8_t other_key[16] = {9, 8, 7};
+	struct sources *sources = sources_new(50, max_remembered, key);
+	struct sources *copy = sources_new(50, max_remembered, other_key);
+	uint32_t counts[SERVICES][DRAWN] = {{0}}, same[SERVICES][DRAWN];
+	uint64_t now = 1, state;
+	int steps = (int)draw(2000);
+
+	for (int i = 0; i < steps; i++)
+		happen(sources, counts, now += draw(SECOND / 2));
+	add_children(copy, counts);
+	copy_memories(sources, copy, now);
+	check_alike(sources, copy, now);
+	memcpy(same, counts, sizeof same);
+	for (int i = 0; i < 100 && max_remembered > SERVICES * DRAWN; i++) {
+		now += draw(SECOND / 2);
+		state = random_state;
+		happen(sources, counts, now);
+		random_state = state;
+		happen(copy, same, now);
+		check_alike(sources, copy, now);
+	}
+	sources_free(sources);
+	sources_free(copy);
+}
+
+static void test_another_table_goes_on(void **ctx)
+{
+	(void)ctx;
+	for (int i = 0; i < 30; i++) {
+		try_copy(1000);
+		try_copy(7);
+	}
+}
+
+/* Children may also come after what is remembered of them, if there is room. */
+static void test_children_come_later(void **ctx)
+{
+	struct sources *sources = sources_new(10, 10, key), *copy = sources_new(10, 10, key);
+	struct addr_source a = source_of(1);
+	struct source_ban found;
+
+	(void)ctx;
+	assert_int_equal(sources_add(sources, 7, &a), 0);
+	ban(sources, 7, &a, 50 * SECOND, 0);
+	copy_memories(sources, copy, SECOND);
+	assert_int_equal(sources_remembered(copy), 1);
+	assert_int_equal(sources_add(copy, 7, &a), 0);
+	assert_int_equal(sources_remembered(copy), 0);
+	assert_int_equal(sources_used(copy), 1);
+	assert_true(sources_look(copy, 7, &a).banned_until == 50 * SECOND);
+	assert_true(sources_banned_at(copy, 0, SECOND, &found));
+	assert_int_equal(found.who.bits, 24);
+	sources_remove(copy, 7, &a, 2 * SECOND);
+	assert_int_equal(sources_remembered(copy), 1);
+	sources_remove(sources, 7, &a, 0);
+	sources_free(sources);
+	sources_free(copy);
+}
+
+/* What there is no room for is dropped as always, and counted with what was before. */
+static void test_copy_has_less_room(void **ctx)
+{
+	struct sources *sources = sources_new(10, 10, key), *copy = sources_new(10, 3, key);
+
+	(void)ctx;
+	for (unsigned i = 1; i <= 10; i++)
+		charge(sources, i, i, 0);
+	charge(sources, 11, 1, 0);
+	assert_true(sources_forgotten(sources) == 1);
+	copy_memories(sources, copy, 0);
+	assert_int_equal(sources_remembered(copy), 3);
+	assert_true(knows(copy, 8) && knows(copy, 9) && knows(copy, 10));
+	assert_true(sources_forgotten(copy) == 8);
+	sources_free(sources);
+	sources_free(copy);
+}
+
+/* Neither told of nor believed. */
+static void test_nothing_left_to_remember(void **ctx)
+{
+	struct sources *sources = sources_new(10, 10, key);
+	struct source_memory memory;
+
+	(void)ctx;
+	charge(sources, 1, 2, 0);
+	assert_true(sources_memory_at(sources, 0, 2 * SECOND - 1, &memory));
+	assert_false(sources_memory_at(sources, 0, 2 * SECOND, &memory));
+	memory.source = source_of(2);
+	sources_remember(sources, &memory, 2 * SECOND);
+	assert_int_equal(sources_used(sources), 1);
+	memory.banned_until = 9 * SECOND;
+	sources_remember(sources, &memory, 2 * SECOND);
+	assert_int_equal(sources_used(sources), 2);
+	/* Twice is once. */
+	sources_remember(sources, &memory, 2 * SECOND);
+	assert_int_equal(sources_used(sources), 2);
+	assert_int_equal(sources_remembered(sources), 2);
+	sources_free(sources);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_another_table_goes_on),
+		cmocka_unit_test(test_children_come_later),
+		cmocka_unit_test(test_copy_has_less_room),
+		cmocka_unit_test(test_nothing_left_to_remember),
+	};
+
+	return cmocka_run_group_tests_name("sources-copy", tests, NULL, NULL);
+}
