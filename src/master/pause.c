@@ -19,6 +19,9 @@
 /* Pauses from this on are told of also where each failure is, once a minute. */
 #define PAUSE_LONG (1 * USEC_PER_SEC)
 
+/* No pause of any kind is longer. */
+#define PAUSE_MAX (30 * USEC_PER_SEC)
+
 /* Pauses end at multiples of it: thousands of them end together. */
 #define PAUSE_GRID (25 * USEC_PER_MSEC)
 
@@ -101,7 +104,7 @@ static uint64_t longest(enum pause_why why)
 	case PAUSE_MACHINE:
 		return 1 * USEC_PER_SEC;
 	default:
-		return 30 * USEC_PER_SEC;
+		return PAUSE_MAX;
 	}
 }
 
@@ -157,6 +160,12 @@ void service_pause(struct service *service, enum pause_why why, const char *reas
 	follow_service(service, "paused", service_pause_reason(service));
 	tell(service, why, reason, length, now);
 	service_update(service);
+}
+
+void service_pause_again(struct service *service, uint64_t until, uint64_t now)
+{
+	if (service_takes_in(service) && until > now)
+		pause_until(service, until < now + PAUSE_MAX ? until : now + PAUSE_MAX);
 }
 
 void service_end_pause(struct service *service, enum pause_why why)

@@ -64,6 +64,10 @@ void service_recovered(struct service *service);
 /* If it is paused for that reason, look at its sockets again now. */
 void service_end_pause(struct service *service, enum pause_why why);
 
+/* It was paused until then before an upgrade (master/handover), and is so again, for as long as
+ * a pause may be at most.  Nothing happens if that is over, or if it does not serve. */
+void service_pause_again(struct service *service, uint64_t until, uint64_t now);
+
 /* Have it looked at again in 0.1 s, without a word: for service_update(). */
 void service_look_away(struct service *service, uint64_t now);
 
