@@ -346,6 +346,7 @@ static void test_smaller_table(void **ctx)
 static void test_recovers(void **ctx)
 {
 	struct world before, after;
+	struct addr_source one = source_of(1);
 	struct wire_writer out;
 
 	(void)ctx;
@@ -357,9 +358,12 @@ static void test_recovers(void **ctx)
 				before.master.tally.told = before.master.accounting.lost_told =
 					before.master.reload.finished = UINT64_MAX;
 	before.master.other_refusals.window_ends = UINT64_MAX;
+	refusals_gate(before.master.refusals, before.services[0], &one, ADMIT_PER_SOURCE, NOW)
+		->window_ends = UINT64_MAX;
 	save(&before, &out);
 	fill(&after, 10);
 	restore(&after, &out, NOW);
+	assert_true(refusals_report(after.master.refusals, NOW) == NOW + LOG_GATE_WINDOW);
 	assert_true(after.master.started == NOW && after.master.full_told == NOW);
 	assert_true(after.master.shortage_told == NOW && after.master.forgot_told == NOW);
 	assert_true(after.master.control.refused_told == NOW);
@@ -368,6 +372,38 @@ static void test_recovers(void **ctx)
 	assert_true(after.master.accounting.lost_told == NOW);
 	assert_true(after.master.reload.finished == NOW);
 	assert_true(after.master.other_refusals.window_ends == NOW + LOG_GATE_WINDOW);
+	wire_writer_done(&out);
+	finish(&before);
+	finish(&after);
+}
+
+/* The same of a bucket: its tokens come back from now on. */
+static void test_bucket_recovers(void **ctx)
+{
+	struct addr_source source = source_of(1);
+	struct world before, after;
+	struct wire_writer out;
+	struct bucket bucket;
+
+	(void)ctx;
+	fill(&before, 10);
+	live(&before);
+	sources_remember(before.master.sources,
+		&(struct source_memory){
+			.service = 41,
+			.source = source,
+			.until = NOW + 3600 * SECOND,
+			.bucket = {UINT64_MAX, 2 * LIMIT_PARTS},
+		},
+		NOW);
+	save(&before, &out);
+	wire_put_u8(&out, 0);
+	assert_int_equal(read_only(out.data, out.len), -EBADMSG);
+	out.len--;
+	fill(&after, 10);
+	restore(&after, &out, NOW);
+	bucket = look(&after, 41, 1).bucket;
+	assert_true(bucket_full_at(&bucket, &hourly, NOW) == NOW + 3600 * SECOND);
 	wire_writer_done(&out);
 	finish(&before);
 	finish(&after);
@@ -473,6 +509,7 @@ int main(void)
 		cmocka_unit_test(test_sources_of_retired),
 		cmocka_unit_test(test_smaller_table),
 		cmocka_unit_test(test_recovers),
+		cmocka_unit_test(test_bucket_recovers),
 		cmocka_unit_test(test_log_level),
 		cmocka_unit_test(test_damaged),
 		cmocka_unit_test(test_older),

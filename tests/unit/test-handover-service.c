@@ -322,7 +322,7 @@ static void test_recovers(void **ctx)
 	(void)ctx;
 	fill(&before);
 	set_rate(&before, 1);
-	before.service->paused_until = UINT64_MAX;
+	before.service->paused_until = NOW + 3600 * SECOND;
 	before.service->pace->bucket = (struct bucket){UINT64_MAX, LIMIT_PARTS};
 	before.service->pace->told = UINT64_MAX;
 	before.service->deaths_since = UINT64_MAX;
@@ -336,7 +336,7 @@ static void test_recovers(void **ctx)
 	fill(&after);
 	set_rate(&after, 1);
 	restore(&after, &out, NOW);
-	assert_true(after.service->paused_until <= NOW + 31 * SECOND);
+	assert_true(after.service->paused_until == NOW + 30 * SECOND);
 	assert_true(after.service->deaths_since == NOW);
 	assert_true(bucket_has(
 		&after.service->pace->bucket, &after.service->pace->limit, NOW + 60 * SECOND));
@@ -366,6 +366,38 @@ static void test_damaged(void **ctx)
 	/* All fields but those of the two records within are a place to end. */
 	assert_true(handover_try_shorter(read_only, &out) >= 22);
 	handover_try_flipped(read_only, &out);
+	wire_writer_done(&out);
+	finish(&before);
+}
+
+static void refuse_state(const struct world *w)
+{
+	struct wire_writer out;
+
+	save(w, &out);
+	assert_int_equal(read_only(out.data, out.len), -EBADMSG);
+	wire_writer_done(&out);
+}
+
+/* Numbers that mean nothing, and what nobody has written. */
+static void test_cannot_be(void **ctx)
+{
+	struct world before;
+	struct wire_writer out;
+
+	(void)ctx;
+	fill(&before);
+	before.service->pause_why = PAUSE_SUSPECT + 1;
+	refuse_state(&before);
+	before.service->pause_why = PAUSE_SUSPECT;
+	set_rate(&before, 5);
+	assert_int_equal(steer_set_rate(before.service, &(struct limit){1, 1, SECOND}), 0);
+	before.service->pace->limit.burst = 0;
+	refuse_state(&before);
+	before.service->pace->limit.burst = 1;
+	save(&before, &out);
+	wire_put_u8(&out, 0);
+	assert_int_equal(read_only(out.data, out.len), -EBADMSG);
 	wire_writer_done(&out);
 	finish(&before);
 }
@@ -455,6 +487,7 @@ int main(void)
 		cmocka_unit_test(test_children_are_counted_once),
 		cmocka_unit_test(test_recovers),
 		cmocka_unit_test(test_damaged),
+		cmocka_unit_test(test_cannot_be),
 		cmocka_unit_test(test_older),
 		cmocka_unit_test(test_without_memory),
 		cmocka_unit_test(test_without_memory_to_go_on),
