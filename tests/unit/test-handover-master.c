@@ -458,7 +458,9 @@ static void test_older(void **ctx)
 
 	(void)ctx;
 	fill(&after, 10);
+	after.master.address_key[3] = 7;
 	restore(&after, &w, NOW);
+	assert_int_equal(after.master.address_key[3], 7);
 	assert_true(after.master.started == 5);
 	assert_int_equal(after.master.next_connection, 1);
 	assert_int_equal(after.services[1]->number, 2);

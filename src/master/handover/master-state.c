@@ -179,6 +179,15 @@ void master_state_done(struct saved_master *state)
 
 /* --------------------------------------------------------------------------- to use */
 
+/* One of zeros would be known to everybody: then it is not in there. */
+static void put_key(const struct saved_master *state, struct master *master)
+{
+	static const uint8_t none[sizeof state->address_key];
+
+	if (memcmp(state->address_key, none, sizeof none) != 0)
+		memcpy(master->address_key, state->address_key, sizeof master->address_key);
+}
+
 /* Never given twice. */
 static void put_numbers(const struct saved_master *state, struct master *master, uint64_t now)
 {
@@ -188,7 +197,6 @@ static void put_numbers(const struct saved_master *state, struct master *master,
 		master->next_connection = state->next_connection;
 	if (state->last_service > master->last_service)
 		master->last_service = state->last_service;
-	memcpy(master->address_key, state->address_key, sizeof master->address_key);
 }
 
 static void put_told(const struct saved_master_told *told, struct master *master, uint64_t now)
@@ -243,6 +251,7 @@ static void put_gates(struct saved_master *state, struct master *master, uint64_
 
 void master_state_put(struct saved_master *state, struct master *master, uint64_t now)
 {
+	put_key(state, master);
 	put_numbers(state, master, now);
 	put_counts(state, master);
 	put_reload(&state->reload, &master->reload, now);
