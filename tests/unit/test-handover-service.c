@@ -157,7 +157,11 @@ static void test_goes_on(void **ctx)
 	fill(&after);
 	set_rate(&after, 5);
 	after.service->instances = 512;
+	after.master.gates_due = UINT64_MAX;
 	restore(&after, &out, NOW);
+	/* Its held back lines are looked after, and nobody else gets its number. */
+	assert_true(after.master.gates_due == NOW - SECOND + LOG_GATE_WINDOW);
+	assert_int_equal(after.master.last_service, 17);
 
 	check_counts(before.service, after.service);
 	check_pace(before.service->pace, after.service->pace);

@@ -3,6 +3,7 @@
 #include "base/own.h"
 #include "master/handover/codec-policy.h"
 #include "master/handover/codec-told.h"
+#include "master/master.h"
 #include "master/pause.h"
 #include "master/service.h"
 
@@ -197,10 +198,18 @@ static void put_pace(const struct saved_service *state, struct service *service,
 	pace->told = codec_not_after(state->pace_told, now);
 }
 
+/* Whoever comes later has another one. */
+static void put_number(uint32_t number, struct service *service)
+{
+	if (number == 0)
+		return;
+	service->number = number;
+	if (service->master->last_service < number)
+		service->master->last_service = number;
+}
+
 static void put_counts(struct saved_service *state, struct service *service, uint64_t now)
 {
-	if (state->number > 0)
-		service->number = state->number;
 	service->n_started = state->n_started;
 	if (state->stats) {
 		free(service->stats);
@@ -213,6 +222,7 @@ static void put_counts(struct saved_service *state, struct service *service, uin
 	free(service->told);
 	service->told = take_ptr(state->told);
 	codec_settle_told(service->told, now);
+	master_gate_closed(service->master, service->told->failures.window_ends);
 }
 
 static void put_pauses(const struct saved_service *state, struct service *service, uint64_t now)
@@ -234,6 +244,7 @@ int service_state_put(struct saved_service *state, struct service *service, uint
 	/* It forgives, and comes before there is something to forgive. */
 	if (state->disabled)
 		steer_disable(service, now);
+	put_number(state->number, service);
 	put_pace(state, service, now);
 	put_counts(state, service, now);
 	put_pauses(state, service, now);

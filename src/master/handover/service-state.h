@@ -28,8 +28,7 @@ struct told;
 struct saved_service {
 	uint32_t number;    /* of the service; 0: it is not known */
 	bool disabled;      /* by an operator: its sockets need not be opened */
-	uint64_t n_started; /* without programs that live: they are counted when they are added
-	                     */
+	uint64_t n_started; /* but for programs that live: they count when they are added */
 
 	uint8_t deaths, pause_why, pauses, fruitless; /* as in struct service */
 	uint64_t deaths_since;
