@@ -212,6 +212,30 @@ const uint8_t *image_record(const struct image *image, size_t i, size_t *ret_len
 	return image->data + start;
 }
 
+int image_copy_record(const struct image *image, size_t i, uint8_t **ret, size_t *ret_len)
+{
+	size_t start = record_start(image, i);
+	size_t len = image->places[i].end - start;
+	_cleanup_free_ uint8_t *record = malloc(len);
+	int r;
+
+	assert(i < image->n_services);
+	if (!record)
+		return -ENOMEM;
+	r = image_read_at(image, (uint32_t)start, record, len);
+	if (r < 0)
+		return r;
+	*ret = take_ptr(record);
+	*ret_len = len;
+	return 0;
+}
+
+int image_read_record(const uint8_t *record, size_t len, struct service_conf **ret)
+{
+	/* Which files there were is not known any more, nor needed. */
+	return image_get_record(record, len, NULL, UINT32_MAX, ret);
+}
+
 int image_get_with_files(
 	const struct image *image, size_t i, char *const *files, struct service_conf **ret)
 {

@@ -166,6 +166,16 @@ size_t image_find_guest(const struct image *image, const char *name, size_t from
  */
 int image_get(const struct image *image, size_t i, struct service_conf **ret);
 
+/*
+ * What service `i`, below image_n_services(), says, as bytes: for who reads it when the image
+ * is gone.  0 with *ret, the caller's; -ENOMEM; other negative errno of pread(2).
+ */
+int image_copy_record(const struct image *image, size_t i, uint8_t **ret, size_t *ret_len);
+
+/* And back, of an image of IMAGE_VERSION; errors as of image_get().  Whether its access list
+ * and its keys are there is not looked at. */
+int image_read_record(const uint8_t *record, size_t len, struct service_conf **ret);
+
 static inline void own_image(struct image **image)
 {
 	image_free(*image);

@@ -46,6 +46,7 @@ int command_set(int argc, char **argv);
 int command_status(int argc, char **argv);
 int command_top(int argc, char **argv);
 int command_unban(int argc, char **argv);
+int command_upgrade(int argc, char **argv);
 
 /* "hatchctl: ...", one line on standard error.  Returns COMMAND_FAILED. */
 int command_failed(const char *format, ...) _printf_(1, 2);

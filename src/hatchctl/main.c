@@ -34,6 +34,7 @@ static const struct command commands[] = {
 	{"status", "how the running hatchd is, and what it does not serve", command_status},
 	{"top", "services and connections, live", command_top},
 	{"unban", "lift bans", command_unban},
+	{"upgrade", "execute another hatchd in the place of the running one", command_upgrade},
 };
 
 static int print_help(void)

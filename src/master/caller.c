@@ -562,3 +562,13 @@ void callers_turn(struct master *master, uint64_t now)
 	if (!TAILQ_EMPTY(&callers->waiting) && now + CALLER_LOOK < callers->due)
 		callers->due = now + CALLER_LOOK;
 }
+
+size_t callers_undecided(const struct master *master)
+{
+	const struct caller *caller;
+	size_t n = 0;
+
+	TAILQ_FOREACH(caller, &master->callers.all, all)
+	n += caller->state != CALLER_CARRIED && caller->state != CALLER_GONE;
+	return n;
+}

@@ -112,6 +112,9 @@ void callers_drop_service(const struct service *service, uint64_t now);
 /* Nothing is to be remembered of that service, which is about to be freed. */
 void callers_forget(struct service *service, uint64_t now);
 
+/* Those of whom it is not known yet who serves them, or whether anybody does. */
+size_t callers_undecided(const struct master *master);
+
 /* Those of that service whose words are read now, for who looks at it. */
 uint32_t callers_pending(const struct service *service);
 

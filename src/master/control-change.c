@@ -114,6 +114,17 @@ static const char *kill_connection(struct master *master, uint64_t connection, u
 	return NULL;
 }
 
+/* What becomes of it can be seen in the answer to status. */
+static const char *upgrade(struct master *master, uint64_t now)
+{
+	uint64_t n_failed = master->upgrade.n_failed;
+
+	upgrade_request(master, now);
+	if (master->upgrade.n_failed != n_failed)
+		return "it cannot be begun";
+	return NULL;
+}
+
 /* Whatever the level is, this is told. */
 static const char *set_log_level(int priority)
 {
@@ -131,6 +142,8 @@ const char *control_change(
 		return kill_connection(master, request->connection, now);
 	case CONTROL_BAN:
 		return control_ban(master, request, now);
+	case CONTROL_UPGRADE:
+		return upgrade(master, now);
 	case CONTROL_LOG_LEVEL:
 		return set_log_level(request->priority);
 	default:

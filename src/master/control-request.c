@@ -264,6 +264,8 @@ static const struct rule {
 	[CONTROL_METRICS] = {"metrics", 0, 0, NULL, {"metrics", "what is counted", false}},
 	[CONTROL_RELOAD] = {"reload", 0, 0, NULL,
 		{"reload", "read the files again, and say what became of it", true}},
+	[CONTROL_UPGRADE] = {"upgrade", 0, 0, NULL,
+		{"upgrade", "begin to execute another hatchd in the place of this one", true}},
 	[CONTROL_DISABLE] = {"disable", 1, 1, take_service,
 		{"disable SERVICE", "let nobody in, until it is enabled or a reload", true}},
 	[CONTROL_ENABLE] = {"enable", 1, 1, take_service,

@@ -12,6 +12,7 @@
  * and, of those who may change something,
  *
  *	reload                      read the files again, and say what became of it
+ *	upgrade                     begin to execute another hatchd in the place of this one
  *	disable SERVICE             nobody comes in until it is enabled, or there is a reload
  *	enable SERVICE
  *	set SERVICE LIMIT VALUE     until there is a reload
@@ -43,6 +44,7 @@ enum control_question {
 	CONTROL_EVENTS,
 	CONTROL_METRICS,
 	CONTROL_RELOAD,
+	CONTROL_UPGRADE,
 	CONTROL_DISABLE,
 	CONTROL_ENABLE,
 	CONTROL_SET,

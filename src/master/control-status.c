@@ -28,6 +28,17 @@ void control_put_reload(struct json *json, const struct reload *reload, uint64_t
 	json_close(json, '}');
 }
 
+static void put_upgrade(struct json *json, const struct upgrade *upgrade)
+{
+	json_open(json, "upgrade", '{');
+	json_bool(json, "running", upgrade_runs(upgrade));
+	json_number(json, "done", upgrade->n_done);
+	json_number(json, "failed", upgrade->n_failed);
+	if (upgrade->reason[0])
+		json_text(json, "reason", upgrade->reason);
+	json_close(json, '}');
+}
+
 static const char *worker_state(const struct worker *worker)
 {
 	if (worker_is_paused(worker))
@@ -94,6 +105,7 @@ void control_put_status(struct json *json, const struct master *master, uint64_t
 	json_text(json, "config", image_conf(master->image)->main_file);
 	json_text(json, "spawn", spawner_describe(master->spawner));
 	control_put_reload(json, &master->reload, now);
+	put_upgrade(json, &master->upgrade);
 	put_counts(json, master);
 	put_workers(json, master);
 	json_close(json, '}');

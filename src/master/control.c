@@ -540,6 +540,21 @@ void control_open(struct master *master)
 		log_debug("control socket %s", place.path);
 }
 
+void control_take_over(struct master *master, int fd, uint64_t dev, uint64_t ino)
+{
+	const char *path = master->cmdline->control;
+
+	if (fd < 0 || !path ||
+		control_socket_take_over(path, fd, dev, ino, &master->control.socket) < 0) {
+		fd_close(fd);
+		control_open(master);
+		return;
+	}
+	if (watch(master) < 0)
+		tell_failure(master, path, -ENOMEM);
+	control_refresh(master);
+}
+
 static void close_socket(struct master *master)
 {
 	struct control *control = &master->control;

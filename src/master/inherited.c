@@ -5,6 +5,7 @@
 #include "base/own.h"
 #include "base/strv.h"
 #include "base/text.h"
+#include "master/resume.h"
 #include "os/spawn_plan.h"
 #include "os/spawn_probe.h"
 
@@ -153,7 +154,16 @@ static int note_identity(struct inherited *inherited)
 	return n < 0 ? -errno : 0;
 }
 
-int inherited_take(struct inherited *inherited)
+/* What we were started with first. */
+static void note_limits(struct inherited *inherited, const struct handover_process *process)
+{
+	inherited->nofile = (struct rlimit){
+		.rlim_cur = process->nofile_soft, .rlim_max = process->nofile_hard};
+	inherited->core =
+		(struct rlimit){.rlim_cur = process->core_soft, .rlim_max = process->core_hard};
+}
+
+int inherited_take(struct inherited *inherited, const struct resume *resume)
 {
 	int r;
 
@@ -170,11 +180,16 @@ int inherited_take(struct inherited *inherited)
 	r = take_sockets(inherited);
 	if (r < 0)
 		return r;
-	close_strays(INHERITED_FIRST + inherited->n_sockets);
+	if (resume_is_wanted(resume))
+		resume_clean_up(resume);
+	else
+		close_strays(INHERITED_FIRST + inherited->n_sockets);
 
 	if (getrlimit(RLIMIT_NOFILE, &inherited->nofile) < 0 ||
 		getrlimit(RLIMIT_CORE, &inherited->core) < 0)
 		return -errno;
+	if (resume_is_wanted(resume))
+		note_limits(inherited, &resume->handover.process);
 	limit_core(&inherited->core);
 	inherited->spawn_reset = own_scheduling();
 	inherited->hands_down_capabilities = own_capabilities();
@@ -218,4 +233,18 @@ void inherited_give_back(struct inherited *inherited, const char *name, int fd)
 		return;
 	}
 	fd_close(fd);
+}
+
+int inherited_add(struct inherited *inherited, const char *name, int *fd)
+{
+	size_t n = (size_t)inherited->n_sockets;
+	int *sockets = reallocarray(inherited->sockets, n + 1, sizeof *sockets);
+
+	if (!sockets)
+		return -ENOMEM;
+	inherited->sockets = sockets;
+	if (strv_add(&inherited->socket_names, name) < 0)
+		return -ENOMEM;
+	inherited->sockets[inherited->n_sockets++] = take_fd(fd);
+	return 0;
 }

@@ -40,13 +40,19 @@ struct inherited {
  * Clean up: standard descriptors open, signals blocked and with default
  * dispositions, stray descriptors closed, not dumpable, core limit 1.  To be
  * called first, but after log_open(), which must see whether standard error
- * was open.  Negative errno if the process cannot be made fit to serve.
+ * was open.  What another image of us has left is left alone, and what that was started with is
+ * taken from it.  Negative errno if the process cannot be made fit to serve.
  */
-int inherited_take(struct inherited *inherited);
+struct resume;
+int inherited_take(struct inherited *inherited, const struct resume *resume);
 void inherited_done(struct inherited *inherited);
 
 /* The next untaken handed-over socket with that name, now the caller's; or -1. */
 int inherited_socket(struct inherited *inherited, const char *name);
+
+/* One more, under that name, as if the service manager had handed it over: *fd is ours then and
+ * -EBADF.  0 or -ENOMEM. */
+int inherited_add(struct inherited *inherited, const char *name, int *fd);
 
 /* It is not needed now, and cannot be had again: keep it for who will want it. */
 void inherited_give_back(struct inherited *inherited, const char *name, int fd);

@@ -4,6 +4,7 @@
 #include "base/own.h"
 #include "conf/image.h"
 #include "conf/secrets.h"
+#include "master/prove.h"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -12,9 +13,13 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+/* What is sealed like that neither changes nor goes away. */
+#define SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 
 #ifndef P_PIDFD
 #define P_PIDFD 3
@@ -66,6 +71,18 @@ int loader_find(char **ret_path)
 	return *ret_path ? 0 : -ENOMEM;
 }
 
+/* Whose file was replaced before we could look has no path any more. */
+char *loader_find_self(void)
+{
+	char self[PATH_MAX];
+	ssize_t len = readlink("/proc/self/exe", self, sizeof self - 1);
+
+	if (len <= 0)
+		return NULL;
+	self[len] = '\0';
+	return access(self, X_OK) == 0 ? strdup(self) : NULL;
+}
+
 int loader_exec(char **argv)
 {
 	char path[PATH_MAX];
@@ -78,7 +95,8 @@ int loader_exec(char **argv)
 }
 
 /* The loader finds its descriptors from this number on: its image and its secrets to be, then
- * those in force, as far as there are any. */
+ * those in force, as far as there are any; who has to prove something, what that is about
+ * (master/prove). */
 #define FIRST_FD 3
 
 /* Where there is certainly none of them. */
@@ -89,16 +107,19 @@ static char **arguments(const struct loading_request *request)
 {
 	static char image[] = "--image-fd=3", secrets[] = "--secrets-fd=4",
 		    in_force[] = "--in-force-fd=5", old_secrets[] = "--old-secrets-fd=6",
-		    strict[] = "--strict", conditions[] = "--conditions", to_log[] = "--to-log";
+		    strict[] = "--strict", conditions[] = "--conditions", to_log[] = "--to-log",
+		    prove[] = PROVE_OPTION;
 	size_t n = 0, at = 0;
 	char **args;
 
 	while (request->argv[n])
 		n++;
-	args = calloc(n + 8, sizeof *args);
+	args = calloc(n + 9, sizeof *args);
 	if (!args)
 		return NULL;
 	args[at++] = request->argv[0];
+	if (request->proof)
+		args[at++] = prove;
 	args[at++] = image;
 	args[at++] = secrets;
 	if (request->in_force)
@@ -116,24 +137,43 @@ static char **arguments(const struct loading_request *request)
 	return args;
 }
 
+#define FDS_MAX 4
+
+/* In the order of their numbers; how many there are. */
+static int list_descriptors(
+	const struct loading_request *request, const struct loading *loading, int ret[FDS_MAX])
+{
+	const struct loading_proof *proof = request->proof;
+	int n = 0;
+
+	ret[n++] = loading->image;
+	ret[n++] = loading->secrets;
+	if (proof) {
+		ret[n++] = proof->handover;
+		ret[n++] = proof->answer;
+	} else if (request->in_force) {
+		ret[n++] = image_fd(request->in_force);
+		if (image_secrets(request->in_force) >= 0)
+			ret[n++] = image_secrets(request->in_force);
+	}
+	return n;
+}
+
 /*
  * First of all every descriptor of ours goes: an exec that hangs on a dead file
  * server must not keep a client waiting for the end of its connection.
  */
 static bool take_descriptors(const struct loading_request *request, const struct loading *l)
 {
-	const struct image *in_force = request->in_force;
-	const int from[] = {l->image, l->secrets, in_force ? image_fd(in_force) : -EBADF,
-		in_force ? image_secrets(in_force) : -EBADF};
-	int spare[ARRAY_SIZE(from)], n = 0;
+	int fds[FDS_MAX], n = list_descriptors(request, l, fds);
 
-	while (n < (int)ARRAY_SIZE(from) && from[n] >= 0) {
-		spare[n] = fcntl(from[n], F_DUPFD_CLOEXEC, OUT_OF_THE_WAY);
-		if (spare[n++] < 0)
+	for (int i = 0; i < n; i++) {
+		fds[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, OUT_OF_THE_WAY);
+		if (fds[i] < 0)
 			return false;
 	}
 	for (int i = 0; i < n; i++)
-		if (dup2(spare[i], FIRST_FD + i) < 0)
+		if (dup2(fds[i], FIRST_FD + i) < 0)
 			return false;
 	return syscall(SYS_close_range, FIRST_FD + n, ~0U, 0) == 0 || errno == ENOSYS ||
 	       errno == EPERM;
@@ -251,6 +291,34 @@ int loading_finish(struct loading *loading, struct image **ret)
 
 	if (r == 0)
 		r = open_answer(loading, ret);
+	loading_done(loading);
+	return r;
+}
+
+static int check_sealed(int memfd, bool needed)
+{
+	int seals = fcntl(memfd, F_GET_SEALS);
+	struct stat st;
+
+	if (seals < 0 || fstat(memfd, &st) < 0)
+		return -errno;
+	if ((seals & SEALS) != SEALS)
+		return -EBADMSG;
+	return needed && st.st_size == 0 ? -EBADMSG : 0;
+}
+
+int loading_finish_proof(struct loading *loading, int *ret_image, int *ret_secrets)
+{
+	int r = reap(loading);
+
+	if (r == 0)
+		r = check_sealed(loading->image, true);
+	if (r == 0)
+		r = check_sealed(loading->secrets, false);
+	if (r == 0) {
+		*ret_image = take_fd(&loading->image);
+		*ret_secrets = take_fd(&loading->secrets);
+	}
 	loading_done(loading);
 	return r;
 }

@@ -19,6 +19,11 @@
 /* Exit status of a loader that could not be run at all; one that it never has. */
 #define LOADER_NOT_RUN 120
 
+/* The same of another program that has to prove that it can take our place, and finds that it
+ * cannot read what would be handed over: it is of another version, or damaged. */
+#define LOADER_OTHER_HANDOVER 121
+#define LOADER_BAD_HANDOVER   122
+
 /* Replace this process by the loader, which gets the same arguments (--check).
  * Returns only if that fails, a negative errno. */
 int loader_exec(char **argv);
@@ -28,6 +33,9 @@ int loader_exec(char **argv);
  * is served: the file system may not answer later (I2).  -ENOENT, -ENOMEM and so on.
  */
 int loader_find(char **ret_path);
+
+/* The same of hatchd itself, for an upgrade; NULL: it cannot be found out. */
+char *loader_find_self(void);
 
 /* Open another program that lies where the loader does, to be run by its descriptor
  * (O_PATH): what an upgrade puts in its place is not for us.  Negative errno on failure. */
@@ -43,13 +51,21 @@ struct loading {
 #define LOADING_NONE ((struct loading){.pidfd = -EBADF, .image = -EBADF, .secrets = -EBADF})
 
 struct loading_request {
-	const char *path; /* from loader_find() */
+	const char *path; /* from loader_find(), or of another hatchd */
 	char **argv;      /* the master's own */
 	const char *cwd;  /* where it was started: relative names count from there */
 	const struct image *in_force; /* NULL: there is none yet */
 	bool strict;                  /* a mistake in any file is refused */
 	bool to_log;     /* standard error leads nowhere: diagnostics go to the log */
 	bool conditions; /* the one in force, but for conditions that are others now */
+	const struct loading_proof *proof; /* NULL: it is only about the configuration */
+};
+
+/* Not our own loader is run at `path`, but another hatchd, which says whether it could take our
+ * place and then has its own loader read the configuration. */
+struct loading_proof {
+	int handover; /* what it would be given (master/handover); borrowed, as is ... */
+	int answer;   /* ... a pipe, for who it is */
 };
 
 /*
@@ -67,6 +83,10 @@ int loading_wait(const struct loading *loading, int timeout_ms);
  * valid; other negative errno.  Nothing is left of *loading in any case.
  */
 int loading_finish(struct loading *loading, struct image **ret);
+
+/* The same of one with a proof, whose image may be of another version: both memfds are sealed,
+ * there is something in the first, and they are the caller's. */
+int loading_finish_proof(struct loading *loading, int *ret_image, int *ret_secrets);
 
 /* Give up: it will end soon, and still has to be finished. */
 void loading_kill(const struct loading *loading);

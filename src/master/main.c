@@ -1,6 +1,7 @@
 #include "conf/cmdline.h"
 #include "master/loader.h"
 #include "master/master.h"
+#include "master/prove.h"
 #include "os/facility.h"
 
 #include <stdio.h>
@@ -100,6 +101,8 @@ int main(int argc, char **argv)
 	struct cmdline cmdline;
 	int status;
 
+	if (argc > 1 && strcmp(argv[1], PROVE_OPTION) == 0)
+		return prove(argv);
 	if (cmdline_parse(argc, argv, &cmdline, stderr) < 0)
 		return 2;
 	status = run(&cmdline, argv);

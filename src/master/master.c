@@ -12,6 +12,7 @@
 #include "master/pause.h"
 #include "master/record.h"
 #include "master/refusals.h"
+#include "master/resume.h"
 #include "master/serve.h"
 #include "master/service.h"
 #include "master/starve.h"
@@ -91,6 +92,15 @@ static int on_user_signal(
 	return 0;
 }
 
+static int on_upgrade(
+	sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
+{
+	(void)source;
+	(void)info;
+	upgrade_request(userdata, clock_monotonic());
+	return 0;
+}
+
 static int on_child_end(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 {
 	struct master *master = userdata;
@@ -130,8 +140,11 @@ static int add_sources(struct master *master)
 	r = sd_event_add_signal(master->event, NULL, SIGUSR1, on_user_signal, master);
 	if (r < 0)
 		return r;
-	r = sd_event_add_io(
-		master->event, NULL, master->listeners_fd, EPOLLIN, serve_on_clients, master);
+	r = sd_event_add_signal(master->event, NULL, SIGUSR2, on_upgrade, master);
+	if (r < 0)
+		return r;
+	r = sd_event_add_io(master->event, &master->arrivals, master->listeners_fd, EPOLLIN,
+		serve_on_clients, master);
 	if (r < 0)
 		return r;
 	r = sd_event_add_io(master->event, NULL, closer_done_fd(master->closer), EPOLLIN,
@@ -352,6 +365,8 @@ static uint64_t patience(const struct master *master, uint64_t now)
 	due = earlier(due, master->expiry.due);
 	due = earlier(due, master->accounting.due);
 	due = earlier(due, master->store.due);
+	due = earlier(due, upgrade_due(&master->upgrade));
+	due = earlier(due, master->strays.due);
 	if (master->stopping && master->stop_due < due)
 		due = master->stop_due;
 
@@ -411,6 +426,7 @@ static void turn(struct master *master, bool event_came)
 	waiting_turn(master, now);
 	expiry_turn(master, now);
 	accounting_turn(master, now);
+	strays_turn(&master->strays, now);
 	if (master->retired_changed)
 		services_bury(master);
 	if (master->once_over && callers_leaving(master) == 0 && !tally_waits(&master->tally))
@@ -421,6 +437,7 @@ static void turn(struct master *master, bool event_came)
 	notify_flush(master->notify);
 	store_turn(master, now);
 	log_flush();
+	upgrade_turn(master, now);
 }
 
 /* hatchd itself failed. */
@@ -489,30 +506,61 @@ static void tell_not_started(const struct master *master, size_t n, int r)
 		log_error("unable to start: %s", strerror(-r));
 }
 
-static int serve(struct master *master, struct image *image)
+/* What was handed over is in the place that it has here. */
+static void take_over(struct master *master, struct resume *resume)
+{
+	struct handover_process *process = &resume->handover.process;
+
+	tally_turn(master, clock_monotonic());
+	resume_children(resume, master, clock_monotonic());
+	control_take_over(
+		master, take_fd(&process->control), process->control_dev, process->control_ino);
+	resume_tell(resume);
+	announce_status(master, "READY=1\n");
+	if (process->reload)
+		reload_request(master, clock_monotonic());
+}
+
+static void begin(struct master *master, struct resume *resume)
+{
+	kept_close_rest(master);
+	master->store.active = true;
+	close_unwanted(master);
+	waiting_begin(master, clock_monotonic());
+	if (resume_is_wanted(resume)) {
+		take_over(master, resume);
+	} else {
+		control_open(master);
+		say_started(master);
+	}
+	resume_done(resume);
+}
+
+static int serve(struct master *master, struct image *image, struct resume *resume)
 {
 	size_t n = image_n_services(image);
 	struct applied applied;
 	int r;
 
 	r = make_runtime(master, image);
+	if (r == 0 && resume_is_wanted(resume))
+		r = resume_sockets(resume, master);
+	if (r == 0 && resume_is_wanted(resume))
+		r = resume_memory(resume, master, clock_monotonic());
 	if (r == 0)
 		kept_sweep(master, image);
 	if (r == 0)
 		r = apply(master, image, &applied);
 	if (r < 0) {
 		tell_not_started(master, n, r);
+		if (resume_is_wanted(resume))
+			resume_go_back(resume, master->argv);
 		image_free(image);
 		return failed_status(master->cmdline);
 	}
 	if (require_all(master) < 0)
 		return failed_status(master->cmdline);
-	kept_close_rest(master);
-	master->store.active = true;
-	close_unwanted(master);
-	waiting_begin(master, clock_monotonic());
-	control_open(master);
-	say_started(master);
+	begin(master, resume);
 	if (detach_ready(&master->detach, master->null_fd) < 0)
 		return failed_status(master->cmdline);
 	return loop(master);
@@ -549,10 +597,34 @@ static int load_first(struct master *master, struct image **ret)
 	return r;
 }
 
+/* What there is of us outside of what is configured. */
+static int take_over_process(struct master *master, struct resume *resume, struct image **ret)
+{
+	struct handover_process *process = &resume->handover.process;
+	int r;
+
+	free(master->cwd);
+	master->cwd = take_ptr(process->cwd);
+	master->program = take_ptr(process->program);
+	upgrade_count(
+		&master->upgrade, process->upgrades, process->failed, resume->old_program >= 0);
+	r = detach_take_over(master->cmdline, take_fd(&process->pid_file), &master->detach);
+	if (r == 0)
+		r = loader_find(&master->loader);
+	if (r == 0)
+		r = resume_image(resume, ret);
+	if (r == 0)
+		return 0;
+	log_error("unable to take over: %s", strerror(-r));
+	resume_go_back(resume, master->argv);
+	return failed_status(master->cmdline);
+}
+
 static int load(struct master *master, struct image **ret)
 {
 	int r = loader_find(&master->loader);
 
+	master->program = loader_find_self();
 	if (r == 0)
 		r = load_first(master, ret);
 	if (r == 0)
@@ -570,6 +642,7 @@ static int load(struct master *master, struct image **ret)
  */
 static void clean_up(struct master *master)
 {
+	upgrade_stop(master);
 	reload_stop(&master->reload);
 	waiting_done(&master->waiting);
 	control_close(master);
@@ -615,6 +688,7 @@ static void clean_up(struct master *master)
 	fd_close(master->listeners_fd);
 	free(master->cwd);
 	free(master->loader);
+	free(master->program);
 	inherited_done(&master->inherited);
 	log_close();
 }
@@ -629,6 +703,8 @@ int master_run(const struct cmdline *cmdline, char **argv)
 		.overdue = OVERDUE_NONE,
 		.tally = TALLY_NONE,
 		.reload = RELOAD_NONE,
+		.upgrade = UPGRADE_NONE,
+		.strays = STRAYS_NONE,
 		.waiting = {.due = USEC_INFINITY},
 		.detach = DETACH_NONE,
 		.control = CONTROL_NONE,
@@ -645,13 +721,19 @@ int master_run(const struct cmdline *cmdline, char **argv)
 		.spare_due = USEC_INFINITY,
 		.null_fd = -EBADF,
 	};
+	struct resume resume = RESUME_NONE;
 	struct image *image = NULL;
 	int r;
 
 	if (!master.cwd)
 		master.cwd = strdup("/");
 	detach_open_log(cmdline);
-	r = inherited_take(&master.inherited);
+	resume_find(&resume);
+	if (resume.failed) {
+		resume_go_back(&resume, argv);
+		return failed_status(cmdline);
+	}
+	r = inherited_take(&master.inherited, &resume);
 	if (r < 0) {
 		log_error("unable to clean up what the process was started with: %s",
 			strerror(-r));
@@ -662,8 +744,11 @@ int master_run(const struct cmdline *cmdline, char **argv)
 	store_init(&master, getenv("NOTIFY_SOCKET") ? getenv("FDSTORE") : NULL);
 	store_take_inherited(&master);
 
-	r = detach_start(cmdline, &master.detach) < 0 ? failed_status(cmdline)
-	                                              : load(&master, &image);
+	if (resume_is_wanted(&resume))
+		r = take_over_process(&master, &resume, &image);
+	else
+		r = detach_start(cmdline, &master.detach) < 0 ? failed_status(cmdline)
+		                                              : load(&master, &image);
 	if (r == 0) {
 		/* Hold on to no file system; what was relative has been resolved. */
 		if (chdir("/") < 0)
@@ -671,7 +756,7 @@ int master_run(const struct cmdline *cmdline, char **argv)
 		umask(077);
 		if (master.inherited.uid == 0)
 			log_isolate();
-		r = serve(&master, image);
+		r = serve(&master, image, &resume);
 	}
 	master.status = r;
 	clean_up(&master);

@@ -32,8 +32,10 @@
 #include "master/state.h"
 #include "master/stats.h"
 #include "master/store.h"
+#include "master/strays.h"
 #include "master/tally.h"
 #include "master/told.h"
+#include "master/upgrade.h"
 #include "master/waiting.h"
 #include "master/worker.h"
 #include "os/closer.h"
@@ -52,6 +54,7 @@ struct master {
 	char **argv;                   /* the same, for the loader; borrowed */
 	char *cwd;                     /* where we were started; owned */
 	char *loader;                  /* path of hatchd-load; owned */
+	char *program;                 /* ... of hatchd, for an upgrade; owned; NULL: unknown */
 	struct inherited inherited;    /* what we were started with */
 	struct kept kept;              /* sockets that a former life has left */
 	struct store store;            /* of the service manager, for the next one */
@@ -62,7 +65,8 @@ struct master {
 
 	sd_event *event;
 	int listeners_fd; /* epoll set of the listeners that are polled; a high number */
-	uint32_t looks;   /* at it so far */
+	sd_event_source *arrivals; /* of it; owned by `event` */
+	uint32_t looks;            /* at it so far */
 	struct spawner *spawner;
 	struct child_table *children;
 	struct sources *sources;        /* children, rates and bans per source */
@@ -102,6 +106,8 @@ struct master {
 	uint32_t last_service;  /* number of the service that was made last */
 
 	struct reload reload;
+	struct upgrade upgrade;
+	struct strays strays;
 	struct waiting waiting;
 	struct expiry expiry;
 

@@ -64,6 +64,14 @@ void overdue_begin(struct child *child, const struct conn *conn, uint64_t now)
 		child->service->master->children, child, lifetime_due(&child->life, &limits));
 }
 
+void overdue_resume(struct child *child)
+{
+	const struct lifetime_limits limits = limits_of(child);
+
+	child_set_due(
+		child->service->master->children, child, lifetime_due(&child->life, &limits));
+}
+
 /* What comes before its program runs is thrown away: then master/tend tells it. */
 static void tell_to_end(struct child *child)
 {

@@ -30,6 +30,9 @@ struct overdue {
 /* A child is about to be started for that connection, which no program shares yet. */
 void overdue_begin(struct child *child, const struct conn *conn, uint64_t now);
 
+/* It was begun by another image of hatchd: child->life is as that has left it. */
+void overdue_resume(struct child *child);
+
 /* Tell it to end for that reason; in kill_after it is made to.  Nothing happens if it was told
  * already. */
 void overdue_end(struct child *child, enum lifetime_reason reason, uint64_t now);

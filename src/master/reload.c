@@ -295,7 +295,10 @@ void reload_request(struct master *master, uint64_t now)
 	if (master->stopping)
 		return;
 	leave_stuck(&master->reload, now);
-	if (master->reload.ended)
+	/* Whoever comes after the upgrade reads the files again. */
+	if (upgrade_settles(&master->upgrade))
+		master->reload.again = true;
+	else if (master->reload.ended)
 		put_off(master, now);
 	else
 		start_loader(master, true, now);

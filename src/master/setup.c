@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/own.h"
 #include "conf/image.h"
 #include "master/master.h"
 #include "master/recipe.h"
@@ -37,6 +38,7 @@ struct setup *setup_release(struct setup *setup)
 	if (setup && --setup->n_holders == 0) {
 		fd_close(setup->front_text);
 		service_conf_free(setup->conf);
+		free(setup->record);
 		free(setup);
 	}
 	return NULL;
@@ -137,9 +139,64 @@ void service_share_setup(struct service *service, struct setup *setup)
 	service->setup_place = SETUP_PINNED;
 }
 
+/* Without memory an upgrade gives those who hold it what is in force by then. */
+void setup_keep_record(const struct service *service)
+{
+	const struct master *master = service->master;
+	struct setup *setup = service->setup;
+
+	if (!setup->record && master->image && service->setup_place != SETUP_PINNED)
+		(void)image_copy_record(
+			master->image, service->index, &setup->record, &setup->record_len);
+}
+
 void service_drop_setup(struct service *service)
 {
-	if (service->setup && service->setup_place != SETUP_PINNED)
+	if (service->setup && service->setup_place != SETUP_PINNED) {
 		service->master->setups.users[service->setup_place] = NULL;
+		/* Children hold it on, and nothing else knows it any more. */
+		if (service->setup->n_holders > 1)
+			setup_keep_record(service);
+	}
 	service->setup = setup_release(service->setup);
+}
+
+int setup_from_record(const struct inherited *inherited, const uint8_t *record, size_t len,
+	struct setup **ret)
+{
+	_cleanup_service_conf_ struct service_conf *conf = NULL;
+	_cleanup_free_ uint8_t *copy = malloc(len);
+	int r = copy ? image_read_record(record, len, &conf) : -ENOMEM;
+
+	if (r < 0)
+		return r;
+	*ret = setup_new(conf, inherited);
+	if (!*ret)
+		return -ENOMEM;
+	take_ptr(conf);
+	memcpy(copy, record, len);
+	(*ret)->record = take_ptr(copy);
+	(*ret)->record_len = len;
+	return 0;
+}
+
+struct setup *setup_of_nothing(const struct service *service, const char *name)
+{
+	_cleanup_service_conf_ struct service_conf *conf = service_conf_new(name);
+	struct setup *setup;
+
+	if (!conf)
+		return NULL;
+	conf->nice = NICE_INHERIT;
+	conf->stderr_kind = STDERR_NULL;
+	conf->stop = STOP_LEAVE;
+	conf->time_limit = conf->first_byte_timeout = conf->idle_timeout = DURATION_UNLIMITED;
+	conf->kill_after = DURATION_UNLIMITED;
+	conf->instances = conf->per_source = COUNT_UNLIMITED;
+	conf->log_on_success = RECORD_OF_SUCCESS;
+	conf->log_on_failure = RECORD_OF_FAILURE;
+	setup = setup_new(conf, &service->master->inherited);
+	if (setup)
+		take_ptr(conf);
+	return setup;
 }

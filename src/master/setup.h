@@ -25,6 +25,9 @@ struct setup {
 	struct service_conf *conf;  /* owned, immutable */
 	struct spawn_recipe recipe; /* points into conf */
 	unsigned n_holders;
+	uint8_t *record; /* owned; what `conf` was read from, once only children have it: for
+	                    an upgrade (master/upgrade); NULL: not so, or without memory */
+	size_t record_len;
 	int front_text; /* what hatchd-front tells its clients (master/introduce), a file in
 	                   memory; owned; negative: not made yet, or there is nothing */
 };
@@ -59,7 +62,24 @@ int service_pin_setup(struct service *service, struct service_conf *conf);
 /* The same with one that another service has: both hold it. */
 void service_share_setup(struct service *service, struct setup *setup);
 
-/* It is not in force any more, or not needed now. */
+/* It is not in force any more, or not needed now.  Children may hold it; the image that it was
+ * read from is still open. */
 void service_drop_setup(struct service *service);
+
+/*
+ * One that says nothing of anybody, for children that another image of hatchd has started and
+ * of which nothing better is known; with one holder, the caller.  NULL without memory.
+ */
+struct setup *setup_of_nothing(const struct service *service, const char *name);
+
+/* Keep what it was read from in its setup, which is in memory and in force: for an upgrade. */
+void setup_keep_record(const struct service *service);
+
+/*
+ * One that children hold who were started by another image of hatchd (master/resume), with one
+ * holder, the caller: from the record that image_copy_record() gave.  0; -EBADMSG, -ENOMEM.
+ */
+int setup_from_record(const struct inherited *inherited, const uint8_t *record, size_t len,
+	struct setup **ret);
 
 #endif

@@ -84,7 +84,7 @@ static void kill_holders(const struct master *master)
 		kill_holder(find_child(master, connections[i]));
 }
 
-static size_t count_closing(const struct master *master)
+size_t stop_count_closing(const struct master *master)
 {
 	size_t n = __atomic_load_n(&master->n_closing, __ATOMIC_ACQUIRE);
 
@@ -100,7 +100,7 @@ static bool wait_for_closer(struct master *master)
 {
 	for (int patience = CLOSER_PATIENCE_MS; patience > 0; patience--) {
 		closer_tend(master->closer, UINT64_MAX, clock_monotonic());
-		if (count_closing(master) == 0)
+		if (stop_count_closing(master) == 0)
 			return true;
 		poll(NULL, 0, 1);
 	}
@@ -143,6 +143,7 @@ void stop_begin(struct master *master, int signal, uint64_t now)
 		return;
 	}
 	notify_send(master->notify, "STOPPING=1");
+	upgrade_stop(master);
 	reload_stop(&master->reload);
 	master->stopping = true;
 	master->store.active = false;

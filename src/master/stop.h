@@ -23,6 +23,9 @@ void stop_begin(struct master *master, int signal, uint64_t now);
 /* To be called on every turn while stopping. */
 void stop_turn(struct master *master, uint64_t now);
 
+/* Descriptors that are on their way to be closed. */
+size_t stop_count_closing(const struct master *master);
+
 /*
  * Give the closer a moment, and kill those children whose connection cannot be closed
  * because they hold its lock: a thread that sleeps there would keep hatchd from ending,

@@ -268,26 +268,45 @@ static bool learn_handle(
 	return ret->token == 0;
 }
 
-void tally_begin(struct child *child, const struct conn *conn)
+static void watch(struct child *child, const struct tcp_handle *tcp)
 {
 	struct tally *tally = &child->service->master->tally;
-	struct tally_place *place;
+	struct tally_place *place = take_place(tally);
+
+	if (!place)
+		return;
+	place->child = child;
+	place->tcp = *tcp;
+	place->generation = counter_generation(tally->counter);
+	place->ticket = make_ticket(tally, place);
+	child->tallied =
+		counter_watch(tally->counter, tcp->cookie, place->ticket) ? place : NULL;
+	if (!child->tallied)
+		give_place(tally, place);
+}
+
+void tally_begin(struct child *child, const struct conn *conn)
+{
+	const struct tally *tally = &child->service->master->tally;
 	struct tcp_handle tcp;
 
 	if (!is_wanted(child) || counter_generation(tally->counter) == 0 ||
 		!learn_handle(child, conn, &tcp) || !child_learn_ends(child, conn))
 		return;
-	place = take_place(tally);
-	if (!place)
-		return;
-	place->child = child;
-	place->tcp = tcp;
-	place->generation = counter_generation(tally->counter);
-	place->ticket = make_ticket(tally, place);
-	child->tallied =
-		counter_watch(tally->counter, tcp.cookie, place->ticket) ? place : NULL;
-	if (!child->tallied)
-		give_place(tally, place);
+	watch(child, &tcp);
+}
+
+struct tcp_handle tally_handle(const struct child *child)
+{
+	return child->tallied ? child->tallied->tcp : (struct tcp_handle){0};
+}
+
+void tally_resume(struct child *child, const struct tcp_handle *handle)
+{
+	const struct tally *tally = &child->service->master->tally;
+
+	if (handle->cookie != 0 && counter_generation(tally->counter) != 0)
+		watch(child, handle);
 }
 
 void tally_forget(struct child *child)

@@ -72,6 +72,12 @@ int tally_on_news(sd_event_source *source, int fd, uint32_t revents, void *userd
 /* A child is started for that connection, of which a descriptor is open here. */
 void tally_begin(struct child *child, const struct conn *conn);
 
+/* What it is known by to the kernel, if its bytes are counted; all zero: they are not. */
+struct tcp_handle tally_handle(const struct child *child);
+
+/* The same child, counted by another image of hatchd so far, and known by that. */
+void tally_resume(struct child *child, const struct tcp_handle *handle);
+
 /* It has ended: add what is known by now to what is recorded. */
 void tally_end(const struct child *child, struct account *account);
 

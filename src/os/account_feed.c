@@ -335,3 +335,8 @@ size_t account_feed_settle(struct account_feed *feed, uint64_t patience)
 	}
 	return count_lines(feed);
 }
+
+size_t account_feed_pids(const struct account_feed *feed, pid_t ret[HELPER_PIDS_MAX])
+{
+	return helper_pids(&feed->helper, ret);
+}

@@ -15,6 +15,7 @@
 #define HATCHD_OS_ACCOUNT_FEED_H
 
 #include "os/account_wire.h"
+#include "os/helper.h"
 
 #include <stdbool.h>
 
@@ -73,5 +74,8 @@ uint64_t account_feed_tend(struct account_feed *feed, uint64_t now);
 /* Wait until all is in the file, or something is in the way, for `patience` usec at most. Lines
  * that are not there then. */
 size_t account_feed_settle(struct account_feed *feed, uint64_t patience);
+
+/* As helper_pids(). */
+size_t account_feed_pids(const struct account_feed *feed, pid_t ret[HELPER_PIDS_MAX]);
 
 #endif

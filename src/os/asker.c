@@ -474,3 +474,8 @@ uint64_t asker_tend(struct asker *asker, uint64_t now)
 		prove(asker, now);
 	return due(asker);
 }
+
+size_t asker_pids(const struct asker *asker, pid_t ret[HELPER_PIDS_MAX])
+{
+	return helper_pids(&asker->process, ret);
+}

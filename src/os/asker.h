@@ -22,6 +22,7 @@
 #define HATCHD_OS_ASKER_H
 
 #include "os/ask_wire.h"
+#include "os/helper.h"
 
 /* Questions without an answer that was taken: no more are accepted. */
 #define ASKER_ROOM 1024
@@ -91,5 +92,8 @@ uint64_t asker_starts(const struct asker *asker);
  * next asker_put() or asker_take().
  */
 uint64_t asker_tend(struct asker *asker, uint64_t now);
+
+/* As helper_pids(). */
+size_t asker_pids(const struct asker *asker, pid_t ret[HELPER_PIDS_MAX]);
 
 #endif

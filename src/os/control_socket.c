@@ -101,6 +101,20 @@ int control_socket_open(const struct control_place *place, struct control_socket
 	return 0;
 }
 
+int control_socket_take_over(
+	const char *path, int fd, dev_t dev, ino_t ino, struct control_socket *ret)
+{
+	struct control_socket taken = {.fd = fd, .dev = dev, .ino = ino};
+	struct stat st;
+	int r = make_addr(path, &taken.addr);
+
+	if (r < 0)
+		return r;
+	taken.gid = stat(path, &st) < 0 || !(st.st_mode & 060) ? (gid_t)-1 : st.st_gid;
+	*ret = taken;
+	return 0;
+}
+
 const char *control_socket_strerror(int error)
 {
 	switch (error) {

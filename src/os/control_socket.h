@@ -52,6 +52,11 @@ struct control_place {
  */
 int control_socket_open(const struct control_place *place, struct control_socket *ret);
 
+/* One that is open, and listens there (master/resume): taken over.  -ENAMETOOLONG; then it
+ * stays the caller's. */
+int control_socket_take_over(
+	const char *path, int fd, dev_t dev, ino_t ino, struct control_socket *ret);
+
 /* What such an error means, in words. */
 const char *control_socket_strerror(int error);
 

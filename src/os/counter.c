@@ -302,3 +302,8 @@ bool counter_take(struct counter *counter, uint64_t now, struct counter_news *re
 	}
 	return false;
 }
+
+size_t counter_pids(const struct counter *counter, pid_t ret[HELPER_PIDS_MAX])
+{
+	return helper_pids(&counter->process, ret);
+}

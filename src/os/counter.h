@@ -18,6 +18,7 @@
 #define HATCHD_OS_COUNTER_H
 
 #include "os/bytes_wire.h"
+#include "os/helper.h"
 
 #include <sys/types.h>
 
@@ -75,5 +76,8 @@ uint64_t counter_starts(const struct counter *counter);
 /* To be called at the end of every turn: sees to the process.  Returns when it wants to be
  * called again, USEC_INFINITY: not before something is to be taken. */
 uint64_t counter_tend(struct counter *counter, uint64_t now);
+
+/* As helper_pids(). */
+size_t counter_pids(const struct counter *counter, pid_t ret[HELPER_PIDS_MAX]);
 
 #endif

@@ -165,3 +165,14 @@ void helper_done(struct helper *helper)
 	fd_close(helper->program);
 	fd_close(helper->epoll_fd);
 }
+
+size_t helper_pids(const struct helper *helper, pid_t ret[HELPER_PIDS_MAX])
+{
+	size_t n = 0;
+
+	if (helper->pid > 0)
+		ret[n++] = helper->pid;
+	for (size_t i = 0; i < helper->n_corpses; i++)
+		ret[n++] = helper->corpses[i];
+	return n;
+}

@@ -51,4 +51,8 @@ void helper_reap(struct helper *helper, uint64_t now);
 
 void helper_done(struct helper *helper);
 
+/* Those that are ours to be reaped, for who takes our place: how many. */
+#define HELPER_PIDS_MAX (HELPER_CORPSES_MAX + 1)
+size_t helper_pids(const struct helper *helper, pid_t ret[HELPER_PIDS_MAX]);
+
 #endif

@@ -174,6 +174,18 @@ int pid_file_open(const char *path, struct pid_file *ret, pid_t *ret_owner)
 	return 0;
 }
 
+int pid_file_take_over(const char *path, int fd, struct pid_file *ret)
+{
+	struct pid_file file = {.dir = -EBADF, .fd = fd};
+	int r = open_folder(path, &file);
+
+	if (r < 0)
+		forget(&file);
+	else
+		*ret = file;
+	return r;
+}
+
 int pid_file_move_up(struct pid_file *file, int floor)
 {
 	int moved;

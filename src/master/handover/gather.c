@@ -1,0 +1,390 @@
+#include "master/handover/gather.h"
+
+#include "base/clock.h"
+#include "base/own.h"
+#include "master/findings.h"
+#include "master/handover/master-state.h"
+#include "master/handover/service-state.h"
+#include "master/kept-name.h"
+#include "master/listener.h"
+#include "master/master.h"
+#include "master/service.h"
+#include "master/setup.h"
+#include "master/strays.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct gather {
+	const struct master *master;
+	struct handover *handover; /* with room for all there is */
+	struct setup **seen;       /* those of its setups */
+	int error;
+};
+
+static char *copy_text(struct gather *g, const char *text)
+{
+	char *copy = text ? strdup(text) : NULL;
+
+	if (text && !copy)
+		g->error = -ENOMEM;
+	return copy;
+}
+
+/* ------------------------------------------------------------------- the process */
+
+static void gather_process(struct gather *g)
+{
+	const struct master *master = g->master;
+	const struct inherited *inherited = &master->inherited;
+	struct handover_process *process = &g->handover->process;
+
+	*process = (struct handover_process){
+		.pid = (uint32_t)getpid(),
+		.version = copy_text(g, PACKAGE_VERSION),
+		.program = copy_text(g, master->program),
+		.cwd = copy_text(g, master->cwd),
+		.upgrades = master->upgrade.n_done,
+		.failed = master->upgrade.n_failed,
+		.nofile_soft = inherited->nofile.rlim_cur,
+		.nofile_hard = inherited->nofile.rlim_max,
+		.core_soft = inherited->core.rlim_cur,
+		.core_hard = inherited->core.rlim_max,
+		.image = image_fd(master->image),
+		.secrets = image_secrets(master->image),
+		.next_image = -EBADF,
+		.next_secrets = -EBADF,
+		.old_program = -EBADF,
+		.pid_file = master->detach.pid_file.fd,
+		.control = master->control.socket.fd,
+		.control_dev = master->control.socket.dev,
+		.control_ino = master->control.socket.ino,
+		.reload = master->reload.again,
+	};
+}
+
+static void gather_spares(struct gather *g)
+{
+	const struct inherited *inherited = &g->master->inherited;
+
+	for (int i = 0; i < inherited->n_sockets; i++) {
+		struct handover_spare *spare = &g->handover->spares[g->handover->n_spares];
+
+		if (inherited->sockets[i] < 0)
+			continue;
+		g->handover->n_spares++;
+		spare->name = copy_text(g, inherited->socket_names[i]);
+		spare->fd = inherited->sockets[i];
+	}
+}
+
+/* ------------------------------------------------------------------ its helpers */
+
+static void gather_stray(struct gather *g, pid_t pid)
+{
+	if (pid > 1 && g->handover->n_strays < STRAYS_MAX)
+		g->handover->strays[g->handover->n_strays++].pid = pid;
+}
+
+/* They see that we do not speak with them any more, and end; what becomes of their clients is
+ * their affair until then. */
+static void gather_workers(struct gather *g)
+{
+	for (size_t i = 0; i < _WORKER_KIND_MAX; i++) {
+		const struct service *service = g->master->workers[i].service;
+
+		for (const struct child *c = service ? service->first : NULL; c; c = c->next)
+			gather_stray(g, c->pid);
+	}
+}
+
+static void gather_strays(struct gather *g)
+{
+	const struct master *master = g->master;
+	pid_t pids[HELPER_PIDS_MAX];
+	size_t n = 0;
+
+	gather_workers(g);
+	for (unsigned i = 0; i < master->reload.n_stuck; i++)
+		gather_stray(g, master->reload.stuck[i]);
+	for (size_t i = 0; i < master->strays.n; i++)
+		gather_stray(g, master->strays.pids[i]);
+	n = asker_pids(master->overdue.asker, pids);
+	for (size_t i = 0; i < n; i++)
+		gather_stray(g, pids[i]);
+	n = counter_pids(master->tally.counter, pids);
+	for (size_t i = 0; i < n; i++)
+		gather_stray(g, pids[i]);
+	n = master->accounting.feed ? account_feed_pids(master->accounting.feed, pids) : 0;
+	for (size_t i = 0; i < n; i++)
+		gather_stray(g, pids[i]);
+}
+
+/* ------------------------------------------------------------------- the services */
+
+static char *name_listener(
+	struct gather *g, const struct listener *listener, const struct service_conf *conf)
+{
+	char name[KEPT_NAME_MAX];
+	struct kept_wish wish;
+	int r = kept_wish_make(conf, listener->index, &wish);
+
+	if (r < 0)
+		g->error = r;
+	return r < 0 ? NULL : copy_text(g, kept_wish_name(&wish, false, name));
+}
+
+static void gather_listener(struct gather *g, uint32_t place, const struct listener *listener,
+	const struct service_conf *conf)
+{
+	struct handover_listener *to = &g->handover->listeners[g->handover->n_listeners];
+
+	if (listener->fd < 0)
+		return;
+	g->handover->n_listeners++;
+	*to = (struct handover_listener){
+		.service = place,
+		.asked = conf->listen[listener->index].addr,
+		.fd = listener->fd,
+		.held = listener->held,
+		.held_number = listener->held_number,
+		.held_since = listener->held_since,
+	};
+	to->stored = listener->stored && listener->stored->sent;
+	if (listener->bound && listener->bound->handed_over)
+		to->handed_over = copy_text(g, listener->bound->handed_over);
+	else if (to->stored)
+		to->name = copy_text(g, listener->stored->name);
+	else
+		to->name = name_listener(g, listener, conf);
+}
+
+static uint32_t add_setup(struct gather *g, struct setup *setup)
+{
+	struct handover_setup *to = &g->handover->setups[g->handover->n_setups];
+
+	to->image_version = IMAGE_VERSION;
+	to->record = malloc(setup->record_len);
+	if (!to->record) {
+		g->error = -ENOMEM;
+		return HANDOVER_NONE;
+	}
+	memcpy(to->record, setup->record, setup->record_len);
+	to->len = setup->record_len;
+	g->seen[g->handover->n_setups] = setup;
+	return (uint32_t)g->handover->n_setups++;
+}
+
+/* The version that a child was started with.  Those of one service have few between them. */
+static uint32_t place_of_setup(struct gather *g, const struct child *child, size_t from)
+{
+	struct setup *setup = child->setup;
+
+	if (setup == child->service->setup && !setup->record && !child->service->retired)
+		setup_keep_record(child->service);
+	if (!setup->record)
+		return HANDOVER_NONE;
+	for (size_t i = from; i < g->handover->n_setups; i++)
+		if (g->seen[i] == setup)
+			return (uint32_t)i;
+	return add_setup(g, setup);
+}
+
+static uint32_t place_of_listener(
+	const struct gather *g, const struct child *child, size_t from)
+{
+	const struct handover *handover = g->handover;
+
+	for (size_t i = from; child->listener && i < handover->n_listeners; i++)
+		if (handover->listeners[i].fd == child->listener->fd)
+			return (uint32_t)i;
+	return HANDOVER_NONE;
+}
+
+static void gather_findings(
+	struct gather *g, const struct child *child, struct handover_child *to)
+{
+	const struct findings *findings = child->findings;
+
+	to->has_findings = findings != NULL;
+	if (!findings)
+		return;
+	to->findings = (struct handover_findings){
+		.name = copy_text(g, findings->name),
+		.user = copy_text(g, findings->user),
+		.name_state = (uint8_t)findings->name_state,
+		.user_state = (uint8_t)findings->user_state,
+	};
+}
+
+static void gather_life(const struct child *child, struct handover_child *to)
+{
+	to->life_reason = (uint8_t)child->life.reason;
+	to->life_born = child->life.born;
+	to->life_ask_at = child->life.ask_at;
+	to->life_told = child->life.told;
+	to->life_heard = child->life.heard;
+	to->life_killed = child->life.killed;
+}
+
+static void gather_client(
+	struct gather *g, const struct child *child, struct handover_child *to)
+{
+	to->peer = child->peer;
+	to->local = child->local;
+	to->peer_pid = (uint32_t)child->peer_cred.pid;
+	to->peer_uid = child->peer_cred.uid;
+	to->peer_gid = child->peer_cred.gid;
+	to->source = child->source;
+	to->tcp = child->tcp;
+	to->taken = child->taken;
+	to->has_ends = child->ends != NULL;
+	if (child->ends) {
+		to->proxy_local = child->ends->local;
+		to->proxy_peer = child->ends->peer;
+	}
+	to->counted = tally_handle(child);
+	gather_findings(g, child, to);
+}
+
+/* Whom a worker serves it serves on, and he is nobody's any more. */
+static void gather_child(struct gather *g, uint32_t place, const struct child *child,
+	size_t first_listener, size_t first_setup)
+{
+	struct handover_child *to = &g->handover->children[g->handover->n_children];
+
+	if (child->worker || child->backend)
+		return;
+	g->handover->n_children++;
+	*to = (struct handover_child){
+		.service = place,
+		.setup = place_of_setup(g, child, first_setup),
+		.listener = place_of_listener(g, child, first_listener),
+		.connection = child->connection,
+		.pid = child->pid,
+		.pidfd = child->pidfd,
+		.born = child->born,
+		.came_by_ip = child->came_by_ip,
+		.on_pair = child->on_pair,
+		.unwanted = child->unwanted,
+		.killed_late = child->killed_late,
+		.announced = child->announced,
+	};
+	gather_life(child, to);
+	gather_client(g, child, to);
+}
+
+/* What it is called is in its label, but for the one of a command line. */
+static char *name_of(struct gather *g, const struct service *service)
+{
+	size_t len = strlen(service->label);
+	char *name = strndup(service->label, len >= 2 ? len - 2 : 0);
+
+	if (!name)
+		g->error = -ENOMEM;
+	return name;
+}
+
+/* Takes over what the writer has. */
+static void take_state(
+	struct gather *g, int r, struct wire_writer *out, uint8_t **ret, size_t *ret_len)
+{
+	if (r < 0) {
+		g->error = r;
+		wire_writer_done(out);
+		return;
+	}
+	*ret = out->data;
+	*ret_len = out->len;
+}
+
+static void gather_state(
+	struct gather *g, const struct service *service, struct handover_service *to)
+{
+	struct wire_writer out;
+
+	wire_writer_init(&out);
+	take_state(g, service_state_save(service, &out), &out, &to->state, &to->state_len);
+}
+
+static void gather_master(struct gather *g)
+{
+	struct wire_writer out;
+
+	wire_writer_init(&out);
+	take_state(g, master_state_save(g->master, clock_monotonic(), &out), &out,
+		&g->handover->state, &g->handover->state_len);
+}
+
+static void gather_service(struct gather *g, struct service *service)
+{
+	struct handover *handover = g->handover;
+	uint32_t place = (uint32_t)handover->n_services;
+	size_t first_listener = handover->n_listeners, first_setup = handover->n_setups;
+	const struct setup *setup = service->n_listeners > 0 ? service_setup(service) : NULL;
+
+	handover->services[place].name = name_of(g, service);
+	handover->services[place].retired = service->retired;
+	handover->n_services++;
+	gather_state(g, service, &handover->services[place]);
+	if (service->n_listeners > 0 && !setup)
+		g->error = -ENOMEM;
+	for (uint32_t i = 0; setup && i < service->n_listeners; i++)
+		gather_listener(g, place, service->listeners[i], setup->conf);
+	for (const struct child *child = service->first; child; child = child->next)
+		gather_child(g, place, child, first_listener, first_setup);
+}
+
+static void gather_services(struct gather *g)
+{
+	const struct master *master = g->master;
+
+	for (size_t i = 0; i < master->n_services; i++)
+		gather_service(g, master->services[i]);
+	for (struct service *s = master->retired; s; s = s->next_retired)
+		gather_service(g, s);
+}
+
+/* ---------------------------------------------------------------------- all of it */
+
+/* For as much as there can be. */
+static int make_room(struct gather *g)
+{
+	const struct master *master = g->master;
+	struct handover *to = g->handover;
+	size_t children = child_table_used(master->children), services = master->n_services;
+	size_t listeners = 0;
+
+	for (size_t i = 0; i < master->n_services; i++)
+		listeners += master->services[i]->n_listeners;
+	for (const struct service *s = master->retired; s; s = s->next_retired)
+		services++;
+	to->spares = calloc((size_t)master->inherited.n_sockets + 1, sizeof *to->spares);
+	to->strays = calloc(STRAYS_MAX, sizeof *to->strays);
+	to->services = calloc(services + 1, sizeof *to->services);
+	to->listeners = calloc(listeners + 1, sizeof *to->listeners);
+	to->setups = calloc(children + 1, sizeof *to->setups);
+	to->children = calloc(children + 1, sizeof *to->children);
+	g->seen = calloc(children + 1, sizeof(struct setup *));
+	return to->spares && to->strays && to->services && to->listeners && to->setups &&
+	                       to->children && g->seen
+	               ? 0
+	               : -ENOMEM;
+}
+
+int handover_gather(const struct master *master, struct handover *ret)
+{
+	struct gather g = {.master = master, .handover = ret};
+
+	memset(ret, 0, sizeof *ret);
+	g.error = make_room(&g);
+	if (g.error == 0) {
+		gather_process(&g);
+		gather_spares(&g);
+		gather_strays(&g);
+		gather_services(&g);
+		gather_master(&g);
+	}
+	free(g.seen);
+	return g.error;
+}

@@ -1,0 +1,69 @@
+/*
+ * resume: go on where the image of hatchd before us has stopped (master/upgrade).
+ *
+ * The variable HATCHD_HANDOVER of the environment says where what it has left is: the number of
+ * a memfd (master/handover), and that of the program before us.  As long as nothing was changed
+ * of what that program had, it is executed again if we cannot begin, and goes on with what it
+ * has left itself.
+ *
+ * Layer: master.
+ */
+#ifndef HATCHD_MASTER_RESUME_H
+#define HATCHD_MASTER_RESUME_H
+
+#include "master/handover/handover.h"
+
+#include <stdbool.h>
+
+struct inherited;
+struct master;
+
+struct resume {
+	struct handover handover; /* owned */
+	int state;                /* memfd that it is from; owned; -EBADF: we start anew */
+	int old_program; /* owned: to go back to; -EBADF: it is us who have been there */
+	bool failed;     /* it cannot be read, which was told */
+};
+
+#define RESUME_NONE ((struct resume){.state = -EBADF, .old_program = -EBADF})
+
+/* What the program that is executed next has to know.  0 or -ENOMEM. */
+int resume_announce(int state, int old_program);
+void resume_denounce(void);
+
+/* Can what services and hatchd as a whole remember be read?  0, -EBADMSG or -ENOMEM. */
+int resume_check(const struct handover *handover);
+
+/* Are we to go on, and with what?  To be called first of all, with the log open. */
+void resume_find(struct resume *resume);
+
+static inline bool resume_is_wanted(const struct resume *resume)
+{
+	return resume->state >= 0;
+}
+
+/* Close what is neither ours nor handed over; all else is close-on-exec again. */
+void resume_clean_up(const struct resume *resume);
+
+/* The configuration that goes with us.  0 or a negative errno. */
+struct image;
+int resume_image(struct resume *resume, struct image **ret);
+
+/* Listening sockets, and what hatchd as a whole remembers, before a configuration is put in
+ * force.  0, -EBADMSG or -ENOMEM. */
+int resume_sockets(struct resume *resume, struct master *master);
+int resume_memory(const struct resume *resume, struct master *master, uint64_t now);
+
+/* All else, once it is in force: limits, children, who is held, processes to be reaped.  What
+ * there is no memory for is let go, with a line in the log. */
+void resume_children(struct resume *resume, struct master *master, uint64_t now);
+
+/* Say so. */
+void resume_tell(const struct resume *resume);
+
+/* Execute the one before us again; returns only if that cannot be done. */
+void resume_go_back(struct resume *resume, char **argv);
+
+void resume_done(struct resume *resume);
+
+#endif

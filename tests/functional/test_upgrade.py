@@ -1,0 +1,378 @@
+"""hatchctl upgrade and SIGUSR2: another image of hatchd in the place of the one that runs."""
+
+import json
+import os
+import pathlib
+import re
+import signal
+import socket
+
+import pytest
+
+from harness import (
+    PYTHON, comes_in, connect, free_port, hatchctl, is_refused, listed, proc_stat, put, read_all,
+    read_exactly, reload, run_hatchd, service, stanza, talk, wait_until,
+)
+from keeper import HAND_OVER
+from test_control import status
+
+VERSION = hatchctl("--version").stdout.decode().split()[1]
+
+
+@pytest.fixture
+def path(folder):
+    return folder / "run" / "control"
+
+
+def cat(name="cat", **options):
+    return service(name, **{"exec": "/bin/cat", **options})
+
+
+def upgrade(path):
+    done = hatchctl("upgrade", "-s", path)
+    assert (done.returncode, done.stdout, done.stderr) == (
+        0, f"upgraded to hatchd {VERSION}\n".encode(), b"")
+
+
+def echo(client, data):
+    client.sendall(data)
+    assert read_exactly(client, len(data)) == data
+
+
+# ---------------------------------------------------------------------------
+# What stays
+
+
+def test_sockets_and_children(hatchd, path):
+    """The same process, with the same sockets and children, which it reaps and records."""
+    port = free_port()
+    daemon = hatchd.file(cat(listen=f"tcp:{port}"), f"--control={path}")
+    sockets = set(daemon.listening())
+    with connect(port) as client:
+        echo(client, b"before")
+        (child,) = daemon.wait_children(1)
+        for _ in range(3):
+            upgrade(path)
+            assert set(daemon.listening()) == sockets
+            echo(client, b"after")
+            assert talk(port, b"another") == b"another"
+            assert [line["pid"] for line in connections(path)] == [child]
+    daemon.wait_log(f"cat: child {child} ended: exit 0, .*, from 127.0.0.1:")
+    daemon.wait_children(0)
+    facts = status(path)
+    assert facts["pid"] == daemon.pid and facts["connections"] == 4
+    assert facts["upgrade"] == {"running": False, "done": 3, "failed": 0}
+
+
+def connections(path):
+    return json.loads(hatchctl("connections", "--json", "-s", path).stdout)["connections"]
+
+
+def test_signal(hatchd, path):
+    port = free_port()
+    daemon = hatchd.file(cat(listen=f"tcp:{port}"))
+    daemon.signal(signal.SIGUSR2)
+    daemon.wait_log(f"upgraded to hatchd {VERSION}, 0 children living on")
+    assert talk(port, b"x") == b"x"
+    assert pathlib.Path(f"/proc/{daemon.pid}/comm").read_text() == "hatchd\n"
+
+
+def test_kinds_of_sockets(hatchd, path, folder):
+    """Also those in the file system, whose path stays and is removed at the end."""
+    port = free_port()
+    plain, linked = folder / "s", folder / "link"
+    addresses = [f"tcp:{port}", f"tcp4:127.0.0.1:{free_port()}", f"unix:{plain}",
+                 f"unix:@upgrade-{port}"]
+    daemon = hatchd.file(
+        cat(listen=addresses)
+        + cat("links", listen=f"unix:{folder}/linked", symlinks=linked)
+        + service("peers", listen=f"unix-dgram:{folder}/d", exec="/bin/cat"),
+        f"--control={path}")
+    sockets = set(daemon.listening())
+    inode = os.stat(plain).st_ino
+    upgrade(path)
+    assert set(daemon.listening()) == sockets and os.stat(plain).st_ino == inode
+    for address in addresses + [f"unix:{linked}"]:
+        assert talk(address, b"x") == b"x"
+    daemon.stop()
+    assert not plain.exists() and not linked.is_symlink()
+
+
+def test_any_port(hatchd, path):
+    """It was chosen once."""
+    daemon = hatchd.file(cat(listen=["tcp:127.0.0.1:0", "tcp:127.0.0.1:0"]),
+                         f"--control={path}")
+    before = listed(path)["cat"]["addresses"]
+    upgrade(path)
+    assert listed(path)["cat"]["addresses"] == before
+    assert daemon.process.poll() is None
+
+
+def test_wait(hatchd, path, folder):
+    """A child that has the socket itself has it on, and nobody else looks at it."""
+    program = put(folder, "import os, socket\n"
+                          "s = socket.socket(fileno=0)\n"
+                          "while True:\n"
+                          "    with s.accept()[0] as client:\n"
+                          "        client.sendall(b'%d' % os.getpid())\n", "taker.py")
+    port = free_port()
+    daemon = hatchd.file(service("taker", listen=f"tcp:{port}", exec=[PYTHON, program],
+                                 wait=True), f"--control={path}")
+    pid = int(talk(port))
+    upgrade(path)
+    assert int(talk(port)) == pid
+    assert daemon.wait_children(1) == [pid]
+    os.kill(pid, signal.SIGTERM)
+    daemon.wait_log(f"taker: child {pid} ended: signal 15")
+    assert int(talk(port)) != pid
+    daemon.stop(leave=True)
+
+
+def test_files_are_read_again(hatchd, path):
+    """New services come, old ones go, and children live on with what they were started with."""
+    ports = [free_port() for _ in range(3)]
+    daemon = hatchd.file(
+        cat("stays", listen=f"tcp:{ports[0]}", time_limit="1h")
+        + cat("goes", listen=f"tcp:{ports[1]}"), f"--control={path}")
+    with connect(ports[0]) as stays, connect(ports[1]) as goes:
+        echo(stays, b"x")
+        echo(goes, b"x")
+        daemon.write(cat("stays", listen=f"tcp:{ports[0]}", instances=7)
+                     + cat("new", listen=f"tcp:{ports[2]}"))
+        upgrade(path)
+        assert is_refused(f"tcp:127.0.0.1:{ports[1]}")
+        assert talk(ports[2], b"x") == b"x"
+        assert listed(path)["stays"]["instances"] == 7
+        assert status(path)["removed"] == 1
+        for client in (stays, goes):
+            echo(client, b"y")
+        # And once more: who is configured no longer is known all the same.
+        upgrade(path)
+        echo(goes, b"z")
+    daemon.wait_log("goes: child [0-9]+ ended: exit 0")
+    daemon.wait_log("stays: child [0-9]+ ended: exit 0")
+    wait_until(lambda: status(path)["removed"] == 0)
+
+
+def test_limits(hatchd, path):
+    """Who is there counts, who is banned is, and what a rate has left is left."""
+    ports = [free_port() for _ in range(3)]
+    hatchd.file(
+        cat("few", listen=f"tcp:{ports[0]}", per_source=1)
+        + cat("slow", listen=f"tcp:{ports[1]}", per_source_rate="1/1h")
+        + service("trap", listen=f"tcp:{ports[2]}", sensor=True, overflow_source="ban 1h"),
+        f"--control={path}")
+    assert not comes_in(ports[2], "127.0.0.5")
+    hatchctl("ban", "127.0.0.6", "-s", path)
+    with connect(ports[0]) as client:
+        echo(client, b"x")
+        assert talk(ports[1], b"x") == b"x"
+        for _ in range(2):
+            upgrade(path)
+            assert talk(ports[0]) == b"" and talk(ports[1]) == b""
+            for source in ("127.0.0.5", "127.0.0.6"):
+                assert not comes_in(ports[0], source)
+            assert talk(ports[0], b"x", source="127.0.0.7") == b"x"
+    wait_until(lambda: not connections(path))
+    assert talk(ports[0], b"x") == b"x"
+
+
+def test_what_an_operator_has_set(hatchd, path):
+    ports = [free_port(), free_port()]
+    hatchd.file(cat("a", listen=f"tcp:{ports[0]}") + cat("b", listen=f"tcp:{ports[1]}"),
+                f"--control={path}")
+    hatchctl("disable", "a", "-s", path)
+    hatchctl("set", "b", "instances", "3", "-s", path)
+    upgrade(path)
+    assert is_refused(f"tcp:127.0.0.1:{ports[0]}")
+    assert listed(path)["a"]["state"] == "disabled"
+    assert listed(path)["b"]["instances"] == 3
+    hatchctl("enable", "a", "-s", path)
+    assert talk(ports[0], b"x") == b"x"
+    hatchctl("reload", "-s", path)
+    assert listed(path)["b"]["instances"] != 3
+
+
+def test_who_is_served_by_a_worker(hatchd, path):
+    """It goes on with him, and the next one is another's."""
+    ports = [free_port() for _ in range(3)]
+    daemon = hatchd.file(
+        stanza("service", "echo", listen=f"tcp:{ports[0]}", builtin="echo")
+        + stanza("service", "on", listen=f"tcp:{ports[1]}", redirect=f"tcp:127.0.0.1:{ports[2]}")
+        + cat(listen=f"tcp:{ports[2]}"), f"--control={path}")
+    with connect(ports[0]) as first, connect(ports[1]) as second:
+        for client in (first, second):
+            echo(client, b"before")
+        for _ in range(2):
+            upgrade(path)
+            for client in (first, second):
+                echo(client, b"after")
+            assert talk(ports[0], b"x") == talk(ports[1], b"x") == b"x"
+        second.shutdown(socket.SHUT_WR)
+        assert read_all(second) == b""
+    daemon.wait_log("cat: child [0-9]+ ended: exit 0", count=3)
+
+
+def test_who_has_not_said_anything(hatchd, path):
+    """The upgrade waits for him, and others are served meanwhile."""
+    ports = [free_port(), free_port()]
+    daemon = hatchd.file(
+        cat("first", listen=f"tcp:{ports[0]}", proxy_protocol="required",
+            proxy_from="127.0.0.0/8")
+        + cat(listen=f"tcp:{ports[1]}"), f"--control={path}")
+    with connect(ports[0]) as silent:
+        wait_until(lambda: listed(path)["first"]["pending"] == 1)
+        daemon.signal(signal.SIGUSR2)
+        daemon.wait_log("upgrading: trying")
+        # Another one of his kind is not heard before that is over.
+        wait_until(lambda: status(path)["upgrade"]["running"])
+        assert talk(ports[1], b"x") == b"x"
+        silent.sendall(b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\nhello")
+        assert read_exactly(silent, 5) == b"hello"
+        daemon.wait_log("upgraded to hatchd .*, 1 child living on")
+        echo(silent, b"x")
+        with connect(ports[0]) as next_one:
+            next_one.sendall(b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\nhello")
+            assert read_exactly(next_one, 5) == b"hello"
+
+
+def test_sockets_of_the_service_manager(hatchd, path):
+    with socket.socket() as given, socket.socket() as other:
+        for sock in (given, other):
+            sock.bind(("127.0.0.1", 0))
+            sock.listen()
+        fds = [given.fileno(), other.fileno()]
+        launcher = [PYTHON, "-c", HAND_OVER, "given:other", ",".join(map(str, fds))]
+        daemon = hatchd.file(cat(listen=["fd:given", "fd:other"]), f"--control={path}",
+                             launcher=launcher, pass_fds=fds)
+        for _ in range(2):
+            upgrade(path)
+            for sock in (given, other):
+                assert talk(sock.getsockname()[1], b"x") == b"x"
+        daemon.write(cat(listen="fd:given"))
+        upgrade(path)
+        assert talk(given.getsockname()[1], b"x") == b"x"
+
+
+def test_pid_file(hatchd, path, folder):
+    """It is locked all the time, and removed at the end."""
+    pid_file = folder / "pid"
+    daemon = hatchd.file(cat(listen=f"tcp:{free_port()}"), f"--control={path}",
+                         f"--pid-file={pid_file}")
+    upgrade(path)
+    assert pid_file.read_text() == f"{daemon.pid}\n"
+    again = run_hatchd("-f", daemon.config_path, "--control=none", f"--pid-file={pid_file}")
+    assert again.returncode == 1
+    assert f"already running as process {daemon.pid}" in again.stderr
+    daemon.stop()
+    assert not pid_file.exists()
+
+
+def test_programs_get_what_hatchd_was_started_with(hatchd, path):
+    """And not what it has made of that for itself."""
+    port = free_port()
+    daemon = hatchd.file(
+        service("limits", listen=f"tcp:{port}",
+                shell="ulimit -Hn; ulimit -Sn; ulimit -Hc; ulimit -Sc; pwd; umask; "
+                      "ls /proc/self/fd | wc -l; env | sort | grep -v CONNECTION | grep -v REMOTE"),
+        f"--control={path}")
+    before = talk(port)
+    upgrade(path)
+    assert talk(port) == before
+    assert daemon.process.poll() is None
+
+
+def test_nothing_is_left_behind(hatchd, path):
+    """Descriptors, maps, children and timers are as they were."""
+    port = free_port()
+    daemon = hatchd.file(
+        cat(listen=f"tcp:{port}", idle_timeout="1h", account_bytes=True)
+        + stanza("service", "echo", listen=f"tcp:{free_port()}", builtin="echo"),
+        f"--control={path}")
+
+    def count():
+        wait_until(lambda: not daemon.children() or settled())
+        return (len(daemon.fds()),
+                len(pathlib.Path(f"/proc/{daemon.pid}/maps").read_text().splitlines()))
+
+    def settled():
+        return all(proc_stat(pid) is not None for pid in daemon.children())
+
+    assert talk(port, b"x") == b"x"
+    upgrade(path)
+    assert talk(port, b"x") == b"x"
+    before = count()
+    for _ in range(10):
+        upgrade(path)
+        assert talk(port, b"x") == b"x"
+    after = count()
+    assert abs(after[0] - before[0]) <= 2 and abs(after[1] - before[1]) <= 4
+
+
+# ---------------------------------------------------------------------------
+# What is no upgrade
+
+
+def test_adhoc(hatchd):
+    """There is no configuration to go on with."""
+    port = free_port()
+    daemon = hatchd.adhoc("-l", str(port), "--", "/bin/cat")
+    daemon.signal(signal.SIGUSR2)
+    daemon.wait_log("unable to upgrade: there is no configuration to go on with, serving on")
+    assert talk(port, b"x") == b"x"
+
+
+def test_mistakes(hatchd, path):
+    port = free_port()
+    daemon = hatchd.file(cat(listen=f"tcp:{port}"), f"--control={path}")
+    daemon.write("service nonsense { }\n")
+    done = hatchctl("upgrade", "-s", path)
+    assert done.returncode == 1
+    assert done.stderr.decode() == (
+        f"hatchctl: not upgraded: hatchd {VERSION} refuses the configuration\n")
+    daemon.wait_log(f"error: unable to upgrade: hatchd {VERSION} refuses the configuration, "
+                    f"serving on as hatchd {VERSION}")
+    assert talk(port, b"x") == b"x"
+    assert status(path)["upgrade"]["failed"] == 1
+    daemon.write(cat(listen=f"tcp:{port}"))
+    upgrade(path)
+
+
+def test_nobody_is_there(path):
+    done = hatchctl("upgrade", "-s", path)
+    assert done.returncode == 1 and b"no such file" in done.stderr.lower()
+
+
+def test_a_variable_of_somebody_else(hatchd):
+    """Is nobody's handover."""
+    port = free_port()
+    for value in ("", "x", "5", "5,6", "999999,-1", "0,1", "-1,-1"):
+        daemon = hatchd.file(cat(listen=f"tcp:{port}"), env={"HATCHD_HANDOVER": value})
+        assert talk(port, b"x") == b"x"
+        daemon.stop()
+
+
+def test_reload_in_between(hatchd, path):
+    """One that is asked for meanwhile is done."""
+    port = free_port()
+    daemon = hatchd.file(cat(listen=f"tcp:{port}"), f"--control={path}")
+    for number in range(5):
+        daemon.write(cat(listen=f"tcp:{port}", instances=10 + number))
+        daemon.signal(signal.SIGUSR2)
+        daemon.signal(signal.SIGHUP)
+        daemon.wait_log("upgraded to", count=number + 1)
+        wait_until(lambda: listed(path)["cat"]["instances"] == 10 + number)
+        assert talk(port, b"x") == b"x"
+    assert re.search("reloaded: ", daemon.text())
+
+
+def test_stop_while_it_waits(hatchd, path):
+    port = free_port()
+    daemon = hatchd.file(
+        cat("first", listen=f"tcp:{port}", proxy_protocol="required", proxy_from="127.0.0.0/8"),
+        f"--control={path}")
+    with connect(port):
+        wait_until(lambda: listed(path)["first"]["pending"] == 1)
+        daemon.signal(signal.SIGUSR2)
+        wait_until(lambda: status(path)["upgrade"]["running"])
+        daemon.stop()
