@@ -378,7 +378,8 @@ def remove_built_helpers():
 def built_helper(name):
     """A helper in C: from the build folder, or compiled on the spot.
 
-    "x.so" is made of x.c, to be loaded before a program's own libraries.
+    "x" is made of x.c and what there is of x-*.c; "x.so" is to be loaded before a program's
+    own libraries.
     """
     if name in _built_helpers:
         return _built_helpers[name]
@@ -388,10 +389,11 @@ def built_helper(name):
         _helper_folders.append(folder)
         path = str(folder / name)
         compiler = os.environ.get("CC", "cc").split()
-        source = HERE / "helpers" / f"{name.removesuffix('.so')}.c"
+        stem, helpers = name.removesuffix(".so"), HERE / "helpers"
+        sources = [helpers / f"{stem}.c", *sorted(helpers.glob(f"{stem}-*.c"))]
         kind = ["-shared", "-fPIC"] if name.endswith(".so") else []
         subprocess.run(
-            [*compiler, "-D_GNU_SOURCE", "-O1", *kind, "-o", path, source], check=True
+            [*compiler, "-D_GNU_SOURCE", "-O1", *kind, "-o", path, *sources], check=True
         )
     _built_helpers[name] = os.path.abspath(path)
     return _built_helpers[name]
