@@ -1,0 +1,190 @@
+"""Upgrades to what cannot take over: the old one serves on, and says why in one line."""
+
+import os
+import pathlib
+
+import pytest
+
+from harness import (
+    connect, free_port, hatchctl, read_exactly, reload, service, talk,
+)
+from upgrades import Installed, ask_for_upgrade, needs_upgrade, upgrade
+
+pytestmark = needs_upgrade
+
+
+@pytest.fixture
+def path(folder):
+    return folder / "run" / "control"
+
+
+class Upgradable:
+    """A hatchd that runs from a place of its own, with somebody who is served all the time."""
+
+    def __init__(self, hatchd, folder, path):
+        self.installed = Installed(folder)
+        self.port = free_port()
+        self.path = path
+        self.config = self.text("cat")
+        self.daemon = hatchd.file(
+            self.config, f"--control={path}", "--loader-timeout=5000",
+            binary=self.installed.hatchd)
+        self.client = connect(self.port)
+        self.expect_served()
+        self.sockets = set(self.daemon.listening())
+        self.children = self.daemon.children()
+
+    def text(self, name):
+        return service(name, listen=f"tcp:{self.port}", exec="/bin/cat")
+
+    def expect_served(self):
+        self.client.sendall(b"old")
+        assert read_exactly(self.client, 3) == b"old"
+        assert talk(self.port, b"new") == b"new"
+
+    def expect_refused(self):
+        """Nothing is changed by the attempt; returns the line that says why."""
+        mark = self.daemon.mark()
+        said = ask_for_upgrade(self.daemon)
+        assert "unable to upgrade" in said
+        self.expect_served()
+        assert set(self.daemon.listening()) == self.sockets
+        assert self.client_has_his_child()
+        lines = [line for line in self.daemon.log.lines[mark:] if "upgrade" in line]
+        assert lines == [said], "one line, and no other"
+        return said
+
+    def client_has_his_child(self):
+        return set(self.children) <= set(self.daemon.children())
+
+    def expect_upgraded(self):
+        upgrade(self.daemon)
+        self.expect_served()
+        assert set(self.daemon.listening()) == self.sockets
+        assert self.client_has_his_child()
+
+    def close(self):
+        self.client.close()
+
+
+@pytest.fixture
+def upgradable(hatchd, folder, path):
+    one = Upgradable(hatchd, folder, path)
+    yield one
+    one.close()
+
+
+def script(text):
+    return lambda installed: installed.replace(b"#!/bin/sh\n" + text)
+
+
+def missing(installed):
+    installed.hatchd.unlink()
+
+
+def not_executable(installed):
+    installed.replace(installed.hatchd.read_bytes(), 0o644)
+
+
+def true(installed):
+    installed.replace(pathlib.Path("/bin/true").read_bytes())
+
+
+def garbage(installed):
+    installed.replace(b"\x7fELF and nothing behind it")
+
+
+def empty(installed):
+    installed.replace(b"")
+
+
+def cut_off(installed):
+    """As of a copy that has not ended: the head says what is not there."""
+    installed.replace(installed.hatchd.read_bytes()[:20000])
+
+
+def folder_instead(installed):
+    installed.hatchd.unlink()
+    installed.hatchd.mkdir()
+
+
+def link_to_nowhere(installed):
+    installed.hatchd.unlink()
+    installed.hatchd.symlink_to("nowhere")
+
+
+BAD = {
+    "missing": missing,
+    "not executable": not_executable,
+    "empty": empty,
+    "garbage": garbage,
+    "cut off": cut_off,
+    "folder": folder_instead,
+    "link to nowhere": link_to_nowhere,
+    "true": true,
+    "ends with 0": script(b"exit 0\n"),
+    "ends with 1": script(b"echo broken >&2\nexit 1\n"),
+    "crashes": script(b"kill -SEGV $$\n"),
+    "is killed": script(b"kill -KILL $$\n"),
+    "says what it likes": script(b"yes | head -c 100000\n"),
+}
+
+
+@pytest.mark.parametrize("what", list(BAD))
+def test_not_a_hatchd(upgradable, what):
+    BAD[what](upgradable.installed)
+    upgradable.expect_refused()
+    upgradable.installed.repair()
+    upgradable.expect_upgraded()
+
+
+def test_again_and_again(upgradable):
+    """One attempt leaves nothing behind that the next one would find."""
+    for what in ("true", "missing", "crashes", "true"):
+        upgradable.installed.repair()
+        BAD[what](upgradable.installed)
+        upgradable.expect_refused()
+    upgradable.installed.repair()
+    upgradable.expect_upgraded()
+
+
+def test_configuration_that_is_refused(upgradable):
+    """By the new one, who would not start with it."""
+    upgradable.daemon.write("service {")
+    upgradable.expect_refused()
+    upgradable.daemon.write(upgradable.config)
+    upgradable.expect_upgraded()
+
+
+def test_it_is_still_reloaded(upgradable):
+    """After an upgrade that was refused, and after one that was not."""
+    true(upgradable.installed)
+    upgradable.expect_refused()
+    reload(upgradable.daemon, upgradable.text("after"))
+    upgradable.installed.repair()
+    upgradable.expect_upgraded()
+    reload(upgradable.daemon, upgradable.text("behind"))
+    upgradable.expect_served()
+
+
+def test_hatchctl_says_so(upgradable, path):
+    """Status 1 and the reason, or 0."""
+    ask = ("upgrade", "--control", path)
+    true(upgradable.installed)
+    done = hatchctl(*ask)
+    assert done.returncode == 1 and b"not upgraded: " in done.stderr, done
+    upgradable.installed.repair()
+    done = hatchctl(*ask)
+    assert (done.returncode, done.stderr) == (0, b""), done
+    assert done.stdout.startswith(b"upgraded to hatchd ")
+    upgradable.expect_served()
+
+
+def test_binary_that_hangs(upgradable, folder):
+    """It is ended in time, and serving goes on all the while."""
+    fifo = folder / "hold"
+    os.mkfifo(fifo)
+    upgradable.installed.replace(b"#!/bin/sh\nexec cat <'%s'\n" % os.fsencode(fifo))
+    upgradable.expect_refused()
+    upgradable.installed.repair()
+    upgradable.expect_upgraded()
