@@ -17,6 +17,9 @@
 /* CLOCK_MONOTONIC in microseconds: for durations; never goes back. */
 uint64_t clock_monotonic(void);
 
+/* CLOCK_BOOTTIME in microseconds: by which the kernel tells when a process was started. */
+uint64_t clock_boot(void);
+
 /* CLOCK_REALTIME: only to be compared with what the kernel stamps with it; may jump. */
 struct timespec clock_wall(void);
 
