@@ -6,6 +6,8 @@
 #ifndef HATCHD_OS_NO_RIGHTS_H
 #define HATCHD_OS_NO_RIGHTS_H
 
+#include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 /*
@@ -14,5 +16,11 @@
  * is, without rights.  Negative errno on failure.
  */
 int no_rights(id_t id);
+
+/* The same, but keep those of these capabilities, as bits, that it has. */
+int few_rights(id_t id, uint64_t capabilities);
+
+/* Whether this process has that capability. */
+bool have_right(int capability);
 
 #endif

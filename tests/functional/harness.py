@@ -53,6 +53,9 @@ WORKERS = (
 )
 WORKER_FDS = 4
 
+# Others of its own, to each of which it has one descriptor.
+HELPERS = ("hatchd-account", "hatchd-ask", "hatchd-bytes", "hatchd-orphans")
+
 
 HATCHD = os.path.abspath(os.environ.get("HATCHD", "hatchd"))
 HATCHCTL = os.path.abspath(os.environ.get("HATCHCTL", "hatchctl"))
@@ -180,13 +183,13 @@ def wait_exit(pid, timeout=TIMEOUT):
 
 def proc_status(pid):
     """/proc/PID/status as a dictionary of strings."""
-    with open(f"/proc/{pid}/status") as file:
+    with open(f"/proc/{pid}/status", errors="backslashreplace") as file:
         return dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
 
 
 def proc_stat(pid):
     """Fields of /proc/PID/stat from the third on: state, ppid, pgrp, session ..."""
-    with open(f"/proc/{pid}/stat") as file:
+    with open(f"/proc/{pid}/stat", errors="backslashreplace") as file:
         return file.read().rsplit(")", 1)[1].split()
 
 
@@ -200,7 +203,7 @@ def is_ours(pid):
         name = file.read().rstrip("\n")
     if name.isdigit():
         name = os.path.basename(os.readlink(f"/proc/{pid}/exe"))
-    return name in ("hatchd-account", "hatchd-ask", "hatchd-bytes", "hatchd-log", *WORKERS)
+    return name in HELPERS or name in ("hatchd-log", *WORKERS)
 
 
 def proc_memory(pid):
@@ -682,8 +685,7 @@ class Daemon:
         """How many they are, without those to helpers and to workers, and texts for
         these, which come when they are needed and stay; None where that cannot be seen."""
         try:
-            own = len({name for name in ("hatchd-account", "hatchd-ask", "hatchd-bytes")
-                       if children_named(self.pid, name)})
+            own = len({name for name in HELPERS if children_named(self.pid, name)})
             own += WORKER_FDS * len(workers(self.pid))
             return sum("hatchd-text" not in what for what in self.fds().values()) - own
         except PermissionError:

@@ -148,7 +148,7 @@ def library_packages():
         "hatchd-tls",
         "hatchd-udp",
     )
-    helpers = "hatchd-account", "hatchd-ask", "hatchd-bytes"
+    helpers = "hatchd-account", "hatchd-ask", "hatchd-bytes", "hatchd-orphans"
     for program in ("hatchd", *helpers, *workers, "hatchd-load", "hatchctl"):
         # It may have been built without TLS.
         if program != "hatchd-tls" or (build / program).exists():
