@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "master/control-change.h"
 #include "master/control-lines.h"
+#include "master/control-orphan.h"
 #include "master/master.h"
 #include "master/service.h"
 
@@ -285,6 +286,51 @@ static void put_reload(struct control_answer *answer, struct json *json,
 	answer->phase = CONTROL_END;
 }
 
+/* --------------------------------------------------------------------- orphans */
+
+static void put_refusal(struct control_answer *answer, struct json *json, const char *why)
+{
+	put_error(json, why);
+	answer->phase = CONTROL_OVER;
+}
+
+static void begin_orphans(
+	struct control_answer *answer, struct json *json, struct master *master)
+{
+	bool changes = control_request_help(answer->request.question)->changes;
+	const char *why = ONLY_ROOT;
+
+	if (!changes || answer->may_change)
+		why = control_ask_orphans(master, &answer->request, &answer->awaited);
+	if (why)
+		put_refusal(answer, json, why);
+	else
+		answer->phase = CONTROL_AWAIT;
+}
+
+static void put_orphans_told(
+	struct control_answer *answer, struct json *json, const struct master *master)
+{
+	const char *why =
+		control_put_orphans_told(json, master, &answer->request, answer->awaited);
+
+	if (why)
+		put_refusal(answer, json, why);
+	else
+		answer->phase = answer->request.question == CONTROL_ORPHANS ? CONTROL_LEFT
+		                                                            : CONTROL_END;
+}
+
+static void put_orphans(
+	struct control_answer *answer, struct json *json, const struct master *master)
+{
+	while (has_room(json))
+		if (!control_put_orphan(json, master, &answer->request, &answer->last_orphan)) {
+			answer->phase = CONTROL_END;
+			return;
+		}
+}
+
 /* If there is the service that is asked about, if one is. */
 static void begin_with(struct control_answer *answer, struct json *json,
 	const struct master *master, enum control_phase phase)
@@ -326,10 +372,26 @@ static void put_first(
 	case CONTROL_UNBAN:
 		begin_unban(answer, json, master, now);
 		break;
+	case CONTROL_ORPHANS:
+	case CONTROL_END_ORPHANS:
+	case CONTROL_KILL_ORPHANS:
+		begin_orphans(answer, json, master);
+		break;
 	default:
 		put_change(answer, json, master, now);
 		break;
 	}
+}
+
+static void put_awaited(
+	struct control_answer *answer, struct json *json, struct master *master, uint64_t now)
+{
+	if (control_answer_waits(answer, master))
+		return;
+	if (control_is_about_orphans(&answer->request))
+		put_orphans_told(answer, json, master);
+	else
+		put_reload(answer, json, master, now);
 }
 
 static void put_piece(
@@ -349,9 +411,10 @@ static void put_piece(
 		go_on_with_unban(answer, json, master, now);
 		break;
 	case CONTROL_AWAIT:
-		if (control_answer_waits(answer, master))
-			break;
-		put_reload(answer, json, master, now);
+		put_awaited(answer, json, master, now);
+		break;
+	case CONTROL_LEFT:
+		put_orphans(answer, json, master);
 		break;
 	case CONTROL_SERVICES:
 		put_next_service(answer, json, master, now);
@@ -382,10 +445,16 @@ static void find_way_back(
 		finish_service(answer, json);
 }
 
+static bool has_come(const struct control_answer *answer, const struct master *master)
+{
+	return control_is_about_orphans(&answer->request)
+	               ? control_knows_orphans(master, answer->awaited)
+	               : reload_ended(&master->reload) >= answer->awaited;
+}
+
 bool control_answer_waits(const struct control_answer *answer, const struct master *master)
 {
-	return answer->phase == CONTROL_AWAIT && !master->stopping &&
-	       reload_ended(&master->reload) < answer->awaited;
+	return answer->phase == CONTROL_AWAIT && !master->stopping && !has_come(answer, master);
 }
 
 /* All of them, so that each has to remember that it was told. */

@@ -32,7 +32,8 @@ enum control_phase {
 	CONTROL_CHILDREN,  /* between two connections */
 	CONTROL_BANNED,    /* between two who are banned */
 	CONTROL_LIFT,      /* between two who may be let in again */
-	CONTROL_AWAIT,     /* there is nothing to say before a reload is over */
+	CONTROL_LEFT,      /* between two that an earlier hatchd has left */
+	CONTROL_AWAIT,     /* there is nothing to say before a reload or a search is over */
 	CONTROL_END,
 	CONTROL_OVER,
 };
@@ -49,7 +50,8 @@ struct control_answer {
 	uint32_t address;  /* of it, that comes next */
 	size_t next_child; /* the place in the table that comes next */
 	struct ban_walk bans;
-	uint64_t awaited;    /* of reload_ended() */
+	pid_t last_orphan;   /* that was told of */
+	uint64_t awaited;    /* of reload_ended(), or the number of a search */
 	uint32_t generation; /* of master->services when it was looked at last */
 	bool reloaded;       /* it is another one than at the beginning */
 	bool comma;          /* before what comes next */
@@ -60,8 +62,8 @@ struct control_answer {
 void control_answer_begin(struct control_answer *answer, const struct master *master,
 	const struct control_request *request, bool may_change, uint8_t bit);
 
-/* Is there nothing to be written for now?  It is to be looked at again after a reload, and when
- * hatchd stops. */
+/* Is there nothing to be written for now?  It is to be looked at again after a reload or a
+ * search, and when hatchd stops. */
 bool control_answer_waits(const struct control_answer *answer, const struct master *master);
 
 /*

@@ -8,6 +8,7 @@
  *	bans [SERVICE]              who is banned
  *	events [SERVICE]            what happens from now on
  *	metrics                     what is counted
+ *	orphans [SERVICE]           what an earlier hatchd has left
  *
  * and, of those who may change something,
  *
@@ -20,6 +21,8 @@
  *	ban ADDRESS[/BITS] [DURATION [SERVICE]]
  *	                            let nobody in who comes from there
  *	unban ADDRESS[/BITS] [SERVICE]
+ *	end-orphans [SERVICE]       with SIGTERM
+ *	kill-orphans [SERVICE]      with SIGKILL
  *	log-level LEVEL             from now on
  *
  * The text is somebody else's: it is looked at here, and never shown again.
@@ -43,6 +46,7 @@ enum control_question {
 	CONTROL_BANS,
 	CONTROL_EVENTS,
 	CONTROL_METRICS,
+	CONTROL_ORPHANS,
 	CONTROL_RELOAD,
 	CONTROL_UPGRADE,
 	CONTROL_DISABLE,
@@ -51,6 +55,8 @@ enum control_question {
 	CONTROL_KILL,
 	CONTROL_BAN,
 	CONTROL_UNBAN,
+	CONTROL_END_ORPHANS,
+	CONTROL_KILL_ORPHANS,
 	CONTROL_LOG_LEVEL,
 	_CONTROL_QUESTION_MAX,
 };

@@ -87,6 +87,10 @@ static void put_counts(struct json *json, const struct master *master)
 	json_number(json, "removed", state_count_retired(master));
 	json_number(json, "children", master_clients(master));
 	json_number(json, "total_instances", master->budget.total_instances);
+	if (master->orphans.known)
+		json_number(json, "orphans", master->orphans.n_found);
+	else
+		json_null(json, "orphans");
 	json_number(json, "connections", master->next_connection - 1);
 	json_number(json, "clients", sources_used(master->sources) - remembered);
 	json_number(json, "remembered", remembered);

@@ -87,6 +87,8 @@ static int start_child(struct child *child, const struct conn *conn)
 	plan->recipe = &child->setup->recipe;
 	plan_descriptors(conn, plan);
 	r = environ_fill(conn, child->setup->conf, plan);
+	if (r == 0)
+		r = lineage_mark(&master->orphans.lineage, plan);
 	if (r < 0)
 		return r;
 	r = spawn_slot_start(master->spawner, child->slot, child, &child->pid, &child->pidfd);
@@ -162,7 +164,7 @@ int hatch(struct conn *conn, uint64_t now)
 
 /* ------------------------------------------------------------ without a client */
 
-static void plan_process(const struct child *child, const int *fds, size_t n_fds)
+static int plan_process(const struct child *child, const int *fds, size_t n_fds)
 {
 	struct spawn_plan *plan = spawn_slot_plan(child->slot);
 	const struct service *service = child->service;
@@ -179,7 +181,7 @@ static void plan_process(const struct child *child, const int *fds, size_t n_fds
 	plan->n_env = 0;
 	for (; env && env[plan->n_env]; plan->n_env++)
 		plan->envp[plan->n_env] = env[plan->n_env];
-	plan->envp[plan->n_env] = NULL;
+	return lineage_mark(&service->master->orphans.lineage, plan);
 }
 
 static struct child *note_process(
@@ -212,8 +214,9 @@ int hatch_process(
 			spawn_slot_cancel(master->spawner, slot);
 		return -EAGAIN;
 	}
-	plan_process(child, fds, n_fds);
-	r = spawn_slot_start(master->spawner, slot, child, &child->pid, &child->pidfd);
+	r = plan_process(child, fds, n_fds);
+	if (r == 0)
+		r = spawn_slot_start(master->spawner, slot, child, &child->pid, &child->pidfd);
 	if (r < 0) {
 		not_started(child, r, now);
 		return r;

@@ -320,6 +320,9 @@ static int make_runtime(struct master *master, struct image *image)
 	r = sd_event_new(&master->event);
 	if (r < 0)
 		return r;
+	r = orphans_init(master, image_conf(image)->main_file);
+	if (r < 0)
+		return r;
 	return add_sources(master);
 }
 
@@ -367,6 +370,7 @@ static uint64_t patience(const struct master *master, uint64_t now)
 	due = earlier(due, master->store.due);
 	due = earlier(due, upgrade_due(&master->upgrade));
 	due = earlier(due, master->strays.due);
+	due = earlier(due, master->orphans.due);
 	if (master->stopping && master->stop_due < due)
 		due = master->stop_due;
 
@@ -420,6 +424,7 @@ static void turn(struct master *master, bool event_came)
 	record_forgotten(master, now);
 	if (master->state.asked)
 		state_turn(master);
+	orphans_turn(master, now);
 	control_turn(master, now);
 	give_back_memory(master, now);
 	reload_turn(master, now);
@@ -533,6 +538,7 @@ static void begin(struct master *master, struct resume *resume)
 		control_open(master);
 		say_started(master);
 	}
+	orphans_begin(master, clock_monotonic());
 	resume_done(resume);
 }
 
@@ -655,6 +661,7 @@ static void clean_up(struct master *master)
 	asker_done(master->overdue.asker);
 	tally_done(&master->tally);
 	accounting_done(master);
+	orphans_done(&master->orphans);
 	workers_done(master);
 	/* Without a closer, which comes after the spawner, there was no child yet. */
 	if (master->closer &&
@@ -709,6 +716,7 @@ int master_run(const struct cmdline *cmdline, char **argv)
 		.detach = DETACH_NONE,
 		.control = CONTROL_NONE,
 		.accounting = ACCOUNTING_NONE,
+		.orphans = ORPHANS_NONE,
 		.followers = FOLLOWERS_NONE,
 		.store = STORE_NONE,
 		.started = clock_monotonic(),

@@ -26,6 +26,7 @@
 #include "master/inherited.h"
 #include "master/inquiry.h"
 #include "master/kept.h"
+#include "master/orphans.h"
 #include "master/overdue.h"
 #include "master/reload.h"
 #include "master/setup.h"
@@ -88,6 +89,7 @@ struct master {
 	struct control control;
 	struct followers followers;
 	struct accounting accounting;
+	struct orphans orphans;
 	struct told told; /* of services that have no memory for theirs */
 	int null_fd;      /* /dev/null, for children; a low number */
 

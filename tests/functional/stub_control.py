@@ -129,7 +129,7 @@ class StubControl:
             "reload": {"running": False, "last": "failed", "ago_usec": 200 * SECOND,
                        "reason": "the files have mistakes"},
             "services": self.services, "removed": 0, "children": len(self.living()),
-            "total_instances": 4000, "connections": 90000 + 17 * self.sample,
+            "total_instances": 4000, "orphans": 0, "connections": 90000 + 17 * self.sample,
             "clients": 3, "remembered": 2, "bans": 0,
             "refused": {"per_source": 100 + 3 * self.sample, "rate": 7 + 2 * self.sample,
                         "only_from": 9},

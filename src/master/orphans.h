@@ -1,0 +1,76 @@
+/*
+ * orphans: what an earlier hatchd has left running, by a crash, SIGKILL, or because it was to.
+ *
+ * Programs go on with their connections when their hatchd dies, and workers until they are
+ * done.  Nobody waits for them, and they count for no limit; but operators see them, and can
+ * end them.  Another process looks for them (os/orphan_search): a while after the start, when
+ * somebody asks, and from time to time as long as there are any.
+ *
+ * What is asked for is done one after the other.  ORPHANS_QUEUE_MAX may be on their way; who
+ * asks after that is refused.
+ *
+ * Layer: master.
+ */
+#ifndef HATCHD_MASTER_ORPHANS_H
+#define HATCHD_MASTER_ORPHANS_H
+
+#include "master/lineage.h"
+#include "os/orphan_search.h"
+
+#include <systemd/sd-event.h>
+
+struct master;
+
+/* More than those who can wait for an answer at once (master/control). */
+#define ORPHANS_QUEUE_MAX 16
+
+/* What was asked for, and what became of it. */
+struct orphans_request {
+	struct orphan_order order;
+	int result;      /* 0, or why it was not done: a negative errno */
+	uint32_t n_told; /* processes that were sent a signal */
+};
+
+struct orphans {
+	struct lineage lineage;
+	struct orphan_search *search; /* owned; NULL: there is no family, so nothing is left */
+	sd_event_source *source;      /* owned; of the search */
+	struct orphans_request queue[ORPHANS_QUEUE_MAX]; /* by the remainder of their numbers */
+	uint64_t n_asked;      /* numbers that were given out, from 0 */
+	uint64_t n_over;       /* of them; the next one is under way if the search runs */
+	struct orphan *found;  /* by the last one, by their pids; owned */
+	size_t n_listed;       /* of these */
+	uint32_t n_found;      /* the same without a bound */
+	struct orphan *coming; /* by the one that runs; owned, room for ORPHANS_TOLD_MAX */
+	size_t n_coming;
+	bool known;           /* one of them went well */
+	uint64_t failed_told; /* when it was last said that one has not */
+	uint64_t look_due;    /* usec, monotonic: the next look; USEC_INFINITY: none */
+	uint64_t due;         /* when something is to be done */
+};
+
+#define ORPHANS_NONE ((struct orphans){.look_due = UINT64_MAX, .due = UINT64_MAX})
+
+/* Open what is needed, before anybody is served; `main_file` is of the configuration.
+ * 0 or a negative errno. */
+int orphans_init(struct master *master, const char *main_file);
+
+/* The sockets are open: look after a while. */
+void orphans_begin(struct master *master, uint64_t now);
+
+/* Ask for that.  NULL, and it has that number; or why not, a constant phrase. */
+const char *orphans_ask(struct master *master, enum orphan_order_kind kind, const char *service,
+	uint64_t *ret_number);
+
+/* What became of it; NULL: it is not over.  Of the last ORPHANS_QUEUE_MAX that is known. */
+const struct orphans_request *orphans_answer(const struct orphans *orphans, uint64_t number);
+
+/* The first of those that are listed with a higher pid; NULL: there is none. */
+const struct orphan *orphans_next(const struct orphans *orphans, pid_t after);
+
+/* To be called in each turn. */
+void orphans_turn(struct master *master, uint64_t now);
+
+void orphans_done(struct orphans *orphans);
+
+#endif
