@@ -39,6 +39,7 @@ int command_kill(int argc, char **argv);
 int command_list(int argc, char **argv);
 int command_log_level(int argc, char **argv);
 int command_metrics(int argc, char **argv);
+int command_orphans(int argc, char **argv);
 int command_recipes(int argc, char **argv);
 int command_reload(int argc, char **argv);
 int command_selftest(int argc, char **argv);

@@ -27,6 +27,7 @@ static const struct command commands[] = {
 	{"list", "the services of the running hatchd", command_list},
 	{"log-level", "change what the log is told", command_log_level},
 	{"metrics", "what hatchd counts, for Prometheus", command_metrics},
+	{"orphans", "what an earlier hatchd has left running, and its end", command_orphans},
 	{"recipes", "what enable --persistent can enable", command_recipes},
 	{"reload", "have the files read again, or say what would change", command_reload},
 	{"selftest", "be a client of a service, at each of its addresses", command_selftest},

@@ -20,7 +20,7 @@ FOLDER = pathlib.Path(__file__).resolve().parents[2] / "packaging/completions"
 
 COMMANDS = [
     "bans", "check", "connect", "connections", "events", "explain", "list", "metrics",
-    "selftest", "status", "top",
+    "orphans", "selftest", "status", "top",
 ]
 
 
@@ -114,7 +114,8 @@ def test_every_option_of_hatchd(shell):
 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_services(shell, served):
-    for command in ("bans", "connections", "events", "explain", "list", "selftest", "top"):
+    for command in ("bans", "connections", "events", "explain", "list", "orphans", "selftest",
+                    "top"):
         assert sorted(shell(f"hatchctl -s {served} {command} ")) == ["lower", "upper"]
     assert shell(f"hatchctl --control={served} list up") == ["upper"]
     assert shell(f"hatchctl connections -n --control {served} lo") == ["lower"]

@@ -16,7 +16,7 @@ jsonschema = pytest.importorskip("jsonschema", reason="there is no python3-jsons
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "doc/schema"
 
-TABLES = ["bans", "connections", "list", "recipes", "selftest", "status"]
+TABLES = ["bans", "connections", "list", "orphans", "recipes", "selftest", "status"]
 
 
 def schema_of(command):
@@ -72,6 +72,7 @@ def test_nothing(hatchd, path):
                 f"--control={path}")
     assert told(path, "connections") == {"connections": []}
     assert told(path, "bans") == {"bans": []}
+    assert told(path, "orphans") == {"orphans": []}
     assert told(path, "status")["services"] == []
 
 

@@ -147,6 +147,10 @@ static void put_children(FILE *out, struct json_value status)
 		number(status, "children"), number(status, "total_instances"));
 	put_text(out, json_get(status, "spawn"), "?");
 	fputc('\n', out);
+	if (number(status, "orphans") == 0)
+		return;
+	put_head(out, "Orphans:");
+	fprintf(out, "%" PRIu64 " left by an earlier hatchd\n", number(status, "orphans"));
 }
 
 static void put_clients(FILE *out, struct json_value status)

@@ -21,15 +21,21 @@ static int make_request(int argc, char **argv, const char *command, char request
 	return COMMAND_DONE;
 }
 
+int listing_ask(int argc, char **argv, const struct view_command *command,
+	const struct view *view, struct answer *ret_answer)
+{
+	char request[REQUEST_MAX];
+	int r = make_request(argc, argv, command->name, request);
+
+	return r == COMMAND_DONE ? answer_get(view->path, request, ret_answer) : r;
+}
+
 int listing_get(int argc, char **argv, const struct view_command *command,
 	struct view *ret_view, struct answer *ret_answer)
 {
-	char request[REQUEST_MAX];
-	int r;
+	int r = view_parse(argc, argv, command, ret_view);
 
-	r = view_parse(argc, argv, command, ret_view);
 	if (r != COMMAND_DONE || ret_view->helped)
 		return r;
-	r = make_request(argc, argv, command->name, request);
-	return r == COMMAND_DONE ? answer_get(ret_view->path, request, ret_answer) : r;
+	return listing_ask(argc, argv, command, ret_view, ret_answer);
 }

@@ -18,4 +18,8 @@
 int listing_get(int argc, char **argv, const struct view_command *command,
 	struct view *ret_view, struct answer *ret_answer);
 
+/* The same for who has read the options himself, with view_parse(). */
+int listing_ask(int argc, char **argv, const struct view_command *command,
+	const struct view *view, struct answer *ret_answer);
+
 #endif
