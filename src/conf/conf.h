@@ -432,10 +432,12 @@ struct conf {
 	uint32_t n_pending; /* of an image: the sum of their `pending`, where it is needed */
 	/* Of an image: the first of all tls_not_after; 0: nobody speaks TLS. */
 	int64_t certificates_end;
-	uint32_t total_instances;     /* 0: computed at start from what the machine allows */
-	struct origin tls_workers_at; /* loader only: where that was given */
-	uint32_t tls_workers;         /* 0: not given, and means 1 */
-	struct hours_zone zone;       /* of the machine, if a service has hours; else empty */
+	uint32_t total_instances;       /* 0: computed at start from what the machine allows */
+	struct origin tls_workers_at;   /* loader only: where that was given */
+	uint32_t tls_workers;           /* 0: not given, and means 1 */
+	struct origin drain_timeout_at; /* loader only: where that was given */
+	uint64_t drain_timeout;         /* usec, DURATION_UNLIMITED; 0: not given, or none */
+	struct hours_zone zone;         /* of the machine, if a service has hours; else empty */
 
 	/* Of the section `accounting`; with where each was given, in the loader only. */
 	char *accounting_file; /* owned, absolute; NULL: there is none */

@@ -266,8 +266,8 @@ static void begin_reload(
 {
 	const struct reload *reload = &master->reload;
 
-	if (!answer->may_change || master->stopping) {
-		put_error(json, master->stopping ? "hatchd is stopping" : ONLY_ROOT);
+	if (!answer->may_change || master->leaving) {
+		put_error(json, master->leaving ? "hatchd is stopping" : ONLY_ROOT);
 		answer->phase = CONTROL_OVER;
 		return;
 	}
@@ -454,7 +454,7 @@ static bool has_come(const struct control_answer *answer, const struct master *m
 
 bool control_answer_waits(const struct control_answer *answer, const struct master *master)
 {
-	return answer->phase == CONTROL_AWAIT && !master->stopping && !has_come(answer, master);
+	return answer->phase == CONTROL_AWAIT && !master->leaving && !has_come(answer, master);
 }
 
 /* All of them, so that each has to remember that it was told. */

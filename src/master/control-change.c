@@ -6,6 +6,7 @@
 #include "master/announce.h"
 #include "master/control-ban.h"
 #include "master/control-lines.h"
+#include "master/drain.h"
 #include "master/master.h"
 #include "master/overdue.h"
 #include "master/service.h"
@@ -41,6 +42,8 @@ static const char *enable(struct service *service, uint64_t now)
 {
 	if (service->state != SERVICE_DISABLED)
 		return NULL;
+	if (service->master->leaving)
+		return "hatchd is stopping";
 	log_notice("%senabled at the control socket", service->label);
 	steer_enable(service, now);
 	follow_service(service, "enabled", NULL);
@@ -125,6 +128,22 @@ static const char *upgrade(struct master *master, uint64_t now)
 	return NULL;
 }
 
+/* Who asks again has another deadline. */
+static const char *drain(
+	struct master *master, const struct control_request *request, uint64_t now)
+{
+	const struct drain_request how = {
+		.timeout = request->duration,
+		.kills = request->kills,
+	};
+
+	if (master->stopping)
+		return "hatchd is stopping";
+	log_notice("draining is asked for at the control socket");
+	drain_begin(master, &how, now);
+	return NULL;
+}
+
 /* Whatever the level is, this is told. */
 static const char *set_log_level(int priority)
 {
@@ -146,6 +165,8 @@ const char *control_change(
 		return upgrade(master, now);
 	case CONTROL_LOG_LEVEL:
 		return set_log_level(request->priority);
+	case CONTROL_DRAIN:
+		return drain(master, request, now);
 	default:
 		return change_service(master, request, now);
 	}

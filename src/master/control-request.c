@@ -235,6 +235,22 @@ static const char *take_ban(const struct word *words, size_t n, struct control_r
 	return why;
 }
 
+static const char *take_drain(
+	const struct word *words, size_t n, struct control_request *request)
+{
+	char text[TEXT_NUMBER_MAX];
+
+	request->duration = DURATION_UNLIMITED;
+	if (n > 0 && !is(&words[0], "unlimited") &&
+		(!copy(&words[0], text, sizeof text) ||
+			text_parse_duration(text, &request->duration) < 0))
+		return "not a duration such as 30s or 5min, or unlimited";
+	request->kills = n > 1;
+	if (n > 1 && !is(&words[1], "kill"))
+		return "not the word kill";
+	return NULL;
+}
+
 static const char *take_unban(
 	const struct word *words, size_t n, struct control_request *request)
 {
@@ -276,6 +292,9 @@ static const struct rule {
 		{"set SERVICE LIMIT VALUE", "change a limit, until a reload", true}},
 	[CONTROL_KILL] = {"kill", 1, 1, take_connection,
 		{"kill CONNECTION", "end one of the connections", true}},
+	[CONTROL_DRAIN] = {"drain", 0, 2, take_drain,
+		{"drain [DURATION [kill]]", "let nobody in, and stop when all have gone",
+			true}},
 	[CONTROL_BAN] = {"ban", 1, 3, take_ban,
 		{"ban ADDRESS[/BITS] [DURATION [SERVICE]]", "let nobody in from there", true}},
 	[CONTROL_UNBAN] = {"unban", 1, 2, take_unban,

@@ -18,6 +18,8 @@
  *	enable SERVICE
  *	set SERVICE LIMIT VALUE     until there is a reload
  *	kill CONNECTION             end it
+ *	drain [TIME|unlimited [kill]]
+ *	                            let nobody in, and stop when all have gone, or then
  *	ban ADDRESS[/BITS] [DURATION [SERVICE]]
  *	                            let nobody in who comes from there
  *	unban ADDRESS[/BITS] [SERVICE]
@@ -53,6 +55,7 @@ enum control_question {
 	CONTROL_ENABLE,
 	CONTROL_SET,
 	CONTROL_KILL,
+	CONTROL_DRAIN,
 	CONTROL_BAN,
 	CONTROL_UNBAN,
 	CONTROL_END_ORPHANS,
@@ -84,7 +87,9 @@ struct control_request {
 	uint64_t connection; /* its number */
 	int priority;        /* LOG_ERR to LOG_DEBUG */
 	struct addr_net who; /* is to be banned, or no longer */
-	uint64_t duration;   /* of a ban, usec; 0: until somebody lifts it */
+	uint64_t duration;   /* of a ban, usec; 0: until somebody lifts it.  Of a drain, usec or
+	                        DURATION_UNLIMITED */
+	bool kills;          /* who is left after that drain is ended */
 };
 
 /* What can be asked. */

@@ -98,18 +98,38 @@ static void put_counts(struct json *json, const struct master *master)
 	control_put_refused(json, master->refused);
 }
 
+static const char *state_of(const struct master *master)
+{
+	if (master->stopping)
+		return "stopping";
+	return master->leaving ? "draining" : "serving";
+}
+
+static void put_drain(struct json *json, const struct master *master, uint64_t now)
+{
+	uint64_t deadline = master->drain.deadline;
+
+	json_open(json, "drain", '{');
+	json_number(json, "connections", drain_left(master));
+	if (deadline != USEC_INFINITY)
+		json_number(json, "left_usec", deadline > now ? deadline - now : 0);
+	json_close(json, '}');
+}
+
 void control_put_status(struct json *json, const struct master *master, uint64_t now)
 {
 	json_open(json, NULL, '{');
 	json_text(json, "hatchd", PACKAGE_VERSION);
 	json_number(json, "protocol", CONTROL_PROTOCOL);
 	json_number(json, "pid", (uint64_t)getpid());
-	json_text(json, "state", master->stopping ? "stopping" : "serving");
+	json_text(json, "state", state_of(master));
 	control_put_since(json, master, now);
 	json_text(json, "config", image_conf(master->image)->main_file);
 	json_text(json, "spawn", spawner_describe(master->spawner));
 	control_put_reload(json, &master->reload, now);
 	put_upgrade(json, &master->upgrade);
+	if (master->drain.on)
+		put_drain(json, master, now);
 	put_counts(json, master);
 	put_workers(json, master);
 	json_close(json, '}');

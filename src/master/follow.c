@@ -219,6 +219,22 @@ void follow_reload(struct master *master)
 	tell(master, NULL, &line);
 }
 
+void follow_drain(struct master *master, const char *event, uint64_t now)
+{
+	const struct drain *drain = &master->drain;
+	char text[LINE_MAX_BYTES];
+	struct json line;
+
+	if (master->followers.seats.n == 0)
+		return;
+	begin_line(&line, text, sizeof text, event);
+	json_number(&line, "connections", drain->told);
+	if (drain->deadline != USEC_INFINITY && drain->deadline > now)
+		json_number(&line, "left_usec", drain->deadline - now);
+	end_line(&line);
+	tell(master, NULL, &line);
+}
+
 /* ------------------------------------------------------------------- they come */
 
 /* So that he knows from when on he is told, and of whom. */

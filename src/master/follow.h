@@ -60,6 +60,9 @@ void follow_service(struct service *service, const char *event, const char *reas
 /* A reload is over. */
 void follow_reload(struct master *master);
 
+/* hatchd drains: "draining", how many are left as was last told, or "drained", it is over. */
+void follow_drain(struct master *master, const char *event, uint64_t now);
+
 /* Send what there is to tell. */
 void followers_turn(struct master *master, uint64_t now);
 

@@ -459,11 +459,17 @@ static void let_go(struct listener *listener)
 
 void listener_close(struct listener *listener)
 {
-	/* Out of epoll before the close: a child in flight may still hold the
-	 * socket, and a closed one would go on waking us. */
 	listener_poll(listener, false);
 	conn_drop_held(listener, clock_monotonic());
 	callers_drop_listener(listener, clock_monotonic());
+	listener_let_nobody_in(listener);
+}
+
+void listener_let_nobody_in(struct listener *listener)
+{
+	/* Out of epoll before the close: a child in flight may still hold the
+	 * socket, and a closed one would go on waking us. */
+	listener_poll(listener, false);
 	if (listener->fd < 0)
 		return;
 	let_go(listener);

@@ -107,6 +107,10 @@ void listener_tell(const struct listener *listener);
  * be opened again. */
 void listener_close(struct listener *listener);
 
+/* The same of the socket alone: who was accepted from it, and could not be served yet, stays.
+ */
+void listener_let_nobody_in(struct listener *listener);
+
 /* Look at it or look away.  False: no memory for it now. */
 bool listener_poll(struct listener *listener, bool poll);
 

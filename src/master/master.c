@@ -66,7 +66,7 @@ void master_gate_closed(struct master *master, uint64_t due)
 static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
 {
 	(void)source;
-	stop_begin(userdata, (int)info->ssi_signo, clock_monotonic());
+	drain_on_signal(userdata, (int)info->ssi_signo, clock_monotonic());
 	return 0;
 }
 
@@ -371,6 +371,7 @@ static uint64_t patience(const struct master *master, uint64_t now)
 	due = earlier(due, upgrade_due(&master->upgrade));
 	due = earlier(due, master->strays.due);
 	due = earlier(due, master->orphans.due);
+	due = earlier(due, drain_due(&master->drain));
 	if (master->stopping && master->stop_due < due)
 		due = master->stop_due;
 
@@ -436,6 +437,7 @@ static void turn(struct master *master, bool event_came)
 		services_bury(master);
 	if (master->once_over && callers_leaving(master) == 0 && !tally_waits(&master->tally))
 		master_exit(master, master->once_status);
+	drain_turn(master, now);
 	if (master->stopping)
 		stop_turn(master, now);
 	followers_turn(master, now);
@@ -719,6 +721,7 @@ int master_run(const struct cmdline *cmdline, char **argv)
 		.orphans = ORPHANS_NONE,
 		.followers = FOLLOWERS_NONE,
 		.store = STORE_NONE,
+		.drain = DRAIN_NONE,
 		.started = clock_monotonic(),
 		.next_connection = 1,
 		.slot_delay = USEC_PER_MSEC,

@@ -21,6 +21,7 @@
 #include "master/child.h"
 #include "master/control.h"
 #include "master/detach.h"
+#include "master/drain.h"
 #include "master/expiry.h"
 #include "master/follow.h"
 #include "master/inherited.h"
@@ -133,6 +134,9 @@ struct master {
 	uint64_t forgot_told;   /* ... that sources were forgotten */
 	uint64_t forgot_before; /* how many by then */
 
+	struct drain drain;
+	bool leaving; /* hatchd drains, or stops: nobody new is let in, and nothing is reloaded
+	               */
 	bool stopping;
 	bool stop_told;    /* children that are to end have been told */
 	bool once_over;    /* the one client of --once is served no longer: */

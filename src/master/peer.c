@@ -286,7 +286,7 @@ static bool may_serve(const struct worker *worker, const struct listener *listen
 	struct service *service = listener->service;
 
 	return service->state == SERVICE_ACTIVE && service->paused_until == 0 &&
-	       !service->master->stopping && !serve_is_clogged(service) &&
+	       !service->master->leaving && !serve_is_clogged(service) &&
 	       service_setup(service) && worker_of_socket(listener) == worker;
 }
 

@@ -292,7 +292,7 @@ uint64_t reload_next(const struct reload *reload)
 
 void reload_request(struct master *master, uint64_t now)
 {
-	if (master->stopping)
+	if (master->leaving)
 		return;
 	leave_stuck(&master->reload, now);
 	/* Whoever comes after the upgrade reads the files again. */
@@ -309,7 +309,7 @@ void reload_look_again(struct master *master)
 	struct reload *reload = &master->reload;
 	uint64_t now = clock_monotonic();
 
-	if (master->stopping)
+	if (master->leaving)
 		return;
 	leave_stuck(reload, now);
 	if (!reload->ended)

@@ -23,6 +23,9 @@
 #define ACCEPT_BATCH   16
 #define LISTENER_BATCH 16
 
+/* Clients of one socket that is about to be closed. */
+#define LAST_BATCH 64
+
 /* Descriptors of one service that may be on their way to be closed. */
 #define CLOSING_MAX 256
 
@@ -463,6 +466,13 @@ static void serve_listener(struct listener *listener, int most, uint64_t now)
 	service_update(service);
 	if (service_is_full(service))
 		record_full(service, now);
+}
+
+/* What else is there goes on in other hands: of who sends datagrams, and of wait = yes. */
+void serve_last(struct listener *listener, uint64_t now)
+{
+	if (listener->polled && !listener->is_datagram && !listener->service->wait)
+		serve_listener(listener, LAST_BATCH, now);
 }
 
 /*

@@ -268,7 +268,7 @@ int service_open(struct service *service)
 	const struct setup *setup;
 	int first_error;
 
-	if (service->state != SERVICE_ACTIVE)
+	if (service->state != SERVICE_ACTIVE || service->master->leaving)
 		return 0;
 	setup = service_setup(service);
 	if (!setup)
@@ -347,7 +347,7 @@ static bool is_willing_itself(const struct service *service)
 /* May more children be hatched now, or clients be refused?  State only. */
 static bool willing(const struct service *service)
 {
-	return service_takes_in(service) && !service->master->stopping &&
+	return service_takes_in(service) && !service->master->leaving &&
 	       !upgrade_holds(service) && service->paused_until == 0 && !service->starved &&
 	       !service->wait_child && (service->for_several || is_willing_itself(service)) &&
 	       is_complete(service);

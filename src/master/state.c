@@ -33,12 +33,17 @@ static void tell_all(const struct master *master)
 		   "clients with a child: %zu, others remembered: %zu",
 		master->n_services, master_clients(master), master->budget.total_instances,
 		sources_used(master->sources) - remembered, remembered);
+	if (master->leaving)
+		log_notice("state: %s, connections left: %zu",
+			master->stopping ? "stopping" : "draining", drain_left(master));
 	if (n_retired > 0)
 		log_notice("state: removed services that have children: %zu", n_retired);
 }
 
 const char *state_describe(const struct service *service)
 {
+	if (service->master->leaving && !service->master->stopping)
+		return "draining";
 	if (service->state == SERVICE_WAITING)
 		return "waiting";
 	if (service->state == SERVICE_DISABLED)

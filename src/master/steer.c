@@ -11,7 +11,7 @@ bool steer_disable(struct service *service, uint64_t now)
 {
 	if (service->state == SERVICE_DISABLED)
 		return true;
-	if (service->state != SERVICE_ACTIVE || service->master->stopping)
+	if (service->state != SERVICE_ACTIVE || service->master->leaving)
 		return false;
 	service_forgive(service);
 	service_end_wait_children(service);

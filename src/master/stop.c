@@ -7,6 +7,7 @@
 #include "master/record.h"
 #include "master/service.h"
 
+#include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 
@@ -142,10 +143,11 @@ void stop_begin(struct master *master, int signal, uint64_t now)
 		finish(master);
 		return;
 	}
-	notify_send(master->notify, "STOPPING=1");
+	notify_send(master->notify,
+		"STOPPING=1\nEXTEND_TIMEOUT_USEC=%" PRIu64 "\nSTATUS=Stopping", STOP_TIME);
 	upgrade_stop(master);
 	reload_stop(&master->reload);
-	master->stopping = true;
+	master->leaving = master->stopping = true;
 	master->store.active = false;
 	master->stop_due = now + STOP_PATIENCE;
 	/* Nobody was served: that is not the status of a program. */

@@ -17,6 +17,9 @@
 /* usec; stopping waits no longer than this for children that were told to end. */
 #define STOP_PATIENCE (UINT64_C(5) * 1000 * 1000)
 
+/* usec; all of it takes no longer, as the service manager is told. */
+#define STOP_TIME (2 * STOP_PATIENCE)
+
 /* Begin to stop because of that signal; a second call no longer waits. */
 void stop_begin(struct master *master, int signal, uint64_t now);
 

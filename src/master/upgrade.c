@@ -270,6 +270,8 @@ static const char *find_obstacle(const struct master *master)
 		return "there is no configuration to go on with";
 	if (!master->program)
 		return "it is not known where hatchd lies";
+	if (master->leaving)
+		return "hatchd is about to stop";
 	if (master->upgrade.ended)
 		return "the program that was tried last has not ended yet";
 	return NULL;

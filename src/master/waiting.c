@@ -164,7 +164,7 @@ static void plan_next(struct waiting *waiting, uint64_t now)
 	waiting->delay = waiting->delay * 2 > DELAY_MAX ? DELAY_MAX : waiting->delay * 2;
 }
 
-static void stop_trying(struct waiting *waiting)
+void waiting_give_up(struct waiting *waiting)
 {
 	waiting->due = USEC_INFINITY;
 	waiting_done(waiting);
@@ -175,7 +175,7 @@ void waiting_begin(struct master *master, uint64_t now)
 	struct waiting *waiting = &master->waiting;
 
 	if (!tell_who_came(master)) {
-		stop_trying(waiting);
+		waiting_give_up(waiting);
 		return;
 	}
 	for (size_t i = 0; i < master->n_services; i++)
@@ -192,7 +192,7 @@ void waiting_go_on(struct master *master)
 {
 	tell_again_from_now_on(master);
 	if (!tell_who_came(master))
-		stop_trying(&master->waiting);
+		waiting_give_up(&master->waiting);
 }
 
 void waiting_resume(struct master *master, uint64_t now)
@@ -220,7 +220,7 @@ void waiting_turn(struct master *master, uint64_t now)
 	if (try_all(master, now))
 		plan_next(&master->waiting, now);
 	else
-		stop_trying(&master->waiting);
+		waiting_give_up(&master->waiting);
 	tell_again_from_now_on(master);
 }
 

@@ -43,6 +43,9 @@ void waiting_hurry(struct master *master, uint64_t now);
 /* Try again if it is time. */
 void waiting_turn(struct master *master, uint64_t now);
 
+/* Nobody is waited for any more. */
+void waiting_give_up(struct waiting *waiting);
+
 void waiting_done(struct waiting *waiting);
 
 #endif

@@ -15,6 +15,7 @@
 #define NAME_64 "a123456789012345678901234567890123456789012345678901234567890123"
 
 #define NO_ADDRESS  "not an address: 192.0.2.1, 192.0.2.0/24, 2001:db8::1, uid:1000, vsock:3"
+#define NO_DRAIN    "not a duration such as 30s or 5min, or unlimited"
 #define NO_DURATION "not a duration from 1s to 366d, or unlimited"
 
 static void test_requests(void **ctx)
@@ -133,6 +134,12 @@ static void test_no_requests(void **ctx)
 		{"unban upper", 11, NO_ADDRESS},
 		{"unban 192.0.2.1 -", 17, "not the name of a service"},
 		{"unban 192.0.2.1 a b", 19, "too many words"},
+		{"drain upper", 11, NO_DRAIN},
+		{"drain -1", 8, NO_DRAIN},
+		{"drain 1s\0", 9, NO_DRAIN},
+		{"drain 18446744073709551616", 26, NO_DRAIN},
+		{"drain 1s now", 12, "not the word kill"},
+		{"drain 1s kill all", 17, "too many words"},
 		{"log-level", 9, "words are missing"},
 		{"log-level loud", 14, "not a level: error, warning, notice, info, debug"},
 	};
@@ -189,6 +196,21 @@ static void test_others(void **ctx)
 	assert_int_equal(parse("kill 18446744073709551615").connection, UINT64_MAX);
 	assert_int_equal(parse("log-level warning").priority, LOG_WARNING);
 	assert_int_equal(parse("log-level debug").priority, LOG_DEBUG);
+}
+
+static void test_drain(void **ctx)
+{
+	struct control_request request = parse("drain");
+
+	(void)ctx;
+	assert_int_equal(request.question, CONTROL_DRAIN);
+	assert_true(request.duration == DURATION_UNLIMITED);
+	assert_false(request.kills);
+	assert_true(parse("drain unlimited").duration == DURATION_UNLIMITED);
+	assert_true(parse("drain 0").duration == 0);
+	request = parse("drain 1500ms kill\n");
+	assert_true(request.duration == 1500000);
+	assert_true(request.kills);
 }
 
 static void test_bans(void **ctx)
@@ -249,6 +271,7 @@ int main(void)
 		cmocka_unit_test(test_no_requests),
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_others),
+		cmocka_unit_test(test_drain),
 		cmocka_unit_test(test_bans),
 		cmocka_unit_test(test_help),
 		cmocka_unit_test(test_lines),

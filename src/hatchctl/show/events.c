@@ -33,7 +33,7 @@ static const char help[] =
 	"Tell what happens, as it happens: of all services, or of that one.\n"
 	"\n"
 	"  -e, --event=WORD,...    only these: open, close, refused, failed, paused,\n"
-	"                          disabled, enabled, reload\n"
+	"                          disabled, enabled, reload, draining, drained\n"
 	"  -n, --count=N           end after so many\n"
 	"  -j, --json              a line of JSON for each, as hatchd says it\n"
 	"  -s, --control=PATH      the control socket (" CMDLINE_CONTROL ")\n"
@@ -48,6 +48,8 @@ enum kind {
 	KIND_DISABLED,
 	KIND_ENABLED,
 	KIND_RELOAD,
+	KIND_DRAINING,
+	KIND_DRAINED,
 	_KIND_CHOICE, /* those before can be chosen; these are shown whatever is chosen */
 	KIND_LOST = _KIND_CHOICE,
 	KIND_END,
@@ -55,7 +57,7 @@ enum kind {
 };
 
 static const char *const kinds[_KIND_SHOWN + 1] = {"open", "close", "refused", "failed",
-	"paused", "disabled", "enabled", "reload", "lost", "end", NULL};
+	"paused", "disabled", "enabled", "reload", "draining", "drained", "lost", "end", NULL};
 
 struct events {
 	const char *path;
@@ -162,6 +164,18 @@ static void print_client(struct json_value line, enum kind kind)
 	print_bytes(line);
 }
 
+/* ": 12 connections, 40 s left" */
+static void print_left(struct json_value line)
+{
+	uint64_t n = json_to_number(json_get(line, "connections"));
+	struct json_value time = json_get(line, "left_usec");
+	char text[TEXT_NUMBER_MAX];
+
+	printf(": %" PRIu64 " connection%s", n, n == 1 ? "" : "s");
+	if (time.at)
+		printf(", %s left", text_format_elapsed(json_to_number(time), text));
+}
+
 static void print_line(struct json_value line, enum kind kind)
 {
 	print_time(line);
@@ -171,6 +185,8 @@ static void print_line(struct json_value line, enum kind kind)
 		print_client(line, kind);
 	else if (kind == KIND_RELOAD)
 		print_text(": ", line, "result");
+	else if (kind == KIND_DRAINING || kind == KIND_DRAINED)
+		print_left(line);
 	else if (kind == KIND_LOST)
 		printf(": %" PRIu64 " events", json_to_number(json_get(line, "count")));
 	if (kind > KIND_FAILED)

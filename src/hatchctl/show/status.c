@@ -57,6 +57,21 @@ static void put_process(FILE *out, struct json_value status)
 		figures_time(number(status, "since"), at));
 }
 
+/* While it drains, or stops after that. */
+static void put_drain(FILE *out, struct json_value drain)
+{
+	struct json_value left = json_get(drain, "left_usec");
+	char elapsed[TEXT_NUMBER_MAX];
+
+	if (!drain.at)
+		return;
+	put_head(out, "Draining:");
+	fprintf(out, "%" PRIu64 " connections", number(drain, "connections"));
+	if (left.at)
+		fprintf(out, ", %s left", text_format_elapsed(json_to_number(left), elapsed));
+	fputc('\n', out);
+}
+
 static void put_reload(FILE *out, struct json_value reload)
 {
 	_cleanup_free_ char *last = json_to_string(json_get(reload, "last"));
@@ -171,6 +186,7 @@ static void put_facts(FILE *out, struct json_value status, const struct answer *
 	put_text(out, json_get(status, "hatchd"), "?");
 	fputc('\n', out);
 	put_process(out, status);
+	put_drain(out, json_get(status, "drain"));
 	put_head(out, "Configuration:");
 	put_text(out, json_get(status, "config"), "the command line");
 	fputc('\n', out);
