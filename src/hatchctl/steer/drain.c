@@ -7,6 +7,7 @@
 #include "hatchctl/command.h"
 #include "hatchctl/flags.h"
 #include "hatchctl/steer/drain-set.h"
+#include "hatchctl/steer/drain-stop.h"
 
 #include <getopt.h>
 #include <signal.h>
@@ -21,10 +22,12 @@
 
 static const char help[] =
 	"Usage: hatchctl drain [-s PATH] [--timeout TIME] [--kill] [SERVICE...]\n"
+	"       hatchctl drain [-s PATH] [--timeout TIME] [--kill] --stop\n"
 	"\n"
 	"Disable these services until the next reload, or all, and wait until none of their\n"
-	"connections is left.\n"
+	"connections is left; or have hatchd do so for all of them, and stop then.\n"
 	"\n"
+	"      --stop           hatchd itself lets nobody in, and stops when all have gone\n"
 	"      --timeout TIME   wait no longer, such as 30s or 5min\n"
 	"      --kill           end those who are left then; without --timeout at once\n"
 	"  -s, --control PATH   the socket of hatchd (/run/hatchd/control)\n"
@@ -37,6 +40,7 @@ static const char help[] =
 struct drain {
 	struct drain_set set;
 	sigset_t signals;  /* that end the waiting; blocked */
+	uint64_t timeout;  /* usec; USEC_INFINITY: none */
 	uint64_t deadline; /* usec, monotonic; USEC_INFINITY: none */
 	bool kills;        /* those who are left at the deadline */
 	bool shows;        /* how it goes, on a terminal */
@@ -160,26 +164,41 @@ static void block_signals(struct drain *drain)
 
 static int set_deadline(struct drain *drain, const char *timeout)
 {
-	uint64_t usec = 0;
-
-	if (!timeout && !drain->kills)
-		drain->deadline = USEC_INFINITY;
-	else if (timeout && text_parse_duration(timeout, &usec) < 0)
+	drain->timeout = timeout || drain->kills ? 0 : USEC_INFINITY;
+	if (timeout && text_parse_duration(timeout, &drain->timeout) < 0)
 		return command_misused(
 			"drain", "'%s' is not a duration such as 500ms, 30s or 5min", timeout);
-	else
-		drain->deadline = clock_monotonic() + usec;
-	if (drain->deadline < usec)
+	drain->deadline = clock_monotonic() + drain->timeout;
+	if (drain->deadline < drain->timeout)
 		drain->deadline = USEC_INFINITY;
 	return COMMAND_DONE;
+}
+
+/* hatchd keeps the time: somebody may interrupt the waiting. */
+static int stop_all(const struct drain *drain, const char *path, const char *service)
+{
+	const struct drain_stop how = {
+		.path = path,
+		.signals = &drain->signals,
+		.timeout = drain->timeout,
+		.kills = drain->kills,
+		.shows = drain->shows,
+	};
+
+	if (service)
+		return command_misused(
+			"drain", "--stop is about all services, not '%s'", service);
+	return drain_stop(&how);
 }
 
 int command_drain(int argc, char **argv)
 {
 	const char *timeout = NULL;
 	struct drain drain = {.shows = isatty(STDERR_FILENO)};
+	bool stop = false;
 	const struct flag own[] = {
 		{"kill", &drain.kills, NULL},
+		{"stop", &stop, NULL},
 		{"timeout", NULL, &timeout},
 		{NULL, NULL, NULL},
 	};
@@ -192,6 +211,8 @@ int command_drain(int argc, char **argv)
 	if (r != COMMAND_DONE)
 		return r;
 	block_signals(&drain);
+	if (stop)
+		return stop_all(&drain, flags.control, argv[optind]);
 	drain_set_init(&drain.set, flags.control);
 	r = run(&drain, argv + optind);
 	drain_set_done(&drain.set);

@@ -1,0 +1,137 @@
+"""hatchctl drain --stop: hatchd drains, and is gone when it returns."""
+
+import signal
+import subprocess
+
+import pytest
+
+from harness import HATCHCTL, TIMEOUT, connect, free_port, hatchctl, read_all, service
+from test_control import ask, cat, listed, status
+from test_control_change import opened
+from test_drain import FOREVER, drain, echoes, wait_left
+
+
+@pytest.fixture
+def path(folder):
+    return folder / "run" / "control"
+
+
+def drain_stop(path, *args):
+    done = hatchctl("drain", "--stop", "-s", path, *args)
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+class Draining:
+    """One that takes its time."""
+
+    def __init__(self, path, *args):
+        self.process = subprocess.Popen(
+            [HATCHCTL, "drain", "--stop", "-s", path, *args], text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.communicate()
+
+    def end(self):
+        out, err = self.process.communicate(timeout=TIMEOUT)
+        return self.process.returncode, out, err
+
+
+def test_hatchctl(hatchd, path):
+    port = free_port()
+    daemon = hatchd.file(cat("a", port, stop="terminate"), f"--control={path}")
+    with opened(port) as client, Draining(path) as draining:
+        daemon.wait_notified("STOPPING=1")
+        assert echoes(client)
+        assert draining.process.poll() is None
+        client.close()
+        assert draining.end() == (0, "hatchd is drained, and has stopped\n", "")
+        # It is gone by then.
+        assert daemon.wait_end(timeout=0) == 0
+
+
+def test_hatchctl_and_time(hatchd, path):
+    port = free_port()
+    daemon = hatchd.file(cat("a", port), f"--control={path}")
+    with opened(port) as client:
+        assert drain_stop(path, "--timeout=300ms") == (
+            1, "", "hatchctl: the time was over: 1 connection was left when hatchd stopped\n")
+        assert daemon.wait_end() == 0
+        assert echoes(client)
+
+
+def test_hatchctl_kill(hatchd, path):
+    """Also those of services that let theirs live on, and who does not listen."""
+    ports = [free_port(), free_port()]
+    daemon = hatchd.file(
+        cat("a", ports[0]) + service(
+            "b", listen=f"tcp:127.0.0.1:{ports[1]}", kill_after="200ms",
+            shell="trap '' TERM; echo; while :; do sleep 1000 & wait; done"),
+        f"--control={path}")
+    with opened(ports[0]) as one, connect(ports[1]) as two:
+        assert two.recv(1) == b"\n"
+        assert drain_stop(path, "--kill") == (0, "hatchd is drained, and has stopped\n", "")
+        assert read_all(one) == read_all(two) == b""
+        assert daemon.wait_end() == 0
+    assert "0 connections left" not in daemon.text()
+
+
+def test_hatchctl_is_interrupted(hatchd, path):
+    """hatchd goes on."""
+    port = free_port()
+    daemon = hatchd.file(cat("a", port), f"--control={path}")
+    with opened(port) as client, Draining(path) as draining:
+        daemon.wait_notified("STOPPING=1")
+        draining.process.send_signal(signal.SIGINT)
+        assert draining.end()[0] == 1
+        assert echoes(client)
+        assert status(path)["state"] == "draining"
+    assert daemon.wait_end() == 0
+
+
+def test_another_deadline(hatchd, path):
+    """For whoever has no patience left: the request is repeated."""
+    port = free_port()
+    daemon = hatchd.file(FOREVER + cat("a", port), f"--control={path}")
+    with opened(port) as client:
+        drain(daemon)
+        wait_left(daemon, 1)
+        assert ask(path, "drain 1h")[0] == {"done": True}
+        assert 3500_000_000 < status(path)["drain"]["left_usec"] <= 3600_000_000
+        assert drain_stop(path, "--timeout=0", "--kill")[0] == 0
+        assert read_all(client) == b""
+    assert daemon.wait_end() == 0
+
+
+def test_hatchd_is_killed_meanwhile(hatchd, path):
+    port = free_port()
+    daemon = hatchd.file(cat("a", port), f"--control={path}")
+    with opened(port), Draining(path) as draining:
+        daemon.wait_notified("STOPPING=1")
+        daemon.kill()
+        assert draining.end() == (
+            1, "", "hatchctl: hatchd has gone, and has not said that it is drained\n")
+
+
+def test_usage(hatchd, path):
+    hatchd.file(cat("a", free_port()), f"--control={path}")
+    assert drain_stop(path, "a")[0] == 2
+    assert drain_stop(path, "--timeout=soon")[0] == 2
+    assert [line["state"] for line in listed(path)] == ["serving"]
+
+
+def test_in_ad_hoc_mode(hatchd, path):
+    port = free_port()
+    daemon = hatchd.adhoc(
+        "-l", f"tcp:127.0.0.1:{port}", f"--control={path}", "--", "/bin/cat")
+    with opened(port) as client, Draining(path) as draining:
+        daemon.wait_notified("STOPPING=1")
+        assert echoes(client)
+        client.close()
+        assert draining.end()[0] == 0
+    assert daemon.wait_end() == 0
