@@ -31,6 +31,8 @@ const struct cmdline_flag cmdline_flags[] = {
 	  "write the process number there (" CMDLINE_PID_FILE ")" },
 	{ FLAG_CONTROL, 0, "control", "PATH|none",
 	  "socket that hatchctl asks (" CMDLINE_CONTROL ")" },
+	{ FLAG_TAKE_OVER, 0, "take-over", "PATH",
+	  "go on with the sockets of the hatchd that answers there" },
 	{ FLAG_SPAWN, 0, "spawn", "auto|shared|private", "how children are made (auto)" },
 	{ FLAG_VERBOSE, 'v', "verbose", NULL, "tell every step" },
 	{ FLAG_HELP, 'h', "help", NULL, "show this" },

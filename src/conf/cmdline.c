@@ -143,24 +143,37 @@ static int set_pid_file(struct parser *p, const char *value)
 	return 0;
 }
 
-static int set_control(struct parser *p, const char *value)
+static int set_socket(struct parser *p, const char *flag, const char *others, const char *value,
+	const char **ret)
 {
 	const size_t max = sizeof(((struct sockaddr_un *)0)->sun_path) - 1;
 	const size_t len = strlen(value);
 
+	if (value[0] != '/' || value[len - 1] == '/')
+		return usage(p, "--%s: '%s' is not the full path of a socket%s", flag, value,
+			others);
+	if (len > max)
+		return usage(p, "--%s: the path has %zu bytes; sockets have room for %zu", flag,
+			len, max);
+	*ret = value;
+	return 0;
+}
+
+static int set_control(struct parser *p, const char *value)
+{
 	if (p->cmdline->control_given)
 		return usage(p, "--control is given twice");
 	p->cmdline->control_given = true;
 	if (strcmp(value, "none") == 0)
 		return 0;
-	if (value[0] != '/' || value[len - 1] == '/')
-		return usage(
-			p, "--control: '%s' is not the full path of a socket, or none", value);
-	if (len > max)
-		return usage(p, "--control: the path has %zu bytes; sockets have room for %zu",
-			len, max);
-	p->cmdline->control = value;
-	return 0;
+	return set_socket(p, "control", ", or none", value, &p->cmdline->control);
+}
+
+static int set_take_over(struct parser *p, const char *value)
+{
+	if (p->cmdline->take_over)
+		return usage(p, "--take-over is given twice");
+	return set_socket(p, "take-over", "", value, &p->cmdline->take_over);
 }
 
 static int set_spawn(struct parser *p, const char *value)
@@ -260,6 +273,8 @@ static int set_flag(struct parser *p, enum cmdline_flag_id id, const char *value
 		return set_pid_file(p, value);
 	case FLAG_CONTROL:
 		return set_control(p, value);
+	case FLAG_TAKE_OVER:
+		return set_take_over(p, value);
 	case FLAG_SPAWN:
 		return set_spawn(p, value);
 	case FLAG_VERBOSE:
@@ -574,6 +589,9 @@ static int finish(struct parser *p)
 		return 0;
 	if (cmdline->pid && cmdline->mode != CMDLINE_PLAN)
 		return usage(p, "--pid is for --plan");
+	if (cmdline->take_over && cmdline->mode != CMDLINE_SERVE)
+		return usage(
+			p, "--take-over and %s exclude each other", mode_flag(cmdline->mode));
 	if (cmdline->certified && (adhoc || p->file))
 		return usage(
 			p, "--self-signed only writes a file; serve it by another command");

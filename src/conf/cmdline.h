@@ -60,9 +60,10 @@ struct cmdline {
 	const char *explain_service, *explain_address; /* of --explain */
 	char **certified; /* --self-signed: names and addresses; owned */
 	bool daemon;
-	const char *pid_file; /* absolute; NULL: none */
-	const char *control;  /* absolute; NULL: none */
-	bool control_given;   /* somebody asks for it, or for none */
+	const char *pid_file;  /* absolute; NULL: none */
+	const char *control;   /* absolute; NULL: none */
+	bool control_given;    /* somebody asks for it, or for none */
+	const char *take_over; /* path of a control socket, absolute; NULL: nothing */
 	enum cmdline_spawn spawn;
 	int image_fd;        /* loader only: write the image here; -1: not asked */
 	int in_force_fd;     /* loader only: the image in force; -1: nothing is served yet */

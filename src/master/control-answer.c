@@ -30,8 +30,6 @@ static void put_end(struct control_answer *answer, struct json *json)
 	answer->phase = CONTROL_OVER;
 }
 
-static const char ONLY_ROOT[] = "only root may do that";
-
 static void put_error(struct json *json, const char *why)
 {
 	json_open(json, NULL, '{');
@@ -194,7 +192,7 @@ static void begin_unban(
 	struct control_answer *answer, struct json *json, struct master *master, uint64_t now)
 {
 	if (!answer->may_change) {
-		put_error(json, ONLY_ROOT);
+		put_error(json, CONTROL_ONLY_ROOT);
 		answer->phase = CONTROL_OVER;
 		return;
 	}
@@ -243,8 +241,8 @@ static void put_help(struct control_answer *answer, struct json *json)
 static void put_change(
 	struct control_answer *answer, struct json *json, struct master *master, uint64_t now)
 {
-	const char *why =
-		answer->may_change ? control_change(master, &answer->request, now) : ONLY_ROOT;
+	const char *why = answer->may_change ? control_change(master, &answer->request, now)
+	                                     : CONTROL_ONLY_ROOT;
 
 	if (why) {
 		put_error(json, why);
@@ -267,7 +265,7 @@ static void begin_reload(
 	const struct reload *reload = &master->reload;
 
 	if (!answer->may_change || master->leaving) {
-		put_error(json, master->leaving ? "hatchd is stopping" : ONLY_ROOT);
+		put_error(json, master->leaving ? "hatchd is stopping" : CONTROL_ONLY_ROOT);
 		answer->phase = CONTROL_OVER;
 		return;
 	}
@@ -298,7 +296,7 @@ static void begin_orphans(
 	struct control_answer *answer, struct json *json, struct master *master)
 {
 	bool changes = control_request_help(answer->request.question)->changes;
-	const char *why = ONLY_ROOT;
+	const char *why = CONTROL_ONLY_ROOT;
 
 	if (!changes || answer->may_change)
 		why = control_ask_orphans(master, &answer->request, &answer->awaited);

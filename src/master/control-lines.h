@@ -15,6 +15,9 @@
 /* Grows when something is told otherwise than before. */
 #define CONTROL_PROTOCOL 2
 
+/* To those who may look, and not change anything. */
+#define CONTROL_ONLY_ROOT "only root may do that"
+
 struct child;
 struct master;
 struct reload;

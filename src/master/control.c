@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "master/control-answer.h"
 #include "master/control-lines.h"
+#include "master/handing.h"
 #include "master/master.h"
 
 #include <string.h>
@@ -209,6 +210,21 @@ static void let_follow(
 	leave(client);
 }
 
+/* The same of another hatchd, which is a client for longer than others. */
+static void let_take_over(struct control_client *client, uint64_t now)
+{
+	const char *why =
+		client->may_change ? handing_refuses(client->master) : CONTROL_ONLY_ROOT;
+
+	if (why) {
+		refuse(client, why);
+		return;
+	}
+	sd_event_source_disable_unref(client->source);
+	handing_begin(client->master, client->fd, client->seat.pid, now);
+	leave(client);
+}
+
 static void answer(
 	struct control_client *client, const struct control_request *request, uint64_t now)
 {
@@ -234,6 +250,12 @@ static ssize_t peek(
 	return n < 0 ? -errno : n;
 }
 
+/* Others go elsewhere with what they ask. */
+static bool takes_turn(const struct control_request *request)
+{
+	return request->question != CONTROL_EVENTS && request->question != CONTROL_HAND_OVER;
+}
+
 /* A whole line, behind which others may have come. */
 static void ask(struct control_client *client, char *text, size_t n, size_t line, uint64_t now)
 {
@@ -242,7 +264,7 @@ static void ask(struct control_client *client, char *text, size_t n, size_t line
 	const char *why = NULL;
 
 	control_request_parse(text, line, &request, &why);
-	if (!why && request.question != CONTROL_EVENTS && !is_turn_free(control)) {
+	if (!why && takes_turn(&request) && !is_turn_free(control)) {
 		control_seats_set_stage(&control->seats, &client->seat, CONTROL_ASKED);
 		control->due = 0;
 		return;
@@ -252,6 +274,8 @@ static void ask(struct control_client *client, char *text, size_t n, size_t line
 		refuse(client, why);
 	else if (request.question == CONTROL_EVENTS)
 		let_follow(client, &request, now);
+	else if (request.question == CONTROL_HAND_OVER)
+		let_take_over(client, now);
 	else
 		answer(client, &request, now);
 }
@@ -564,6 +588,11 @@ static void close_socket(struct master *master)
 	fd = control_socket_leave(&control->socket);
 	if (fd >= 0)
 		master_close_later(master, fd, clock_monotonic());
+}
+
+void control_leave_path(struct master *master)
+{
+	close_socket(master);
 }
 
 void control_refresh(struct master *master)

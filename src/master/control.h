@@ -65,6 +65,9 @@ void control_turn(struct master *master, uint64_t now);
  * turn. */
 void control_look_again(struct master *master);
 
+/* Another hatchd answers at the path from now on; whoever is connected stays. */
+void control_leave_path(struct master *master);
+
 /* No more of this: everything is closed, by the closer if there is one, and the path is
  * removed. */
 void control_close(struct master *master);

@@ -147,8 +147,10 @@ static void end_those_with_socket(struct service *service)
 			child_end_early(child);
 }
 
-static void close_service(struct service *service, uint64_t now)
+static void close_service(struct service *service, bool to_successor, uint64_t now)
 {
+	if (to_successor)
+		service_take_back_sockets(service);
 	for (uint32_t i = 0; i < service->n_listeners; i++)
 		serve_last(service->listeners[i], now);
 	for (uint32_t i = 0; i < service->n_listeners; i++)
@@ -157,7 +159,7 @@ static void close_service(struct service *service, uint64_t now)
 }
 
 /* No other services from now on, and none of those that there are at other addresses. */
-static void close_all(struct master *master, uint64_t now)
+static void close_all(struct master *master, bool to_successor, uint64_t now)
 {
 	reload_stop(&master->reload);
 	control_look_again(master);
@@ -165,7 +167,7 @@ static void close_all(struct master *master, uint64_t now)
 	/* What the service manager has is for the next one: who comes now waits for him. */
 	master->store.active = false;
 	for (size_t i = 0; i < master->n_services; i++)
-		close_service(master->services[i], now);
+		close_service(master->services[i], to_successor, now);
 	master->leaving = true;
 	for (size_t i = 0; i < master->n_services; i++)
 		service_update(master->services[i]);
@@ -192,7 +194,7 @@ void drain_begin(struct master *master, const struct drain_request *request, uin
 	if (is_new) {
 		drain->on = true;
 		drain->signal = request->signal;
-		close_all(master, now);
+		close_all(master, request->to_successor, now);
 	}
 	note_left(master, drain_left(master), now);
 	tell_manager(master, is_new ? "STOPPING=1\n" : "", now);

@@ -118,9 +118,10 @@ void kept_drop(struct master *master, struct kept_socket *socket)
 	/* Of what is no socket of ours nothing is known. */
 	if (addr_of_socket(fd, &addr) < 0)
 		addr = (struct addr){.kind = ADDR_FD};
-	remove_path(fd, &addr);
+	if (!master->kept.shared)
+		remove_path(fd, &addr);
 	/* The service manager may have it for a moment still. */
-	if (!lent)
+	if (!lent && !master->kept.shared)
 		shutdown(fd, SHUT_RDWR);
 	if (!lent && addr_is_ip(&addr))
 		fd_close(fd);

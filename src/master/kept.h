@@ -34,6 +34,7 @@ struct kept {
 	size_t n, room;
 	struct textmap by_key; /* of names, to the elements of `sockets` */
 	size_t n_taken;
+	bool shared; /* another hatchd still serves on them: what is dropped is only closed */
 };
 
 /*

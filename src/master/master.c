@@ -371,6 +371,7 @@ static uint64_t patience(const struct master *master, uint64_t now)
 	due = earlier(due, upgrade_due(&master->upgrade));
 	due = earlier(due, master->strays.due);
 	due = earlier(due, master->orphans.due);
+	due = earlier(due, handing_due(master));
 	due = earlier(due, drain_due(&master->drain));
 	if (master->stopping && master->stop_due < due)
 		due = master->stop_due;
@@ -437,6 +438,7 @@ static void turn(struct master *master, bool event_came)
 		services_bury(master);
 	if (master->once_over && callers_leaving(master) == 0 && !tally_waits(&master->tally))
 		master_exit(master, master->once_status);
+	handing_turn(master, now);
 	drain_turn(master, now);
 	if (master->stopping)
 		stop_turn(master, now);
@@ -530,10 +532,17 @@ static void take_over(struct master *master, struct resume *resume)
 
 static void begin(struct master *master, struct resume *resume)
 {
+	bool takes_over = master->cmdline->take_over && !resume_is_wanted(resume);
+
+	if (takes_over)
+		take_over_finish(master);
 	kept_close_rest(master);
 	master->store.active = true;
 	close_unwanted(master);
 	waiting_begin(master, clock_monotonic());
+	/* The other one has just closed what could not be taken as it was. */
+	if (takes_over)
+		waiting_hurry(master, clock_monotonic());
 	if (resume_is_wanted(resume)) {
 		take_over(master, resume);
 	} else {
@@ -551,11 +560,15 @@ static int serve(struct master *master, struct image *image, struct resume *resu
 	int r;
 
 	r = make_runtime(master, image);
-	if (r == 0 && resume_is_wanted(resume))
+	if (r == 0 && resume_is_wanted(resume)) {
 		r = resume_sockets(resume, master);
-	if (r == 0 && resume_is_wanted(resume))
-		r = resume_memory(resume, master, clock_monotonic());
-	if (r == 0)
+		if (r == 0)
+			r = resume_memory(resume, master, clock_monotonic());
+	} else if (r == 0 && take_over_begin(master) < 0) {
+		image_free(image);
+		return failed_status(master->cmdline);
+	}
+	if (r == 0 && !master->kept.shared)
 		kept_sweep(master, image);
 	if (r == 0)
 		r = apply(master, image, &applied);
@@ -653,6 +666,8 @@ static void clean_up(struct master *master)
 	upgrade_stop(master);
 	reload_stop(&master->reload);
 	waiting_done(&master->waiting);
+	handing_close(master);
+	take_over_give_up(master);
 	control_close(master);
 	followers_close(master);
 	master->store.active = false;
@@ -721,6 +736,7 @@ int master_run(const struct cmdline *cmdline, char **argv)
 		.orphans = ORPHANS_NONE,
 		.followers = FOLLOWERS_NONE,
 		.store = STORE_NONE,
+		.take_over = TAKE_OVER_NONE,
 		.drain = DRAIN_NONE,
 		.started = clock_monotonic(),
 		.next_connection = 1,

@@ -366,6 +366,15 @@ static void test_control(void **ctx)
 	refused(ARGV("--control=/c", "--check"), "--control and --check exclude each other");
 	refused(ARGV("--plan", "--control=none"), "--control and --plan exclude each other");
 	memset(path + 1, 'a', 106);
+	accepted(ARGV("--take-over=/tmp/c"));
+	assert_string_equal(cmdline.take_over, "/tmp/c");
+	accepted(ARGV("-l7", "--take-over", "/tmp/c", "--", "cat"));
+	assert_string_equal(cmdline.take_over, "/tmp/c");
+	refused(ARGV("--take-over=c"), "--take-over: 'c' is not the full path of a socket");
+	refused(ARGV("--take-over=/a", "--take-over=/b"), "--take-over is given twice");
+	refused(ARGV("--take-over=/a", "--check"),
+		"--take-over and --check exclude each other");
+
 	accepted(ARGV("--control", path));
 	cmdline_done(&cmdline);
 	path[107] = 'a';

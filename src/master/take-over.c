@@ -1,0 +1,283 @@
+#include "master/take-over.h"
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/own.h"
+#include "base/text.h"
+#include "master/handing.h"
+#include "master/master.h"
+#include "master/service.h"
+
+#include <inttypes.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+
+/* The other one answers in a turn of its own. */
+#define PATIENCE 30 /* s */
+
+/* More than a message brings, and what was left of the one before. */
+#define QUEUE_MAX (4 * HANDING_BATCH)
+#define TEXT_MAX  (2 * KEPT_NAME_MAX)
+
+/* Of what somebody says who is not understood. */
+#define SHOWN_MAX 256
+
+/* The stream is two of them: lines, and the descriptors that these are about, in order. */
+struct receiving {
+	struct master *master;
+	int fds[QUEUE_MAX]; /* owned: that no line was about yet */
+	size_t n_fds;
+	char text[TEXT_MAX]; /* behind the last whole line */
+	size_t len;
+	uint32_t n; /* sockets so far */
+	bool over;
+};
+
+static void receiving_done(struct receiving *receiving)
+{
+	for (size_t i = 0; i < receiving->n_fds; i++)
+		fd_close(receiving->fds[i]);
+}
+
+#define _cleanup_receiving_ _cleanup_(receiving_done)
+
+static int fail(const struct master *master, const char *why)
+{
+	log_error("unable to take over from %s: %s", master->cmdline->take_over, why);
+	return -EPROTO;
+}
+
+static int fail_errno(const struct master *master, int r)
+{
+	fail(master, r == -EAGAIN ? "it does not answer" : strerror(-r));
+	return r;
+}
+
+/* ----------------------------------------------------------------------- lines */
+
+/* What is no socket of the kind we know is no reason not to take the others. */
+static int take_socket(struct receiving *receiving, const char *name)
+{
+	int fd, r;
+
+	if (receiving->n_fds == 0)
+		return fail(receiving->master, "a descriptor is missing");
+	fd = receiving->fds[0];
+	receiving->n_fds--;
+	memmove(receiving->fds, receiving->fds + 1, receiving->n_fds * sizeof fd);
+	receiving->n++;
+	r = kept_add(&receiving->master->kept, name, fd, NULL);
+	if (r < 0) {
+		log_warning("unable to take over a socket: %s, closing it", strerror(-r));
+		fd_close(fd);
+	}
+	return r == -ENOMEM ? fail_errno(receiving->master, r) : 0;
+}
+
+static int take_end(struct receiving *receiving, const char *count)
+{
+	uint32_t n;
+
+	if (text_parse_u32(count, &n) < 0 || n != receiving->n || receiving->n_fds > 0)
+		return fail(receiving->master, "some sockets have not come");
+	receiving->over = true;
+	return 0;
+}
+
+static int take_line(struct receiving *receiving, const char *line)
+{
+	char shown[SHOWN_MAX], why[SHOWN_MAX + 16];
+
+	if (strncmp(line, "socket ", 7) == 0)
+		return take_socket(receiving, line + 7);
+	if (strncmp(line, "end ", 4) == 0)
+		return take_end(receiving, line + 4);
+	snprintf(why, sizeof why, "it says %s",
+		text_escape(line, strlen(line), shown, sizeof shown));
+	return fail(receiving->master, why);
+}
+
+static int take_lines(struct receiving *receiving)
+{
+	char *line = receiving->text, *newline;
+	int r = 0;
+
+	receiving->text[receiving->len] = '\0';
+	while (r == 0 && !receiving->over && (newline = strchr(line, '\n'))) {
+		*newline = '\0';
+		r = take_line(receiving, line);
+		line = newline + 1;
+	}
+	receiving->len = strlen(line);
+	memmove(receiving->text, line, receiving->len);
+	return r;
+}
+
+/* ----------------------------------------------------------------- descriptors */
+
+static int take_fds(struct receiving *receiving, struct msghdr *message)
+{
+	struct cmsghdr *header = CMSG_FIRSTHDR(message);
+	size_t n;
+
+	if (!header || header->cmsg_type != SCM_RIGHTS)
+		return 0;
+	n = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+	for (size_t i = 0; i < n; i++) {
+		int fd;
+
+		memcpy(&fd, CMSG_DATA(header) + i * sizeof fd, sizeof fd);
+		if (receiving->n_fds < QUEUE_MAX)
+			receiving->fds[receiving->n_fds++] = fd;
+		else
+			fd_close(fd);
+	}
+	return receiving->n_fds < QUEUE_MAX ? 0 : -EMFILE;
+}
+
+/* One message, or a part of it. */
+static int receive_some(struct receiving *receiving)
+{
+	union {
+		struct cmsghdr header;
+		char room[CMSG_SPACE(HANDING_BATCH * sizeof(int))];
+	} control;
+	struct iovec part = {
+		.iov_base = receiving->text + receiving->len,
+		.iov_len = sizeof receiving->text - 1 - receiving->len,
+	};
+	struct msghdr message = {
+		.msg_iov = &part,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof control,
+	};
+	ssize_t n;
+	int r;
+
+	if (part.iov_len == 0)
+		return fail(receiving->master, "a line has no end");
+	n = recvmsg(receiving->master->take_over.fd, &message, MSG_CMSG_CLOEXEC);
+	if (n < 0)
+		return errno == EINTR ? 0 : fail_errno(receiving->master, -errno);
+	r = take_fds(receiving, &message);
+	if (r == 0 && message.msg_flags & MSG_CTRUNC)
+		r = -EMFILE;
+	if (r < 0)
+		return fail_errno(receiving->master, r);
+	if (n == 0)
+		return fail(receiving->master, "it has ended the connection");
+	receiving->len += (size_t)n;
+	return take_lines(receiving);
+}
+
+static int receive(struct master *master)
+{
+	_cleanup_receiving_ struct receiving receiving = {.master = master};
+	int r = 0;
+
+	while (r == 0 && !receiving.over)
+		r = receive_some(&receiving);
+	if (r == 0)
+		log_info("%" PRIu32 " socket%s come from %s", receiving.n,
+			receiving.n == 1 ? "" : "s", master->cmdline->take_over);
+	return r;
+}
+
+/* --------------------------------------------------------------------- to begin */
+
+/* Whoever has that path is believed if he could be trusted to be a hatchd of ours. */
+static bool is_trusted(int fd)
+{
+	struct ucred peer;
+	socklen_t len = sizeof peer;
+
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 &&
+	       (peer.uid == 0 || peer.uid == geteuid());
+}
+
+static int dial(const char *path)
+{
+	struct sockaddr_un un = {.sun_family = AF_UNIX};
+	const struct timeval patience = {.tv_sec = PATIENCE};
+	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return -errno;
+	snprintf(un.sun_path, sizeof un.sun_path, "%s", path);
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) < 0 ||
+		setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience) < 0 ||
+		connect(fd, (const struct sockaddr *)&un, sizeof un) < 0)
+		return -errno;
+	return is_trusted(fd) ? take_fd(&fd) : -EPERM;
+}
+
+static int say(const struct master *master, const char *line)
+{
+	ssize_t n = send(master->take_over.fd, line, strlen(line), MSG_NOSIGNAL);
+
+	return n < 0 ? -errno : 0;
+}
+
+int take_over_begin(struct master *master)
+{
+	int r;
+
+	if (!master->cmdline->take_over)
+		return 0;
+	r = dial(master->cmdline->take_over);
+	if (r < 0)
+		return fail_errno(master, r);
+	master->take_over.fd = master_move_up(master, r);
+	master->kept.shared = true;
+	r = say(master, "hand-over " HANDING_VERSION_TEXT "\n");
+	if (r < 0)
+		return fail_errno(master, r);
+	r = receive(master);
+	return r < 0 ? r : kept_move_up(&master->kept, master->budget.low_limit);
+}
+
+/* ---------------------------------------------------------------------- to end */
+
+/* All that it says then; it closes the connection behind it. */
+static int hear_that_it_drains(const struct master *master)
+{
+	char text[16];
+	ssize_t n = recv(master->take_over.fd, text, sizeof text, 0);
+
+	if (n < 0)
+		return -errno;
+	return n > 0 ? 0 : -ECONNRESET;
+}
+
+void take_over_finish(struct master *master)
+{
+	int r;
+
+	if (master->take_over.fd < 0)
+		return;
+	r = say(master, "taken\n");
+	if (r == 0)
+		r = hear_that_it_drains(master);
+	if (r < 0)
+		log_warning("unable to hear from %s that it drains: %s, serving all the same",
+			master->cmdline->take_over,
+			r == -EAGAIN ? "it does not answer" : strerror(-r));
+	master->kept.shared = false;
+	fd_close(take_fd(&master->take_over.fd));
+}
+
+void take_over_give_up(struct master *master)
+{
+	if (master->take_over.fd < 0)
+		return;
+	for (size_t i = 0; i < master->n_services; i++)
+		for (uint32_t j = 0; j < master->services[i]->n_listeners; j++)
+			if (master->services[i]->listeners[j]->bound)
+				master->services[i]->listeners[j]->bound->stays = true;
+	fd_close(take_fd(&master->take_over.fd));
+}
