@@ -564,12 +564,12 @@ void control_open(struct master *master)
 		log_debug("control socket %s", place.path);
 }
 
-void control_take_over(struct master *master, int fd, uint64_t dev, uint64_t ino)
+void control_resume(struct master *master, int fd, uint64_t dev, uint64_t ino)
 {
 	const char *path = master->cmdline->control;
 
 	if (fd < 0 || !path ||
-		control_socket_take_over(path, fd, dev, ino, &master->control.socket) < 0) {
+		control_socket_resume(path, fd, dev, ino, &master->control.socket) < 0) {
 		fd_close(fd);
 		control_open(master);
 		return;

@@ -50,7 +50,7 @@ void control_open(struct master *master);
 
 /* The same with one that the image of hatchd before us had open, if it had (-EBADF: no), with
  * its path and whoever is in its queue. */
-void control_take_over(struct master *master, int fd, uint64_t dev, uint64_t ino);
+void control_resume(struct master *master, int fd, uint64_t dev, uint64_t ino);
 
 /* After a reload: open it if it is not there, or no longer; give it to the group of now. */
 void control_refresh(struct master *master);

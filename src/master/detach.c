@@ -118,14 +118,14 @@ int detach_start(const struct cmdline *cmdline, struct detach *detach)
 	return cmdline->pid_file ? take_pid_file(cmdline->pid_file, &detach->pid_file) : 0;
 }
 
-int detach_take_over(const struct cmdline *cmdline, int pid_file, struct detach *detach)
+int detach_resume(const struct cmdline *cmdline, int pid_file, struct detach *detach)
 {
 	log_echo(false);
 	if (pid_file < 0 || !cmdline->pid_file) {
 		fd_close(pid_file);
 		return 0;
 	}
-	return pid_file_take_over(cmdline->pid_file, pid_file, &detach->pid_file);
+	return pid_file_resume(cmdline->pid_file, pid_file, &detach->pid_file);
 }
 
 int detach_move_up(struct detach *detach, int floor)

@@ -40,7 +40,7 @@ int detach_start(const struct cmdline *cmdline, struct detach *detach);
 /* We are that process already, and the descriptor of our pid file (-EBADF: there is none) was
  * handed over by the image of hatchd before us (master/resume): it is taken over.  0 or a
  * negative errno. */
-int detach_take_over(const struct cmdline *cmdline, int pid_file, struct detach *detach);
+int detach_resume(const struct cmdline *cmdline, int pid_file, struct detach *detach);
 
 /* Keep out of the numbers below `floor`, which children need. */
 int detach_move_up(struct detach *detach, int floor);

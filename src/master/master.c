@@ -516,13 +516,13 @@ static void tell_not_started(const struct master *master, size_t n, int r)
 }
 
 /* What was handed over is in the place that it has here. */
-static void take_over(struct master *master, struct resume *resume)
+static void go_on(struct master *master, struct resume *resume)
 {
 	struct handover_process *process = &resume->handover.process;
 
 	tally_turn(master, clock_monotonic());
 	resume_children(resume, master, clock_monotonic());
-	control_take_over(
+	control_resume(
 		master, take_fd(&process->control), process->control_dev, process->control_ino);
 	resume_tell(resume);
 	announce_status(master, "READY=1\n");
@@ -544,7 +544,7 @@ static void begin(struct master *master, struct resume *resume)
 	if (takes_over)
 		waiting_hurry(master, clock_monotonic());
 	if (resume_is_wanted(resume)) {
-		take_over(master, resume);
+		go_on(master, resume);
 	} else {
 		control_open(master);
 		say_started(master);
@@ -619,7 +619,7 @@ static int load_first(struct master *master, struct image **ret)
 }
 
 /* What there is of us outside of what is configured. */
-static int take_over_process(struct master *master, struct resume *resume, struct image **ret)
+static int resume_process(struct master *master, struct resume *resume, struct image **ret)
 {
 	struct handover_process *process = &resume->handover.process;
 	int r;
@@ -629,7 +629,7 @@ static int take_over_process(struct master *master, struct resume *resume, struc
 	master->program = take_ptr(process->program);
 	upgrade_count(
 		&master->upgrade, process->upgrades, process->failed, resume->old_program >= 0);
-	r = detach_take_over(master->cmdline, take_fd(&process->pid_file), &master->detach);
+	r = detach_resume(master->cmdline, take_fd(&process->pid_file), &master->detach);
 	if (r == 0)
 		r = loader_find(&master->loader);
 	if (r == 0)
@@ -698,6 +698,7 @@ static void clean_up(struct master *master)
 	notify_free(master->notify);
 	kept_done(&master->kept);
 	store_done(&master->store);
+	sd_event_source_unref(master->arrivals);
 	sd_event_unref(master->event);
 	child_table_free(master->children);
 	sources_free(master->sources);
@@ -772,7 +773,7 @@ int master_run(const struct cmdline *cmdline, char **argv)
 	store_take_inherited(&master);
 
 	if (resume_is_wanted(&resume))
-		r = take_over_process(&master, &resume, &image);
+		r = resume_process(&master, &resume, &image);
 	else
 		r = detach_start(cmdline, &master.detach) < 0 ? failed_status(cmdline)
 		                                              : load(&master, &image);

@@ -69,7 +69,7 @@ struct master {
 
 	sd_event *event;
 	int listeners_fd; /* epoll set of the listeners that are polled; a high number */
-	sd_event_source *arrivals; /* of it; owned by `event` */
+	sd_event_source *arrivals; /* of it; owned */
 	uint32_t looks;            /* at it so far */
 	struct spawner *spawner;
 	struct child_table *children;

@@ -180,7 +180,7 @@ static void close_others(const struct fds *list)
 
 void resume_clean_up(const struct resume *resume)
 {
-	struct fds list = {NULL};
+	struct fds list = {NULL, 0};
 
 	handover_each_fd(&resume->handover, count_fd, &list);
 	list.fds = calloc(list.n + 3, sizeof *list.fds);
@@ -556,6 +556,8 @@ static void adopt_all(struct places *places, uint64_t now)
 {
 	struct handover *handover = &places->resume->handover;
 
+	if (handover->n_children == 0)
+		return;
 	qsort(handover->children, handover->n_children, sizeof *handover->children,
 		compare_born);
 	for (size_t i = 0; i < handover->n_children; i++)

@@ -101,7 +101,7 @@ int control_socket_open(const struct control_place *place, struct control_socket
 	return 0;
 }
 
-int control_socket_take_over(
+int control_socket_resume(
 	const char *path, int fd, dev_t dev, ino_t ino, struct control_socket *ret)
 {
 	struct control_socket taken = {.fd = fd, .dev = dev, .ino = ino};

@@ -54,7 +54,7 @@ int control_socket_open(const struct control_place *place, struct control_socket
 
 /* One that is open, and listens there (master/resume): taken over.  -ENAMETOOLONG; then it
  * stays the caller's. */
-int control_socket_take_over(
+int control_socket_resume(
 	const char *path, int fd, dev_t dev, ino_t ino, struct control_socket *ret);
 
 /* What such an error means, in words. */

@@ -174,7 +174,7 @@ int pid_file_open(const char *path, struct pid_file *ret, pid_t *ret_owner)
 	return 0;
 }
 
-int pid_file_take_over(const char *path, int fd, struct pid_file *ret)
+int pid_file_resume(const char *path, int fd, struct pid_file *ret)
 {
 	struct pid_file file = {.dir = -EBADF, .fd = fd};
 	int r = open_folder(path, &file);

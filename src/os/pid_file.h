@@ -42,7 +42,7 @@ int pid_file_open(const char *path, struct pid_file *ret, pid_t *ret_owner);
 
 /* One that another image of this process has opened and locked: `fd` is taken over.  0 or a
  * negative errno. */
-int pid_file_take_over(const char *path, int fd, struct pid_file *ret);
+int pid_file_resume(const char *path, int fd, struct pid_file *ret);
 
 /* Move the descriptors to numbers that are at least `floor`.  On failure, a
  * negative errno, the file is still open and ours. */

@@ -143,6 +143,7 @@ def test_kill_after_a_while(hatchd, path):
         before = daemon.mark()
         assert drain(path, "--kill", "--timeout=300ms")[0] == 0
         assert read_all(client) == b""
+    daemon.wait_log("is ended at the control socket", after=before)
     assert sum("is ended at the control socket" in x for x in daemon.log.lines[before:]) == 1
 
 

@@ -10,8 +10,8 @@ import socket
 import pytest
 
 from harness import (
-    PYTHON, comes_in, connect, free_port, hatchctl, is_refused, listed, proc_stat, put, read_all,
-    read_exactly, reload, run_hatchd, service, stanza, talk, wait_until,
+    PYTHON, comes_in, connect, free_port, hatchctl, is_refused, listed, proc_stat, put,
+    read_all, read_exactly, run_hatchd, service, stanza, talk, wait_until,
 )
 from keeper import HAND_OVER
 from test_control import status
@@ -198,7 +198,8 @@ def test_who_is_served_by_a_worker(hatchd, path):
     ports = [free_port() for _ in range(3)]
     daemon = hatchd.file(
         stanza("service", "echo", listen=f"tcp:{ports[0]}", builtin="echo")
-        + stanza("service", "on", listen=f"tcp:{ports[1]}", redirect=f"tcp:127.0.0.1:{ports[2]}")
+        + stanza("service", "on", listen=f"tcp:{ports[1]}",
+                 redirect=f"tcp:127.0.0.1:{ports[2]}")
         + cat(listen=f"tcp:{ports[2]}"), f"--control={path}")
     with connect(ports[0]) as first, connect(ports[1]) as second:
         for client in (first, second):
@@ -242,7 +243,7 @@ def test_sockets_of_the_service_manager(hatchd, path):
             sock.bind(("127.0.0.1", 0))
             sock.listen()
         fds = [given.fileno(), other.fileno()]
-        launcher = [PYTHON, "-c", HAND_OVER, "given:other", ",".join(map(str, fds))]
+        launcher = [PYTHON, "-c", HAND_OVER, "0", "given:other", ",".join(map(str, fds))]
         daemon = hatchd.file(cat(listen=["fd:given", "fd:other"]), f"--control={path}",
                              launcher=launcher, pass_fds=fds)
         for _ in range(2):
@@ -274,7 +275,8 @@ def test_programs_get_what_hatchd_was_started_with(hatchd, path):
     daemon = hatchd.file(
         service("limits", listen=f"tcp:{port}",
                 shell="ulimit -Hn; ulimit -Sn; ulimit -Hc; ulimit -Sc; pwd; umask; "
-                      "ls /proc/self/fd | wc -l; env | sort | grep -v CONNECTION | grep -v REMOTE"),
+                      "ls /proc/self/fd | wc -l; "
+                      "env | sort | grep -v -e CONNECTION -e REMOTE"),
         f"--control={path}")
     before = talk(port)
     upgrade(path)

@@ -149,8 +149,8 @@ static void test_round_trip(void **state)
 	assert_int_equal(handover.listeners[0].fd, 31);
 	assert_int_equal(handover.listeners[0].held, -EBADF);
 	assert_int_equal(handover.n_children, 2);
-	assert_true(addr_equal(
-		&handover.children[0].peer, &(struct addr[]){address("tcp:[fe80::1%lo]:80")}[0]));
+	assert_true(addr_equal(&handover.children[0].peer,
+		&(struct addr[]){address("tcp:[fe80::1%lo]:80")}[0]));
 	assert_int_equal(handover.children[0].listener, 0);
 	assert_int_equal(handover.children[1].life_reason, LIFETIME_IDLE);
 	assert_string_equal(handover.children[1].findings.name, "host.example");

@@ -29,7 +29,8 @@ struct codec {
 	struct wire_reader *in;  /* borrowed */
 };
 
-/* Is it read?  Then what pointers in fields lead to is new, and whoever has the field owns it. */
+/* Is it read?  Then what pointers in fields lead to is new, and whoever has the field owns it.
+ */
 bool codec_reads(const struct codec *codec);
 
 /* What was read cannot be.  Not for writers. */

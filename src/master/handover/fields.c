@@ -150,8 +150,8 @@ static void state_fields(struct codec *codec, void *object)
 
 /* ------------------------------------------------------------------ the sections */
 
-#define ARRAY(codec, handover, items, fields)                                                \
-	codec_array(codec, (void **)&(handover)->items, &(handover)->n_##items,              \
+#define ARRAY(codec, handover, items, fields)                                   \
+	codec_array(codec, (void **)&(handover)->items, &(handover)->n_##items, \
 		sizeof *(handover)->items, HANDOVER_ITEMS_MAX, fields)
 
 static void spares_section(struct codec *codec, void *object)

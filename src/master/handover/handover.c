@@ -63,8 +63,8 @@ static int write_all(int fd, const uint8_t *data, size_t len)
 	return 0;
 }
 
-static int write_file(const struct wire_writer *prologue, const struct wire_writer *sections,
-	int memfd)
+static int write_file(
+	const struct wire_writer *prologue, const struct wire_writer *sections, int memfd)
 {
 	int r;
 
@@ -157,8 +157,7 @@ static bool is_consistent(const struct handover *handover)
 			child->listener >= handover->n_listeners)
 			return false;
 	}
-	return handover->process.version && handover->process.program &&
-	       handover->process.cwd;
+	return handover->process.version && handover->process.program && handover->process.cwd;
 }
 
 int handover_decode_sections(const void *data, size_t len, struct handover *ret)
@@ -271,8 +270,8 @@ static void each_of_process(const struct handover_process *process,
 		each(userdata, fds[i]);
 }
 
-void handover_each_fd(const struct handover *handover, void (*each)(void *userdata, int fd),
-	void *userdata)
+void handover_each_fd(
+	const struct handover *handover, void (*each)(void *userdata, int fd), void *userdata)
 {
 	each_of_process(&handover->process, each, userdata);
 	for (size_t i = 0; i < handover->n_spares; i++)

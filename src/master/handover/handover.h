@@ -40,20 +40,20 @@
 
 /* The process itself. */
 struct handover_process {
-	uint32_t pid;  /* ours: it is for nobody else */
-	char *version; /* owned; of hatchd, for who reads the log */
-	char *program; /* owned: path of hatchd itself, as it was started first */
-	char *cwd;     /* owned: where it was started */
+	uint32_t pid;      /* ours: it is for nobody else */
+	char *version;     /* owned; of hatchd, for who reads the log */
+	char *program;     /* owned: path of hatchd itself, as it was started first */
+	char *cwd;         /* owned: where it was started */
 	uint64_t upgrades; /* so far, ... */
 	uint64_t failed;   /* ... and those that have failed */
-	bool reload; /* somebody has asked for one meanwhile */
+	bool reload;       /* somebody has asked for one meanwhile */
 
 	/* What it was started with, and what children get back (master/inherited). */
 	uint64_t nofile_soft, nofile_hard;
 	uint64_t core_soft, core_hard;
 
 	/* The configuration that was in force, and the one that is to be: memfds. */
-	int image, secrets;         /* secrets -EBADF: there are none */
+	int image, secrets; /* secrets -EBADF: there are none */
 	int next_image, next_secrets;
 	int old_program; /* what is executed now, to go back to (O_PATH) */
 
@@ -78,10 +78,10 @@ struct handover_listener {
 	uint32_t service;  /* its place among the services */
 	struct addr asked; /* as it is configured */
 	int fd;
-	char *name;         /* owned; as what it is kept (master/kept-name); NULL: it is not */
-	bool stored;        /* the service manager has a copy of it under that name */
-	char *handed_over;  /* owned: as what the service manager has handed it over; or NULL */
-	int held;           /* a client who waits for his child; -EBADF: none */
+	char *name;        /* owned; as what it is kept (master/kept-name); NULL: it is not */
+	bool stored;       /* the service manager has a copy of it under that name */
+	char *handed_over; /* owned: as what the service manager has handed it over; or NULL */
+	int held;          /* a client who waits for his child; -EBADF: none */
 	uint64_t held_number, held_since;
 };
 
@@ -93,9 +93,10 @@ struct handover_setup {
 };
 
 struct handover_service {
-	char *name;     /* owned */
-	bool retired;   /* no configuration has it; it has children */
-	uint8_t *state; /* owned: what it counts and remembers (master/handover/service-state) */
+	char *name;   /* owned */
+	bool retired; /* no configuration has it; it has children */
+	uint8_t *
+		state; /* owned: what it counts and remembers (master/handover/service-state) */
 	size_t state_len;
 };
 
@@ -106,9 +107,9 @@ struct handover_findings {
 };
 
 struct handover_child {
-	uint32_t service; /* its place among the services */
-	uint32_t setup;   /* ... among the setups; HANDOVER_NONE:
-	                    the one in force */
+	uint32_t service;  /* its place among the services */
+	uint32_t setup;    /* ... among the setups; HANDOVER_NONE:
+	                     the one in force */
 	uint32_t listener; /* ... among the listeners, if it has the socket itself;
 	                     else HANDOVER_NONE */
 	uint64_t connection;
@@ -154,10 +155,10 @@ struct handover {
 int handover_write(struct handover *handover, int memfd);
 
 /*
- * And back: *ret is to be released with handover_done(), also after a failure.  -EPERM: it is not
- * sealed; -EBADMSG: this is none, or a damaged one; -EPROTONOSUPPORT: it is of another version;
- * -ENOMEM; other negative errno as they come.  That descriptors are open, and what they are, is
- * not looked at.
+ * And back: *ret is to be released with handover_done(), also after a failure.  -EPERM: it is
+ * not sealed; -EBADMSG: this is none, or a damaged one; -EPROTONOSUPPORT: it is of another
+ * version; -ENOMEM; other negative errno as they come.  That descriptors are open, and what
+ * they are, is not looked at.
  */
 int handover_read(int memfd, struct handover *ret);
 
@@ -168,8 +169,8 @@ int handover_decode_sections(const void *data, size_t len, struct handover *ret)
 void handover_done(struct handover *handover);
 
 /* All descriptors that are in there; -EBADF where one could be. */
-void handover_each_fd(const struct handover *handover,
-	void (*each)(void *userdata, int fd), void *userdata);
+void handover_each_fd(
+	const struct handover *handover, void (*each)(void *userdata, int fd), void *userdata);
 
 static inline void own_handover(struct handover *handover)
 {
