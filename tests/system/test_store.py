@@ -120,7 +120,7 @@ def test_as_many_as_can_be_handed_over(machine):
 def test_thousands(machine):
     """systemd has room for all their names when it starts the next one.
 
-    It takes them the slower the more it has: 10,000 of them need a minute.
+    It takes them the slower the more it has: 10,000 of them need minutes.
     """
     count = int(os.environ.get("HATCHD_TEST_SOCKETS", "2000"))
     begin(machine, many(count), count, "LimitNOFILE=65536\n")
