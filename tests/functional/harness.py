@@ -183,6 +183,7 @@ def wait_exit(pid, timeout=TIMEOUT):
 
 def proc_status(pid):
     """/proc/PID/status as a dictionary of strings."""
+    # Whoever names his process can give it any bytes.
     with open(f"/proc/{pid}/status", errors="backslashreplace") as file:
         return dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
 
