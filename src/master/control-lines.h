@@ -29,6 +29,9 @@ void control_put_status(struct json *json, const struct master *master, uint64_t
 /* Members that say since when hatchd runs. */
 void control_put_since(struct json *json, const struct master *master, uint64_t now);
 
+/* The member `orphans`: how many an earlier hatchd has left. */
+void control_put_n_orphans(struct json *json, const struct master *master);
+
 /* The member `reload` of a line: how the last one went. */
 void control_put_reload(struct json *json, const struct reload *reload, uint64_t now);
 

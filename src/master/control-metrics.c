@@ -132,6 +132,7 @@ void control_put_metrics(struct json *json, const struct master *master, uint64_
 	json_number(json, "removed", state_count_retired(master));
 	json_number(json, "children", master_clients(master));
 	json_number(json, "total_instances", master->budget.total_instances);
+	control_put_n_orphans(json, master);
 	put_sources(json, master);
 	put_stats(json, &master->stats, master->refused);
 	put_helpers(json, master);

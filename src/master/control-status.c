@@ -79,6 +79,14 @@ void control_put_since(struct json *json, const struct master *master, uint64_t 
 	json_number(json, "up_usec", up);
 }
 
+void control_put_n_orphans(struct json *json, const struct master *master)
+{
+	if (master->orphans.known)
+		json_number(json, "orphans", master->orphans.n_found);
+	else
+		json_null(json, "orphans");
+}
+
 static void put_counts(struct json *json, const struct master *master)
 {
 	size_t remembered = sources_remembered(master->sources);
@@ -87,10 +95,7 @@ static void put_counts(struct json *json, const struct master *master)
 	json_number(json, "removed", state_count_retired(master));
 	json_number(json, "children", master_clients(master));
 	json_number(json, "total_instances", master->budget.total_instances);
-	if (master->orphans.known)
-		json_number(json, "orphans", master->orphans.n_found);
-	else
-		json_null(json, "orphans");
+	control_put_n_orphans(json, master);
 	json_number(json, "connections", master->next_connection - 1);
 	json_number(json, "clients", sources_used(master->sources) - remembered);
 	json_number(json, "remembered", remembered);

@@ -13,8 +13,13 @@
 /* Those who wait since the last hatchd has died come first. */
 #define LOOK_FIRST USEC_PER_SEC
 
-/* As long as some are left. */
+/* As long as some are left; and when some were told to end. */
 #define LOOK_AGAIN (30 * USEC_PER_SEC)
+#define LOOK_SOON  USEC_PER_SEC
+
+/* From one search to the next: to start a process costs us something, and whoever may look may
+ * ask all the time. */
+#define PAUSE (100 * USEC_PER_MSEC)
 
 /* News in one turn. */
 #define BATCH 64
@@ -171,8 +176,9 @@ static void tell_signals(const struct orphans_request *request)
 }
 
 /* Where it was broken off, those that were found by then are better than none. */
-static void take_over(struct orphans *orphans, const struct orphan_news *over)
+static void take_over(struct master *master, const struct orphan_news *over, uint64_t now)
 {
+	struct orphans *orphans = &master->orphans;
 	uint32_t before = orphans->n_found;
 
 	if (over->result < 0 && over->n_found == 0)
@@ -183,6 +189,16 @@ static void take_over(struct orphans *orphans, const struct orphan_news *over)
 	orphans->n_found = over->n_found;
 	orphans->known = true;
 	tell_number(orphans, before);
+	/* With wait = yes they have sockets, whose addresses are free now. */
+	if (orphans->n_found < before)
+		waiting_hurry(master, now);
+}
+
+static void plan_next(struct orphans *orphans, bool some_end, uint64_t now)
+{
+	orphans->look_due = USEC_INFINITY;
+	if (orphans->n_found > 0)
+		orphans->look_due = now + (some_end ? LOOK_SOON : LOOK_AGAIN);
 }
 
 static void finish(struct master *master, const struct orphan_news *over, uint64_t now)
@@ -196,9 +212,9 @@ static void finish(struct master *master, const struct orphan_news *over, uint64
 		tell_failure(orphans, over->result, now);
 	else
 		tell_signals(request);
-	take_over(orphans, over);
+	take_over(master, over, now);
 	orphans->n_coming = 0;
-	orphans->look_due = orphans->n_found > 0 ? now + LOOK_AGAIN : USEC_INFINITY;
+	plan_next(orphans, over->n_told > 0, now);
 	control_look_again(master);
 }
 
@@ -215,10 +231,19 @@ static void hear(struct master *master, uint64_t now)
 	}
 }
 
-static void begin_next(struct orphans *orphans, uint64_t now)
+/* USEC_INFINITY: nobody waits for one, or it runs. */
+static uint64_t next_begin(const struct orphans *orphans)
 {
 	if (orphans->n_over == orphans->n_asked || orphan_search_runs(orphans->search))
+		return USEC_INFINITY;
+	return orphans->pause_end;
+}
+
+static void begin_next(struct orphans *orphans, uint64_t now)
+{
+	if (now < next_begin(orphans))
 		return;
+	orphans->pause_end = now + PAUSE;
 	orphan_search_begin(orphans->search, &request_at(orphans, orphans->n_over)->order, now);
 }
 
@@ -238,4 +263,6 @@ void orphans_turn(struct master *master, uint64_t now)
 	orphans->due = orphan_search_tend(orphans->search, now);
 	if (orphans->look_due < orphans->due)
 		orphans->due = orphans->look_due;
+	if (next_begin(orphans) < orphans->due)
+		orphans->due = next_begin(orphans);
 }

@@ -46,6 +46,7 @@ struct orphans {
 	bool known;           /* one of them went well */
 	uint64_t failed_told; /* when it was last said that one has not */
 	uint64_t look_due;    /* usec, monotonic: the next look; USEC_INFINITY: none */
+	uint64_t pause_end;   /* the same: no search is begun before */
 	uint64_t due;         /* when something is to be done */
 };
 

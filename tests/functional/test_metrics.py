@@ -390,8 +390,8 @@ ALL = {
     "hatchd": "1", "since": 1, "up_usec": 2500000, "spawn_mode": "private",
     "bounds_usec": [5, 9],
     "reloads": {"done": 1, "failed": 2}, "reload_failed": True, "log_lost": 1, "services": 1,
-    "removed": 0, "total_instances": 9, "sources": {"connected": 1, "remembered": 2},
-    "forgotten": 3, "bans": 4,
+    "removed": 0, "total_instances": 9, "orphans": 2,
+    "sources": {"connected": 1, "remembered": 2}, "forgotten": 3, "bans": 4,
     "workers": [{"name": "hatchd-relay", "runs": True, "started": 2, "connections": 3}],
     **COUNTS,
 }

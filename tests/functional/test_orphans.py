@@ -10,8 +10,8 @@ import subprocess
 import pytest
 
 from harness import (
-    PYTHON, connect, free_port, hatchctl, proc_stat, read_exactly, service, stanza, wait_until,
-    workers,
+    PYTHON, connect, free_port, hatchctl, proc_stat, read_exactly, service, stanza, talk,
+    wait_until, workers,
 )
 from test_control import ask, cat, status
 from test_redirect import Target, redirect
@@ -106,6 +106,7 @@ def test_after_a_crash(start, path):
         assert 0 < found[pids["a"]]["age_usec"] < 600e6
         assert found[worker]["service"] is None and found[worker]["connection"] is None
         assert found[worker]["command"] == "hatchd-builtin"
+        assert b"\nhatchd_orphans 3\n" in hatchctl("metrics", "-s", path).stdout
         assert orphans(path, "b").keys() == {pids["b"]} and not orphans(path, "nobody")
         assert "Orphans:       3 left by an earlier hatchd" in (
             hatchctl("status", "-s", path).stdout.decode())
@@ -318,6 +319,23 @@ def test_end(start, path):
                 DONE, "1 process has ended\n", "")
             second.wait_log("got SIGKILL")
             assert b.recv(1) == b"" and orphans(path) == {} and goes_on(living)
+
+
+def test_address(start, path):
+    """A program that has the socket itself keeps the address, until it is made to end."""
+    port = free_port()
+    accept = ("import socket; s = socket.socket(fileno=0); "
+              "[(c.sendall(c.recv(9)), c.close()) for c in iter(lambda: s.accept()[0], 0)]")
+    config = service("a", listen=f"tcp:{port}", wait=True, exec=[PYTHON, "-c", accept])
+    first = start(config)
+    assert talk(port, b"first") == b"first"
+    crash(first)
+    second = start(config)
+    assert talk(port, b"still") == b"still" and not second.children()
+    assert ctl(path, "--end") == (DONE, "1 process is told to end\n", "")
+    second.wait_log(f"a: listening on tcp:{port} now")
+    assert talk(port, b"second") == b"second" and len(second.children()) == 1
+    os.kill(second.children()[0], signal.SIGKILL)
 
 
 def test_who_may_end(start, path):
