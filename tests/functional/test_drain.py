@@ -11,6 +11,7 @@ from harness import (
     PYTHON, connect, free_port, hatchctl, held_back, is_refused, read_all, read_line, reload,
     service, stanza, talk, wait_until,
 )
+from keeper import Keeper
 from test_control import ask, cat, dial, listed, read_lines, status
 from test_control_change import connections, opened, refused
 from test_events import Watching
@@ -290,6 +291,26 @@ def test_what_waits_for_its_address_waits_no_longer(hatchd, path, world):
             daemon.wait_log("b: draining, 0 children$")
             assert is_refused(ports[1])
     assert daemon.wait_end() == 0
+
+
+def test_who_comes_meanwhile_waits_for_the_next_one(folder):
+    """Where the service manager keeps sockets."""
+    port = free_port()
+    with Keeper() as keeper:
+        daemon = keeper.start(folder, FOREVER + cat("a", port))
+        keeper.wait_kept(f"hatchd//tcp=127.0.0.1={port}")
+        with daemon, opened(port) as client:
+            daemon.signal(signal.SIGTERM)
+            daemon.wait_log("draining: 1 connection$")
+            waiting = connect(port)
+            assert echoes(client)
+            client.close()
+            assert daemon.wait_end() == 0
+        with waiting, keeper.start(folder, None) as daemon:
+            assert echoes(waiting)
+            waiting.close()
+            daemon.wait_children(0)
+        assert "FDSTOREREMOVE=1" not in keeper.said
 
 
 # ---------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import signal
 import socket
 
 import pytest
@@ -74,6 +75,23 @@ def test_nothing(hatchd, path):
     assert told(path, "bans") == {"bans": []}
     assert told(path, "orphans") == {"orphans": []}
     assert told(path, "status")["services"] == []
+
+
+def test_while_it_drains(hatchd, path):
+    port = free_port()
+    daemon = hatchd.file(
+        "drain_timeout = 1h\n"
+        + service("a", listen=f"tcp:127.0.0.1:{port}", exec="/bin/cat"), f"--control={path}")
+    with connect(port) as client:
+        client.sendall(b"x")
+        assert client.recv(1) == b"x"
+        daemon.signal(signal.SIGTERM)
+        daemon.wait_notified("STOPPING=1")
+        facts = told(path, "status")["hatchd"]
+        assert facts["state"] == "draining" and facts["drain"]["connections"] == 1
+        (row,) = told_all(path, "list")
+        assert row["state"] == "draining"
+    assert daemon.wait_end() == 0
 
 
 def test_recipes(path):
