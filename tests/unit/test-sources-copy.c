@@ -1,4 +1,4 @@
-/* sources-copy: what one table remembers of sources is remembered by another. */
+/* sources-copy: a table that was copied answers as the first one does, whatever happens. */
 #include "policy/sources.h"
 
 #include <setjmp.h>
@@ -29,21 +29,6 @@ static void ban(struct sources *sources, uint64_t service, const struct addr_sou
 
 	addr_net_of(source, 24, 56, &who);
 	sources_ban(sources, service, &who, until, now);
-}
-
-static void charge(struct sources *sources, unsigned number, unsigned times, uint64_t now)
-{
-	struct addr_source source = source_of(number);
-
-	while (times-- > 0)
-		sources_charge(sources, 1, &source, &slow, now);
-}
-
-static bool knows(const struct sources *sources, unsigned number)
-{
-	struct addr_source source = source_of(number);
-
-	return sources_look(sources, 1, &source).bucket.missing != 0;
 }
 
 static uint64_t random_state = 88172645463325252;
@@ -162,79 +147,10 @@ static void test_another_table_goes_on(void **ctx)
 	}
 }
 
-/* Children may also come after what is remembered of them, if there is room. */
-static void test_children_come_later(void **ctx)
-{
-	struct sources *sources = sources_new(10, 10, key), *copy = sources_new(10, 10, key);
-	struct addr_source a = source_of(1);
-	struct source_ban found;
-
-	(void)ctx;
-	assert_int_equal(sources_add(sources, 7, &a), 0);
-	ban(sources, 7, &a, 50 * SECOND, 0);
-	copy_memories(sources, copy, SECOND);
-	assert_int_equal(sources_remembered(copy), 1);
-	assert_int_equal(sources_add(copy, 7, &a), 0);
-	assert_int_equal(sources_remembered(copy), 0);
-	assert_int_equal(sources_used(copy), 1);
-	assert_true(sources_look(copy, 7, &a).banned_until == 50 * SECOND);
-	assert_true(sources_banned_at(copy, 0, SECOND, &found));
-	assert_int_equal(found.who.bits, 24);
-	sources_remove(copy, 7, &a, 2 * SECOND);
-	assert_int_equal(sources_remembered(copy), 1);
-	sources_remove(sources, 7, &a, 0);
-	sources_free(sources);
-	sources_free(copy);
-}
-
-/* What there is no room for is dropped as always, and counted with what was before. */
-static void test_copy_has_less_room(void **ctx)
-{
-	struct sources *sources = sources_new(10, 10, key), *copy = sources_new(10, 3, key);
-
-	(void)ctx;
-	for (unsigned i = 1; i <= 10; i++)
-		charge(sources, i, i, 0);
-	charge(sources, 11, 1, 0);
-	assert_true(sources_forgotten(sources) == 1);
-	copy_memories(sources, copy, 0);
-	assert_int_equal(sources_remembered(copy), 3);
-	assert_true(knows(copy, 8) && knows(copy, 9) && knows(copy, 10));
-	assert_true(sources_forgotten(copy) == 8);
-	sources_free(sources);
-	sources_free(copy);
-}
-
-/* Neither told of nor believed. */
-static void test_nothing_left_to_remember(void **ctx)
-{
-	struct sources *sources = sources_new(10, 10, key);
-	struct source_memory memory;
-
-	(void)ctx;
-	charge(sources, 1, 2, 0);
-	assert_true(sources_memory_at(sources, 0, 2 * SECOND - 1, &memory));
-	assert_false(sources_memory_at(sources, 0, 2 * SECOND, &memory));
-	memory.source = source_of(2);
-	sources_remember(sources, &memory, 2 * SECOND);
-	assert_int_equal(sources_used(sources), 1);
-	memory.banned_until = 9 * SECOND;
-	sources_remember(sources, &memory, 2 * SECOND);
-	assert_int_equal(sources_used(sources), 2);
-	/* Twice is once. */
-	sources_remember(sources, &memory, 2 * SECOND);
-	assert_int_equal(sources_used(sources), 2);
-	assert_int_equal(sources_remembered(sources), 2);
-	sources_free(sources);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_another_table_goes_on),
-		cmocka_unit_test(test_children_come_later),
-		cmocka_unit_test(test_copy_has_less_room),
-		cmocka_unit_test(test_nothing_left_to_remember),
 	};
 
 	return cmocka_run_group_tests_name("sources-copy", tests, NULL, NULL);

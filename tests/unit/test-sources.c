@@ -796,6 +796,84 @@ static void test_lift(void **ctx)
 	sources_free(sources);
 }
 
+/* ---------------------------------------------------------------- from table to table */
+
+static void copy_memories(const struct sources *from, struct sources *to, uint64_t now)
+{
+	struct source_memory memory;
+
+	for (size_t i = 0; i < sources_places(from); i++)
+		if (sources_memory_at(from, i, now, &memory))
+			sources_remember(to, &memory, now);
+	sources_add_forgotten(to, sources_forgotten(from));
+}
+
+/* Children may also come after what is remembered of them, if there is room. */
+static void test_children_come_later(void **ctx)
+{
+	struct sources *sources = sources_new(10, 10, key), *copy = sources_new(10, 10, key);
+	struct addr_source a = source_of(1), nobody = source_of(2);
+	struct source_ban found;
+
+	(void)ctx;
+	assert_int_equal(sources_add(sources, 7, &nobody), 0);
+	assert_int_equal(sources_add(sources, 7, &a), 0);
+	ban(sources, 7, &a, 50 * SECOND, 0);
+	copy_memories(sources, copy, SECOND);
+	assert_int_equal(sources_remembered(copy), 1);
+	assert_int_equal(sources_add(copy, 7, &a), 0);
+	assert_int_equal(sources_remembered(copy), 0);
+	assert_int_equal(sources_used(copy), 1);
+	assert_true(sources_look(copy, 7, &a).banned_until == 50 * SECOND);
+	assert_int_equal(find_banned(copy, &a, SECOND, &found), 0);
+	assert_int_equal(found.who.bits, 24);
+	sources_remove(copy, 7, &a, 2 * SECOND);
+	assert_int_equal(sources_remembered(copy), 1);
+	sources_free(sources);
+	sources_free(copy);
+}
+
+/* What there is no room for is dropped as always, and counted with what was before. */
+static void test_copy_has_less_room(void **ctx)
+{
+	struct sources *sources = sources_new(10, 10, key), *copy = sources_new(10, 3, key);
+
+	(void)ctx;
+	for (unsigned i = 1; i <= 10; i++)
+		charge(sources, i, i, 0);
+	charge(sources, 11, 1, 0);
+	assert_true(sources_forgotten(sources) == 1);
+	copy_memories(sources, copy, 0);
+	assert_int_equal(sources_remembered(copy), 3);
+	assert_true(knows(copy, 8) && knows(copy, 9) && knows(copy, 10));
+	assert_true(sources_forgotten(copy) == 8);
+	sources_free(sources);
+	sources_free(copy);
+}
+
+/* Neither told of nor believed. */
+static void test_nothing_left_to_remember(void **ctx)
+{
+	struct sources *sources = sources_new(10, 10, key);
+	struct source_memory memory;
+
+	(void)ctx;
+	charge(sources, 1, 2, 0);
+	assert_true(sources_memory_at(sources, 0, 2 * SECOND - 1, &memory));
+	assert_false(sources_memory_at(sources, 0, 2 * SECOND, &memory));
+	memory.source = source_of(2);
+	sources_remember(sources, &memory, 2 * SECOND);
+	assert_int_equal(sources_used(sources), 1);
+	memory.banned_until = 9 * SECOND;
+	sources_remember(sources, &memory, 2 * SECOND);
+	assert_int_equal(sources_used(sources), 2);
+	/* Twice is once. */
+	sources_remember(sources, &memory, 2 * SECOND);
+	assert_int_equal(sources_used(sources), 2);
+	assert_int_equal(sources_remembered(sources), 2);
+	sources_free(sources);
+}
+
 static void test_without_memory(void **ctx)
 {
 	struct sources *sources;
@@ -838,6 +916,9 @@ int main(void)
 		cmocka_unit_test(test_noise_takes_nothing),
 		cmocka_unit_test(test_who_is_banned),
 		cmocka_unit_test(test_lift),
+		cmocka_unit_test(test_children_come_later),
+		cmocka_unit_test(test_copy_has_less_room),
+		cmocka_unit_test(test_nothing_left_to_remember),
 		cmocka_unit_test(test_without_memory),
 	};
 
