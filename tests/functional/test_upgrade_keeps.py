@@ -78,17 +78,23 @@ def test_accounting_goes_on(hatchd, folder):
     assert sorted(line["connection"] for line in book.wait(2)) == [1, 2]
 
 
-def test_program_that_waits_itself(hatchd):
-    """wait = yes: its socket is looked at again when it has ended, by the new one."""
+def test_program_that_has_the_socket(hatchd):
+    """wait = yes: it keeps it, and the socket is looked at again when it has ended."""
     port = free_port()
     daemon = hatchd.file(service(
-        "w", listen=f"udp:{port}", wait=True, shell="head -c 4 >&2; read x </dev/null"))
-    for number in range(3):
-        mark = daemon.mark()
-        with connect(f"udp:127.0.0.1:{port}") as client:
-            client.send(b"%d..\n" % number)
-        daemon.wait_log(rf"^{number}\.\.", after=mark)
-        upgrade(daemon)
+        "w", listen=f"udp:{port}", wait=True, shell="for i in 1 2; do head -c 3 >&2; done"))
+    with connect(f"udp:127.0.0.1:{port}") as client:
+        for _ in range(2):
+            mark = daemon.mark()
+            client.send(b"1.\n")
+            daemon.wait_log(r"^1\.", after=mark)
+            (child,) = daemon.children()
+            for _ in range(2):
+                upgrade(daemon)
+            assert daemon.children() == [child]
+            client.send(b"2.\n")
+            daemon.wait_log(r"^2\.", after=mark)
+            daemon.wait_log(f"w: child {child} ended: exit 0", after=mark)
 
 
 # ---------------------------------------------------------------------------
