@@ -17,7 +17,7 @@ import pytest
 from arrivals import Arrivals, endpoint, expect_all_served
 from certificates import needs_tls, secure
 from harness import (
-    Probe, free_port, helper, proc_fds, proc_stat, reload, service, talk, workers,
+    IS_SANITIZED, Probe, free_port, helper, proc_fds, proc_stat, reload, service, talk, workers,
 )
 from test_restart_load import without_limits
 from tlsclient import Client, trusting
@@ -137,10 +137,10 @@ def kinds_of_fds(pid):
 
 
 def maps(pid):
-    """How often each file is mapped, and the rest together."""
+    """How often each file is mapped."""
     with open(f"/proc/{pid}/maps", encoding="ascii") as file:
         lines = [line.split() for line in file]
-    return Counter(fields[5] if len(fields) > 5 else "" for fields in lines)
+    return Counter(fields[5] for fields in lines if len(fields) > 5)
 
 
 def memory(pid):
@@ -149,6 +149,7 @@ def memory(pid):
 
 
 @needs_tls
+@pytest.mark.needs_root
 def test_nothing_leaks(site):
     """As many descriptors and maps after the last upgrade as after the second."""
     take_time()
@@ -162,7 +163,7 @@ def test_nothing_leaks(site):
         for _ in range(UPGRADES):
             upgrade(site.daemon)
         assert (kinds_of_fds(pid), maps(pid), workers(pid), site.daemon.children()) == before
-        assert memory(pid) <= pages + MEMORY
+        assert IS_SANITIZED or memory(pid) <= pages + MEMORY
         expect_all_served(crowd)
 
 

@@ -6,11 +6,11 @@ import pathlib
 import pytest
 
 from harness import (
-    connect, free_port, hatchctl, read_exactly, reload, service, talk,
+    PYTHON, connect, free_port, hatchctl, read_exactly, reload, service, talk,
 )
 from upgrades import Installed, ask_for_upgrade, needs_upgrade, upgrade
 
-pytestmark = needs_upgrade
+pytestmark = [needs_upgrade, pytest.mark.needs_root]  # who looks at its descriptors
 
 
 @pytest.fixture
@@ -135,6 +135,51 @@ def test_not_a_hatchd(upgradable, what):
     BAD[what](upgradable.installed)
     upgradable.expect_refused()
     upgradable.installed.repair()
+    upgradable.expect_upgraded()
+
+
+# Stands between the old one and the new one, and damages what is handed over: 11 bytes say what
+# it is, 4 which version, and the rest has a checksum.
+BETWEEN = """#!{python} -SE
+import fcntl, os, sys
+HANDOVER = 5  # master/prove.h
+data = bytearray(os.pread(HANDOVER, os.fstat(HANDOVER).st_size, 0))
+{damage}
+memory = os.memfd_create("hatchd-handover", os.MFD_ALLOW_SEALING)
+os.write(memory, data)
+fcntl.fcntl(memory, 1033, {seals})  # F_ADD_SEALS
+os.dup2(memory, HANDOVER)
+os.execv("{real}", ["{real}", *sys.argv[1:]])
+"""
+
+OTHER, DAMAGED = "it takes over from other versions only", "it does not understand"
+
+
+@pytest.mark.parametrize("damage, why, seals", [
+    ("data[11] += 1", OTHER, 15),
+    ("data[11] -= 1", OTHER, 15),
+    ("data[0] ^= 1", DAMAGED, 15),
+    ("data[-1] ^= 1", DAMAGED, 15),
+    ("data[len(data) // 2] ^= 1", DAMAGED, 15),
+    ("del data[-1:]", DAMAGED, 15),
+    ("del data[len(data) // 2:]", DAMAGED, 15),
+    ("data.clear()", DAMAGED, 15),
+    ("data.append(0)", DAMAGED, 15),
+    ("", DAMAGED, 0),
+    # It takes over from nobody but whom it has proved itself to, by its own name.
+    ("", "it was replaced meanwhile", 15),
+], ids=["newer", "older", "magic", "last byte", "some byte", "end", "half", "nothing", "more",
+        "not sealed", "as it was"])
+def test_other_handover(upgradable, damage, why, seals):
+    """Of an older or a newer version, damaged, cut off, or not sealed."""
+    installed = upgradable.installed
+    real = installed.folder / "real"
+    real.write_bytes(installed.hatchd.read_bytes())
+    real.chmod(0o755)
+    installed.replace(BETWEEN.format(
+        python=PYTHON, damage=damage, seals=seals, real=real).encode())
+    assert why in upgradable.expect_refused()
+    installed.repair()
     upgradable.expect_upgraded()
 
 
