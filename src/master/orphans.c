@@ -194,11 +194,13 @@ static void take_over(struct master *master, const struct orphan_news *over, uin
 		waiting_hurry(master, now);
 }
 
-static void plan_next(struct orphans *orphans, bool some_end, uint64_t now)
+/* Nobody may be left who has to be looked for; but it may have been hatchd that lacked
+ * something. */
+static void plan_next(struct orphans *orphans, const struct orphan_news *over, uint64_t now)
 {
 	orphans->look_due = USEC_INFINITY;
-	if (orphans->n_found > 0)
-		orphans->look_due = now + (some_end ? LOOK_SOON : LOOK_AGAIN);
+	if (orphans->n_found > 0 || over->result == -EAGAIN || over->result == -ENOMEM)
+		orphans->look_due = now + (over->n_told > 0 ? LOOK_SOON : LOOK_AGAIN);
 }
 
 static void finish(struct master *master, const struct orphan_news *over, uint64_t now)
@@ -214,7 +216,7 @@ static void finish(struct master *master, const struct orphan_news *over, uint64
 		tell_signals(request);
 	take_over(master, over, now);
 	orphans->n_coming = 0;
-	plan_next(orphans, over->n_told > 0, now);
+	plan_next(orphans, over, now);
 	control_look_again(master);
 }
 

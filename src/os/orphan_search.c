@@ -113,18 +113,26 @@ static void end(struct orphan_search *search, uint64_t now)
 	search->failed = 0;
 }
 
+/* -EAGAIN as above. */
+static int hear_in_time(struct orphan_search *search, uint64_t now, struct orphan_news *ret)
+{
+	int r = hear(search, ret);
+
+	return r == -EAGAIN && now >= search->overdue ? -ETIME : r;
+}
+
+/* One that could not be started is over, whatever the reason was. */
 bool orphan_search_take(struct orphan_search *search, uint64_t now, struct orphan_news *ret)
 {
 	int r = search->failed;
 
 	if (!search->runs)
 		return false;
-	if (r == 0)
-		r = hear(search, ret);
-	if (r == -EAGAIN && now >= search->overdue)
-		r = -ETIME;
-	if (r == -EAGAIN)
-		return false;
+	if (r == 0) {
+		r = hear_in_time(search, now, ret);
+		if (r == -EAGAIN)
+			return false;
+	}
 	if (r < 0)
 		*ret = (struct orphan_news){
 			.kind = ORPHAN_OVER, .result = r, .n_found = search->n_found};

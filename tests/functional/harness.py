@@ -685,6 +685,8 @@ class Daemon:
     def count_fds(self):
         """How many they are, without those to helpers and to workers, and texts for
         these, which come when they are needed and stay; None where that cannot be seen."""
+        # Who looks for orphans comes and goes, and is a zombie when his is closed.
+        wait_until(lambda: not children_named(self.pid, "hatchd-orphans"))
         try:
             own = len({name for name in HELPERS if children_named(self.pid, name)})
             own += WORKER_FDS * len(workers(self.pid))
