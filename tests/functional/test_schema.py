@@ -9,7 +9,7 @@ import pytest
 
 from certificates import needs_tls, secure
 from harness import (
-    TIMEOUT, connect, free_port, hatchctl, put, reload, service, stanza,
+    TIMEOUT, connect, free_port, hatchctl, put, reload, service, stanza, wait_until,
 )
 
 jsonschema = pytest.importorskip("jsonschema", reason="there is no python3-jsonschema")
@@ -114,7 +114,7 @@ def test_all_kinds_of_services(hatchd, path, folder):
         f"--control={path}")
     with connect(port), connect(full), connect(proxied) as client:
         client.sendall(b"PROXY TCP4 192.0.2.7 192.0.2.1 4711 25\r\n")
-        daemon.wait_children(3)
+        wait_until(lambda: len(told_all(path, "connections")) == 3)
         with connect(port, source="127.0.0.2") as stranger:
             assert stranger.recv(1) == b""
         for _ in range(2):
