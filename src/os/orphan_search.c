@@ -151,3 +151,8 @@ uint64_t orphan_search_tend(struct orphan_search *search, uint64_t now)
 		due = 0;
 	return search->process.reap_at < due ? search->process.reap_at : due;
 }
+
+size_t orphan_search_pids(const struct orphan_search *search, pid_t ret[HELPER_PIDS_MAX])
+{
+	return helper_pids(&search->process, ret);
+}

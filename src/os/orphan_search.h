@@ -12,6 +12,7 @@
 #ifndef HATCHD_OS_ORPHAN_SEARCH_H
 #define HATCHD_OS_ORPHAN_SEARCH_H
 
+#include "os/helper.h"
 #include "os/orphan_wire.h"
 
 /* usec. */
@@ -47,5 +48,8 @@ const char *orphan_search_explain(int result);
 
 /* To be called when that is due: returns when it wants to be called again. */
 uint64_t orphan_search_tend(struct orphan_search *search, uint64_t now);
+
+/* As helper_pids(). */
+size_t orphan_search_pids(const struct orphan_search *search, pid_t ret[HELPER_PIDS_MAX]);
 
 #endif

@@ -368,8 +368,10 @@ static void test_control(void **ctx)
 	memset(path + 1, 'a', 106);
 	accepted(ARGV("--take-over=/tmp/c"));
 	assert_string_equal(cmdline.take_over, "/tmp/c");
+	cmdline_done(&cmdline);
 	accepted(ARGV("-l7", "--take-over", "/tmp/c", "--", "cat"));
 	assert_string_equal(cmdline.take_over, "/tmp/c");
+	cmdline_done(&cmdline);
 	refused(ARGV("--take-over=c"), "--take-over: 'c' is not the full path of a socket");
 	refused(ARGV("--take-over=/a", "--take-over=/b"), "--take-over is given twice");
 	refused(ARGV("--take-over=/a", "--check"),

@@ -115,6 +115,9 @@ static void gather_strays(struct gather *g)
 	n = counter_pids(master->tally.counter, pids);
 	for (size_t i = 0; i < n; i++)
 		gather_stray(g, pids[i]);
+	n = master->orphans.search ? orphan_search_pids(master->orphans.search, pids) : 0;
+	for (size_t i = 0; i < n; i++)
+		gather_stray(g, pids[i]);
 	n = master->accounting.feed ? account_feed_pids(master->accounting.feed, pids) : 0;
 	for (size_t i = 0; i < n; i++)
 		gather_stray(g, pids[i]);
