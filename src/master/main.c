@@ -1,7 +1,7 @@
 #include "conf/cmdline.h"
 #include "master/loader.h"
-#include "master/master.h"
 #include "master/prove.h"
+#include "master/run.h"
 #include "os/facility.h"
 
 #include <stdio.h>

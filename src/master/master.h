@@ -1,5 +1,6 @@
 /*
- * master: what the one privileged process knows, and the order of its turns.
+ * master: what the one privileged process knows, and the order of its turns.  From where that
+ * comes, and how it ends, is master/run's.
  *
  * A turn is one event of sd-event, and then: look at the children
  * that still use our memory, do what has become due, write the log.  Nothing
@@ -151,14 +152,13 @@ struct master {
 	int status; /* exit status once done */
 };
 
-/*
- * "shared memory, clone3": how children would start on this machine.  To be freed
- * by the caller; NULL when it cannot be found out.
- */
-char *master_describe_spawning(const struct cmdline *cmdline);
+/* Have the event loop look at signals, listeners, children and helpers: everything else is
+ * there by then.  0 or a negative errno. */
+int master_add_sources(struct master *master);
 
-/* Serve until told to stop.  Returns the exit status, as hatchd(8) lists them. */
-int master_run(const struct cmdline *cmdline, char **argv);
+/* Turn after turn until master_exit().  0 with master->status, or a negative errno, which was
+ * logged: there is no waiting for events. */
+int master_loop(struct master *master);
 
 /* The client of --once is served no longer: end with that status, when he has heard everything
  * (master/caller). */

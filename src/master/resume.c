@@ -6,15 +6,9 @@
 #include "base/own.h"
 #include "base/text.h"
 #include "conf/image.h"
-#include "master/admitted.h"
-#include "master/findings.h"
 #include "master/handover/master-state.h"
 #include "master/handover/service-state.h"
 #include "master/master.h"
-#include "master/overdue.h"
-#include "master/service.h"
-#include "master/setup.h"
-#include "master/tally.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -33,17 +27,36 @@
 
 /* ------------------------------------------------------------- from image to image */
 
-int resume_announce(int state, int old_program)
+static int announce(int state, int old_program)
 {
 	char value[VALUE_MAX];
 
-	snprintf(value, sizeof value, "%d,%d", state, old_program);
+	snprintf(value, sizeof value, "%d,%d", state, old_program < 0 ? -1 : old_program);
 	return setenv(VARIABLE, value, 1) < 0 ? -errno : 0;
 }
 
-void resume_denounce(void)
+static void set_flags(void *userdata, int fd)
 {
+	if (fd >= 0)
+		(void)fcntl(fd, F_SETFD, *(int *)userdata);
+}
+
+int resume_execute(
+	const struct handover *handover, int state, int program, int old_program, char **argv)
+{
+	int keep = 0, close = FD_CLOEXEC, r = announce(state, old_program);
+
+	if (r < 0)
+		return r;
+	handover_each_fd(handover, set_flags, &keep);
+	set_flags(&keep, state);
+	log_flush();
+	syscall(SYS_execveat, program, "", argv, environ, AT_EMPTY_PATH);
+	r = -errno;
+	handover_each_fd(handover, set_flags, &close);
+	set_flags(&close, state);
 	unsetenv(VARIABLE);
+	return r;
 }
 
 /* -1 for the second: there is nothing to go back to. */
@@ -79,7 +92,6 @@ static void check_fd(void *userdata, int fd)
 	check->good &= is_open(fd) && (fd < 0 || fd > STDERR_FILENO);
 }
 
-/* A variable that somebody has left, or set, is nobody's handover. */
 int resume_check(const struct handover *handover)
 {
 	struct saved_master all;
@@ -96,6 +108,7 @@ int resume_check(const struct handover *handover)
 	return r;
 }
 
+/* A variable that somebody has left, or set, is nobody's handover. */
 static int read_state(struct resume *resume)
 {
 	struct check check = {.good = true};
@@ -123,10 +136,10 @@ void resume_find(struct resume *resume)
 		return;
 	if (!parse_value(value, &resume->state, &resume->old_program)) {
 		resume->state = resume->old_program = -EBADF;
-		resume_denounce();
+		unsetenv(VARIABLE);
 		return;
 	}
-	resume_denounce();
+	unsetenv(VARIABLE);
 	r = read_state(resume);
 	if (r == 0)
 		return;
@@ -279,340 +292,6 @@ int resume_memory(const struct resume *resume, struct master *master, uint64_t n
 	return r;
 }
 
-/* ----------------------------------------------------------------------- services */
-
-/* What was handed over by its place there, and is here now. */
-struct places {
-	struct resume *resume;
-	struct master *master;
-	struct service **services;   /* owned */
-	struct listener **listeners; /* owned; NULL: it is not there any more */
-	struct setup **setups;       /* owned, each held; NULL: it cannot be read */
-	size_t n_lost;               /* children that nobody remembers */
-};
-
-/* Mostly the configuration has not changed, and it is where it was. */
-static struct service *find_service(const struct master *master, const char *name, size_t hint)
-{
-	if (hint < master->n_services && service_is_called(master->services[hint], name))
-		return master->services[hint];
-	for (size_t i = 0; i < master->n_services; i++)
-		if (service_is_called(master->services[i], name))
-			return master->services[i];
-	return NULL;
-}
-
-/* It has children, and no configuration any more. */
-static struct service *make_retired(struct master *master, const char *name)
-{
-	struct service *service = service_new(master, name);
-
-	if (service)
-		service_retire(service);
-	return service;
-}
-
-static void find_services(struct places *places)
-{
-	const struct handover *handover = &places->resume->handover;
-
-	for (size_t i = 0; i < handover->n_services; i++) {
-		const char *name = handover->services[i].name;
-		struct service *service = find_service(places->master, name, i);
-
-		places->services[i] = service;
-	}
-}
-
-/* They have their numbers from then on. */
-static void give_memories(struct places *places, uint64_t now)
-{
-	const struct handover *handover = &places->resume->handover;
-
-	for (size_t i = 0; i < handover->n_services; i++) {
-		const struct handover_service *from = &handover->services[i];
-		struct saved_service saved;
-		int r = -ENOENT;
-
-		if (!places->services[i])
-			continue;
-		r = service_state_read(from->state, from->state_len, &saved);
-		if (r == 0)
-			r = service_state_put(&saved, places->services[i], now);
-		if (r < 0)
-			log_error("%sunable to go on with what was counted: %s",
-				places->services[i]->label, strerror(-r));
-		service_state_done(&saved);
-	}
-}
-
-static void give_sources(const struct places *places, uint64_t now)
-{
-	const struct handover *handover = &places->resume->handover;
-	struct saved_master saved;
-	int r = master_state_read(handover->state, handover->state_len, &saved);
-
-	if (r == 0)
-		r = master_state_put_sources(&saved, places->master, now);
-	if (r < 0)
-		log_error("unable to go on with rates and bans of clients: %s", strerror(-r));
-	master_state_done(&saved);
-}
-
-static struct listener *find_listener(
-	const struct service *service, const struct addr *asked, size_t hint)
-{
-	for (size_t i = 0; i < service->n_listeners; i++) {
-		struct listener *listener =
-			service->listeners[(i + hint) % service->n_listeners];
-		const struct addr *addr = listener_asked(listener);
-
-		if (addr && addr_equal(addr, asked))
-			return listener;
-	}
-	return NULL;
-}
-
-static void find_listeners(struct places *places)
-{
-	const struct handover *handover = &places->resume->handover;
-	uint32_t last = HANDOVER_NONE;
-	size_t hint = 0;
-
-	for (size_t i = 0; i < handover->n_listeners; i++) {
-		const struct handover_listener *from = &handover->listeners[i];
-		const struct service *service = places->services[from->service];
-
-		hint = from->service == last ? hint + 1 : 0;
-		last = from->service;
-		if (service)
-			places->listeners[i] = find_listener(service, &from->asked, hint);
-	}
-}
-
-static void read_setups(struct places *places)
-{
-	const struct handover *handover = &places->resume->handover;
-
-	for (size_t i = 0; i < handover->n_setups; i++) {
-		const struct handover_setup *setup = &handover->setups[i];
-
-		if (setup->image_version == IMAGE_VERSION && setup->len > 0)
-			(void)setup_from_record(&places->master->inherited, setup->record,
-				setup->len, &places->setups[i]);
-	}
-}
-
-/* A client who was accepted, and is the first in line. */
-static void give_held(struct places *places)
-{
-	struct handover *handover = &places->resume->handover;
-
-	for (size_t i = 0; i < handover->n_listeners; i++) {
-		struct handover_listener *from = &handover->listeners[i];
-		struct listener *listener = places->listeners[i];
-
-		if (from->held < 0 || !listener || listener->held >= 0)
-			continue;
-		listener->held = take_fd(&from->held);
-		listener->held_number = from->held_number;
-		listener->held_since = from->held_since;
-	}
-}
-
-/* ----------------------------------------------------------------------- children */
-
-static struct findings *read_findings(const struct handover_child *from, uint32_t generation)
-{
-	struct findings *findings = from->has_findings ? findings_new(generation) : NULL;
-
-	if (!findings)
-		return NULL;
-	findings->name_state = from->findings.name_state;
-	findings->user_state = from->findings.user_state;
-	if (from->findings.name)
-		(void)findings_set_name(findings, from->findings.name);
-	if (from->findings.user)
-		(void)findings_set_user(findings, from->findings.user);
-	return findings;
-}
-
-/* What it was started with, or what is in force, or what a service has that says nothing. */
-static struct setup *find_setup(
-	const struct places *places, const struct handover_child *from, struct service *service)
-{
-	struct setup *setup = from->setup == HANDOVER_NONE ? NULL : places->setups[from->setup];
-
-	if (!setup && !service->retired)
-		setup = service_setup(service);
-	return setup ? setup_hold(setup)
-	             : setup_of_nothing(
-			       service, places->resume->handover.services[from->service].name);
-}
-
-static void fill_client(struct child *child, const struct handover_child *from)
-{
-	child->peer = from->peer;
-	child->local = from->local;
-	child->peer_cred = (struct ucred){
-		.pid = (pid_t)from->peer_pid, .uid = from->peer_uid, .gid = from->peer_gid};
-	child->source = from->source;
-	child->tcp = from->tcp;
-	child->taken = from->taken;
-	if (!from->has_ends)
-		return;
-	child->ends = malloc(sizeof *child->ends);
-	if (child->ends)
-		*child->ends =
-			(struct tcp_ends){.local = from->proxy_local, .peer = from->proxy_peer};
-}
-
-static void fill_life(struct child *child, const struct handover_child *from)
-{
-	child->life = (struct lifetime){
-		.born = from->life_born,
-		.ask_at = from->life_ask_at,
-		.told = from->life_told,
-		.reason = from->life_reason,
-		.heard = from->life_heard,
-		.killed = from->life_killed,
-	};
-}
-
-static void fill(struct child *child, struct handover_child *from)
-{
-	child->connection = from->connection;
-	child->pid = from->pid;
-	child->pidfd = take_fd(&from->pidfd);
-	child->report = (struct spawn_report){.step = SPAWN_EXEC};
-	child->born = from->born;
-	child->came_by_ip = from->came_by_ip;
-	child->on_pair = from->on_pair;
-	child->unwanted = from->unwanted;
-	child->killed_late = from->killed_late;
-	child->announced = from->announced;
-	fill_client(child, from);
-	fill_life(child, from);
-}
-
-/* It has the socket itself: nobody else looks at it. */
-static void lend(struct child *child, struct listener *listener)
-{
-	struct service *service = child->service;
-
-	if (!listener || !service->wait)
-		return;
-	child->listener = listener;
-	listener->child = child;
-	listener->lent = true;
-	if (!service->takes_all)
-		return;
-	service->wait_child = child;
-	for (uint32_t i = 0; i < service->n_listeners; i++)
-		service->listeners[i]->lent = true;
-}
-
-/* A zombie until we end, if we cannot remember it: its descriptor is closed with the others. */
-static bool adopt(struct places *places, struct handover_child *from, uint64_t now)
-{
-	struct master *master = places->master;
-	struct service **service = &places->services[from->service];
-	struct setup *setup = NULL;
-	struct child *child;
-
-	if (!*service)
-		*service = make_retired(
-			master, places->resume->handover.services[from->service].name);
-	if (*service)
-		setup = find_setup(places, from, *service);
-	child = setup ? child_new(master->children) : NULL;
-	if (!child) {
-		setup_release(setup);
-		return false;
-	}
-	child->service = *service;
-	child->setup = setup;
-	fill(child, from);
-	child->findings = read_findings(from, master->generation);
-	admitted_count(child);
-	if (from->listener != HANDOVER_NONE)
-		lend(child, places->listeners[from->listener]);
-	child_watch(master->children, child, now);
-	if (!child->announced)
-		child_begin(master->children, child);
-	tally_resume(child, &from->counted);
-	overdue_resume(child);
-	return true;
-}
-
-static int compare_born(const void *a, const void *b)
-{
-	const struct handover_child *x = a, *y = b;
-
-	return (x->born > y->born) - (x->born < y->born);
-}
-
-static void adopt_all(struct places *places, uint64_t now)
-{
-	struct handover *handover = &places->resume->handover;
-
-	if (handover->n_children == 0)
-		return;
-	qsort(handover->children, handover->n_children, sizeof *handover->children,
-		compare_born);
-	for (size_t i = 0; i < handover->n_children; i++)
-		if (!adopt(places, &handover->children[i], now))
-			places->n_lost++;
-	if (places->n_lost > 0)
-		log_error("unable to remember %zu children: %s", places->n_lost,
-			strerror(ENOMEM));
-}
-
-static bool make_places(struct places *places)
-{
-	const struct handover *handover = &places->resume->handover;
-
-	places->services = calloc(handover->n_services + 1, sizeof(struct service *));
-	places->listeners = calloc(handover->n_listeners + 1, sizeof(struct listener *));
-	places->setups = calloc(handover->n_setups + 1, sizeof(struct setup *));
-	return places->services && places->listeners && places->setups;
-}
-
-static void free_places(struct places *places)
-{
-	for (size_t i = 0; places->setups && i < places->resume->handover.n_setups; i++)
-		setup_release(places->setups[i]);
-	free(places->services);
-	free(places->listeners);
-	free(places->setups);
-}
-
-void resume_children(struct resume *resume, struct master *master, uint64_t now)
-{
-	struct places places = {.resume = resume, .master = master};
-
-	if (make_places(&places)) {
-		find_services(&places);
-		give_memories(&places, now);
-		find_listeners(&places);
-		read_setups(&places);
-		adopt_all(&places, now);
-		give_sources(&places, now);
-		give_held(&places);
-	} else {
-		log_error("unable to remember children: %s", strerror(ENOMEM));
-	}
-	free_places(&places);
-	for (size_t i = 0; i < resume->handover.n_listeners; i++)
-		if (resume->handover.listeners[i].held >= 0)
-			master_close_later(
-				master, take_fd(&resume->handover.listeners[i].held), now);
-	for (size_t i = 0; i < resume->handover.n_strays; i++)
-		(void)strays_add(&master->strays, resume->handover.strays[i].pid, now);
-	for (size_t i = 0; i < master->n_services; i++)
-		service_update(master->services[i]);
-}
-
 /* -------------------------------------------------------------------------- the end */
 
 void resume_tell(const struct resume *resume)
@@ -633,22 +312,11 @@ void resume_tell(const struct resume *resume)
 			PACKAGE_VERSION, n, n == 1 ? "child" : "children");
 }
 
-static void keep_open(void *userdata, int fd)
-{
-	(void)userdata;
-	if (fd >= 0)
-		(void)fcntl(fd, F_SETFD, 0);
-}
-
 void resume_go_back(struct resume *resume, char **argv)
 {
-	if (resume->old_program < 0 || resume_announce(resume->state, -1) < 0)
-		return;
-	handover_each_fd(&resume->handover, keep_open, NULL);
-	keep_open(NULL, resume->state);
-	log_flush();
-	syscall(SYS_execveat, resume->old_program, "", argv, environ, AT_EMPTY_PATH);
-	resume_denounce();
+	if (resume->old_program >= 0)
+		(void)resume_execute(
+			&resume->handover, resume->state, resume->old_program, -EBADF, argv);
 }
 
 static void close_left(void *userdata, int fd)

@@ -27,9 +27,13 @@ struct resume {
 
 #define RESUME_NONE ((struct resume){.state = -EBADF, .old_program = -EBADF})
 
-/* What the program that is executed next has to know.  0 or -ENOMEM. */
-int resume_announce(int state, int old_program);
-void resume_denounce(void);
+/*
+ * Execute that program (O_PATH) in our place, with all that is handed over and `state`, which
+ * it was written into; `old_program` is what it may go back to, or -EBADF.  Returns only if
+ * that fails: a negative errno, and everything is close-on-exec again.
+ */
+int resume_execute(
+	const struct handover *handover, int state, int program, int old_program, char **argv);
 
 /* Can what services and hatchd as a whole remember be read?  0, -EBADMSG or -ENOMEM. */
 int resume_check(const struct handover *handover);
@@ -53,10 +57,6 @@ int resume_image(struct resume *resume, struct image **ret);
  * force.  0, -EBADMSG or -ENOMEM. */
 int resume_sockets(struct resume *resume, struct master *master);
 int resume_memory(const struct resume *resume, struct master *master, uint64_t now);
-
-/* All else, once it is in force: limits, children, who is held, processes to be reaped.  What
- * there is no memory for is let go, with a line in the log. */
-void resume_children(struct resume *resume, struct master *master, uint64_t now);
 
 /* Say so. */
 void resume_tell(const struct resume *resume);

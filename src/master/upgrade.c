@@ -19,7 +19,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 /* So long services that ask their clients first are held, until all have answered. */
@@ -321,39 +320,6 @@ static void begin_to_settle(struct master *master, uint64_t now)
 
 /* ------------------------------------------------------------------------- to leap */
 
-static void keep_open(void *userdata, int fd)
-{
-	(void)userdata;
-	if (fd >= 0)
-		(void)fcntl(fd, F_SETFD, 0);
-}
-
-static void close_on_exec(void *userdata, int fd)
-{
-	(void)userdata;
-	if (fd >= 0)
-		(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
-}
-
-/* Returns only if it fails, a negative errno. */
-static int execute(struct master *master, const struct handover *handover, int state)
-{
-	int r;
-
-	r = resume_announce(state, handover->process.old_program);
-	if (r < 0)
-		return r;
-	handover_each_fd(handover, keep_open, NULL);
-	keep_open(NULL, state);
-	log_flush();
-	syscall(SYS_execveat, master->upgrade.program, "", master->argv, environ,
-		AT_EMPTY_PATH);
-	r = -errno;
-	handover_each_fd(handover, close_on_exec, NULL);
-	resume_denounce();
-	return r;
-}
-
 static int open_self(const struct master *master)
 {
 	int fd = open("/proc/self/exe", O_PATH | O_CLOEXEC);
@@ -380,7 +346,7 @@ static int leap(struct master *master)
 	if (state < 0)
 		return state;
 	state = master_move_up(master, state);
-	return execute(master, &handover, state);
+	return resume_execute(&handover, state, master->upgrade.program, self, master->argv);
 }
 
 /* A child that hangs before its exec keeps its copy of our memory, and is reaped as others. */
