@@ -127,6 +127,27 @@ void accounting_add(struct master *master, const struct account *account)
 	accounting->untold++;
 }
 
+bool accounting_is_idle(const struct master *master)
+{
+	const struct accounting *accounting = &master->accounting;
+
+	return !accounting->path || account_feed_pending(accounting->feed) == 0;
+}
+
+const char *accounting_left(const struct master *master, size_t *ret_len)
+{
+	*ret_len = 0;
+	return master->accounting.path ? account_feed_text(master->accounting.feed, ret_len)
+	                               : NULL;
+}
+
+/* It was all in a feed that had no more room than this one. */
+void accounting_resume(struct master *master, const void *left, size_t len)
+{
+	if (len > 0 && master->accounting.path)
+		(void)account_feed_put(master->accounting.feed, left, len);
+}
+
 void accounting_reopen(struct master *master)
 {
 	if (master->accounting.path)

@@ -53,6 +53,14 @@ bool accounting_is_on(const struct master *master);
 /* Add a record of that, as it is to be recorded. */
 void accounting_add(struct master *master, const struct account *account);
 
+/* Is everything in the file that was to get there? */
+bool accounting_is_idle(const struct master *master);
+
+/* What is not known to be there, for the image of hatchd that is executed next, borrowed; and
+ * to go on with that, where a file is configured. */
+const char *accounting_left(const struct master *master, size_t *ret_len);
+void accounting_resume(struct master *master, const void *left, size_t len);
+
 /* The file may be another one now. */
 void accounting_reopen(struct master *master);
 

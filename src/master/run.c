@@ -206,6 +206,7 @@ static void go_on(struct master *master, struct resume *resume)
 	struct handover_process *process = &resume->handover.process;
 
 	tally_turn(master, clock_monotonic());
+	accounting_resume(master, process->records, process->records_len);
 	handover_adopt(&resume->handover, master, clock_monotonic());
 	control_resume(
 		master, take_fd(&process->control), process->control_dev, process->control_ino);

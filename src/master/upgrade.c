@@ -349,12 +349,16 @@ static int leap(struct master *master)
 	return resume_execute(&handover, state, master->upgrade.program, self, master->argv);
 }
 
-/* A child that hangs before its exec keeps its copy of our memory, and is reaped as others. */
+/* A child that hangs before its exec keeps its copy of our memory, and is reaped as others;
+ * records that do not get into their file go along. */
 static bool is_settled(struct master *master, uint64_t now)
 {
+	bool is_over = now >= master->upgrade.due;
+
 	if (stop_count_closing(master) > 0)
 		return false;
-	return spawner_in_flight(master->spawner) == 0 || now >= master->upgrade.due;
+	return is_over ||
+	       (spawner_in_flight(master->spawner) == 0 && accounting_is_idle(master));
 }
 
 static void try_to_leap(struct master *master, uint64_t now)

@@ -84,6 +84,12 @@ size_t account_feed_pending(const struct account_feed *feed)
 	return feed->end - feed->start;
 }
 
+const char *account_feed_text(const struct account_feed *feed, size_t *ret_len)
+{
+	*ret_len = feed->end - feed->start;
+	return feed->data + feed->start;
+}
+
 bool account_feed_trouble(
 	struct account_feed *feed, enum account_step *ret_step, int *ret_error)
 {

@@ -61,6 +61,9 @@ void account_feed_reopen(struct account_feed *feed);
 /* Bytes that are not known to be in the file. */
 size_t account_feed_pending(const struct account_feed *feed);
 
+/* These, whole lines, for who takes our place; borrowed until the next call. */
+const char *account_feed_text(const struct account_feed *feed, size_t *ret_len);
+
 /* What is in the way since the last call that has said so: true if that has changed.  The step
  * is ACCOUNT_FINE when nothing is any more; of the process itself, and not of the file, it is
  * _ACCOUNT_STEP_MAX. */

@@ -28,6 +28,7 @@ static void process_fields(struct codec *codec, void *object)
 	codec_fd(codec, &process->control);
 	codec_u64(codec, &process->control_dev);
 	codec_u64(codec, &process->control_ino);
+	codec_bytes(codec, &process->records, &process->records_len, RECORD_MAX);
 }
 
 static void spare_fields(struct codec *codec, void *object)

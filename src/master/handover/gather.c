@@ -63,6 +63,20 @@ static void gather_process(struct gather *g)
 	};
 }
 
+static void gather_records(struct gather *g)
+{
+	struct handover_process *process = &g->handover->process;
+	const char *left = accounting_left(g->master, &process->records_len);
+
+	if (process->records_len == 0)
+		return;
+	process->records = malloc(process->records_len);
+	if (process->records)
+		memcpy(process->records, left, process->records_len);
+	else
+		g->error = -ENOMEM;
+}
+
 static void gather_spares(struct gather *g)
 {
 	const struct inherited *inherited = &g->master->inherited;
@@ -383,6 +397,7 @@ int handover_gather(const struct master *master, struct handover *ret)
 	g.error = make_room(&g);
 	if (g.error == 0) {
 		gather_process(&g);
+		gather_records(&g);
 		gather_spares(&g);
 		gather_strays(&g);
 		gather_services(&g);

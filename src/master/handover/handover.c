@@ -255,6 +255,7 @@ void handover_done(struct handover *handover)
 	free(handover->process.version);
 	free(handover->process.program);
 	free(handover->process.cwd);
+	free(handover->process.records);
 	free(handover->state);
 	memset(handover, 0, sizeof *handover);
 }

@@ -57,6 +57,9 @@ struct handover_process {
 	int next_image, next_secrets;
 	int old_program; /* what is executed now, to go back to (O_PATH) */
 
+	uint8_t *records; /* owned; of connections, that may not be in their file yet */
+	size_t records_len;
+
 	int pid_file; /* -EBADF: there is none */
 	int control;  /* socket that operators connect to; -EBADF: there is none */
 	uint64_t control_dev, control_ino;
