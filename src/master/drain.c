@@ -161,6 +161,7 @@ static void close_service(struct service *service, bool to_successor, uint64_t n
 /* No other services from now on, and none of those that there are at other addresses. */
 static void close_all(struct master *master, bool to_successor, uint64_t now)
 {
+	upgrade_stop(master);
 	reload_stop(&master->reload);
 	control_look_again(master);
 	waiting_give_up(&master->waiting);

@@ -415,6 +415,8 @@ void upgrade_stop(struct master *master)
 {
 	struct upgrade *upgrade = &master->upgrade;
 
+	if (upgrade->phase >= UPGRADE_SETTLING && master->arrivals)
+		(void)sd_event_source_set_enabled(master->arrivals, SD_EVENT_ON);
 	if (upgrade->ended) {
 		upgrade->ended = sd_event_source_disable_unref(upgrade->ended);
 		loading_kill(&upgrade->proof);
