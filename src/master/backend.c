@@ -461,6 +461,66 @@ void backend_retire(struct service *service, uint64_t now)
 		note_idle(service->backend, now);
 }
 
+/* ------------------------------------------------------- from an image before us */
+
+struct backend *backend_resume(
+	struct service *owner, enum backend_state state, bool parted, uint64_t idle_since)
+{
+	struct backend *b;
+
+	if (owner->backend || backend_make(owner) < 0)
+		return NULL;
+	b = owner->backend;
+	b->state = state;
+	b->parted = parted;
+	b->idle_since = idle_since;
+	if (parted)
+		owner->backend = NULL;
+	return b;
+}
+
+void backend_resume_process(struct backend *b, struct child *process)
+{
+	b->process = process;
+	process->backend = b;
+	service_share_setup(b->service, process->setup);
+	b->idle_stop = process->setup->conf->backend_idle_stop;
+}
+
+void backend_resume_session(struct backend *b, struct child *child, enum backend_news news)
+{
+	child->backend = b;
+	child->news = news;
+	b->n_sessions++;
+	b->n_reached += news == BACKEND_REACHED;
+}
+
+bool backend_has_owner(const struct backend *b)
+{
+	return !b->parted || b->n_sessions > 0;
+}
+
+static void judge_again(struct service *owner, uint64_t now)
+{
+	const struct service_conf *conf = owner->setup->conf;
+
+	backend_follow(owner, backend_judge(owner, conf), conf->backend_idle_stop, now);
+}
+
+void backends_begin(struct master *master, uint64_t now)
+{
+	struct backend *b;
+
+	LIST_FOREACH (b, &master->backends.all, all) {
+		if (b->state == BACKEND_STOPPING)
+			set_due(b, add(now, b->process->setup->conf->kill_after));
+		else if (!b->parted && !b->owner->retired && service_setup(b->owner))
+			judge_again(b->owner, now);
+		else
+			note_idle(b, now);
+	}
+}
+
 /* ------------------------------------------------------------------- the turn */
 
 /* It was told to end, or nobody has come for long. */

@@ -128,6 +128,25 @@ void backend_follow(
 void backend_retire(struct service *service, uint64_t now);
 void backend_part(struct service *service, uint64_t now);
 
+/*
+ * One that an image of hatchd before us has started, for that service, whose configuration may
+ * be another one by now; the process is to be put there.  NULL: no memory, or there is one.
+ */
+struct backend *backend_resume(
+	struct service *owner, enum backend_state state, bool parted, uint64_t idle_since);
+
+/* Its process is that one, which is its own. */
+void backend_resume_process(struct backend *b, struct child *process);
+
+/* That connection is passed on to it, and so far is that. */
+void backend_resume_session(struct backend *b, struct child *child, enum backend_news news);
+
+/* Is its owner there for certain? */
+bool backend_has_owner(const struct backend *b);
+
+/* All of them and all connections are there: what does the configuration say? */
+void backends_begin(struct master *master, uint64_t now);
+
 /* Stop those that nobody needs, kill those that do not end. */
 void backends_turn(struct master *master, uint64_t now);
 uint64_t backends_due(const struct master *master);

@@ -135,6 +135,9 @@ bool caller_tls_hear(struct caller *caller, const struct channel_answer *answer,
 /* All is known: start who is to serve him, or let him wait. */
 void caller_carry(struct caller *caller, uint64_t now);
 
+/* Nobody serves him any more, and he may not have heard everything. */
+void caller_leave(struct caller *caller, uint64_t now);
+
 /* He has heard everything, or has gone: the last of him. */
 void caller_carried(struct caller *caller, const struct channel_answer *answer);
 

@@ -348,7 +348,15 @@ void caller_left(struct caller *caller, uint64_t now)
 	bool broke_off = caller->child->broke_off;
 
 	caller_unlink(caller);
-	if (broke_off || enter_leaving(caller, now) < 0)
+	if (broke_off)
+		caller_let_go(caller, now);
+	else
+		caller_leave(caller, now);
+}
+
+void caller_leave(struct caller *caller, uint64_t now)
+{
+	if (enter_leaving(caller, now) < 0)
 		caller_let_go(caller, now);
 	else
 		caller_close_end(caller, &caller->near_end, now);

@@ -41,6 +41,7 @@
 #include "master/belonging.h"
 #include "master/conn.h"
 #include "master/ledger.h"
+#include "master/stats.h"
 #include "master/worker.h"
 #include "policy/pending.h"
 
@@ -114,6 +115,36 @@ void callers_forget(struct service *service, uint64_t now);
 
 /* Those of whom it is not known yet who serves them, or whether anybody does. */
 size_t callers_undecided(const struct master *master);
+
+/* What is known of one whose bytes hatchd-tls carries, for the next image of hatchd. */
+struct carried {
+	uint64_t number;
+	uint32_t place; /* at the worker */
+	struct addr_source source;
+	struct stats_place served;
+	int near_end, far_end; /* as a caller has them; whoever takes one puts -EBADF there */
+	bool gone;             /* he was let go, and the worker has not said yet that he is */
+	bool by_worker, cut, untold;
+};
+
+/* All that there are. */
+size_t caller_count(const struct master *master);
+
+/* With which worker the bytes of that child's client are, and where; NULL: with none. */
+const struct worker *caller_carrier(const struct child *child, uint32_t *ret_place);
+
+/* Who is at that place, borrowed.  False: nobody. */
+bool caller_carried_at(const struct worker *worker, uint32_t place, struct carried *ret);
+
+/* He is at that elder (master/elder), and takes what is his.  False: he cannot be, or there is
+ * no memory. */
+bool caller_resume(struct worker *worker, struct carried *from);
+
+/* That child serves him.  False: he is not there, or has one. */
+bool caller_resume_child(struct worker *worker, uint32_t place, struct child *child);
+
+/* When all children are there: nobody serves the others any more. */
+void callers_resume_leaving(struct worker *worker, uint64_t now);
 
 /* Those of that service whose words are read now, for who looks at it. */
 uint32_t callers_pending(const struct service *service);

@@ -76,6 +76,18 @@ static void put_helper(
 	json_close(json, '}');
 }
 
+/* They have the name of those that have taken their place. */
+static uint32_t connections_of_elders(const struct worker *worker)
+{
+	const struct master *master = worker->master;
+	uint32_t n = 0;
+
+	for (size_t i = _WORKER_KIND_MAX; i < workers_used(master); i++)
+		if (master->workers[i].kind == worker->kind)
+			n += worker_sessions(&master->workers[i]);
+	return n;
+}
+
 /* Those that were ever needed. */
 static void put_helpers(struct json *json, const struct master *master)
 {
@@ -85,10 +97,12 @@ static void put_helpers(struct json *json, const struct master *master)
 	json_open(json, "workers", '[');
 	for (size_t i = 0; i < _WORKER_KIND_MAX; i++) {
 		const struct worker *worker = &master->workers[i];
+		uint32_t old = connections_of_elders(worker);
 
-		if (worker->service)
+		if (worker->service || old > 0)
 			put_helper(json, worker_name(worker), worker->process,
-				worker->service->n_started, worker_sessions(worker));
+				worker->service ? worker->service->n_started : 0,
+				worker_sessions(worker) + old);
 	}
 	if (asker_starts(asker) > 0)
 		put_helper(json, "hatchd-ask", asker_pid(asker) > 0, asker_starts(asker), 0);

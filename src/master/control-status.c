@@ -41,6 +41,8 @@ static void put_upgrade(struct json *json, const struct upgrade *upgrade)
 
 static const char *worker_state(const struct worker *worker)
 {
+	if (worker_is_elder(worker))
+		return "finishing";
 	if (worker_is_paused(worker))
 		return "paused";
 	return worker->theirs >= 0 ? "starting" : "serving";
@@ -61,7 +63,7 @@ static void put_worker(struct json *json, const struct worker *worker)
 static void put_workers(struct json *json, const struct master *master)
 {
 	json_open(json, "workers", '[');
-	for (size_t i = 0; i < _WORKER_KIND_MAX; i++)
+	for (size_t i = 0; i < workers_used(master); i++)
 		if (master->workers[i].process || worker_is_paused(&master->workers[i]))
 			put_worker(json, &master->workers[i]);
 	json_close(json, ']');

@@ -83,7 +83,8 @@ struct master {
 	struct notify *notify;          /* to the service manager */
 	struct closer *closer; /* closes what programs and clients have had their hands on */
 	uint32_t n_closing;    /* descriptors of no service with it; atomic */
-	struct worker workers[_WORKER_KIND_MAX];
+	struct worker workers[WORKERS_MAX]; /* one of each kind, then elders */
+	size_t n_elders;
 	struct callers callers;
 	struct inquiries inquiries;
 	struct backends backends;

@@ -396,8 +396,11 @@ bool pass_news(struct worker *worker, const struct channel_answer *answer, uint6
 {
 	struct child *child = find(worker, &answer->session);
 
-	if (!child || !child->backend)
+	if (!child || child->news == BACKEND_NONE)
 		return false;
+	/* The image before us had started it, and it has gone since. */
+	if (!child->backend)
+		return true;
 	return answer->kind == CHANNEL_REACHED ? backend_reached(child)
 	                                       : backend_missed(child, now);
 }
@@ -408,6 +411,14 @@ void pass_lost(struct child *child, uint64_t now)
 	stats_session_ended(child, NULL);
 	child->broke_off = true;
 	forget(child, ONCE_FAILED, now);
+}
+
+void pass_left_behind(struct child *child, uint64_t now)
+{
+	record_session_end(child, NULL, now);
+	stats_session_ended(child, NULL);
+	child->broke_off = true;
+	admitted_forget(child, now);
 }
 
 static int tell_to_end(struct child *child)

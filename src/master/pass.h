@@ -49,6 +49,10 @@ void pass_give_up(struct child *child);
 /* The worker has died. */
 void pass_lost(struct child *child, uint64_t now);
 
+/* The same of one that the image of hatchd before us had, and whose worker is not known here:
+ * it may go on, but nobody will know of its end. */
+void pass_left_behind(struct child *child, uint64_t now);
+
 /* Have it ended by its worker, as soon as that can be told. */
 void pass_end(struct child *child);
 

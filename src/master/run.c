@@ -85,7 +85,7 @@ static int make_tables(struct master *master)
 	uint8_t key[16];
 	int r;
 
-	r = child_table_new(BUDGET_CHILDREN_MAX + _WORKER_KIND_MAX, master->budget.low_limit,
+	r = child_table_new(BUDGET_CHILDREN_MAX + WORKERS_MAX, master->budget.low_limit,
 		tend_on_end, master, &master->children);
 	if (r < 0)
 		return r;

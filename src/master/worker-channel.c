@@ -117,11 +117,12 @@ static void hear_all(struct worker *worker)
 
 void workers_hear(struct master *master)
 {
-	static const enum worker_kind relays[] = {WORKER_RELAY, WORKER_RELAY_LOCAL};
+	for (size_t i = 0; i < workers_used(master); i++) {
+		struct worker *worker = &master->workers[i];
 
-	for (size_t i = 0; i < ARRAY_SIZE(relays); i++)
-		if (master->workers[relays[i]].process)
-			hear_all(&master->workers[relays[i]]);
+		if (worker->process && worker_is_relay(worker))
+			hear_all(worker);
+	}
 }
 
 void worker_hear_last(struct worker *worker, uint64_t now)
@@ -170,10 +171,16 @@ void worker_tell(struct worker *worker)
 	manner_of(worker)->tell(worker);
 }
 
+void worker_awaits_answer(struct worker *worker, uint64_t now)
+{
+	worker->asked = now;
+	worker->due = now + ASK_PATIENCE;
+}
+
 /* It has read what was there: that is a sign, so it has all its time from here on. */
 void worker_ping(struct worker *worker, uint64_t now)
 {
-	worker->due = now + ASK_PATIENCE;
+	worker_awaits_answer(worker, now);
 	worker->to_ask = worker_say(worker, CHANNEL_PING) < 0;
 	if (worker->to_ask)
 		worker_wait_for_room(worker);
@@ -217,6 +224,12 @@ void worker_is_full(struct worker *worker)
 
 /* ------------------------------------------------------------------- its ends */
 
+int worker_listen(struct worker *worker)
+{
+	return sd_event_add_io(worker->master->event, &worker->answers, worker->channel.answers,
+		EPOLLIN, on_answers, worker);
+}
+
 int worker_open_channel(struct worker *worker)
 {
 	struct master *master = worker->master;
@@ -228,8 +241,7 @@ int worker_open_channel(struct worker *worker)
 	worker->theirs = theirs[1];
 	worker->channel.requests = master_move_up(master, worker->channel.requests);
 	worker->channel.answers = master_move_up(master, worker->channel.answers);
-	return sd_event_add_io(master->event, &worker->answers, worker->channel.answers,
-		EPOLLIN, on_answers, worker);
+	return worker_listen(worker);
 }
 
 /* Connections may still be in it that nobody has taken out: who closes the last copy of

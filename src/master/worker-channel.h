@@ -24,6 +24,9 @@
  * `unread` and `theirs`.  0 or a negative errno: then, too, it is to be closed. */
 int worker_open_channel(struct worker *worker);
 
+/* The same of one whose channel is there: hear what it says from now on. */
+int worker_listen(struct worker *worker);
+
 /* Nothing is heard of that process any more, nor said to it.  A worker that has none is
  * fine. */
 void worker_close_channel(struct worker *worker, uint64_t now);
@@ -35,6 +38,9 @@ int worker_say(const struct worker *worker, enum channel_request_kind kind);
 /* Ask it whether it goes on, now or as soon as there is room for that; `due` says when it has
  * to have answered. */
 void worker_ping(struct worker *worker, uint64_t now);
+
+/* It was asked that, before us. */
+void worker_awaits_answer(struct worker *worker, uint64_t now);
 
 /* It has room, or is a new one: tell it what it could not be told. */
 void worker_tell(struct worker *worker);

@@ -11,6 +11,8 @@
 #include "master/worker-setup.h"
 #include "master/worker.h"
 
+#include <string.h>
+
 #define SESSIONS  WORKER_HOLDS_SESSIONS
 #define CALLERS   WORKER_HOLDS_CALLERS
 #define QUESTIONS WORKER_HOLDS_QUESTIONS
@@ -53,7 +55,21 @@ _Static_assert(ARRAY_SIZE(kinds) == _WORKER_KIND_MAX, "a row for each");
 
 static enum worker_kind kind_of(const struct worker *worker)
 {
-	return (enum worker_kind)(worker - worker->master->workers);
+	return worker->kind;
+}
+
+enum worker_kind worker_kind_named(const char *name)
+{
+	size_t i = 0;
+
+	while (i < _WORKER_KIND_MAX && strcmp(kinds[i].name, name) != 0)
+		i++;
+	return (enum worker_kind)i;
+}
+
+bool worker_is_elder(const struct worker *worker)
+{
+	return worker >= worker->master->workers + _WORKER_KIND_MAX;
 }
 
 const char *worker_name(const struct worker *worker)
@@ -147,6 +163,8 @@ bool worker_is_superfluous(const struct worker *worker)
 	struct worker *chosen[CONF_TLS_WORKERS_MAX];
 	uint32_t n;
 
+	if (worker_is_elder(worker))
+		return true;
 	if (!worker_is_for_tls(worker))
 		return false;
 	n = choose_of_tls(worker->master, chosen);
@@ -186,6 +204,13 @@ struct worker *worker_of_words(const struct service *service, bool is_ip)
 	struct worker *front = worker_of_front(service, is_ip);
 
 	return front ? front : worker_of_tls(service);
+}
+
+bool worker_is_relay(const struct worker *worker)
+{
+	enum worker_kind kind = kind_of(worker);
+
+	return kind == WORKER_RELAY || kind == WORKER_RELAY_LOCAL;
 }
 
 bool worker_is_for_datagrams(const struct worker *worker)

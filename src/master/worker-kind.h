@@ -41,6 +41,10 @@ enum worker_kind {
 	_WORKER_KIND_MAX,
 };
 
+/* Of the image of hatchd before this one, and those before that (master/elder). */
+#define WORKERS_ELDER_MAX 64
+#define WORKERS_MAX       (_WORKER_KIND_MAX + WORKERS_ELDER_MAX)
+
 /* What a worker has at its places. */
 enum worker_holds {
 	WORKER_HOLDS_SESSIONS, /* connections and sockets that it serves (master/pass) */
@@ -55,6 +59,12 @@ enum worker_holds worker_holds(const struct worker *worker);
  * of others. */
 const char *worker_name(const struct worker *worker);
 const char *worker_program(const struct worker *worker);
+
+/* The kind that is called so; _WORKER_KIND_MAX: none is. */
+enum worker_kind worker_kind_named(const char *name);
+
+/* Does it finish what it has, and get nobody new? */
+bool worker_is_elder(const struct worker *worker);
 
 /* Descriptors that a connection takes there at most. */
 uint32_t worker_fds(const struct worker *worker);
@@ -75,6 +85,9 @@ struct worker *worker_of_front(const struct service *service, bool is_ip);
 
 /* Is it one that speaks TLS? */
 bool worker_is_for_tls(const struct worker *worker);
+
+/* Is it one that passes clients on to somebody else? */
+bool worker_is_relay(const struct worker *worker);
 
 /* Are there more of its kind than are wanted? */
 bool worker_is_superfluous(const struct worker *worker);

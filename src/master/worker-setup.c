@@ -194,10 +194,8 @@ static bool make_table(struct worker *worker, uint32_t n)
 	return worker->questions || worker->callers || worker->sessions;
 }
 
-static int make_places(struct worker *worker)
+static int make_places(struct worker *worker, uint32_t n)
 {
-	uint32_t n = how_many_places(worker);
-
 	if (worker->places == n)
 		return 0;
 	free_places(worker);
@@ -227,7 +225,7 @@ static int make_service(struct worker *worker)
 
 int worker_prepare(struct worker *worker)
 {
-	int r = worker_sessions(worker) == 0 ? make_places(worker) : 0;
+	int r = worker_sessions(worker) == 0 ? make_places(worker, how_many_places(worker)) : 0;
 
 	if (r == 0 && !worker->service)
 		r = make_service(worker);
@@ -236,6 +234,13 @@ int worker_prepare(struct worker *worker)
 	if (r == 0)
 		service_open_log(worker->service);
 	return r;
+}
+
+int worker_prepare_elder(struct worker *worker, uint32_t places)
+{
+	int r = places > 0 && places <= PLACES_MAX ? make_places(worker, places) : -EBADMSG;
+
+	return r < 0 ? r : make_service(worker);
 }
 
 bool worker_has_wrong_size(const struct worker *worker)

@@ -15,6 +15,9 @@
  * last one.  0 or a negative errno. */
 int worker_prepare(struct worker *worker);
 
+/* The same of one that runs, and has so many places: -EBADMSG if no worker can. */
+int worker_prepare_elder(struct worker *worker, uint32_t places);
+
 /* Other limits are in force since it was started, and nobody would notice another one. */
 bool worker_has_wrong_size(const struct worker *worker);
 

@@ -34,13 +34,21 @@
 /* One that keeps something is asked now and then also when it is given nothing. */
 #define ASK_KEEPER_EVERY (30 * USEC_PER_SEC)
 
+size_t workers_used(const struct master *master)
+{
+	return _WORKER_KIND_MAX + master->n_elders;
+}
+
 struct worker *worker_of_process(const struct child *child)
 {
-	struct worker *workers = child->service->master->workers;
+	struct master *master = child->service->master;
 
-	for (size_t i = 0; i < _WORKER_KIND_MAX; i++)
-		if (workers[i].service == child->service)
-			return &workers[i];
+	/* Most are clients' programs. */
+	if (child->service->index != CONF_NONE)
+		return NULL;
+	for (size_t i = 0; i < workers_used(master); i++)
+		if (master->workers[i].service == child->service)
+			return &master->workers[i];
 	return NULL;
 }
 
@@ -120,7 +128,7 @@ uint64_t workers_turn(struct master *master, uint64_t now)
 {
 	uint64_t due = USEC_INFINITY;
 
-	for (size_t i = 0; i < _WORKER_KIND_MAX; i++) {
+	for (size_t i = 0; i < workers_used(master); i++) {
 		struct worker *worker = &master->workers[i];
 
 		peer_turn(worker, now);
@@ -299,7 +307,7 @@ void worker_resume(const struct service *service, uint64_t now)
 {
 	struct worker *workers = service->master->workers;
 
-	for (size_t i = 0; i < _WORKER_KIND_MAX; i++)
+	for (size_t i = 0; i < workers_used(service->master); i++)
 		if (workers[i].service == service && workers[i].kept)
 			try_again(&workers[i], now);
 }
@@ -308,16 +316,20 @@ void worker_resume(const struct service *service, uint64_t now)
 
 void workers_init(struct master *master)
 {
-	for (size_t i = 0; i < _WORKER_KIND_MAX; i++) {
+	for (size_t i = 0; i < WORKERS_MAX; i++) {
 		struct worker *worker = &master->workers[i];
 
 		*worker = (struct worker){
 			.master = master,
+			.kind = i < _WORKER_KIND_MAX ? (enum worker_kind)i : _WORKER_KIND_MAX,
+			.program = -ENOENT,
 			.channel = CHANNEL_NONE,
 			.unread = -EBADF,
 			.theirs = -EBADF,
 			.due = USEC_INFINITY,
 		};
+		if (worker_is_elder(worker))
+			continue;
 		worker->program = loader_open_other(worker_program(worker));
 		if (worker->program >= 0)
 			worker->program = master_move_up(master, worker->program);
@@ -334,7 +346,7 @@ static bool is_ending(const struct worker *worker)
 
 bool workers_are_ending(const struct master *master)
 {
-	for (size_t i = 0; i < _WORKER_KIND_MAX; i++)
+	for (size_t i = 0; i < workers_used(master); i++)
 		if (is_ending(&master->workers[i]))
 			return true;
 	return false;
@@ -342,7 +354,7 @@ bool workers_are_ending(const struct master *master)
 
 void workers_drain(struct master *master)
 {
-	for (size_t i = 0; i < _WORKER_KIND_MAX; i++) {
+	for (size_t i = 0; i < workers_used(master); i++) {
 		/* The end of the channel, when we end, says the same. */
 		if (master->workers[i].process)
 			(void)worker_say(&master->workers[i], CHANNEL_DRAIN);
@@ -351,7 +363,7 @@ void workers_drain(struct master *master)
 
 void workers_kill_idle(struct master *master)
 {
-	for (size_t i = 0; i < _WORKER_KIND_MAX; i++) {
+	for (size_t i = 0; i < workers_used(master); i++) {
 		struct worker *worker = &master->workers[i];
 
 		kill_old(worker);
@@ -364,7 +376,7 @@ uint32_t workers_not_clients(const struct master *master)
 {
 	uint32_t n = 0;
 
-	for (size_t i = 0; i < _WORKER_KIND_MAX; i++) {
+	for (size_t i = 0; i < workers_used(master); i++) {
 		const struct worker *worker = &master->workers[i];
 
 		n += worker->n_posted + (worker->service ? worker->service->n_children : 0);
@@ -376,7 +388,7 @@ void workers_done(struct master *master)
 {
 	uint64_t now = clock_monotonic();
 
-	for (size_t i = 0; i < _WORKER_KIND_MAX; i++) {
+	for (size_t i = 0; i < workers_used(master); i++) {
 		struct worker *worker = &master->workers[i];
 
 		if (!worker->master)
@@ -389,7 +401,7 @@ void workers_done(struct master *master)
 
 void workers_free(struct master *master)
 {
-	for (size_t i = 0; i < _WORKER_KIND_MAX; i++) {
+	for (size_t i = 0; i < workers_used(master); i++) {
 		service_free(master->workers[i].service);
 		free(master->workers[i].sessions);
 		free(master->workers[i].callers);

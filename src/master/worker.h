@@ -31,6 +31,7 @@ struct unread;
 
 struct worker {
 	struct master *master;
+	enum worker_kind kind;
 	int program; /* owned: its program (O_PATH), or the negative errno of why there is none
 	              */
 	struct service *service;  /* whose child it is; owned; NULL: it was never needed */
@@ -55,6 +56,9 @@ struct worker {
 	uint32_t places, n_free;
 	uint32_t n_posted; /* of the connections, those that are sockets of datagrams */
 };
+
+/* So many of master->workers are in use: one of each kind, and elders. */
+size_t workers_used(const struct master *master);
 
 /* Open their programs: before anybody is served, the file system may not answer later
  * (I2), and what an upgrade puts in their place is not for us. */

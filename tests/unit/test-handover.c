@@ -1,4 +1,5 @@
 /* handover: what is written is what is read, and nothing else is. */
+#include "master/backend.h"
 #include "master/handover/handover.h"
 
 #include "base/own.h"
@@ -45,8 +46,8 @@ static struct handover_process a_process(void)
 
 static void fill_children(struct handover *handover)
 {
-	handover->children = calloc(2, sizeof *handover->children);
-	handover->n_children = 2;
+	handover->children = calloc(3, sizeof *handover->children);
+	handover->n_children = 3;
 	handover->children[0] = (struct handover_child){
 		.service = 1,
 		.setup = HANDOVER_NONE,
@@ -54,6 +55,9 @@ static void fill_children(struct handover *handover)
 		.connection = 7,
 		.pid = 100,
 		.pidfd = 40,
+		.worker = HANDOVER_NONE,
+		.carrier = 1,
+		.carrier_place = 9,
 		.peer = address("tcp:[fe80::1%lo]:80"),
 		.local = address("unix:@name"),
 		.peer_uid = UINT32_MAX,
@@ -64,6 +68,10 @@ static void fill_children(struct handover *handover)
 		.listener = HANDOVER_NONE,
 		.pid = 101,
 		.pidfd = 41,
+		.worker = HANDOVER_NONE,
+		.carrier = HANDOVER_NONE,
+		.is_backend = true,
+		.backend_state = BACKEND_RUNNING,
 		.peer = address("tcp:127.0.0.1:80"),
 		.local = address("vsock:2:80"),
 		.life_reason = LIFETIME_IDLE,
@@ -71,6 +79,44 @@ static void fill_children(struct handover *handover)
 		.proxy_local = address("tcp:80"),
 		.has_findings = true,
 		.findings = {.name = strdup("host.example"), .name_state = 1},
+	};
+	handover->children[2] = (struct handover_child){
+		.setup = HANDOVER_NONE,
+		.listener = HANDOVER_NONE,
+		.pidfd = -EBADF,
+		.worker = 0,
+		.place = 3,
+		.carrier = HANDOVER_NONE,
+		.backend = 8,
+		.news = BACKEND_REACHED,
+	};
+}
+
+static void fill_workers(struct handover *handover)
+{
+	handover->workers = calloc(2, sizeof *handover->workers);
+	handover->n_workers = 2;
+	for (int i = 0; i < 2; i++)
+		handover->workers[i] = (struct handover_worker){
+			.name = strdup("hatchd-relay"),
+			.protocol = 4,
+			.pid = 200 + i,
+			.pidfd = 50 + i,
+			.requests = 52 + i,
+			.answers = 54 + i,
+			.unread = 56 + i,
+			.theirs = -EBADF,
+			.places = 10,
+		};
+	handover->carried = calloc(1, sizeof *handover->carried);
+	handover->n_carried = 1;
+	handover->carried[0] = (struct handover_carried){
+		.worker = 1,
+		.place = 9,
+		.number = 7,
+		.service = HANDOVER_NONE,
+		.near_end = 58,
+		.far_end = -EBADF,
 	};
 }
 
@@ -107,6 +153,7 @@ static void fill(struct handover *handover)
 	handover->setups[0].record[0] = 'x';
 	handover->setups[0].len = 1;
 	handover->setups[0].image_version = 21;
+	fill_workers(handover);
 	fill_children(handover);
 }
 
@@ -148,12 +195,17 @@ static void test_round_trip(void **state)
 	assert_true(handover.services[1].retired);
 	assert_int_equal(handover.listeners[0].fd, 31);
 	assert_int_equal(handover.listeners[0].held, -EBADF);
-	assert_int_equal(handover.n_children, 2);
+	assert_int_equal(handover.n_children, 3);
 	assert_true(addr_equal(&handover.children[0].peer,
 		&(struct addr[]){address("tcp:[fe80::1%lo]:80")}[0]));
 	assert_int_equal(handover.children[0].listener, 0);
 	assert_int_equal(handover.children[1].life_reason, LIFETIME_IDLE);
 	assert_string_equal(handover.children[1].findings.name, "host.example");
+	assert_int_equal(handover.children[2].place, 3);
+	assert_int_equal(handover.children[2].backend, 8);
+	assert_int_equal(handover.n_workers, 2);
+	assert_string_equal(handover.workers[1].name, "hatchd-relay");
+	assert_int_equal(handover.carried[0].near_end, 58);
 }
 
 /* Each shorter file, and each with a byte that is another one. */
@@ -213,7 +265,7 @@ static void test_memfd(void **state)
 				 F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE),
 		0);
 	assert_int_equal(handover_read(fd, &handover), 0);
-	assert_int_equal(handover.n_children, 2);
+	assert_int_equal(handover.n_children, 3);
 	handover_done(&handover);
 	assert_int_equal(handover_read(STDIN_FILENO + 1000, &handover), -EBADF);
 	handover_done(&handover);
@@ -226,6 +278,46 @@ static void count(void *userdata, int fd)
 	*n += fd >= 0;
 }
 
+/* What refers to something that is not there, or is two things at once. */
+static void test_inconsistent(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 8; i++) {
+		_cleanup_handover_ struct handover handover, read = {0};
+		int fd = memfd_create("test", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+		fill(&handover);
+		switch (i) {
+		case 0:
+			handover.children[2].worker = 2;
+			break;
+		case 1:
+			handover.children[0].carrier = 2;
+			break;
+		case 2:
+			handover.children[0].worker = 0;
+			break;
+		case 3:
+			handover.children[2].is_backend = true;
+			break;
+		case 4:
+			handover.carried[0].worker = 2;
+			break;
+		case 5:
+			handover.carried[0].service = 2;
+			break;
+		case 6:
+			handover.workers[0].requests = -EBADF;
+			break;
+		default:
+			handover.children[2].news = BACKEND_GIVEN_UP + 1;
+		}
+		assert_int_equal(handover_write(&handover, fd), 0);
+		assert_int_equal(handover_read(fd, &read), -EBADMSG);
+		close(fd);
+	}
+}
+
 static void test_descriptors(void **state)
 {
 	_cleanup_handover_ struct handover handover;
@@ -234,8 +326,9 @@ static void test_descriptors(void **state)
 	(void)state;
 	fill(&handover);
 	handover_each_fd(&handover, count, &n);
-	/* Of the process 5, a spare, a listener, two children. */
-	assert_int_equal(n, 9);
+	/* Of the process 5, a spare, a listener, two children, four of each worker, and whom
+	 * one carries. */
+	assert_int_equal(n, 18);
 }
 
 int main(void)
@@ -245,6 +338,7 @@ int main(void)
 		cmocka_unit_test(test_damage),
 		cmocka_unit_test(test_other_versions),
 		cmocka_unit_test(test_memfd),
+		cmocka_unit_test(test_inconsistent),
 		cmocka_unit_test(test_descriptors),
 	};
 

@@ -5,11 +5,15 @@
 #include "base/own.h"
 #include "conf/image.h"
 #include "master/admitted.h"
+#include "master/backend.h"
+#include "master/caller.h"
+#include "master/elder.h"
 #include "master/findings.h"
 #include "master/handover/master-state.h"
 #include "master/handover/service-state.h"
 #include "master/master.h"
 #include "master/overdue.h"
+#include "master/pass.h"
 #include "master/service.h"
 #include "master/setup.h"
 #include "master/tally.h"
@@ -26,6 +30,7 @@ struct places {
 	struct service **services;   /* owned */
 	struct listener **listeners; /* owned; NULL: it is not there any more */
 	struct setup **setups;       /* owned, each held; NULL: it cannot be read */
+	struct worker **workers;     /* owned; NULL: it is left behind */
 	size_t n_lost;               /* children that nobody remembers */
 };
 
@@ -250,35 +255,129 @@ static void lend(struct child *child, struct listener *listener)
 		service->listeners[i]->lent = true;
 }
 
+static struct service *find_owner(struct places *places, const struct handover_child *from)
+{
+	struct service **service = &places->services[from->service];
+
+	if (!*service)
+		*service = make_retired(
+			places->master, places->handover->services[from->service].name);
+	return *service;
+}
+
+/* One that belongs to nobody yet. */
+static struct child *make_child(struct places *places, struct handover_child *from)
+{
+	struct service *service = find_owner(places, from);
+	struct setup *setup = service ? find_setup(places, from, service) : NULL;
+	struct child *child = setup ? child_new(places->master->children) : NULL;
+
+	if (!child) {
+		setup_release(setup);
+		return NULL;
+	}
+	child->service = service;
+	child->setup = setup;
+	fill(child, from);
+	return child;
+}
+
+static void discard(struct places *places, struct child *child)
+{
+	setup_release(child->setup);
+	child->setup = NULL;
+	child_free(places->master->children, child);
+}
+
+/* ---------------------------------------------------------------------- who serves it */
+
+static struct worker *worker_at(const struct places *places, uint32_t place)
+{
+	return place == HANDOVER_NONE ? NULL : places->workers[place];
+}
+
+static struct backend *find_backend(const struct places *places, uint64_t connection)
+{
+	struct backend *b;
+
+	LIST_FOREACH (b, &places->master->backends.all, all)
+		if (b->process->connection == connection)
+			return b;
+	return NULL;
+}
+
+/* False: nobody would tell us of its end. */
+static bool give_server(
+	const struct places *places, struct child *child, const struct handover_child *from)
+{
+	struct worker *worker = worker_at(places, from->worker);
+	struct worker *carrier = worker_at(places, from->carrier);
+	struct backend *b = from->backend ? find_backend(places, from->backend) : NULL;
+
+	if (from->pid == 0 && !(worker && elder_add_session(worker, child, from->place)))
+		return false;
+	child->news = from->news;
+	child->client_cut = from->client_cut;
+	if (b && from->pid == 0)
+		backend_resume_session(b, child, (enum backend_news)from->news);
+	if (carrier)
+		(void)caller_resume_child(carrier, from->carrier_place, child);
+	return true;
+}
+
+static void end_again(struct child *child, const struct handover_child *from)
+{
+	if (from->pid == 0 && from->end_wanted && from->gives_up)
+		pass_give_up(child);
+	else if (from->pid == 0 && from->end_wanted)
+		pass_end(child);
+}
+
 /* A zombie until we end, if we cannot remember it: its descriptor is closed with the others. */
 static bool adopt(struct places *places, struct handover_child *from, uint64_t now)
 {
 	struct master *master = places->master;
-	struct service **service = &places->services[from->service];
-	struct setup *setup = NULL;
-	struct child *child;
+	struct child *child = make_child(places, from);
+	bool served;
 
-	if (!*service)
-		*service = make_retired(master, places->handover->services[from->service].name);
-	if (*service)
-		setup = find_setup(places, from, *service);
-	child = setup ? child_new(master->children) : NULL;
-	if (!child) {
-		setup_release(setup);
+	if (!child)
 		return false;
-	}
-	child->service = *service;
-	child->setup = setup;
-	fill(child, from);
 	child->findings = read_findings(from, master->generation);
+	served = give_server(places, child, from);
 	admitted_count(child);
 	if (from->listener != HANDOVER_NONE)
 		lend(child, places->listeners[from->listener]);
-	child_watch(master->children, child, now);
+	if (child->pidfd >= 0)
+		child_watch(master->children, child, now);
 	if (!child->announced)
 		child_begin(master->children, child);
 	tally_resume(child, &from->counted);
 	overdue_resume(child);
+	if (served)
+		end_again(child, from);
+	else
+		pass_left_behind(child, now);
+	return true;
+}
+
+static bool adopt_backend(struct places *places, struct handover_child *from, uint64_t now)
+{
+	struct child *child = make_child(places, from);
+	struct backend *b;
+
+	if (!child)
+		return false;
+	b = backend_resume(child->service, (enum backend_state)from->backend_state,
+		from->backend_parted, from->backend_idle_since);
+	if (!b) {
+		discard(places, child);
+		return false;
+	}
+	child->service = b->service;
+	child->peer_cred.uid = (uid_t)-1;
+	backend_resume_process(b, child);
+	service_add_child(child->service, child);
+	child_watch(places->master->children, child, now);
 	return true;
 }
 
@@ -298,11 +397,85 @@ static void adopt_all(struct places *places, uint64_t now)
 	qsort(handover->children, handover->n_children, sizeof *handover->children,
 		compare_born);
 	for (size_t i = 0; i < handover->n_children; i++)
-		if (!adopt(places, &handover->children[i], now))
+		if (handover->children[i].is_backend &&
+			!adopt_backend(places, &handover->children[i], now))
+			places->n_lost++;
+	for (size_t i = 0; i < handover->n_children; i++)
+		if (!handover->children[i].is_backend &&
+			!adopt(places, &handover->children[i], now))
 			places->n_lost++;
 	if (places->n_lost > 0)
 		log_error("unable to remember %zu children: %s", places->n_lost,
 			strerror(ENOMEM));
+}
+
+/* ---------------------------------------------------------------------- workers */
+
+static void add_worker(struct places *places, size_t i, uint64_t now)
+{
+	struct handover_worker *from = &places->handover->workers[i];
+	struct elder elder = {
+		.name = from->name,
+		.pid = from->pid,
+		.pidfd = take_fd(&from->pidfd),
+		.born = from->born,
+		.connection = from->connection,
+		.channel = {.requests = take_fd(&from->requests),
+			.answers = take_fd(&from->answers)},
+		.unread = take_fd(&from->unread),
+		.theirs = take_fd(&from->theirs),
+		.places = from->places,
+		.pinged = from->pinged,
+	};
+
+	/* It says what we do not understand. */
+	if (from->protocol == CHANNEL_VERSION)
+		places->workers[i] = elder_add(places->master, &elder, now);
+	if (!places->workers[i]) {
+		log_warning("%s %d has been left behind, and its connections with it",
+			from->name, from->pid);
+		(void)strays_add(&places->master->strays, from->pid, now);
+	}
+	from->pidfd = elder.pidfd;
+	from->requests = elder.channel.requests;
+	from->answers = elder.channel.answers;
+	from->unread = elder.unread;
+	from->theirs = elder.theirs;
+}
+
+static void add_carried(struct places *places, struct handover_carried *from)
+{
+	struct worker *worker = places->workers[from->worker];
+	const struct service *service =
+		from->service == HANDOVER_NONE ? NULL : places->services[from->service];
+	struct carried carried = {
+		.number = from->number,
+		.place = from->place,
+		.source = from->source,
+		.near_end = from->near_end,
+		.far_end = from->far_end,
+		.gone = from->gone,
+		.by_worker = from->by_worker,
+		.cut = from->cut,
+		.untold = from->untold,
+	};
+
+	if (service)
+		carried.served = stats_place_of(service);
+	if (!worker || !caller_resume(worker, &carried))
+		return;
+	from->near_end = carried.near_end;
+	from->far_end = carried.far_end;
+}
+
+static void add_workers(struct places *places, uint64_t now)
+{
+	struct handover *handover = places->handover;
+
+	for (size_t i = 0; i < handover->n_workers; i++)
+		add_worker(places, i, now);
+	for (size_t i = 0; i < handover->n_carried; i++)
+		add_carried(places, &handover->carried[i]);
 }
 
 static bool make_places(struct places *places)
@@ -312,7 +485,8 @@ static bool make_places(struct places *places)
 	places->services = calloc(handover->n_services + 1, sizeof(struct service *));
 	places->listeners = calloc(handover->n_listeners + 1, sizeof(struct listener *));
 	places->setups = calloc(handover->n_setups + 1, sizeof(struct setup *));
-	return places->services && places->listeners && places->setups;
+	places->workers = calloc(handover->n_workers + 1, sizeof(struct worker *));
+	return places->services && places->listeners && places->setups && places->workers;
 }
 
 static void free_places(struct places *places)
@@ -322,6 +496,7 @@ static void free_places(struct places *places)
 	free(places->services);
 	free(places->listeners);
 	free(places->setups);
+	free(places->workers);
 }
 
 void handover_adopt(struct handover *handover, struct master *master, uint64_t now)
@@ -333,7 +508,10 @@ void handover_adopt(struct handover *handover, struct master *master, uint64_t n
 		give_memories(&places, now);
 		find_listeners(&places);
 		read_setups(&places);
+		add_workers(&places, now);
 		adopt_all(&places, now);
+		backends_begin(master, now);
+		elders_begin(master, now);
 		give_sources(&places, now);
 		give_held(&places);
 	} else {

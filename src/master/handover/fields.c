@@ -78,6 +78,41 @@ static void setup_fields(struct codec *codec, void *object)
 	codec_bytes(codec, &setup->record, &setup->len, RECORD_MAX);
 }
 
+static void worker_fields(struct codec *codec, void *object)
+{
+	struct handover_worker *worker = object;
+
+	codec_text(codec, &worker->name);
+	codec_u32(codec, &worker->protocol);
+	codec_u64(codec, &worker->connection);
+	codec_i32(codec, &worker->pid);
+	codec_fd(codec, &worker->pidfd);
+	codec_u64(codec, &worker->born);
+	codec_fd(codec, &worker->requests);
+	codec_fd(codec, &worker->answers);
+	codec_fd(codec, &worker->unread);
+	codec_fd(codec, &worker->theirs);
+	codec_u32(codec, &worker->places);
+	codec_bool(codec, &worker->pinged);
+}
+
+static void carried_fields(struct codec *codec, void *object)
+{
+	struct handover_carried *carried = object;
+
+	codec_u32(codec, &carried->worker);
+	codec_u32(codec, &carried->place);
+	codec_u64(codec, &carried->number);
+	codec_u32(codec, &carried->service);
+	codec_source(codec, &carried->source);
+	codec_fd(codec, &carried->near_end);
+	codec_fd(codec, &carried->far_end);
+	codec_bool(codec, &carried->gone);
+	codec_bool(codec, &carried->by_worker);
+	codec_bool(codec, &carried->cut);
+	codec_bool(codec, &carried->untold);
+}
+
 static void handle_fields(struct codec *codec, struct tcp_handle *handle)
 {
 	codec_u64(codec, &handle->cookie);
@@ -120,6 +155,23 @@ static void client_fields(struct codec *codec, struct handover_child *child)
 	findings_fields(codec, &child->findings);
 }
 
+static void serving_fields(struct codec *codec, struct handover_child *child)
+{
+	codec_u32(codec, &child->worker);
+	codec_u32(codec, &child->place);
+	codec_bool(codec, &child->end_wanted);
+	codec_bool(codec, &child->gives_up);
+	codec_bool(codec, &child->client_cut);
+	codec_u32(codec, &child->carrier);
+	codec_u32(codec, &child->carrier_place);
+	codec_bool(codec, &child->is_backend);
+	codec_bool(codec, &child->backend_parted);
+	codec_u8(codec, &child->backend_state);
+	codec_u64(codec, &child->backend_idle_since);
+	codec_u64(codec, &child->backend);
+	codec_u8(codec, &child->news);
+}
+
 static void child_fields(struct codec *codec, void *object)
 {
 	struct handover_child *child = object;
@@ -130,6 +182,7 @@ static void child_fields(struct codec *codec, void *object)
 	codec_u64(codec, &child->connection);
 	codec_i32(codec, &child->pid);
 	codec_fd(codec, &child->pidfd);
+	serving_fields(codec, child);
 	codec_u64(codec, &child->born);
 	codec_bool(codec, &child->came_by_ip);
 	codec_bool(codec, &child->on_pair);
@@ -190,6 +243,20 @@ static void setups_section(struct codec *codec, void *object)
 	ARRAY(codec, handover, setups, setup_fields);
 }
 
+static void workers_section(struct codec *codec, void *object)
+{
+	struct handover *handover = object;
+
+	ARRAY(codec, handover, workers, worker_fields);
+}
+
+static void carried_section(struct codec *codec, void *object)
+{
+	struct handover *handover = object;
+
+	ARRAY(codec, handover, carried, carried_fields);
+}
+
 static void children_section(struct codec *codec, void *object)
 {
 	struct handover *handover = object;
@@ -211,6 +278,8 @@ void (*const handover_sections[_HANDOVER_SECTION_MAX])(struct codec *codec, void
 	[HANDOVER_SECTION_SERVICES] = services_section,
 	[HANDOVER_SECTION_LISTENERS] = listeners_section,
 	[HANDOVER_SECTION_SETUPS] = setups_section,
+	[HANDOVER_SECTION_WORKERS] = workers_section,
+	[HANDOVER_SECTION_CARRIED] = carried_section,
 	[HANDOVER_SECTION_CHILDREN] = children_section,
 	[HANDOVER_SECTION_STATE] = state_fields,
 };

@@ -2,6 +2,9 @@
 
 #include "base/clock.h"
 #include "base/own.h"
+#include "master/backend.h"
+#include "master/caller.h"
+#include "master/elder.h"
 #include "master/findings.h"
 #include "master/handover/master-state.h"
 #include "master/handover/service-state.h"
@@ -19,6 +22,7 @@ struct gather {
 	const struct master *master;
 	struct handover *handover; /* with room for all there is */
 	struct setup **seen;       /* those of its setups */
+	uint32_t places_of_workers[WORKERS_MAX];
 	int error;
 };
 
@@ -100,15 +104,16 @@ static void gather_stray(struct gather *g, pid_t pid)
 		g->handover->strays[g->handover->n_strays++].pid = pid;
 }
 
-/* They see that we do not speak with them any more, and end; what becomes of their clients is
- * their affair until then. */
-static void gather_workers(struct gather *g)
+/* They see that nobody speaks with them any more, and end. */
+static void gather_left_workers(struct gather *g)
 {
-	for (size_t i = 0; i < _WORKER_KIND_MAX; i++) {
-		const struct service *service = g->master->workers[i].service;
+	for (size_t i = 0; i < workers_used(g->master); i++) {
+		const struct worker *worker = &g->master->workers[i];
+		const struct service *service = worker->service;
 
 		for (const struct child *c = service ? service->first : NULL; c; c = c->next)
-			gather_stray(g, c->pid);
+			if (c != worker->process || !elder_is_wanted(worker))
+				gather_stray(g, c->pid);
 	}
 }
 
@@ -118,7 +123,7 @@ static void gather_strays(struct gather *g)
 	pid_t pids[HELPER_PIDS_MAX];
 	size_t n = 0;
 
-	gather_workers(g);
+	gather_left_workers(g);
 	for (unsigned i = 0; i < master->reload.n_stuck; i++)
 		gather_stray(g, master->reload.stuck[i]);
 	for (size_t i = 0; i < master->strays.n; i++)
@@ -135,6 +140,88 @@ static void gather_strays(struct gather *g)
 	n = master->accounting.feed ? account_feed_pids(master->accounting.feed, pids) : 0;
 	for (size_t i = 0; i < n; i++)
 		gather_stray(g, pids[i]);
+}
+
+/* -------------------------------------------------------------------- the workers */
+
+static void gather_worker(struct gather *g, const struct worker *worker)
+{
+	struct handover_worker *to = &g->handover->workers[g->handover->n_workers++];
+
+	*to = (struct handover_worker){
+		.name = copy_text(g, worker_name(worker)),
+		.protocol = CHANNEL_VERSION,
+		.connection = worker->process->connection,
+		.pid = worker->process->pid,
+		.pidfd = worker->process->pidfd,
+		.born = worker->process->born,
+		.requests = worker->channel.requests,
+		.answers = worker->channel.answers,
+		.unread = worker->unread,
+		.theirs = worker->theirs,
+		.places = worker->places,
+		.pinged = worker->due != USEC_INFINITY && !worker->to_ask,
+	};
+}
+
+static void gather_workers(struct gather *g)
+{
+	for (size_t i = 0; i < workers_used(g->master); i++) {
+		const struct worker *worker = &g->master->workers[i];
+
+		g->places_of_workers[i] = HANDOVER_NONE;
+		if (!elder_is_wanted(worker))
+			continue;
+		g->places_of_workers[i] = (uint32_t)g->handover->n_workers;
+		gather_worker(g, worker);
+	}
+}
+
+static uint32_t place_of_worker(const struct gather *g, const struct worker *worker)
+{
+	return worker ? g->places_of_workers[worker - g->master->workers] : HANDOVER_NONE;
+}
+
+/* The services have the places that they have in services[], if they are there. */
+static uint32_t place_of_served(const struct gather *g, const struct stats_place *served)
+{
+	const struct master *master = g->master;
+
+	return served->index < master->n_services &&
+	                       master->services[served->index]->number == served->number
+	               ? served->index
+	               : HANDOVER_NONE;
+}
+
+static void gather_carried_of(struct gather *g, const struct worker *worker)
+{
+	struct handover *handover = g->handover;
+	struct carried carried;
+
+	for (uint32_t i = 0; i < worker->places; i++) {
+		if (!caller_carried_at(worker, i, &carried))
+			continue;
+		handover->carried[handover->n_carried++] = (struct handover_carried){
+			.worker = place_of_worker(g, worker),
+			.place = carried.place,
+			.number = carried.number,
+			.service = place_of_served(g, &carried.served),
+			.source = carried.source,
+			.near_end = carried.near_end,
+			.far_end = carried.far_end,
+			.gone = carried.gone,
+			.by_worker = carried.by_worker,
+			.cut = carried.cut,
+			.untold = carried.untold,
+		};
+	}
+}
+
+static void gather_carried(struct gather *g)
+{
+	for (size_t i = 0; i < workers_used(g->master); i++)
+		if (g->places_of_workers[i] != HANDOVER_NONE && g->master->workers[i].callers)
+			gather_carried_of(g, &g->master->workers[i]);
 }
 
 /* ------------------------------------------------------------------- the services */
@@ -193,12 +280,13 @@ static uint32_t add_setup(struct gather *g, struct setup *setup)
 }
 
 /* The version that a child was started with.  Those of one service have few between them. */
-static uint32_t place_of_setup(struct gather *g, const struct child *child, size_t from)
+static uint32_t place_of_setup(
+	struct gather *g, const struct service *service, const struct child *child, size_t from)
 {
 	struct setup *setup = child->setup;
 
-	if (setup == child->service->setup && !setup->record && !child->service->retired)
-		setup_keep_record(child->service);
+	if (setup == service->setup && !setup->record && !service->retired)
+		setup_keep_record(service);
 	if (!setup->record)
 		return HANDOVER_NONE;
 	for (size_t i = from; i < g->handover->n_setups; i++)
@@ -264,19 +352,41 @@ static void gather_client(
 	gather_findings(g, child, to);
 }
 
-/* Whom a worker serves it serves on, and he is nobody's any more. */
-static void gather_child(struct gather *g, uint32_t place, const struct child *child,
-	size_t first_listener, size_t first_setup)
+/* Who serves it, or carries what it says. */
+static void gather_serving(
+	const struct gather *g, const struct child *child, struct handover_child *to)
+{
+	to->worker = place_of_worker(g, child->worker);
+	to->place = child->place;
+	to->end_wanted = child->end_wanted;
+	to->gives_up = child->gives_up;
+	to->client_cut = child->client_cut;
+	to->carrier = place_of_worker(g, caller_carrier(child, &to->carrier_place));
+	to->news = child->news;
+	if (child->worker && child->backend && child->backend->process)
+		to->backend = child->backend->process->connection;
+}
+
+/* Where what belongs to a service begins. */
+struct of_service {
+	const struct service *service;
+	uint32_t place;
+	size_t first_listener, first_setup;
+};
+
+/* NULL: sockets that a worker had are given to another one. */
+static struct handover_child *gather_child(
+	struct gather *g, const struct of_service *of, const struct child *child)
 {
 	struct handover_child *to = &g->handover->children[g->handover->n_children];
 
-	if (child->worker || child->backend)
-		return;
+	if (child->posted)
+		return NULL;
 	g->handover->n_children++;
 	*to = (struct handover_child){
-		.service = place,
-		.setup = place_of_setup(g, child, first_setup),
-		.listener = place_of_listener(g, child, first_listener),
+		.service = of->place,
+		.setup = place_of_setup(g, of->service, child, of->first_setup),
+		.listener = place_of_listener(g, child, of->first_listener),
 		.connection = child->connection,
 		.pid = child->pid,
 		.pidfd = child->pidfd,
@@ -287,8 +397,37 @@ static void gather_child(struct gather *g, uint32_t place, const struct child *c
 		.killed_late = child->killed_late,
 		.announced = child->announced,
 	};
+	gather_serving(g, child, to);
 	gather_life(child, to);
 	gather_client(g, child, to);
+	return to;
+}
+
+static void gather_backends(struct gather *g, const struct of_service *of)
+{
+	const struct backend *b;
+
+	LIST_FOREACH (b, &g->master->backends.all, all) {
+		struct handover_child *to;
+
+		if (!b->process || !backend_has_owner(b) || b->owner != of->service)
+			continue;
+		to = gather_child(g, of, b->process);
+		to->is_backend = true;
+		to->backend_parted = b->parted;
+		to->backend_state = (uint8_t)b->state;
+		to->backend_idle_since = b->idle_since;
+	}
+}
+
+/* It ends as soon as it has nobody, and whose it was is not known any more. */
+static void gather_left_backends(struct gather *g)
+{
+	const struct backend *b;
+
+	LIST_FOREACH (b, &g->master->backends.all, all)
+		if (b->process && !backend_has_owner(b))
+			gather_stray(g, b->process->pid);
 }
 
 /* What it is called is in its label, but for the one of a command line. */
@@ -337,7 +476,12 @@ static void gather_service(struct gather *g, struct service *service)
 {
 	struct handover *handover = g->handover;
 	uint32_t place = (uint32_t)handover->n_services;
-	size_t first_listener = handover->n_listeners, first_setup = handover->n_setups;
+	const struct of_service of = {
+		.service = service,
+		.place = place,
+		.first_listener = handover->n_listeners,
+		.first_setup = handover->n_setups,
+	};
 	const struct setup *setup = service->n_listeners > 0 ? service_setup(service) : NULL;
 
 	handover->services[place].name = name_of(g, service);
@@ -349,7 +493,8 @@ static void gather_service(struct gather *g, struct service *service)
 	for (uint32_t i = 0; setup && i < service->n_listeners; i++)
 		gather_listener(g, place, service->listeners[i], setup->conf);
 	for (const struct child *child = service->first; child; child = child->next)
-		gather_child(g, place, child, first_listener, first_setup);
+		(void)gather_child(g, &of, child);
+	gather_backends(g, &of);
 }
 
 static void gather_services(struct gather *g)
@@ -370,7 +515,7 @@ static int make_room(struct gather *g)
 	const struct master *master = g->master;
 	struct handover *to = g->handover;
 	size_t children = child_table_used(master->children), services = master->n_services;
-	size_t listeners = 0;
+	size_t listeners = 0, carried = caller_count(master);
 
 	for (size_t i = 0; i < master->n_services; i++)
 		listeners += master->services[i]->n_listeners;
@@ -381,10 +526,12 @@ static int make_room(struct gather *g)
 	to->services = calloc(services + 1, sizeof *to->services);
 	to->listeners = calloc(listeners + 1, sizeof *to->listeners);
 	to->setups = calloc(children + 1, sizeof *to->setups);
+	to->workers = calloc(WORKERS_MAX, sizeof *to->workers);
+	to->carried = calloc(carried + 1, sizeof *to->carried);
 	to->children = calloc(children + 1, sizeof *to->children);
 	g->seen = calloc(children + 1, sizeof(struct setup *));
 	return to->spares && to->strays && to->services && to->listeners && to->setups &&
-	                       to->children && g->seen
+	                       to->workers && to->carried && to->children && g->seen
 	               ? 0
 	               : -ENOMEM;
 }
@@ -400,6 +547,9 @@ int handover_gather(const struct master *master, struct handover *ret)
 		gather_records(&g);
 		gather_spares(&g);
 		gather_strays(&g);
+		gather_left_backends(&g);
+		gather_workers(&g);
+		gather_carried(&g);
 		gather_services(&g);
 		gather_master(&g);
 	}

@@ -1,6 +1,7 @@
 #include "master/handover/handover.h"
 
 #include "base/own.h"
+#include "master/backend.h"
 #include "master/handover/fields.h"
 #include "policy/siphash.h"
 
@@ -130,6 +131,49 @@ static int check_prologue(struct wire_reader *in)
 	return sum == checksum(in->data + in->at, len) ? 0 : -EBADMSG;
 }
 
+static bool is_place(uint32_t place, size_t n)
+{
+	return place == HANDOVER_NONE || place < n;
+}
+
+/* A process, or served by a worker; what is passed on to, and what is passed on. */
+static bool is_child(const struct handover *handover, const struct handover_child *child)
+{
+	bool has_process = child->pid > 0 && child->pidfd >= 0;
+
+	if (!has_process && (child->pid != 0 || child->pidfd >= 0 || child->is_backend))
+		return false;
+	return child->service < handover->n_services &&
+	       is_place(child->setup, handover->n_setups) &&
+	       is_place(child->listener, handover->n_listeners) &&
+	       is_place(child->worker, handover->n_workers) &&
+	       is_place(child->carrier, handover->n_workers) &&
+	       !(has_process && child->worker != HANDOVER_NONE) &&
+	       child->life_reason < _LIFETIME_REASON_MAX &&
+	       child->backend_state <= BACKEND_STOPPING && child->news <= BACKEND_GIVEN_UP;
+}
+
+static bool is_worker(const struct handover_worker *worker)
+{
+	return worker->name && worker->pid > 0 && worker->pidfd >= 0 && worker->requests >= 0 &&
+	       worker->answers >= 0;
+}
+
+static bool are_workers_consistent(const struct handover *handover)
+{
+	for (size_t i = 0; i < handover->n_workers; i++)
+		if (!is_worker(&handover->workers[i]))
+			return false;
+	for (size_t i = 0; i < handover->n_carried; i++) {
+		const struct handover_carried *carried = &handover->carried[i];
+
+		if (carried->worker >= handover->n_workers ||
+			!is_place(carried->service, handover->n_services))
+			return false;
+	}
+	return true;
+}
+
 /* What refers to others refers to some that are there. */
 static bool is_consistent(const struct handover *handover)
 {
@@ -145,19 +189,11 @@ static bool is_consistent(const struct handover *handover)
 	for (size_t i = 0; i < handover->n_listeners; i++)
 		if (handover->listeners[i].service >= handover->n_services)
 			return false;
-	for (size_t i = 0; i < handover->n_children; i++) {
-		const struct handover_child *child = &handover->children[i];
-
-		if (child->service >= handover->n_services || child->pid <= 0 ||
-			child->pidfd < 0 || child->life_reason >= _LIFETIME_REASON_MAX)
+	for (size_t i = 0; i < handover->n_children; i++)
+		if (!is_child(handover, &handover->children[i]))
 			return false;
-		if (child->setup != HANDOVER_NONE && child->setup >= handover->n_setups)
-			return false;
-		if (child->listener != HANDOVER_NONE &&
-			child->listener >= handover->n_listeners)
-			return false;
-	}
-	return handover->process.version && handover->process.program && handover->process.cwd;
+	return are_workers_consistent(handover) && handover->process.version &&
+	       handover->process.program && handover->process.cwd;
 }
 
 int handover_decode_sections(const void *data, size_t len, struct handover *ret)
@@ -237,6 +273,8 @@ static void free_lists(struct handover *handover)
 	}
 	for (size_t i = 0; i < handover->n_setups; i++)
 		free(handover->setups[i].record);
+	for (size_t i = 0; i < handover->n_workers; i++)
+		free(handover->workers[i].name);
 	for (size_t i = 0; i < handover->n_children; i++) {
 		free(handover->children[i].findings.name);
 		free(handover->children[i].findings.user);
@@ -251,6 +289,8 @@ void handover_done(struct handover *handover)
 	free(handover->services);
 	free(handover->listeners);
 	free(handover->setups);
+	free(handover->workers);
+	free(handover->carried);
 	free(handover->children);
 	free(handover->process.version);
 	free(handover->process.program);
@@ -271,6 +311,23 @@ static void each_of_process(const struct handover_process *process,
 		each(userdata, fds[i]);
 }
 
+static void each_of_workers(
+	const struct handover *handover, void (*each)(void *userdata, int fd), void *userdata)
+{
+	for (size_t i = 0; i < handover->n_workers; i++) {
+		const struct handover_worker *worker = &handover->workers[i];
+		const int fds[] = {worker->pidfd, worker->requests, worker->answers,
+			worker->unread, worker->theirs};
+
+		for (size_t j = 0; j < ARRAY_SIZE(fds); j++)
+			each(userdata, fds[j]);
+	}
+	for (size_t i = 0; i < handover->n_carried; i++) {
+		each(userdata, handover->carried[i].near_end);
+		each(userdata, handover->carried[i].far_end);
+	}
+}
+
 void handover_each_fd(
 	const struct handover *handover, void (*each)(void *userdata, int fd), void *userdata)
 {
@@ -281,6 +338,7 @@ void handover_each_fd(
 		each(userdata, handover->listeners[i].fd);
 		each(userdata, handover->listeners[i].held);
 	}
+	each_of_workers(handover, each, userdata);
 	for (size_t i = 0; i < handover->n_children; i++)
 		each(userdata, handover->children[i].pidfd);
 }

@@ -103,6 +103,29 @@ struct handover_service {
 	size_t state_len;
 };
 
+/* A worker that has connections to finish (master/elder). */
+struct handover_worker {
+	char *name;        /* owned; of its kind */
+	uint32_t protocol; /* that it speaks (os/channel) */
+	uint64_t connection;
+	int32_t pid;
+	int pidfd;
+	uint64_t born;
+	int requests, answers, unread, theirs; /* -EBADF for those that it has not */
+	uint32_t places;
+	bool pinged;
+};
+
+/* Somebody whose bytes such a worker carries (master/caller). */
+struct handover_carried {
+	uint32_t worker, place; /* its place among the workers; his there */
+	uint64_t number;
+	uint32_t service; /* whose client he is, or was; HANDOVER_NONE: of none that is there */
+	struct addr_source source;
+	int near_end, far_end;
+	bool gone, by_worker, cut, untold;
+};
+
 /* What was looked up about a client. */
 struct handover_findings {
 	char *name, *user; /* owned */
@@ -110,14 +133,24 @@ struct handover_findings {
 };
 
 struct handover_child {
-	uint32_t service;  /* its place among the services */
+	uint32_t service;  /* its place among the services; of a backend, that of its owner */
 	uint32_t setup;    /* ... among the setups; HANDOVER_NONE:
 	                     the one in force */
 	uint32_t listener; /* ... among the listeners, if it has the socket itself;
 	                     else HANDOVER_NONE */
 	uint64_t connection;
-	int32_t pid;
+	int32_t pid; /* 0, and no descriptor: a worker serves it, */
 	int pidfd;
+	uint32_t worker, place; /* ... which is at that place, and it there; HANDOVER_NONE: it
+	                           is none that goes on, or it has a process */
+	bool end_wanted, gives_up, client_cut;
+	uint32_t carrier, carrier_place; /* who carries its client's bytes, as above */
+	bool is_backend, backend_parted; /* of its service (master/backend) */
+	uint8_t backend_state;
+	uint64_t backend_idle_since;
+	uint64_t backend; /* the connection's number of the one that it is passed on to; 0:
+	                     none */
+	uint8_t news;     /* how far that is */
 	uint64_t born;
 	bool came_by_ip, on_pair, unwanted, killed_late, announced, has_findings, tallied;
 	uint8_t life_reason;
@@ -147,6 +180,10 @@ struct handover {
 	size_t n_listeners;
 	struct handover_setup *setups;
 	size_t n_setups;
+	struct handover_worker *workers;
+	size_t n_workers;
+	struct handover_carried *carried;
+	size_t n_carried;
 	struct handover_child *children;
 	size_t n_children;
 	uint8_t *state; /* owned: of hatchd as a whole (master/handover/master-state) */
