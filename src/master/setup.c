@@ -187,7 +187,10 @@ struct setup *setup_of_nothing(const struct service *service, const char *name)
 
 	if (!conf)
 		return NULL;
-	conf->nice = NICE_INHERIT;
+	conf->path = strdup(name);
+	conf->directory = strdup("/");
+	if (!conf->path || !conf->directory)
+		return NULL;
 	conf->stderr_kind = STDERR_NULL;
 	conf->stop = STOP_LEAVE;
 	conf->time_limit = conf->first_byte_timeout = conf->idle_timeout = DURATION_UNLIMITED;
