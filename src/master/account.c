@@ -75,6 +75,11 @@ static void learn_server(struct account *account, const struct child *child)
 		account->worker = worker_program(child->worker);
 		return;
 	}
+	/* A worker of an image before us, which is not known here. */
+	if (child->pid == 0) {
+		account->of = ACCOUNT_CONNECTION;
+		return;
+	}
 	account->of = child->backend ? ACCOUNT_BACKEND : ACCOUNT_CHILD;
 	account->user = child->setup->conf->user;
 	account->pid = (uint64_t)child->pid;
