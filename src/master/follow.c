@@ -235,6 +235,22 @@ void follow_drain(struct master *master, const char *event, uint64_t now)
 	tell(master, NULL, &line);
 }
 
+void follow_upgrade(struct master *master, const char *reason)
+{
+	char text[LINE_MAX_BYTES];
+	struct json line;
+
+	if (master->followers.seats.n == 0)
+		return;
+	begin_line(&line, text, sizeof text, "upgrade");
+	json_text(&line, "result", reason ? "failed" : "done");
+	if (reason)
+		json_text(&line, "reason", reason);
+	json_text(&line, "hatchd", PACKAGE_VERSION);
+	end_line(&line);
+	tell(master, NULL, &line);
+}
+
 /* ------------------------------------------------------------------- they come */
 
 /* So that he knows from when on he is told, and of whom. */
@@ -285,7 +301,8 @@ bool followers_make_room(struct master *master, const struct control_seat *who)
 	return true;
 }
 
-int followers_add(struct master *master, const struct control_seat *who, int fd,
+/* NULL: no memory, or no event loop; then the descriptor is let go. */
+static struct follower *add(struct master *master, const struct control_seat *who, int fd,
 	const char *service, uint64_t now)
 {
 	struct follower *follower = malloc(sizeof *follower);
@@ -302,10 +319,68 @@ int followers_add(struct master *master, const struct control_seat *who, int fd,
 	if (r < 0) {
 		free(follower);
 		master_close_later(master, fd, now);
-		return r;
+		return NULL;
 	}
 	take_seat(&master->followers, &follower->seat, who);
+	return follower;
+}
+
+int followers_add(struct master *master, const struct control_seat *who, int fd,
+	const char *service, uint64_t now)
+{
+	struct follower *follower = add(master, who, fd, service, now);
+
+	if (!follower)
+		return -ENOMEM;
 	greet(follower, now);
+	return 0;
+}
+
+/* ------------------------------------------------------------ from image to image */
+
+const struct control_seat *follower_next(
+	const struct master *master, const struct control_seat *seat, struct following *ret)
+{
+	struct control_seat *next = seat ? seat->next : master->followers.seats.first;
+	const struct follower *follower;
+
+	if (!next)
+		return NULL;
+	follower = follower_at(next);
+	*ret = (struct following){
+		.uid = next->uid,
+		.pid = next->pid,
+		.fd = follower->fd,
+		.service = follower->service,
+		.lost = follower->lost,
+		.out = follower->out + follower->sent,
+		.len = follower->len - follower->sent,
+	};
+	return next;
+}
+
+static bool can_be(const struct following *following)
+{
+	return following->service && strlen(following->service) <= SERVICE_NAME_MAX &&
+	       following->len <= FOLLOWER_ROOM;
+}
+
+int follower_resume(struct master *master, const struct following *from, uint64_t now)
+{
+	const struct control_seat who = {.uid = from->uid, .pid = from->pid};
+	struct follower *follower;
+
+	if (!can_be(from) || master->followers.seats.n >= FOLLOWERS_MAX) {
+		master_close_later(master, from->fd, now);
+		return -EBADMSG;
+	}
+	follower = add(master, &who, from->fd, from->service, now);
+	if (!follower)
+		return -ENOMEM;
+	follower->lost = from->lost;
+	if (from->len > 0)
+		append(follower, from->out, from->len);
+	master->followers.due = 0;
 	return 0;
 }
 

@@ -63,6 +63,28 @@ void follow_reload(struct master *master);
 /* hatchd drains: "draining", how many are left as was last told, or "drained", it is over. */
 void follow_drain(struct master *master, const char *event, uint64_t now);
 
+/* An upgrade is over: `reason` is why it has failed; NULL: it has not. */
+void follow_upgrade(struct master *master, const char *reason);
+
+/* What is known of one who follows, for the next image of hatchd. */
+struct following {
+	uid_t uid; /* who has connected */
+	pid_t pid;
+	int fd;
+	const char *service; /* as above */
+	uint64_t lost;       /* events that he did not get, and has not been told of */
+	const char *out;     /* what he has not taken; not terminated */
+	size_t len;
+};
+
+/* The one after SEAT, or the first if it is NULL, borrowed; NULL: there is none. */
+const struct control_seat *follower_next(
+	const struct master *master, const struct control_seat *seat, struct following *ret);
+
+/* He followed the image before us, and goes on.  The descriptor is taken over in any case.  0
+ * or a negative errno; -EBADMSG: there is nobody like that. */
+int follower_resume(struct master *master, const struct following *from, uint64_t now);
+
 /* Send what there is to tell. */
 void followers_turn(struct master *master, uint64_t now);
 

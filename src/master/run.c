@@ -211,6 +211,7 @@ static void go_on(struct master *master, struct resume *resume)
 	control_resume(
 		master, take_fd(&process->control), process->control_dev, process->control_ino);
 	resume_tell(resume);
+	follow_upgrade(master, master->upgrade.reason[0] ? master->upgrade.reason : NULL);
 	announce_status(master, "READY=1\n");
 	if (process->reload)
 		reload_request(master, clock_monotonic());

@@ -81,6 +81,7 @@ static void _printf_(2, 3) fail(struct master *master, const char *format, ...)
 	upgrade->n_failed++;
 	log_error("unable to upgrade: %s, serving on as hatchd %s", upgrade->reason,
 		PACKAGE_VERSION);
+	follow_upgrade(master, upgrade->reason);
 	forget(upgrade);
 	if (phase >= UPGRADE_WAITING)
 		let_in(master);

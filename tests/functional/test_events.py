@@ -43,6 +43,10 @@ class Follower:
         assert abs(event.pop("time_usec") / 1e6 - time.time()) < 60
         return event
 
+    def has_more(self):
+        """Is there something to read now?"""
+        return bool(select.select([self.socket], [], [], 0)[0])
+
     def __enter__(self):
         return self
 
@@ -120,6 +124,61 @@ def test_operators(hatchd, path):
         ask(path, "reload")
         assert follower.next() == {
             "event": "reload", "result": "failed", "reason": "the files have mistakes"}
+
+
+def test_over_an_upgrade(hatchd, path):
+    """Who follows is told of it, and of all that happens before and after."""
+    ports = [free_port(), free_port()]
+    daemon = hatchd.file(cat("a", ports[0]) + cat("b", ports[1]), f"--control={path}")
+    with Follower(path) as all_of_it, Follower(path, "events b") as some:
+        with connect(ports[0]) as client:
+            opened = all_of_it.next()
+            for number in range(3):
+                mark = daemon.mark()
+                daemon.signal(signal.SIGUSR2)
+                daemon.wait_log("upgraded to hatchd", after=mark)
+                for follower in (all_of_it, some):
+                    told = follower.next()
+                    assert (told["event"], told["result"]) == ("upgrade", "done"), number
+                    assert told["hatchd"] == status(path)["hatchd"]
+            client.shutdown(socket.SHUT_WR)
+            closed = all_of_it.next()
+            assert closed["event"] == "close"
+            assert closed["connection"] == opened["connection"]
+        assert talk(ports[1], b"x") == b"x"
+        for follower in (all_of_it, some):
+            assert [follower.next()["event"] for _ in range(2)] == ["open", "close"]
+
+
+def test_failed_upgrade(hatchd, path):
+    daemon = hatchd.file(cat("a", free_port()), f"--control={path}")
+    daemon.write("nonsense\n")
+    with Follower(path) as follower:
+        daemon.signal(signal.SIGUSR2)
+        told = follower.next()
+        assert (told["event"], told["result"]) == ("upgrade", "failed")
+        assert "refuses the configuration" in told["reason"]
+
+
+def test_upgrade_and_who_does_not_read(hatchd, path):
+    """What he has not taken goes along, and no event is cut in two."""
+    port, visits = free_port(), 400
+    daemon = hatchd.file(cat("a", port), f"--control={path}")
+    with Follower(path) as follower:
+        follower.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+        for _ in range(visits):
+            assert talk(port, b"x") == b"x"
+        daemon.signal(signal.SIGUSR2)
+        daemon.wait_log("upgraded to hatchd")
+        counts, events = {}, 2 * visits + 1
+        # Those that were lost are told of with the next one that he can be told.
+        while sum(counts.values()) < events:
+            if not follower.has_more():
+                assert talk(port, b"x") == b"x"
+                events += 2
+            told = follower.next()
+            counts[told["event"]] = counts.get(told["event"], 0) + told.get("count", 1)
+        assert counts.get("upgrade", 1) == 1 and len(counts) <= 4
 
 
 def test_the_end(hatchd, path):

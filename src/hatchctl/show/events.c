@@ -33,7 +33,7 @@ static const char help[] =
 	"Tell what happens, as it happens: of all services, or of that one.\n"
 	"\n"
 	"  -e, --event=WORD,...    only these: open, close, refused, failed, paused,\n"
-	"                          disabled, enabled, reload, draining, drained\n"
+	"                          disabled, enabled, reload, upgrade, draining, drained\n"
 	"  -n, --count=N           end after so many\n"
 	"  -j, --json              a line of JSON for each, as hatchd says it\n"
 	"  -s, --control=PATH      the control socket (" CMDLINE_CONTROL ")\n"
@@ -48,6 +48,7 @@ enum kind {
 	KIND_DISABLED,
 	KIND_ENABLED,
 	KIND_RELOAD,
+	KIND_UPGRADE,
 	KIND_DRAINING,
 	KIND_DRAINED,
 	_KIND_CHOICE, /* those before can be chosen; these are shown whatever is chosen */
@@ -57,7 +58,8 @@ enum kind {
 };
 
 static const char *const kinds[_KIND_SHOWN + 1] = {"open", "close", "refused", "failed",
-	"paused", "disabled", "enabled", "reload", "draining", "drained", "lost", "end", NULL};
+	"paused", "disabled", "enabled", "reload", "upgrade", "draining", "drained", "lost",
+	"end", NULL};
 
 struct events {
 	const char *path;
@@ -183,7 +185,7 @@ static void print_line(struct json_value line, enum kind kind)
 	printf("%s%s", json_get(line, "service").at ? ": " : "", kinds[kind]);
 	if (kind <= KIND_FAILED)
 		print_client(line, kind);
-	else if (kind == KIND_RELOAD)
+	else if (kind == KIND_RELOAD || kind == KIND_UPGRADE)
 		print_text(": ", line, "result");
 	else if (kind == KIND_DRAINING || kind == KIND_DRAINED)
 		print_left(line);

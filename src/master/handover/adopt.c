@@ -499,10 +499,29 @@ static void free_places(struct places *places)
 	free(places->workers);
 }
 
+static void add_follower(struct master *master, struct handover_follower *from, uint64_t now)
+{
+	const struct following following = {
+		.uid = from->uid,
+		.pid = (pid_t)from->pid,
+		.fd = take_fd(&from->fd),
+		.service = from->service,
+		.lost = from->lost,
+		.out = (const char *)from->out,
+		.len = from->len,
+	};
+
+	/* Whoever is not told any more sees that he is not. */
+	(void)follower_resume(master, &following, now);
+}
+
 void handover_adopt(struct handover *handover, struct master *master, uint64_t now)
 {
 	struct places places = {.handover = handover, .master = master};
 
+	/* What becomes of the others is told. */
+	for (size_t i = 0; i < handover->n_followers; i++)
+		add_follower(master, &handover->followers[i], now);
 	if (make_places(&places)) {
 		find_services(&places);
 		give_memories(&places, now);

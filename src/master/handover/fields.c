@@ -46,6 +46,18 @@ static void stray_fields(struct codec *codec, void *object)
 	codec_i32(codec, &stray->pid);
 }
 
+static void follower_fields(struct codec *codec, void *object)
+{
+	struct handover_follower *follower = object;
+
+	codec_u32(codec, &follower->uid);
+	codec_u32(codec, &follower->pid);
+	codec_fd(codec, &follower->fd);
+	codec_text(codec, &follower->service);
+	codec_u64(codec, &follower->lost);
+	codec_bytes(codec, &follower->out, &follower->len, RECORD_MAX);
+}
+
 static void service_fields(struct codec *codec, void *object)
 {
 	struct handover_service *service = object;
@@ -222,6 +234,13 @@ static void strays_section(struct codec *codec, void *object)
 	ARRAY(codec, handover, strays, stray_fields);
 }
 
+static void followers_section(struct codec *codec, void *object)
+{
+	struct handover *handover = object;
+
+	ARRAY(codec, handover, followers, follower_fields);
+}
+
 static void services_section(struct codec *codec, void *object)
 {
 	struct handover *handover = object;
@@ -275,6 +294,7 @@ void (*const handover_sections[_HANDOVER_SECTION_MAX])(struct codec *codec, void
 	[HANDOVER_SECTION_PROCESS] = process_section,
 	[HANDOVER_SECTION_SPARES] = spares_section,
 	[HANDOVER_SECTION_STRAYS] = strays_section,
+	[HANDOVER_SECTION_FOLLOWERS] = followers_section,
 	[HANDOVER_SECTION_SERVICES] = services_section,
 	[HANDOVER_SECTION_LISTENERS] = listeners_section,
 	[HANDOVER_SECTION_SETUPS] = setups_section,

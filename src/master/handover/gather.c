@@ -35,6 +35,15 @@ static char *copy_text(struct gather *g, const char *text)
 	return copy;
 }
 
+static uint8_t *copy_bytes(struct gather *g, const void *bytes, size_t len)
+{
+	uint8_t *copy = len > 0 ? malloc(len) : NULL;
+
+	if (len > 0 && !copy)
+		g->error = -ENOMEM;
+	return copy ? memcpy(copy, bytes, len) : NULL;
+}
+
 /* ------------------------------------------------------------------- the process */
 
 static void gather_process(struct gather *g)
@@ -72,13 +81,7 @@ static void gather_records(struct gather *g)
 	struct handover_process *process = &g->handover->process;
 	const char *left = accounting_left(g->master, &process->records_len);
 
-	if (process->records_len == 0)
-		return;
-	process->records = malloc(process->records_len);
-	if (process->records)
-		memcpy(process->records, left, process->records_len);
-	else
-		g->error = -ENOMEM;
+	process->records = copy_bytes(g, left, process->records_len);
 }
 
 static void gather_spares(struct gather *g)
@@ -94,6 +97,23 @@ static void gather_spares(struct gather *g)
 		spare->name = copy_text(g, inherited->socket_names[i]);
 		spare->fd = inherited->sockets[i];
 	}
+}
+
+static void gather_followers(struct gather *g)
+{
+	const struct control_seat *seat = NULL;
+	struct following following;
+
+	while ((seat = follower_next(g->master, seat, &following)))
+		g->handover->followers[g->handover->n_followers++] = (struct handover_follower){
+			.uid = following.uid,
+			.pid = (uint32_t)following.pid,
+			.fd = following.fd,
+			.service = copy_text(g, following.service),
+			.lost = following.lost,
+			.out = copy_bytes(g, following.out, following.len),
+			.len = following.len,
+		};
 }
 
 /* ------------------------------------------------------------------ its helpers */
@@ -523,6 +543,7 @@ static int make_room(struct gather *g)
 		services++;
 	to->spares = calloc((size_t)master->inherited.n_sockets + 1, sizeof *to->spares);
 	to->strays = calloc(STRAYS_MAX, sizeof *to->strays);
+	to->followers = calloc(FOLLOWERS_MAX, sizeof *to->followers);
 	to->services = calloc(services + 1, sizeof *to->services);
 	to->listeners = calloc(listeners + 1, sizeof *to->listeners);
 	to->setups = calloc(children + 1, sizeof *to->setups);
@@ -530,8 +551,9 @@ static int make_room(struct gather *g)
 	to->carried = calloc(carried + 1, sizeof *to->carried);
 	to->children = calloc(children + 1, sizeof *to->children);
 	g->seen = calloc(children + 1, sizeof(struct setup *));
-	return to->spares && to->strays && to->services && to->listeners && to->setups &&
-	                       to->workers && to->carried && to->children && g->seen
+	return to->spares && to->strays && to->followers && to->services && to->listeners &&
+	                       to->setups && to->workers && to->carried && to->children &&
+	                       g->seen
 	               ? 0
 	               : -ENOMEM;
 }
@@ -546,6 +568,7 @@ int handover_gather(const struct master *master, struct handover *ret)
 		gather_process(&g);
 		gather_records(&g);
 		gather_spares(&g);
+		gather_followers(&g);
 		gather_strays(&g);
 		gather_left_backends(&g);
 		gather_workers(&g);

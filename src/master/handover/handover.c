@@ -183,6 +183,9 @@ static bool is_consistent(const struct handover *handover)
 	for (size_t i = 0; i < handover->n_strays; i++)
 		if (handover->strays[i].pid <= 1)
 			return false;
+	for (size_t i = 0; i < handover->n_followers; i++)
+		if (!handover->followers[i].service || handover->followers[i].fd < 0)
+			return false;
 	for (size_t i = 0; i < handover->n_services; i++)
 		if (!handover->services[i].name)
 			return false;
@@ -263,6 +266,10 @@ static void free_lists(struct handover *handover)
 {
 	for (size_t i = 0; i < handover->n_spares; i++)
 		free(handover->spares[i].name);
+	for (size_t i = 0; i < handover->n_followers; i++) {
+		free(handover->followers[i].service);
+		free(handover->followers[i].out);
+	}
 	for (size_t i = 0; i < handover->n_services; i++) {
 		free(handover->services[i].name);
 		free(handover->services[i].state);
@@ -286,6 +293,7 @@ void handover_done(struct handover *handover)
 	free_lists(handover);
 	free(handover->spares);
 	free(handover->strays);
+	free(handover->followers);
 	free(handover->services);
 	free(handover->listeners);
 	free(handover->setups);
@@ -334,6 +342,8 @@ void handover_each_fd(
 	each_of_process(&handover->process, each, userdata);
 	for (size_t i = 0; i < handover->n_spares; i++)
 		each(userdata, handover->spares[i].fd);
+	for (size_t i = 0; i < handover->n_followers; i++)
+		each(userdata, handover->followers[i].fd);
 	for (size_t i = 0; i < handover->n_listeners; i++) {
 		each(userdata, handover->listeners[i].fd);
 		each(userdata, handover->listeners[i].held);

@@ -76,6 +76,16 @@ struct handover_spare {
 	int fd;
 };
 
+/* An operator who follows what happens (master/follow). */
+struct handover_follower {
+	uint32_t uid, pid;
+	int fd;
+	char *service; /* owned */
+	uint64_t lost;
+	uint8_t *out; /* owned */
+	size_t len;
+};
+
 /* A socket at which clients arrive. */
 struct handover_listener {
 	uint32_t service;  /* its place among the services */
@@ -174,6 +184,8 @@ struct handover {
 	size_t n_spares;
 	struct handover_stray *strays;
 	size_t n_strays;
+	struct handover_follower *followers;
+	size_t n_followers;
 	struct handover_service *services;
 	size_t n_services;
 	struct handover_listener *listeners;
