@@ -46,7 +46,7 @@ int kept_add(struct kept *kept, const char *name, int fd, struct stored *stored)
 
 /*
  * Take the socket that a service wishes for.  True with *ret the caller's; it may still turn
- * out to be anything (os/resume).
+ * out to be anything (os/reuse).
  */
 bool kept_take(struct kept *kept, const struct kept_wish *wish, struct kept_socket *ret);
 

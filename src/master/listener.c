@@ -12,7 +12,7 @@
 #include "master/store.h"
 #include "os/listen.h"
 #include "os/pass_rights.h"
-#include "os/resume.h"
+#include "os/reuse.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -277,11 +277,11 @@ static int resume_kept(struct listener *listener, const struct service_conf *con
 
 	if (!take_kept(listener, conf, &kept))
 		return 0;
-	r = resume_socket(kept.fd, conf, asked, &result);
+	r = reuse_socket(kept.fd, conf, asked, &result);
 	if (r < 0) {
 		log_warning("%sunable to go on with what had been kept for %s: %s, opening "
 			    "another socket",
-			listener->service->label, addr_format(asked, text), resume_explain(r));
+			listener->service->label, addr_format(asked, text), reuse_explain(r));
 		kept_drop(listener->service->master, &kept);
 		return 0;
 	}

@@ -1,7 +1,7 @@
-/* resume: is what was kept the socket that it is said to be? */
+/* reuse: is what was kept the socket that it is said to be? */
 #include "base/fd.h"
 #include "base/own.h"
-#include "os/resume.h"
+#include "os/reuse.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-static char folder[] = "/tmp/test-resume-XXXXXX";
+static char folder[] = "/tmp/test-reuse-XXXXXX";
 
 static struct service_conf plain_service(void)
 {
@@ -54,11 +54,11 @@ static struct listen_result opened(const struct service_conf *service, const str
 }
 
 /* What it says of a socket that was opened for one address, of another. */
-static int resumed(const struct addr *is, const struct addr *said)
+static int reused(const struct addr *is, const struct addr *said)
 {
 	struct service_conf service = plain_service();
 	struct listen_result result = opened(&service, is), found;
-	int r = resume_socket(result.fd, &service, said, &found);
+	int r = reuse_socket(result.fd, &service, said, &found);
 
 	listen_unlink(&result.addr, result.dev, result.ino, NULL);
 	close(result.fd);
@@ -69,7 +69,7 @@ static void assert_same(const struct addr *asked, const struct service_conf *ser
 {
 	struct listen_result result = opened(service, asked), found;
 
-	assert_int_equal(resume_socket(result.fd, service, asked, &found), 0);
+	assert_int_equal(reuse_socket(result.fd, service, asked, &found), 0);
 	assert_int_equal(found.fd, result.fd);
 	assert_true(addr_equal(&found.addr, &result.addr));
 	assert_int_equal(found.dev, result.dev);
@@ -88,9 +88,9 @@ static void test_as_it_was_opened(void **state)
 		"udp:127.0.0.1:0",
 		"udplite:127.0.0.1:0",
 		"mptcp:127.0.0.1:0",
-		"unix:@test-resume",
-		"unix-dgram:@test-resume",
-		"unix-seqpacket:@test-resume",
+		"unix:@test-reuse",
+		"unix-dgram:@test-reuse",
+		"unix-seqpacket:@test-reuse",
 	};
 	struct service_conf service = plain_service();
 
@@ -128,9 +128,9 @@ static void test_v6only_counts(void **state)
 		skip();
 	}
 	service.v6only = true;
-	assert_int_equal(resume_socket(result.fd, &service, &dual, &found), -EADDRNOTAVAIL);
+	assert_int_equal(reuse_socket(result.fd, &service, &dual, &found), -EADDRNOTAVAIL);
 	service.v6only = false;
-	assert_int_equal(resume_socket(result.fd, &service, &six, &found), 0);
+	assert_int_equal(reuse_socket(result.fd, &service, &six, &found), 0);
 	close(result.fd);
 	service.v6only = true;
 	assert_same(&dual, &service);
@@ -140,14 +140,14 @@ static void test_another_place(void **state)
 {
 	struct addr tcp = address("tcp:127.0.0.1:0"), other = address("tcp:127.0.0.2:0");
 	struct addr port = address("tcp:127.0.0.1:1"), udp = address("udp:127.0.0.1:0");
-	struct addr name = address("unix:@test-resume"), gram = address("unix-dgram:@x");
+	struct addr name = address("unix:@test-reuse"), gram = address("unix-dgram:@x");
 
 	(void)state;
-	assert_int_equal(resumed(&tcp, &other), -EADDRNOTAVAIL);
-	assert_int_equal(resumed(&tcp, &port), -EADDRNOTAVAIL);
-	assert_int_equal(resumed(&tcp, &udp), -EINVAL);
-	assert_int_equal(resumed(&name, &gram), -EINVAL);
-	assert_int_equal(resumed(&name, &tcp), -EINVAL);
+	assert_int_equal(reused(&tcp, &other), -EADDRNOTAVAIL);
+	assert_int_equal(reused(&tcp, &port), -EADDRNOTAVAIL);
+	assert_int_equal(reused(&tcp, &udp), -EINVAL);
+	assert_int_equal(reused(&name, &gram), -EINVAL);
+	assert_int_equal(reused(&name, &tcp), -EINVAL);
 }
 
 static void test_no_socket_at_all(void **state)
@@ -158,7 +158,7 @@ static void test_no_socket_at_all(void **state)
 	struct listen_result found;
 
 	(void)state;
-	assert_int_equal(resume_socket(file, &service, &addr, &found), -ENOTSOCK);
+	assert_int_equal(reuse_socket(file, &service, &addr, &found), -ENOTSOCK);
 }
 
 /* A connection, or a socket that was shut down. */
@@ -170,7 +170,7 @@ static void test_one_that_does_not_listen(void **state)
 
 	(void)state;
 	assert_int_equal(shutdown(result.fd, SHUT_RDWR), 0);
-	assert_int_equal(resume_socket(result.fd, &service, &addr, &found), -ENOTCONN);
+	assert_int_equal(reuse_socket(result.fd, &service, &addr, &found), -ENOTCONN);
 	close(result.fd);
 }
 
@@ -182,14 +182,14 @@ static void test_path_that_leads_elsewhere(void **state)
 
 	(void)state;
 	assert_int_equal(unlink(addr.un.sun_path), 0);
-	assert_int_equal(resume_socket(old.fd, &service, &addr, &found), -ESTALE);
+	assert_int_equal(reuse_socket(old.fd, &service, &addr, &found), -ESTALE);
 	close(open(addr.un.sun_path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
-	assert_int_equal(resume_socket(old.fd, &service, &addr, &found), -ESTALE);
+	assert_int_equal(reuse_socket(old.fd, &service, &addr, &found), -ESTALE);
 	assert_int_equal(unlink(addr.un.sun_path), 0);
 	/* Only who may ask the kernel can tell two sockets of his from each other. */
 	if (geteuid() == 0) {
 		new = opened(&service, &addr);
-		assert_int_equal(resume_socket(old.fd, &service, &addr, &found), -ESTALE);
+		assert_int_equal(reuse_socket(old.fd, &service, &addr, &found), -ESTALE);
 		listen_unlink(&new.addr, new.dev, new.ino, NULL);
 		close(new.fd);
 	}
@@ -220,5 +220,5 @@ int main(void)
 		cmocka_unit_test(test_path_that_leads_elsewhere),
 	};
 
-	return cmocka_run_group_tests_name("resume", tests, make_folder, remove_folder);
+	return cmocka_run_group_tests_name("reuse", tests, make_folder, remove_folder);
 }

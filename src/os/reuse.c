@@ -1,4 +1,4 @@
-#include "os/resume.h"
+#include "os/reuse.h"
 
 #include "os/unix_path.h"
 
@@ -72,7 +72,7 @@ static struct addr resulting(const struct addr *asked, const struct addr *own)
 	return addr;
 }
 
-int resume_socket(int fd, const struct service_conf *service, const struct addr *asked,
+int reuse_socket(int fd, const struct service_conf *service, const struct addr *asked,
 	struct listen_result *ret)
 {
 	struct listen_result result = {.fd = fd};
@@ -94,7 +94,7 @@ int resume_socket(int fd, const struct service_conf *service, const struct addr 
 	return 0;
 }
 
-const char *resume_explain(int error)
+const char *reuse_explain(int error)
 {
 	switch (-error) {
 	case EINVAL:

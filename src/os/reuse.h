@@ -1,5 +1,5 @@
 /*
- * resume: go on with a socket that is open already, instead of opening one.
+ * reuse: go on with a socket that is open already, instead of opening one.
  *
  * What somebody has kept for us is said to be the socket of an address, and may be
  * anything.  It is looked at, with questions that wait for nobody, until nothing is left in
@@ -8,8 +8,8 @@
  *
  * Layer: os.
  */
-#ifndef HATCHD_OS_RESUME_H
-#define HATCHD_OS_RESUME_H
+#ifndef HATCHD_OS_REUSE_H
+#define HATCHD_OS_REUSE_H
 
 #include "os/listen.h"
 
@@ -20,10 +20,10 @@
  * -ENOTCONN: it does not listen; -ESTALE: the path leads to it no longer; other negative errno
  * as they come, -ENOTSOCK for what is no socket.
  */
-int resume_socket(int fd, const struct service_conf *service, const struct addr *asked,
+int reuse_socket(int fd, const struct service_conf *service, const struct addr *asked,
 	struct listen_result *ret);
 
 /* The same in words, for "unable to go on with ...: <words>". */
-const char *resume_explain(int error);
+const char *reuse_explain(int error);
 
 #endif
