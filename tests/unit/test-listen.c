@@ -1,48 +1,14 @@
 /* listen: from an address to a socket that waits for clients. */
+#include "listen-try.h"
+
 #include "base/fd.h"
 #include "base/own.h"
 #include "os/listen.h"
 
 #include <fcntl.h>
 #include <netinet/tcp.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-
-#include <cmocka.h>
-
-static char folder[] = "/tmp/test-listen-XXXXXX";
-
-/* As the loader leaves it when nothing is written down. */
-static struct service_conf plain_service(void)
-{
-	return (struct service_conf){
-		.backlog = 16,
-		.v6only = -1,
-		.socket_uid = (uid_t)-1,
-		.socket_gid = (gid_t)-1,
-		.socket_mode = 0666,
-	};
-}
-
-static struct addr address(const char *text)
-{
-	struct addr_spec spec;
-	const char *why;
-
-	assert_int_equal(addr_parse(text, &spec, &why), 0);
-	return spec.addr;
-}
-
-static struct addr unix_address(const char *kind, const char *name)
-{
-	char text[128];
-
-	snprintf(text, sizeof text, "%s:%s/%s", kind, folder, name);
-	return address(text);
-}
 
 static int open_listener(
 	const struct service_conf *service, const struct addr *addr, struct listen_result *ret)
@@ -588,18 +554,6 @@ static void test_adopt_for_redirect(void **ctx)
 	assert_int_equal(listen_adopt(datagrams, &service, &found), -EINVAL);
 	assert_int_equal(listen_adopt(stream, &service, &found), 0);
 	assert_int_equal(listen_adopt(local, &service, &found), -EINVAL);
-}
-
-static int make_folder(void **ctx)
-{
-	(void)ctx;
-	return mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_folder(void **ctx)
-{
-	(void)ctx;
-	return rmdir(folder);
 }
 
 int main(void)

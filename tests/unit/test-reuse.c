@@ -1,47 +1,14 @@
 /* reuse: is what was kept the socket that it is said to be? */
+#include "listen-try.h"
+
 #include "base/fd.h"
 #include "base/own.h"
 #include "os/reuse.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-
-#include <cmocka.h>
-
-static char folder[] = "/tmp/test-reuse-XXXXXX";
-
-static struct service_conf plain_service(void)
-{
-	return (struct service_conf){
-		.backlog = 16,
-		.v6only = -1,
-		.socket_uid = (uid_t)-1,
-		.socket_gid = (gid_t)-1,
-		.socket_mode = 0666,
-	};
-}
-
-static struct addr address(const char *text)
-{
-	struct addr_spec spec;
-	const char *why;
-
-	assert_int_equal(addr_parse(text, &spec, &why), 0);
-	return spec.addr;
-}
-
-static struct addr unix_address(const char *kind, const char *name)
-{
-	char text[128];
-
-	snprintf(text, sizeof text, "%s:%s/%s", kind, folder, name);
-	return address(text);
-}
 
 static struct listen_result opened(const struct service_conf *service, const struct addr *addr)
 {
@@ -194,18 +161,6 @@ static void test_path_that_leads_elsewhere(void **state)
 		close(new.fd);
 	}
 	close(old.fd);
-}
-
-static int make_folder(void **state)
-{
-	(void)state;
-	return mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_folder(void **state)
-{
-	(void)state;
-	return rmdir(folder);
 }
 
 int main(void)

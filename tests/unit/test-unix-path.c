@@ -1,32 +1,16 @@
 /* unix_path: the place of a UNIX socket in the file system. */
+#include "listen-try.h"
+
 #include "base/fd.h"
 #include "base/own.h"
 #include "os/unix_path.h"
 
 #include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#include <cmocka.h>
-
 #define NOBODY   65534
 #define AS_IT_IS ((uid_t)-1)
-
-static char folder[] = "/tmp/test-unix-path-XXXXXX";
-
-static struct addr address(const char *kind, const char *name)
-{
-	struct addr_spec spec;
-	const char *why;
-	char text[128];
-
-	snprintf(text, sizeof text, "%s:%s/%s", kind, folder, name);
-	assert_int_equal(addr_parse(text, &spec, &why), 0);
-	return spec.addr;
-}
 
 static int new_socket(const struct addr *addr)
 {
@@ -56,7 +40,7 @@ static bool exists(const struct addr *addr)
 
 static void test_free_path(void **ctx)
 {
-	struct addr addr = address("unix", "free");
+	struct addr addr = unix_address("unix", "free");
 
 	(void)ctx;
 	assert_int_equal(unix_path_clear(&addr), 0);
@@ -65,7 +49,7 @@ static void test_free_path(void **ctx)
 
 static void test_folder_is_not_there(void **ctx)
 {
-	struct addr addr = address("unix", "no/such/folder");
+	struct addr addr = unix_address("unix", "no/such/folder");
 	_cleanup_close_ int fd = new_socket(&addr);
 	dev_t dev = 1;
 	ino_t ino = 2;
@@ -83,7 +67,7 @@ static void test_stale_socket_is_replaced(void **ctx)
 
 	(void)ctx;
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
-		struct addr addr = address(kinds[i], "stale");
+		struct addr addr = unix_address(kinds[i], "stale");
 
 		fd_close(somebodys_socket(&addr, true));
 		assert_true(exists(&addr));
@@ -98,7 +82,7 @@ static void test_live_socket_is_left_alone(void **ctx)
 
 	(void)ctx;
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
-		struct addr addr = address(kinds[i], "live");
+		struct addr addr = unix_address(kinds[i], "live");
 		_cleanup_close_ int live = somebodys_socket(&addr, true);
 
 		assert_true(live >= 0);
@@ -111,7 +95,8 @@ static void test_live_socket_is_left_alone(void **ctx)
 /* One that lives, of another kind than asked for. */
 static void test_live_socket_of_another_kind(void **ctx)
 {
-	struct addr stream = address("unix", "live"), datagram = address("unix-dgram", "live");
+	struct addr stream = unix_address("unix", "live"),
+		    datagram = unix_address("unix-dgram", "live");
 	_cleanup_close_ int live = somebodys_socket(&datagram, false);
 
 	(void)ctx;
@@ -124,7 +109,7 @@ static void test_live_socket_of_another_kind(void **ctx)
 /* Its queue is full: connect says EAGAIN, which is an answer. */
 static void test_busy_socket_is_left_alone(void **ctx)
 {
-	struct addr addr = address("unix", "busy");
+	struct addr addr = unix_address("unix", "busy");
 	_cleanup_close_ int live = new_socket(&addr);
 	int clients[8], n = 0;
 
@@ -143,7 +128,7 @@ static void test_busy_socket_is_left_alone(void **ctx)
 
 static void test_other_files_are_left_alone(void **ctx)
 {
-	struct addr addr = address("unix", "other"), stale = address("unix", "stale");
+	struct addr addr = unix_address("unix", "other"), stale = unix_address("unix", "stale");
 
 	(void)ctx;
 	fd_close(open(addr.un.sun_path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
@@ -179,7 +164,7 @@ static void test_mode_is_exact_whatever_the_umask(void **ctx)
 	(void)ctx;
 	for (size_t i = 0; i < ARRAY_SIZE(modes) * ARRAY_SIZE(masks); i++) {
 		mode_t mode = modes[i % ARRAY_SIZE(modes)];
-		struct addr addr = address("unix", "mode");
+		struct addr addr = unix_address("unix", "mode");
 		_cleanup_close_ int fd = new_socket(&addr);
 		mode_t saved = umask(masks[i / ARRAY_SIZE(modes)]);
 		struct stat st;
@@ -199,7 +184,7 @@ static void test_mode_is_exact_whatever_the_umask(void **ctx)
 
 static void test_owner(void **ctx)
 {
-	struct addr addr = address("unix", "owner");
+	struct addr addr = unix_address("unix", "owner");
 	_cleanup_close_ int fd = new_socket(&addr);
 	struct stat st;
 	dev_t dev;
@@ -225,7 +210,7 @@ static void test_owner(void **ctx)
 
 static void test_bind_to_a_taken_path(void **ctx)
 {
-	struct addr addr = address("unix", "taken");
+	struct addr addr = unix_address("unix", "taken");
 	_cleanup_close_ int live = somebodys_socket(&addr, true);
 	_cleanup_close_ int fd = new_socket(&addr);
 	dev_t dev;
@@ -241,7 +226,7 @@ static void test_bind_to_a_taken_path(void **ctx)
 
 static void test_only_our_own_is_removed(void **ctx)
 {
-	struct addr addr = address("unix", "ours");
+	struct addr addr = unix_address("unix", "ours");
 	_cleanup_close_ int fd = new_socket(&addr);
 	_cleanup_close_ int successor = -EBADF;
 	char aside[128];
@@ -282,7 +267,7 @@ static void assert_link(const char *wanted)
 
 static void test_link(void **ctx)
 {
-	struct addr addr = address("unix", "target");
+	struct addr addr = unix_address("unix", "target");
 
 	(void)ctx;
 	assert_int_equal(unix_path_link(&addr, link_name(), 0), 0);
@@ -298,7 +283,7 @@ static void test_link(void **ctx)
 
 static void test_link_in_a_new_folder(void **ctx)
 {
-	struct addr addr = address("unix", "target");
+	struct addr addr = unix_address("unix", "target");
 	char link[128], parent[sizeof folder + 8];
 
 	(void)ctx;
@@ -314,7 +299,8 @@ static void test_link_in_a_new_folder(void **ctx)
  * text that begins alike. */
 static void test_what_is_no_link_of_ours_stays(void **ctx)
 {
-	struct addr addr = address("unix", "target"), longer = address("unix", "target-two");
+	struct addr addr = unix_address("unix", "target"),
+		    longer = unix_address("unix", "target-two");
 
 	(void)ctx;
 	fd_close(open(link_name(), O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
@@ -340,7 +326,7 @@ static void test_what_is_no_link_of_ours_stays(void **ctx)
 
 static void test_link_of_another_user_stays(void **ctx)
 {
-	struct addr addr = address("unix", "target");
+	struct addr addr = unix_address("unix", "target");
 
 	(void)ctx;
 	if (geteuid() != 0)
@@ -350,18 +336,6 @@ static void test_link_of_another_user_stays(void **ctx)
 	unix_path_unlink(&addr, link_name());
 	assert_link(addr.un.sun_path);
 	unlink(link_name());
-}
-
-static int make_folder(void **ctx)
-{
-	(void)ctx;
-	return mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_folder(void **ctx)
-{
-	(void)ctx;
-	return rmdir(folder);
 }
 
 int main(void)
