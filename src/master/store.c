@@ -419,7 +419,12 @@ void store_turn(struct master *master, uint64_t now)
 	struct store *store = &master->store;
 	bool done;
 
-	if (now < store->due || store->barrier)
+	/* More is said when it has read so far, which on_barrier() sets the time for. */
+	if (store->barrier) {
+		store->due = UINT64_MAX;
+		return;
+	}
+	if (now < store->due)
 		return;
 	if (store->n_said == 0)
 		store->said_at = now;

@@ -194,6 +194,13 @@ def proc_stat(pid):
         return file.read().rsplit(")", 1)[1].split()
 
 
+def wait_asleep(pid):
+    """Until it waits for something: one that has always something to do never does."""
+    looks = 50
+    wait_until(lambda: all(proc_stat(pid)[0] == "S" for _ in range(looks)),
+               what=f"process {pid} waits")
+
+
 def is_ours(pid):
     """A process of hatchd's own: that writes to a shared pipe or file, or that asks.
 

@@ -42,6 +42,7 @@ class Keeper:
         self.says_so = says_so
         self.kept = []  # (name, descriptor), in the order in which they came
         self.said = []  # assignments of all messages
+        self.barriers = None  # a list: pipes of BARRIER=1 stay open in it, as if it were slow
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.sock.bind("")
 
@@ -64,7 +65,9 @@ class Keeper:
         if "FDSTOREREMOVE=1" in said:
             assert len(names) == 1
             self._forget(names[0])
-        # Among them the pipe of BARRIER=1.
+        if "BARRIER=1" in said and self.barriers is not None:
+            self.barriers += fds
+            return
         for fd in fds:
             os.close(fd)
 
@@ -136,7 +139,15 @@ class Keeper:
             raise
         return daemon
 
+    def release(self):
+        """What was slow has read all that it was told."""
+        for fd in self.barriers:
+            os.close(fd)
+        self.barriers = None
+
     def close(self):
+        if self.barriers is not None:
+            self.release()
         for _, fd in self.kept:
             os.close(fd)
         self.sock.close()

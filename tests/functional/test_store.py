@@ -16,6 +16,7 @@ from harness import (
     reload,
     service,
     talk,
+    wait_asleep,
 )
 from keeper import Keeper, die
 
@@ -139,6 +140,23 @@ def test_manager_that_reads_nothing(lives, keeper):
     assert is_refused(first)
     reload(daemon, cat("one", f"tcp:{first}"))
     assert talk(first, b"x") == b"x"
+    keeper.wait_kept(name(f"tcp:{first}"))
+
+
+def test_manager_that_is_slow_to_read(lives, keeper):
+    """What there is to tell it meanwhile waits, and so does hatchd."""
+    first, second = free_port(), free_port()
+    one, both = cat("a", f"tcp:{first}"), cat("b", f"tcp:{second}")
+    daemon = lives(one)
+    keeper.wait_kept(name(f"tcp:{first}"))
+    keeper.wait_said("BARRIER=1", 1, daemon)
+    keeper.barriers = []
+    reload(daemon, one + both)
+    keeper.wait(lambda: keeper.barriers, "another barrier", daemon)
+    reload(daemon, one)
+    wait_asleep(daemon.pid)
+    assert keeper.names() == sorted([name(f"tcp:{first}"), name(f"tcp:{second}")])
+    keeper.release()
     keeper.wait_kept(name(f"tcp:{first}"))
 
 
