@@ -167,7 +167,8 @@ bool store_leave(struct listener *listener)
 {
 	struct master *master = listener->service->master;
 	struct stored *stored = take_ptr(listener->stored);
-	bool stays = stored && stored->sent && !master->store.active;
+	bool stays = stored && stored->sent && !master->store.active &&
+	             notify_error(master->notify) == 0;
 
 	if (!stays) {
 		/* The manager holds it for a moment still. */
@@ -413,25 +414,63 @@ static bool send_all(struct master *master)
 	return true;
 }
 
+static void forget_all(struct master *master)
+{
+	struct store *store = &master->store;
+
+	for (size_t i = 0; i < master->n_services; i++) {
+		const struct service *service = master->services[i];
+
+		for (uint32_t j = 0; j < service->n_listeners; j++)
+			free(take_ptr(service->listeners[j]->stored));
+	}
+	store_done(store);
+	store->max = store->n = 0;
+	store->n_bytes = 0;
+	store->due = UINT64_MAX;
+}
+
+/* Nobody is there, or not any more, who could keep anything. */
+static void give_up(struct master *master, int error)
+{
+	if (master->store.max > 0)
+		log_warning("unable to keep sockets with the service manager: %s, going on "
+			    "without: clients are refused during a restart",
+			strerror(-error));
+	forget_all(master);
+}
+
 /* Whoever is to be kept may have the name of one that is to be taken back. */
-void store_turn(struct master *master, uint64_t now)
+static void tell(struct master *master, uint64_t now)
 {
 	struct store *store = &master->store;
 	bool done;
 
-	/* More is said when it has read so far, which on_barrier() sets the time for. */
-	if (store->barrier) {
-		store->due = UINT64_MAX;
-		return;
-	}
-	if (now < store->due)
-		return;
 	if (store->n_said == 0)
 		store->said_at = now;
 	done = take_back(master) && send_all(master);
 	store->due = UINT64_MAX;
 	if (store->n_said > 0 ? !send_barrier(master) : !done)
 		store->due = now + RETRY;
+}
+
+void store_turn(struct master *master, uint64_t now)
+{
+	struct store *store = &master->store;
+
+	int error = notify_error(master->notify);
+
+	if (error != 0 && (store->max > 0 || store->first)) {
+		give_up(master, error);
+		return;
+	}
+	/* More is said when it has read so far, which on_barrier() sets the time for. */
+	if (store->barrier) {
+		store->due = UINT64_MAX;
+		return;
+	}
+	if (now >= store->due)
+		tell(master, now);
 }
 
 void store_done(struct store *store)
@@ -443,4 +482,5 @@ void store_done(struct store *store)
 		free(store->first);
 		store->first = next;
 	}
+	store->last = &store->first;
 }

@@ -11,7 +11,11 @@
  * on by itself), and bounded by that, by what names an environment has room for, and by what
  * we can be handed over at a start (RLIMIT_NOFILE).  Beyond these sockets are not kept, and the
  * log says so once.  Nothing waits for the manager (I2): it is told a few things, and more when
- * it has read those, so that it has time for others.
+ * it has read those, so that it has time for others.  One that is gone keeps nothing: from the
+ * first message that is lost on the store is not in use, with a line in the log.
+ *
+ * Names to be taken back are bounded like sockets: a new one is sent only when none of them is
+ * left, so there are never more than what the manager had.
  *
  * Sockets that the manager has opened itself (fd:NAME) are its own affair.
  *

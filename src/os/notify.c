@@ -18,6 +18,7 @@ struct notify {
 	socklen_t to_len; /* 0: nobody listens */
 	char queue[QUEUE_MAX][MESSAGE_MAX];
 	unsigned n;
+	int error; /* negative errno for which the last message was lost; 0: it was not */
 };
 
 static int parse_name(const char *name, struct notify *notify)
@@ -31,6 +32,7 @@ static int parse_name(const char *name, struct notify *notify)
 	if (name[0] == '@')
 		notify->to.sun_path[0] = '\0';
 	notify->to_len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len);
+	notify->error = 0;
 	return 0;
 }
 
@@ -41,6 +43,7 @@ int notify_new(const char *name, struct notify **ret)
 
 	if (!notify)
 		return -ENOMEM;
+	notify->error = -ENOTCONN;
 	r = name ? parse_name(name, notify) : 0;
 	if (r < 0) {
 		free(notify);
@@ -96,14 +99,25 @@ static bool send_now(struct notify *notify, const char *message, int passed)
 		return false;
 	if (passed >= 0)
 		attach(&header, &control, sizeof control, passed);
-	return sendmsg(fd, &header, MSG_NOSIGNAL) >= 0 || !is_passing(errno);
+	notify->error = 0;
+	if (sendmsg(fd, &header, MSG_NOSIGNAL) >= 0)
+		return true;
+	if (is_passing(errno))
+		return false;
+	notify->error = -errno;
+	return true;
 }
 
 bool notify_pass(struct notify *notify, const char *message, int fd)
 {
 	if (notify->to_len == 0)
-		return true;
-	return notify->n == 0 && send_now(notify, message, fd);
+		return false;
+	return notify->n == 0 && send_now(notify, message, fd) && notify->error == 0;
+}
+
+int notify_error(const struct notify *notify)
+{
+	return notify->error;
 }
 
 static void drop_first(struct notify *notify)

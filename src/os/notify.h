@@ -30,10 +30,14 @@ void notify_send(struct notify *notify, const char *format, ...) _printf_(2, 3);
 
 /*
  * Send that now, with a copy of `fd` unless that is negative, or not at all: what carries a
- * descriptor never waits here, so that none is held for it.  False: something waits already, or
- * the manager's queue is full.  True where nobody listens.
+ * descriptor never waits here, so that none is held for it.  False: something waits already,
+ * the manager's queue is full, or nobody is there (notify_error()).
  */
 bool notify_pass(struct notify *notify, const char *message, int fd);
+
+/* Why the last message was lost: a negative errno such as -ECONNREFUSED if the manager is gone,
+ * -ENOTCONN if there never was one.  0: it was not. */
+int notify_error(const struct notify *notify);
 
 /* Try again what waits.  True if something still does. */
 bool notify_flush(struct notify *notify);

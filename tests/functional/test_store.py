@@ -7,6 +7,7 @@ import socket
 
 import pytest
 from harness import (
+    Daemon,
     connect,
     free_port,
     hatchctl,
@@ -158,6 +159,28 @@ def test_manager_that_is_slow_to_read(lives, keeper):
     assert keeper.names() == sorted([name(f"tcp:{first}"), name(f"tcp:{second}")])
     keeper.release()
     keeper.wait_kept(name(f"tcp:{first}"))
+
+
+@pytest.mark.parametrize("when", ["before", "later"])
+def test_manager_that_is_gone(lives, keeper, folder, when):
+    """It keeps nothing, so what leads to a socket goes with it."""
+    path = folder / "a.sock"
+    gone = {"NOTIFY_SOCKET": f"{folder}/no", "FDSTORE": "10"}
+    if when == "before":
+        daemon = Daemon(config=cat("a", f"unix:{path}"), folder=folder, env=gone, ready=False)
+        daemon.fds_at_start = None
+    else:
+        daemon = lives(cat("a", f"unix:{path}"))
+        keeper.wait_kept(name(f"unix:{path}"))
+        keeper.sock.close()
+        reload(daemon)
+    with daemon:
+        daemon.wait_log("unable to keep sockets with the service manager: .*, going on without")
+        assert talk(f"unix:{path}", b"x") == b"x"
+        wait_asleep(daemon.pid)
+        daemon.stop()
+        assert daemon.text().count("unable to keep sockets") == 1
+    assert not path.exists()
 
 
 # -- another life

@@ -193,8 +193,48 @@ static void test_descriptors_do_not_wait(void **state)
 	assert_false(notify_flush(notify));
 	assert_true(notify_pass(notify, "FDSTORE=1", 0));
 	notify_free(notify);
-	assert_int_equal(notify_new(NULL, &notify), 0);
+}
+
+static void assert_lost(const char *name, int error)
+{
+	struct notify *notify;
+
+	assert_int_equal(notify_new(name, &notify), 0);
+	assert_false(notify_pass(notify, "FDSTORE=1", 0));
+	assert_false(notify_pending(notify));
+	assert_int_equal(notify_error(notify), error);
+	notify_free(notify);
+}
+
+static void test_manager_that_is_not_there(void **state)
+{
+	(void)state;
+	assert_lost(NULL, -ENOTCONN);
+	assert_lost("/no/such/manager", -ENOENT);
+	assert_lost("@hatchd-test-notify/nobody", -ECONNREFUSED);
+}
+
+/* Whoever keeps something there has to know. */
+static void test_manager_that_goes(void **state)
+{
+	struct notify *notify;
+	char name[64];
+	int manager;
+
+	(void)state;
+	manager = open_manager(name);
+	assert_int_equal(notify_new(name, &notify), 0);
+	assert_int_equal(notify_error(notify), 0);
 	assert_true(notify_pass(notify, "FDSTORE=1", 0));
+	fill(notify);
+	assert_int_equal(notify_error(notify), 0);
+	close(manager);
+	assert_false(notify_flush(notify));
+	assert_int_equal(notify_error(notify), -ECONNREFUSED);
+	manager = open_manager(name);
+	assert_true(notify_pass(notify, "FDSTORE=1", 0));
+	assert_int_equal(notify_error(notify), 0);
+	close(manager);
 	notify_free(notify);
 }
 
@@ -220,6 +260,8 @@ int main(void)
 		cmocka_unit_test(test_nobody_listens),
 		cmocka_unit_test(test_descriptor_goes_along),
 		cmocka_unit_test(test_descriptors_do_not_wait),
+		cmocka_unit_test(test_manager_that_is_not_there),
+		cmocka_unit_test(test_manager_that_goes),
 		cmocka_unit_test(test_bad_names),
 	};
 
