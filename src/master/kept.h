@@ -35,6 +35,7 @@ struct kept {
 	struct textmap by_key; /* of names, to the elements of `sockets` */
 	size_t n_taken;
 	bool shared; /* another hatchd still serves on them: what is dropped is only closed */
+	bool own;    /* they were ours all along, of the image before an upgrade */
 };
 
 /*

@@ -266,6 +266,18 @@ static bool take_kept(
 	       kept_take(kept, &wish, ret);
 }
 
+/* A program of ours that has made its socket a connection may be about to undo that; what one
+ * of a former life has left would stay deaf. */
+static int check_kept(const struct listener *listener, const struct kept_socket *kept,
+	const struct service_conf *conf, struct listen_result *ret)
+{
+	int r = reuse_socket(kept->fd, conf, &conf->listen[listener->index].addr, ret);
+
+	if (r == 0 && !listener->service->master->kept.own)
+		r = reuse_check_peer(kept->fd, &ret->addr);
+	return r;
+}
+
 /* 1: it goes on with its socket of a former life; 0: there is none, or none that will do. */
 static int resume_kept(struct listener *listener, const struct service_conf *conf)
 {
@@ -277,7 +289,7 @@ static int resume_kept(struct listener *listener, const struct service_conf *con
 
 	if (!take_kept(listener, conf, &kept))
 		return 0;
-	r = reuse_socket(kept.fd, conf, asked, &result);
+	r = check_kept(listener, &kept, conf, &result);
 	if (r < 0) {
 		log_warning("%sunable to go on with what had been kept for %s: %s, opening "
 			    "another socket",

@@ -275,6 +275,7 @@ int resume_sockets(struct resume *resume, struct master *master)
 	struct handover *handover = &resume->handover;
 	int r = give_handed_over(resume, &master->inherited);
 
+	master->kept.own = true;
 	for (size_t i = 0; i < handover->n_listeners && r == 0; i++)
 		r = keep_socket(&handover->listeners[i], master);
 	return r;

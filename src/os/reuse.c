@@ -1,10 +1,20 @@
 #include "os/reuse.h"
 
+#include "base/fd.h"
+#include "base/own.h"
 #include "os/unix_path.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
+#include <net/if.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+
+#ifndef SO_NETNS_COOKIE
+#define SO_NETNS_COOKIE 71
+#endif
 
 static int check_listens(int fd, const struct addr *addr)
 {
@@ -57,6 +67,71 @@ static int check_address(
 	return is_same(own, &wanted) ? 0 : -EADDRNOTAVAIL;
 }
 
+/* ------------------------------------------------------------------------ networks */
+
+/* What tells network name spaces apart: the kernel's number, or the file behind one. */
+struct network {
+	uint64_t cookie; /* 0: the kernel says none */
+	dev_t dev;
+	ino_t ino;
+};
+
+static int network_of(int fd, struct network *ret)
+{
+	_cleanup_close_ int file = -EBADF;
+	socklen_t len = sizeof ret->cookie;
+	struct stat st;
+
+	*ret = (struct network){0};
+	if (getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &ret->cookie, &len) == 0)
+		return 0;
+	file = ioctl(fd, SIOCGSKNS);
+	if (file < 0 || fstat(file, &st) < 0)
+		return -errno;
+	ret->dev = st.st_dev;
+	ret->ino = st.st_ino;
+	return 0;
+}
+
+/* A new socket is of the network that we are in. */
+static int check_network(int fd, const struct addr *own)
+{
+	_cleanup_close_ int fresh = -EBADF;
+	struct network theirs, ours;
+
+	/* A path leads there from every network, and a CID does. */
+	if (!addr_is_ip(own) && !addr_is_abstract(own))
+		return 0;
+	fresh = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fresh < 0)
+		return -errno;
+	if (network_of(fd, &theirs) < 0 || network_of(fresh, &ours) < 0)
+		return 0;
+	return theirs.cookie == ours.cookie && theirs.dev == ours.dev && theirs.ino == ours.ino
+	               ? 0
+	               : -EXDEV;
+}
+
+/* A socket is bound to the number of an interface, which is another one when an interface of
+ * that name is made anew.  Linux before 5.0 does not tell. */
+static int check_interface(int fd, const struct service_conf *service, const struct addr *own)
+{
+	unsigned wanted = addr_family(own) == AF_INET6 ? own->in6.sin6_scope_id : 0;
+	int number = 0;
+	socklen_t len = sizeof number;
+
+	if (!addr_is_ip(own) || getsockopt(fd, SOL_SOCKET, SO_BINDTOIFINDEX, &number, &len) < 0)
+		return 0;
+	if (service->bind_to_device) {
+		wanted = if_nametoindex(service->bind_to_device);
+		if (wanted == 0)
+			return -ENODEV;
+	}
+	return (unsigned)number == wanted ? 0 : -ENODEV;
+}
+
+/* ------------------------------------------------------------------------- to use it */
+
 /* As listen_open() has it: what was asked for, but for the port and what it fell back to. */
 static struct addr resulting(const struct addr *asked, const struct addr *own)
 {
@@ -84,6 +159,10 @@ int reuse_socket(int fd, const struct service_conf *service, const struct addr *
 		return r == -EPROTONOSUPPORT ? -EINVAL : r;
 	r = check_address(service, asked, &own);
 	if (r == 0)
+		r = check_network(fd, &own);
+	if (r == 0)
+		r = check_interface(fd, service, &own);
+	if (r == 0)
 		r = check_listens(fd, &own);
 	if (r == 0 && addr_is_path(&own))
 		r = unix_path_find(fd, &own, service->socket_uid, &result.dev, &result.ino);
@@ -94,6 +173,16 @@ int reuse_socket(int fd, const struct service_conf *service, const struct addr *
 	return 0;
 }
 
+int reuse_check_peer(int fd, const struct addr *addr)
+{
+	struct sockaddr_storage peer;
+	socklen_t len = sizeof peer;
+
+	if (!addr_is_datagram(addr) || getpeername(fd, (struct sockaddr *)&peer, &len) < 0)
+		return 0;
+	return -EISCONN;
+}
+
 const char *reuse_explain(int error)
 {
 	switch (-error) {
@@ -101,6 +190,12 @@ const char *reuse_explain(int error)
 		return "it is a socket of another kind";
 	case EADDRNOTAVAIL:
 		return "it is bound to another address";
+	case ENODEV:
+		return "it is bound to another interface, or to one that is gone";
+	case EXDEV:
+		return "it is of another network name space";
+	case EISCONN:
+		return "a program has connected it, so it hears nobody else";
 	case ENOTCONN:
 		return "it does not listen";
 	case ENOTSOCK:

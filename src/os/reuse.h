@@ -17,11 +17,19 @@
  * 0 with what listen_open() would have returned for that service and address, the descriptor
  * among it, which stays the caller's.  Port 0 is any port; what that function may fall back to
  * will do.  -EINVAL: a socket of another kind; -EADDRNOTAVAIL: it is bound to another address;
- * -ENOTCONN: it does not listen; -ESTALE: the path leads to it no longer; other negative errno
- * as they come, -ENOTSOCK for what is no socket.
+ * -ENODEV: to another interface, or to one that is gone, be there one of its name again or not;
+ * -EXDEV: it is of another network name space, as far as this kernel says (Linux 5.14, or
+ * CAP_NET_ADMIN); -ENOTCONN: it does not listen; -ESTALE: the path leads to it no longer; other
+ * negative errno as they come, -ENOTSOCK for what is no socket.
  */
 int reuse_socket(int fd, const struct service_conf *service, const struct addr *asked,
 	struct listen_result *ret);
+
+/*
+ * Whether a socket for datagrams hears everybody: 0, or -EISCONN: a program that had it has
+ * made it hear one peer alone, which it may still be in the middle of.
+ */
+int reuse_check_peer(int fd, const struct addr *addr);
 
 /* The same in words, for "unable to go on with ...: <words>". */
 const char *reuse_explain(int error);

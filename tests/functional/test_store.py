@@ -3,7 +3,10 @@
 import contextlib
 import os
 import resource
+import shutil
 import socket
+import subprocess
+import threading
 
 import pytest
 from harness import (
@@ -12,6 +15,7 @@ from harness import (
     free_port,
     hatchctl,
     is_refused,
+    isolate,
     read_all,
     read_exactly,
     reload,
@@ -20,6 +24,8 @@ from harness import (
     wait_asleep,
 )
 from keeper import Keeper, die
+
+SO_BINDTOIFINDEX = 62
 
 
 @pytest.fixture
@@ -476,6 +482,94 @@ def test_no_socket_of_that_kind(lives, keeper):
         daemon.wait_log(f"s{n}: unable to go on with what had been kept for "
                         f"tcp4:{ports[n]}: {reason}, opening another socket")
         assert talk(ports[n], b"x") == b"x"
+
+
+def socket_of_another_network(port):
+    """A network name space is a thread's own, and lives as long as its sockets."""
+    made = []
+
+    def make():
+        assert isolate()
+        sock = socket.socket()
+        sock.bind(("127.0.0.1", port))
+        sock.listen()
+        made.append(sock)
+
+    thread = threading.Thread(target=make)
+    thread.start()
+    thread.join()
+    return made.pop()
+
+
+@pytest.mark.needs_root
+def test_socket_of_another_network(lives, keeper):
+    """PrivateNetwork= has come or gone: nobody of this one would get in there."""
+    port = free_port()
+    with socket_of_another_network(port) as sock:
+        keeper.put(name(f"tcp:127.0.0.1:{port}"), sock.fileno())
+    daemon = lives(cat("s", f"tcp:127.0.0.1:{port}"))
+    daemon.wait_log("s: unable to go on with what had been kept for .*: "
+                    "it is of another network name space, opening another socket")
+    assert talk(f"tcp:127.0.0.1:{port}", b"x") == b"x"
+    keeper.wait_said("FDSTORE=1", 1, daemon)
+    assert "went on with" not in daemon.text()
+
+
+def add_interface(name):
+    """The number is another one each time."""
+    subprocess.run(["ip", "link", "add", name, "type", "veth", "peer", "name", "hatchd6"],
+                   check=True)
+
+
+@pytest.mark.needs_root
+@pytest.mark.skipif(not shutil.which("ip"), reason="needs ip (Debian: iproute2)")
+def test_interface_that_was_made_anew(lives, keeper):
+    """A socket is bound to its number, and so to one that is gone."""
+    port = free_port()
+    add_interface("hatchd7")
+    try:
+        daemon = lives(cat("s", f"tcp:{port}", bind_to_device="hatchd7"))
+        keeper.wait(lambda: keeper.kept, "the socket", daemon)
+        die(daemon)
+        daemon = lives()
+        daemon.wait_log("went on with 1 socket that had been kept")
+        die(daemon)
+        subprocess.run(["ip", "link", "del", "hatchd7"], check=True)
+        add_interface("hatchd7")
+        daemon = lives()
+        daemon.wait_log("s: unable to go on with what had been kept for .*: it is bound to "
+                        "another interface, or to one that is gone, opening another socket")
+        keeper.wait_said("FDSTOREREMOVE=1", 1, daemon)
+        keeper.wait(lambda: keeper.kept, "another socket", daemon)
+        with keeper.socket(keeper.names()[0]) as sock:
+            bound = sock.getsockopt(socket.SOL_SOCKET, SO_BINDTOIFINDEX)
+        assert bound == socket.if_nametoindex("hatchd7")
+    finally:
+        subprocess.run(["ip", "link", "del", "hatchd7"], check=True)
+
+
+def test_socket_that_a_program_has_connected(lives, keeper):
+    """It would hear nobody else in any other life."""
+    address = f"udp:127.0.0.1:{free_port()}"
+    script = ("import socket; s = socket.socket(fileno=0); data, peer = s.recvfrom(99);"
+              "s.sendto(data, peer); s.connect(('127.0.0.1', 1))")
+    exec = ["/usr/bin/python3", "-S", "-E", "-c", script]
+    daemon = lives(service("u", listen=address, wait=True, exec=exec))
+    keeper.wait(lambda: keeper.kept, "the socket", daemon)
+
+    def ask():
+        with connect(address) as client:
+            client.send(b"x")
+            assert client.recv(10) == b"x"
+
+    ask()
+    daemon.wait_children(0)
+    die(daemon)
+    daemon = lives()
+    daemon.wait_log("u: unable to go on with what had been kept for .*: "
+                    "a program has connected it, so it hears nobody else")
+    keeper.wait(lambda: keeper.said.count("FDSTORE=1") == 2, "another socket", daemon)
+    ask()
 
 
 def test_names_that_say_nothing(lives, keeper):

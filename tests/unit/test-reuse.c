@@ -7,8 +7,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 static struct listen_result opened(const struct service_conf *service, const struct addr *addr)
 {
@@ -117,6 +119,95 @@ static void test_another_place(void **state)
 	assert_int_equal(reused(&name, &tcp), -EINVAL);
 }
 
+/* By its number, which a new interface of the same name does not have. */
+static void test_another_interface(void **state)
+{
+	struct service_conf any = plain_service(), bound = plain_service();
+	struct addr addr = address("tcp:127.0.0.1:0");
+	struct listen_request request = {.service = &bound, .addr = &addr};
+	struct listen_result result, found;
+	char step[LISTEN_STEP_MAX];
+
+	(void)state;
+	bound.bind_to_device = (char *)"lo";
+	if (listen_open(&request, &result, step) == -EPERM)
+		skip();
+	assert_int_equal(reuse_socket(result.fd, &bound, &addr, &found), 0);
+	assert_int_equal(reuse_socket(result.fd, &any, &addr, &found), -ENODEV);
+	bound.bind_to_device = (char *)"hatchd-none";
+	assert_int_equal(reuse_socket(result.fd, &bound, &addr, &found), -ENODEV);
+	close(result.fd);
+	bound.bind_to_device = (char *)"lo";
+	result = opened(&any, &addr);
+	assert_int_equal(reuse_socket(result.fd, &bound, &addr, &found), -ENODEV);
+	close(result.fd);
+}
+
+static bool leave_network(void)
+{
+	return unshare(CLONE_NEWNET) == 0 || unshare(CLONE_NEWUSER | CLONE_NEWNET) == 0;
+}
+
+/* What reuse_socket() says of it to a process of another network: a number from 0 on. */
+static int reused_elsewhere(const char *text)
+{
+	struct service_conf service = plain_service();
+	struct addr addr = text[0] == '/' ? unix_address("unix", text + 1) : address(text);
+	struct listen_result result = opened(&service, &addr), found;
+	pid_t pid = fork();
+	int status;
+
+	assert_true(pid >= 0);
+	if (pid == 0)
+		_exit(leave_network() ? -reuse_socket(result.fd, &service, &addr, &found)
+				      : EPERM);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	listen_unlink(&result.addr, result.dev, result.ino, NULL);
+	close(result.fd);
+	return WEXITSTATUS(status);
+}
+
+/* Nobody of this network would get in there. */
+static void test_another_network(void **state)
+{
+	(void)state;
+	if (reused_elsewhere("tcp:0") == EPERM)
+		skip();
+	assert_int_equal(reused_elsewhere("tcp:127.0.0.1:0"), EXDEV);
+	assert_int_equal(reused_elsewhere("udp:127.0.0.1:0"), EXDEV);
+	assert_int_equal(reused_elsewhere("unix:@test-reuse"), EXDEV);
+	assert_int_equal(reused_elsewhere("/sock"), 0);
+}
+
+static void assert_hears(const struct listen_result *result, int expected)
+{
+	assert_int_equal(reuse_check_peer(result->fd, &result->addr), expected);
+}
+
+static void test_one_that_hears_one_peer(void **state)
+{
+	struct service_conf service = plain_service();
+	struct addr udp = address("udp:127.0.0.1:0"), tcp = address("tcp:127.0.0.1:0");
+	struct addr name = address("unix-dgram:@test-reuse");
+	struct addr other = address("udp:127.0.0.1:1");
+	struct listen_result result = opened(&service, &udp);
+
+	(void)state;
+	assert_hears(&result, 0);
+	assert_int_equal(connect(result.fd, &other.sa, other.len), 0);
+	assert_hears(&result, -EISCONN);
+	close(result.fd);
+	result = opened(&service, &name);
+	assert_hears(&result, 0);
+	assert_int_equal(connect(result.fd, &name.sa, name.len), 0);
+	assert_hears(&result, -EISCONN);
+	close(result.fd);
+	result = opened(&service, &tcp);
+	assert_hears(&result, 0);
+	close(result.fd);
+}
+
 static void test_no_socket_at_all(void **state)
 {
 	_cleanup_close_ int file = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -170,6 +261,9 @@ int main(void)
 		cmocka_unit_test(test_paths),
 		cmocka_unit_test(test_v6only_counts),
 		cmocka_unit_test(test_another_place),
+		cmocka_unit_test(test_another_interface),
+		cmocka_unit_test(test_another_network),
+		cmocka_unit_test(test_one_that_hears_one_peer),
 		cmocka_unit_test(test_no_socket_at_all),
 		cmocka_unit_test(test_one_that_does_not_listen),
 		cmocka_unit_test(test_path_that_leads_elsewhere),
