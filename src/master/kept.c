@@ -95,7 +95,6 @@ bool kept_take(struct kept *kept, const struct kept_wish *wish, struct kept_sock
 	if (!place || !kept_name_fits(&(*place)->name, wish))
 		return false;
 	take(place, ret);
-	kept->n_taken++;
 	return true;
 }
 
@@ -230,9 +229,9 @@ void kept_close_rest(struct master *master)
 	struct kept *kept = &master->kept;
 
 	drop_unwanted(master, NULL);
-	if (kept->n_taken > 0)
-		log_notice("went on with %zu socket%s that had been kept", kept->n_taken,
-			kept->n_taken == 1 ? "" : "s");
+	if (kept->n_used > 0 && !kept->own)
+		log_notice("went on with %zu socket%s that had been kept", kept->n_used,
+			kept->n_used == 1 ? "" : "s");
 	kept_done(kept);
 }
 

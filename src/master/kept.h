@@ -33,7 +33,7 @@ struct kept {
 	struct kept_socket **sockets; /* owned; a place is NULL when its socket was taken */
 	size_t n, room;
 	struct textmap by_key; /* of names, to the elements of `sockets` */
-	size_t n_taken;
+	size_t n_used;         /* that services have gone on with */
 	bool shared; /* another hatchd still serves on them: what is dropped is only closed */
 	bool own;    /* they were ours all along, of the image before an upgrade */
 };
@@ -47,7 +47,7 @@ int kept_add(struct kept *kept, const char *name, int fd, struct stored *stored)
 
 /*
  * Take the socket that a service wishes for.  True with *ret the caller's; it may still turn
- * out to be anything (os/reuse).
+ * out to be anything (os/reuse).  Who goes on with it counts it in n_used.
  */
 bool kept_take(struct kept *kept, const struct kept_wish *wish, struct kept_socket *ret);
 
@@ -61,7 +61,8 @@ int kept_move_up(struct kept *kept, int floor);
 /* Drop what that configuration has no use for, before it is put in force. */
 void kept_sweep(struct master *master, const struct image *image);
 
-/* It is in force: drop what was not taken all the same, and log how many were. */
+/* It is in force: drop what was not taken all the same, and log how many are gone on with,
+ * unless they were ours all along. */
 void kept_close_rest(struct master *master);
 
 /* At the end; what the service manager has, it keeps. */

@@ -301,7 +301,10 @@ static int resume_kept(struct listener *listener, const struct service_conf *con
 	listener->stored = kept.stored;
 	listener->lent = kept_name_is_lent(&kept.name);
 	r = remember(listener, &result, conf);
-	return r < 0 ? r : 1;
+	if (r < 0)
+		return r;
+	listener->service->master->kept.n_used++;
+	return 1;
 }
 
 /* 1: it was open already. */

@@ -24,6 +24,7 @@ from harness import (
     wait_asleep,
 )
 from keeper import Keeper, die
+from upgrades import upgrade
 
 SO_BINDTOIFINDEX = 62
 
@@ -220,6 +221,19 @@ def test_nobody_is_refused(lives, keeper, folder, how):
     assert "FDSTOREREMOVE=1" not in keeper.said
 
 
+def test_upgrade_is_no_other_life(lives, keeper):
+    """Its sockets are its own, and the manager has them already."""
+    port = free_port()
+    daemon = lives(cat("s", f"tcp:{port}"))
+    keeper.wait_kept(name(f"tcp:{port}"))
+    upgrade(daemon)
+    assert talk(port, b"x") == b"x"
+    assert "had been kept" not in daemon.text()
+    while keeper.hear():
+        pass
+    assert keeper.said.count("FDSTORE=1") == 1 and "FDSTOREREMOVE=1" not in keeper.said
+
+
 def test_children_go_on(lives, keeper):
     port = free_port()
     daemon = lives(cat("s", f"tcp:{port}"))
@@ -285,16 +299,18 @@ def test_files_of_unix_sockets(lives, keeper, folder, how):
 
 
 def test_path_that_was_removed(lives, keeper, folder):
-    path = folder / "a.sock"
-    daemon = lives(cat("a", f"unix:{path}"))
-    keeper.wait_kept(name(f"unix:{path}"))
+    path, port = folder / "a.sock", free_port()
+    names = name(f"unix:{path}"), name(f"tcp:{port}")
+    daemon = lives(cat("a", f"unix:{path}") + cat("b", f"tcp:{port}"))
+    keeper.wait_kept(*names)
     die(daemon)
     path.unlink()
     daemon = lives()
     daemon.wait_log("a: unable to go on with what had been kept for unix:.*: "
                     "its path leads to it no longer, opening another socket")
+    daemon.wait_log("went on with 1 socket that had been kept")
     assert talk(f"unix:{path}", b"x") == b"x"
-    keeper.wait_kept(name(f"unix:{path}"))
+    keeper.wait_kept(*names)
 
 
 def test_programs_that_get_the_socket(lives, keeper):
