@@ -104,7 +104,7 @@ static void remove_path(int fd, const struct addr *addr)
 	dev_t dev;
 	ino_t ino;
 
-	if (addr_is_path(addr) && unix_path_find(fd, addr, geteuid(), &dev, &ino) == 0)
+	if (addr_is_path(addr) && unix_path_find(fd, addr, &dev, &ino) == 0)
 		listen_unlink(addr, dev, ino, NULL);
 }
 

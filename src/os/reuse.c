@@ -165,7 +165,7 @@ int reuse_socket(int fd, const struct service_conf *service, const struct addr *
 	if (r == 0)
 		r = check_listens(fd, &own);
 	if (r == 0 && addr_is_path(&own))
-		r = unix_path_find(fd, &own, service->socket_uid, &result.dev, &result.ino);
+		r = unix_path_find(fd, &own, &result.dev, &result.ino);
 	if (r < 0)
 		return r;
 	result.addr = resulting(asked, &own);

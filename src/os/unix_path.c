@@ -9,18 +9,13 @@
 #include "base/fd.h"
 #include "base/own.h"
 #include "os/parent.h"
+#include "os/socket_file.h"
 
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/sockios.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
-
-#ifndef SIOCUNIXFILE
-#define SIOCUNIXFILE (SIOCPROTOPRIVATE + 0) /* linux/un.h, which libc's sys/un.h excludes */
-#endif
 
 /* The path's folder, held open, and the name in it. */
 struct folder {
@@ -95,7 +90,7 @@ int unix_path_clear(const struct addr *addr)
  */
 static int open_bound(int fd, const struct addr *addr, mode_t made, struct stat *st)
 {
-	_cleanup_close_ int file = ioctl(fd, SIOCUNIXFILE, 0);
+	_cleanup_close_ int file = socket_file_open(fd);
 	bool certain = file >= 0;
 
 	if (!certain)
@@ -152,21 +147,18 @@ int unix_path_bind(int fd, const struct addr *addr, uid_t uid, gid_t gid, mode_t
 	return 0;
 }
 
-int unix_path_find(int fd, const struct addr *addr, uid_t uid, dev_t *ret_dev, ino_t *ret_ino)
+int unix_path_find(int fd, const struct addr *addr, dev_t *ret_dev, ino_t *ret_ino)
 {
-	_cleanup_close_ int file = ioctl(fd, SIOCUNIXFILE, 0);
-	struct stat st, bound;
+	struct stat st;
+	int r;
 
 	if (lstat(addr->un.sun_path, &st) < 0)
 		return errno == ENOENT || errno == ENOTDIR ? -ESTALE : -errno;
 	if (!S_ISSOCK(st.st_mode))
 		return -ESTALE;
-	if (file < 0 && st.st_uid != geteuid() && st.st_uid != uid)
-		return -ESTALE;
-	if (file >= 0 && fstat(file, &bound) < 0)
-		return -errno;
-	if (file >= 0 && (bound.st_dev != st.st_dev || bound.st_ino != st.st_ino))
-		return -ESTALE;
+	r = socket_file_is(fd, &st);
+	if (r < 0)
+		return r;
 	*ret_dev = st.st_dev;
 	*ret_ino = st.st_ino;
 	return 0;

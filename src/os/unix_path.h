@@ -29,11 +29,10 @@ int unix_path_bind(int fd, const struct addr *addr, uid_t uid, gid_t gid, mode_t
 	dev_t *ret_dev, ino_t *ret_ino);
 
 /*
- * The inode of a socket that is bound to that path.  -ESTALE: the path leads to it no longer.
- * Who may not ask the kernel (CAP_NET_ADMIN) has to believe the path, if a socket of his, or
- * of `uid`, is there.
+ * The inode of a socket that is bound to that path.  -ESTALE: the path leads to it no longer,
+ * but to another one or nowhere; other negative errno as of socket_file_is(): nobody knows.
  */
-int unix_path_find(int fd, const struct addr *addr, uid_t uid, dev_t *ret_dev, ino_t *ret_ino);
+int unix_path_find(int fd, const struct addr *addr, dev_t *ret_dev, ino_t *ret_ino);
 
 /*
  * Give the socket that was bound with that inode another owner and mode; those
