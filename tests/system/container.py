@@ -277,6 +277,11 @@ class Machine:
         """As it is numbered in there."""
         return int(self.show("MainPID", unit))
 
+    def wait_kept(self, count, unit=UNIT):
+        """Until systemd keeps so many sockets for it."""
+        wait_until(lambda: int(self.show("NFileDescriptorStore", unit)) == count,
+                   timeout=6 * TIMEOUT, what=f"{count} sockets that systemd keeps")
+
     def unit_file(self, name, text):
         """A unit of the test's own."""
         self.write(f"/etc/systemd/system/{name}", text)

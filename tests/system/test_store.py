@@ -5,7 +5,6 @@ import os
 import pytest
 from container import UNIT
 from harness import (
-    TIMEOUT,
     connect,
     free_port,
     is_refused,
@@ -30,12 +29,7 @@ def begin(machine, text, count, more=""):
     machine.unit_file(f"{UNIT}.d/at-once.conf", AT_ONCE + more)
     machine.serve(text)
     machine.systemctl("start", "hatchd")
-    wait_kept(machine, count)
-
-
-def wait_kept(machine, count):
-    wait_until(lambda: int(machine.show("NFileDescriptorStore")) == count,
-               timeout=6 * TIMEOUT, what=f"{count} sockets that systemd keeps")
+    machine.wait_kept(count)
 
 
 def kill(machine):
@@ -94,11 +88,11 @@ def test_other_configuration(machine):
     begin(machine, service("echo", listen=addresses, exec="/bin/cat"), 3)
     machine.serve(service("echo", listen=addresses[:2], exec="/bin/cat"))
     machine.systemctl("reload", "hatchd")
-    wait_kept(machine, 2)
+    machine.wait_kept(2)
     assert is_refused(ports[2])
     machine.serve(echo(ports[0]))
     restart(machine)
-    wait_kept(machine, 1)
+    machine.wait_kept(1)
     assert is_refused(ports[1])
     assert talk(ports[0], b"x") == b"x"
 
