@@ -89,6 +89,15 @@ void control_put_n_orphans(struct json *json, const struct master *master)
 		json_null(json, "orphans");
 }
 
+/* Where nobody keeps any there is nothing to be counted. */
+static void put_n_kept(struct json *json, const struct master *master)
+{
+	if (master->store.max > 0)
+		json_number(json, "kept", store_count(master));
+	else
+		json_null(json, "kept");
+}
+
 static void put_counts(struct json *json, const struct master *master)
 {
 	size_t remembered = sources_remembered(master->sources);
@@ -98,6 +107,7 @@ static void put_counts(struct json *json, const struct master *master)
 	json_number(json, "children", master_clients(master));
 	json_number(json, "total_instances", master->budget.total_instances);
 	control_put_n_orphans(json, master);
+	put_n_kept(json, master);
 	json_number(json, "connections", master->next_connection - 1);
 	json_number(json, "clients", sources_used(master->sources) - remembered);
 	json_number(json, "remembered", remembered);

@@ -364,26 +364,41 @@ static bool send_service(struct master *master, struct service *service)
 	return true;
 }
 
-static size_t count_left_out(const struct master *master)
+typedef bool (*listener_test)(const struct listener *listener);
+
+static size_t count(const struct master *master, listener_test test)
 {
 	size_t n = 0;
 
 	for (size_t i = 0; i < master->n_services; i++) {
 		const struct service *service = master->services[i];
 
-		for (uint32_t j = 0; j < service->n_listeners; j++) {
-			const struct listener *l = service->listeners[j];
-
-			n += l->fd >= 0 && !l->stored && !(l->bound && l->bound->handed_over);
-		}
+		for (uint32_t j = 0; j < service->n_listeners; j++)
+			n += test(service->listeners[j]);
 	}
 	return n;
+}
+
+static bool lacks_place(const struct listener *listener)
+{
+	return listener->fd >= 0 && !listener->stored &&
+	       !(listener->bound && listener->bound->handed_over);
+}
+
+static bool is_sent(const struct listener *listener)
+{
+	return listener->stored && listener->stored->sent;
+}
+
+size_t store_count(const struct master *master)
+{
+	return count(master, is_sent);
 }
 
 static void tell_left_out(struct master *master)
 {
 	struct store *store = &master->store;
-	size_t n = count_left_out(master);
+	size_t n = count(master, lacks_place);
 
 	if (n > 0 && !store->told_left_out)
 		log_warning(

@@ -79,6 +79,9 @@ bool store_leave(struct listener *listener);
 /* The manager is to forget that; NULL is nothing. */
 void store_forget(struct master *master, struct stored *stored);
 
+/* How many sockets the manager has, for all that is known: it was sent them, and is there. */
+size_t store_count(const struct master *master);
+
 /* Tell the manager what it is to be told. */
 void store_turn(struct master *master, uint64_t now);
 

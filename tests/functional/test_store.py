@@ -1,6 +1,7 @@
 """Sockets that are kept with the service manager: FDSTORE of sd_notify(3)."""
 
 import contextlib
+import json
 import os
 import resource
 import shutil
@@ -75,6 +76,27 @@ def test_every_listener_is_kept(lives, keeper, folder):
                  f"unix:{folder}/a.sock", f"unix:@{folder.name}"]
     lives("".join(cat(f"s{n}", address) for n, address in enumerate(addresses)))
     keeper.wait_kept(*map(name, addresses))
+
+
+def test_status_tells_how_many(lives, keeper, folder):
+    control = folder / "control"
+    ports = [free_port() for _ in range(3)]
+    names = [name(f"tcp:{port}") for port in ports]
+    services = [cat(f"s{port}", f"tcp:{port}") for port in ports]
+
+    def kept():
+        return json.loads(hatchctl("-s", control, "status", "--json").stdout)["hatchd"]["kept"]
+
+    daemon = lives(services[0] + services[1], "--control", control)
+    keeper.wait_kept(*names[:2])
+    assert kept() == 2
+    reload(daemon, "".join(services))
+    keeper.wait_kept(*names)
+    assert b"\nKept:          3 sockets, by the service manager\n" in hatchctl(
+        "-s", control, "status").stdout
+    reload(daemon, services[0])
+    keeper.wait_kept(names[0])
+    assert kept() == 1
 
 
 def test_not_in_use(folder):

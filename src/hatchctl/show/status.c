@@ -168,6 +168,14 @@ static void put_children(FILE *out, struct json_value status)
 	fprintf(out, "%" PRIu64 " left by an earlier hatchd\n", number(status, "orphans"));
 }
 
+static void put_kept(FILE *out, uint64_t n)
+{
+	if (n == 0)
+		return;
+	put_head(out, "Kept:");
+	fprintf(out, "%" PRIu64 " socket%s, by the service manager\n", n, n == 1 ? "" : "s");
+}
+
 static void put_clients(FILE *out, struct json_value status)
 {
 	put_head(out, "Connections:");
@@ -194,6 +202,7 @@ static void put_facts(FILE *out, struct json_value status, const struct answer *
 	put_head(out, "Services:");
 	fprintf(out, "%zu, serving %zu\n", services->n_lines, count_serving(services));
 	put_children(out, status);
+	put_kept(out, number(status, "kept"));
 	put_clients(out, status);
 	put_workers(out, json_get(status, "workers"));
 	put_backends(out, services);
