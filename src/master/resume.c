@@ -276,6 +276,8 @@ int resume_sockets(struct resume *resume, struct master *master)
 	int r = give_handed_over(resume, &master->inherited);
 
 	master->kept.own = true;
+	store_read_forgotten(
+		master, handover->process.forgotten, handover->process.forgotten_len);
 	for (size_t i = 0; i < handover->n_listeners && r == 0; i++)
 		r = keep_socket(&handover->listeners[i], master);
 	return r;

@@ -115,6 +115,35 @@ void store_forget(struct master *master, struct stored *stored)
 	store->last = &stored->next;
 }
 
+int store_write_forgotten(const struct store *store, uint8_t **ret, size_t *ret_len)
+{
+	size_t len = 0, at = 0;
+	uint8_t *names;
+
+	for (const struct stored *s = store->first; s; s = s->next)
+		len += name_bytes(s->name);
+	names = malloc(len + 1);
+	if (!names)
+		return -ENOMEM;
+	for (const struct stored *s = store->first; s; s = s->next) {
+		memcpy(names + at, s->name, name_bytes(s->name));
+		at += name_bytes(s->name);
+	}
+	*ret = names;
+	*ret_len = len;
+	return 0;
+}
+
+void store_read_forgotten(struct master *master, const uint8_t *names, size_t len)
+{
+	const char *name = (const char *)names, *end = name + len;
+	const char *nul;
+
+	for (; name < end && (nul = memchr(name, '\0', (size_t)(end - name))); name = nul + 1)
+		if (kept_name_is_ours(name) && nul - name < KEPT_NAME_MAX)
+			store_forget(master, store_note(master, name));
+}
+
 /* A new one that the manager does not have yet; NULL: there is no place for it. */
 static struct stored *make_name(struct master *master, const struct kept_wish *wish)
 {

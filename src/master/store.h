@@ -79,6 +79,16 @@ bool store_leave(struct listener *listener);
 /* The manager is to forget that; NULL is nothing. */
 void store_forget(struct master *master, struct stored *stored);
 
+/*
+ * What the manager was not told to forget yet, for the next image, which has nobody else to
+ * learn it from: names, each with its NUL, in fresh memory of the caller; *ret_len 0: none.  0
+ * or -ENOMEM.
+ */
+int store_write_forgotten(const struct store *store, uint8_t **ret, size_t *ret_len);
+
+/* And there: to be told.  What is no name of ours is passed over. */
+void store_read_forgotten(struct master *master, const uint8_t *names, size_t len);
+
 /* How many sockets the manager has, for all that is known: it was sent them, and is there. */
 size_t store_count(const struct master *master);
 

@@ -256,6 +256,23 @@ def test_upgrade_is_no_other_life(lives, keeper):
     assert keeper.said.count("FDSTORE=1") == 1 and "FDSTOREREMOVE=1" not in keeper.said
 
 
+def test_upgrade_before_all_is_said(lives, keeper):
+    """What is to be taken back still is: nobody else knows that the manager has it."""
+    ports = [free_port() for _ in range(3)]
+    services = [cat(f"s{port}", f"tcp:{port}") for port in ports]
+    names = [name(f"tcp:{port}") for port in ports]
+    daemon = lives(services[0] + services[1])
+    keeper.wait_kept(*names[:2])
+    keeper.wait_said("BARRIER=1", 1, daemon)
+    keeper.barriers = []
+    reload(daemon, "".join(services))
+    keeper.wait(lambda: keeper.barriers, "another barrier", daemon)
+    reload(daemon, services[0])
+    upgrade(daemon)
+    keeper.release()
+    keeper.wait_kept(names[0])
+
+
 def test_children_go_on(lives, keeper):
     port = free_port()
     daemon = lives(cat("s", f"tcp:{port}"))

@@ -15,6 +15,8 @@
 
 #include <cmocka.h>
 
+#define FORGOTTEN "hatchd//tcp=7777"
+
 static struct addr address(const char *text)
 {
 	struct addr_spec spec;
@@ -41,6 +43,8 @@ static struct handover_process a_process(void)
 		.old_program = 24,
 		.pid_file = -EBADF,
 		.control = 25,
+		.forgotten = (uint8_t *)strdup(FORGOTTEN),
+		.forgotten_len = sizeof FORGOTTEN,
 	};
 }
 
@@ -186,6 +190,8 @@ static void test_round_trip(void **state)
 	assert_string_equal(handover.process.version, "1.2.3");
 	assert_int_equal(handover.process.secrets, -EBADF);
 	assert_int_equal(handover.process.control, 25);
+	assert_int_equal(handover.process.forgotten_len, sizeof FORGOTTEN);
+	assert_memory_equal(handover.process.forgotten, FORGOTTEN, sizeof FORGOTTEN);
 	assert_true(handover.process.nofile_hard == UINT64_MAX);
 	assert_int_equal(handover.n_spares, 1);
 	assert_string_equal(handover.spares[0].name, "web");

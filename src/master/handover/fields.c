@@ -29,6 +29,7 @@ static void process_fields(struct codec *codec, void *object)
 	codec_u64(codec, &process->control_dev);
 	codec_u64(codec, &process->control_ino);
 	codec_bytes(codec, &process->records, &process->records_len, RECORD_MAX);
+	codec_bytes(codec, &process->forgotten, &process->forgotten_len, RECORD_MAX);
 }
 
 static void spare_fields(struct codec *codec, void *object)

@@ -84,6 +84,17 @@ static void gather_records(struct gather *g)
 	process->records = copy_bytes(g, left, process->records_len);
 }
 
+static void gather_forgotten(struct gather *g)
+{
+	struct handover_process *process = &g->handover->process;
+
+	int r = store_write_forgotten(
+		&g->master->store, &process->forgotten, &process->forgotten_len);
+
+	if (r < 0)
+		g->error = r;
+}
+
 static void gather_spares(struct gather *g)
 {
 	const struct inherited *inherited = &g->master->inherited;
@@ -567,6 +578,7 @@ int handover_gather(const struct master *master, struct handover *ret)
 	if (g.error == 0) {
 		gather_process(&g);
 		gather_records(&g);
+		gather_forgotten(&g);
 		gather_spares(&g);
 		gather_followers(&g);
 		gather_strays(&g);

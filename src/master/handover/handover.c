@@ -304,6 +304,7 @@ void handover_done(struct handover *handover)
 	free(handover->process.program);
 	free(handover->process.cwd);
 	free(handover->process.records);
+	free(handover->process.forgotten);
 	free(handover->state);
 	memset(handover, 0, sizeof *handover);
 }

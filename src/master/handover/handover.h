@@ -59,6 +59,9 @@ struct handover_process {
 
 	uint8_t *records; /* owned; of connections, that may not be in their file yet */
 	size_t records_len;
+	uint8_t *forgotten; /* owned; names that the service manager is to be told to forget,
+	                       each with its NUL */
+	size_t forgotten_len;
 
 	int pid_file; /* -EBADF: there is none */
 	int control;  /* socket that operators connect to; -EBADF: there is none */
