@@ -100,7 +100,7 @@ struct control_seat *control_seats_find_next(const struct control_seats *seats)
 	for (struct control_seat *s = seats->first; s; s = s->next) {
 		struct weight weight;
 
-		if (s->stage != CONTROL_ASKED)
+		if (s->stage != CONTROL_ASKED && s->stage != CONTROL_COME)
 			continue;
 		weight = weigh(seats, s, true);
 		if (!found || compare(weight, least) < 0) {

@@ -18,6 +18,7 @@ enum control_stage {
 	CONTROL_SILENT,    /* has not asked yet */
 	CONTROL_ASKED,     /* waits for a turn */
 	CONTROL_AWAITING,  /* for something that happens, and needs no turn for that */
+	CONTROL_COME,      /* it has happened: waits for a turn to be told */
 	CONTROL_ANSWERING, /* has a turn */
 };
 
@@ -46,8 +47,9 @@ void control_seats_set_stage(
  */
 struct control_seat *control_seats_find_leaver(const struct control_seats *seats);
 
-/* Of those who have asked: of the user of whom the fewest are answered, the process of which
- * the fewest are, the oldest.  NULL: nobody waits for a turn.  The square of their number. */
+/* Of those who wait for a turn: of the user of whom the fewest are answered, the process of
+ * which the fewest are, the oldest.  NULL: nobody waits for a turn.  The square of their
+ * number. */
 struct control_seat *control_seats_find_next(const struct control_seats *seats);
 
 #endif

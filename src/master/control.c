@@ -35,7 +35,8 @@ struct control_client {
 	struct master *master;
 	int fd; /* owned; a high number */
 	sd_event_source *source;
-	uint64_t born;  /* usec, monotonic: when he came, or his turn */
+	uint64_t born;  /* usec, monotonic: when he came, or what he has waited for, or his turn
+	                 */
 	uint64_t moved; /* when he last sent or took something */
 	bool may_change;
 	bool ended; /* he says nothing more */
@@ -161,23 +162,28 @@ static void go_on(struct control_client *client, uint64_t now)
 		go_on_answering(client, now);
 }
 
-/* What they have waited for may have come; what is left to say of it is short. */
-static void go_on_with_all(struct control *control, uint64_t now)
+/* What he has waited for has come. */
+static void take_turn_again(struct control_client *client, uint64_t now)
 {
-	struct control_seat *seat, *next;
+	if (take_turn(client, now))
+		go_on(client, now);
+	else
+		drop(client);
+}
 
+/* What they have waited for may have come.  All may have waited for the same, and there is a
+ * lot to say of it: they get turns as others do. */
+static void look_at_answers(struct control *control, uint64_t now)
+{
 	control->look_at_answers = false;
-	for (seat = control->seats.first; seat; seat = next) {
+	for (struct control_seat *seat = control->seats.first; seat; seat = seat->next) {
 		struct control_client *client = client_at(seat);
 
-		next = seat->next;
 		if (seat->stage != CONTROL_AWAITING ||
 			control_answer_waits(&client->answer, client->master))
 			continue;
-		if (take_turn(client, now))
-			go_on(client, now);
-		else
-			drop(client);
+		client->born = now;
+		control_seats_set_stage(&control->seats, seat, CONTROL_COME);
 	}
 }
 
@@ -315,6 +321,7 @@ static int on_client(sd_event_source *source, int fd, uint32_t revents, void *us
 		go_on_answering(client, now);
 		break;
 	case CONTROL_AWAITING:
+	case CONTROL_COME:
 		if (revents & (EPOLLHUP | EPOLLERR))
 			drop(client);
 		break;
@@ -457,6 +464,7 @@ static uint64_t until_when(const struct control_client *client, bool alone)
 	case CONTROL_SILENT:
 		return client->born + SILENCE_MAX;
 	case CONTROL_ASKED:
+	case CONTROL_COME:
 		return client->born + ANSWER_MAX;
 	case CONTROL_AWAITING:
 		return client->born + AWAIT_MAX;
@@ -491,6 +499,10 @@ static void give_turns(struct control *control, uint64_t now)
 	struct control_seat *seat;
 
 	while (is_turn_free(control) && (seat = control_seats_find_next(&control->seats))) {
+		if (seat->stage == CONTROL_COME) {
+			take_turn_again(client_at(seat), now);
+			continue;
+		}
 		control_seats_set_stage(&control->seats, seat, CONTROL_SILENT);
 		look_at_question(client_at(seat), now);
 	}
@@ -509,7 +521,7 @@ void control_turn(struct master *master, uint64_t now)
 	if (now < control->due)
 		return;
 	if (control->look_at_answers)
-		go_on_with_all(control, now);
+		look_at_answers(control, now);
 	send_away(control, now);
 	give_turns(control, now);
 	control->due = send_away(control, now);

@@ -6,6 +6,10 @@ master has for those who ask is bounded, and when they have gone all is as it wa
 
 import contextlib
 import json
+import os
+import pathlib
+import select
+import signal
 import socket
 import statistics
 import struct
@@ -15,8 +19,8 @@ import time
 import pytest
 
 from harness import (
-    IS_SANITIZED, PYTHON, Loader, free_port, helper, proc_net, read_all, service, talk,
-    wait_until,
+    IS_SANITIZED, PYTHON, Loader, connect, free_port, hatchctl, helper, proc_net, read_all,
+    service, talk, wait_until,
 )
 from namespace import with_mounts
 from test_control import (
@@ -153,6 +157,71 @@ def test_who_waits_for_a_reload(hatchd, folder, monkeypatch):
         loader.release(pid)
         for client in waiting:
             assert read_lines(client)[-1]["end"] is True
+
+
+# So many that what is told of them is more than the kernel takes for who does not read.
+LEFT = 1000
+
+# Their names take as much room as can be.
+LEAVE = f"""
+import ctypes, os, signal
+libc = ctypes.CDLL(None)
+libc.prctl(15, b"\\x01" * 15)
+for _ in range({LEFT}):
+    if os.fork() == 0:
+        signal.pause()
+libc.prctl(15, b"parent")
+os.execve("/bin/cat", ["cat"], {{}})
+"""
+
+
+@contextlib.contextmanager
+def left_behind(mark):
+    """Processes that say so of themselves."""
+    environment = {"HATCHD_MASTER": mark, "HATCHD_SERVICE": "s" * 64,
+                   "HATCHD_CONNECTION": str(2**64 - 1)}
+    process = subprocess.Popen([PYTHON, "-S", "-E", "-c", LEAVE], env=environment,
+                               stdin=subprocess.PIPE, start_new_session=True)
+    try:
+        yield
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        process.stdin.close()
+
+
+def family_of(daemon, port):
+    """As the mark of its children says it."""
+    with connect(port) as client:
+        client.sendall(b"x")
+        assert client.recv(1) == b"x"
+        (child,) = daemon.children()
+        environ = pathlib.Path(f"/proc/{child}/environ").read_text()
+    return environ.split("HATCHD_MASTER=")[1].split("-")[0]
+
+
+@needs_root
+def test_who_waits_for_orphans(hatchd, folder):
+    """When what all have waited for comes, they are answered as others are: a few at a time,
+    and who does not read has his turn taken away."""
+    path = folder / "run" / "control"
+    port = free_port()
+    daemon = hatchd.file(service("s", listen=f"tcp:{port}", exec="/bin/cat"),
+                         f"--control={path}")
+    mark = f"{family_of(daemon, port)}-999999-1"
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(left_behind(mark))
+        wait_until(lambda: hatchctl("orphans", "-s", path).stdout.count(b"\n") == LEFT + 1)
+        wait_until(lambda: not established(daemon))
+        waiting = [stack.enter_context(dial(path)) for _ in range(CLIENTS_MAX)]
+        for client in waiting:
+            client.sendall(b"orphans\n")
+        wait_until(lambda: len(select.select(waiting, [], [], 0)[0]) > ANSWERS_MAX)
+        for _ in range(3):
+            before = time.monotonic()
+            # Another process, which has fewer of them.
+            assert hatchctl("status", "-s", path).returncode == 0
+            assert time.monotonic() - before < ANSWERED + LONGEST
 
 
 def test_too_many_who_have_asked(hatchd, folder):

@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 /* They come in this order: "1s" is a silent one of user 1; a: has asked, w: awaits something,
- * x: is answered.  A third letter tells processes apart. */
+ * c: that has come, x: is answered.  A third letter tells processes apart. */
 static struct control_seats come(struct control_seat *all, const char *const *who)
 {
 	static const struct {
@@ -20,6 +20,7 @@ static struct control_seats come(struct control_seat *all, const char *const *wh
 		{'s', CONTROL_SILENT},
 		{'a', CONTROL_ASKED},
 		{'w', CONTROL_AWAITING},
+		{'c', CONTROL_COME},
 		{'x', CONTROL_ANSWERING},
 	};
 	struct control_seats seats = {0};
@@ -48,6 +49,9 @@ static void test_leavers(void **ctx)
 		{{"0a", "0a", "0x", "0a"}, 3},
 		{{"0w", "0a", "0a", "0w"}, 2},
 		{{"0w", "0w", "0x"}, 1},
+		{{"0w", "0c", "0c", "0x"}, 0},
+		{{"0c", "0c", "0x"}, 1},
+		{{"1c", "1c", "1x", "0a"}, 1},
 		/* Of whom there are most, however old the others are. */
 		{{"0s", "1s", "1s", "2s", "2s", "2a"}, 3},
 		{{"0s", "1a", "1a", "2s"}, 2},
@@ -82,6 +86,9 @@ static void test_turns(void **ctx)
 		{{NULL}, -1},
 		{{"0s", "0w", "0x"}, -1},
 		{{"0s", "0a", "0a"}, 1},
+		/* So does who has waited for something else before. */
+		{{"0w", "0c", "0a"}, 1},
+		{{"1x", "1c", "1c", "0a"}, 3},
 		/* Nobody has to wait behind all that others have asked. */
 		{{"1x", "1x", "1a", "1a", "0a"}, 4},
 		{{"1x", "1x", "2x", "1a", "2a", "1a"}, 4},
