@@ -293,24 +293,23 @@ static void put_refusal(struct control_answer *answer, struct json *json, const 
 }
 
 static void begin_orphans(
-	struct control_answer *answer, struct json *json, struct master *master)
+	struct control_answer *answer, struct json *json, struct master *master, uint64_t now)
 {
 	bool changes = control_request_help(answer->request.question)->changes;
 	const char *why = CONTROL_ONLY_ROOT;
 
 	if (!changes || answer->may_change)
-		why = control_ask_orphans(master, &answer->request, &answer->awaited);
+		why = control_ask_orphans(master, &answer->request, now, &answer->awaited);
 	if (why)
 		put_refusal(answer, json, why);
 	else
 		answer->phase = CONTROL_AWAIT;
 }
 
-static void put_orphans_told(
-	struct control_answer *answer, struct json *json, const struct master *master)
+static void put_orphans_told(struct control_answer *answer, struct json *json)
 {
-	const char *why =
-		control_put_orphans_told(json, master, &answer->request, answer->awaited);
+	const char *why = control_put_orphans_told(
+		json, &answer->request, answer->result, answer->n_told);
 
 	if (why)
 		put_refusal(answer, json, why);
@@ -373,7 +372,7 @@ static void put_first(
 	case CONTROL_ORPHANS:
 	case CONTROL_END_ORPHANS:
 	case CONTROL_KILL_ORPHANS:
-		begin_orphans(answer, json, master);
+		begin_orphans(answer, json, master, now);
 		break;
 	default:
 		put_change(answer, json, master, now);
@@ -386,8 +385,9 @@ static void put_awaited(
 {
 	if (control_answer_waits(answer, master))
 		return;
+	control_answer_hear(answer, master);
 	if (control_is_about_orphans(&answer->request))
-		put_orphans_told(answer, json, master);
+		put_orphans_told(answer, json);
 	else
 		put_reload(answer, json, master, now);
 }
@@ -455,6 +455,16 @@ bool control_answer_waits(const struct control_answer *answer, const struct mast
 	return answer->phase == CONTROL_AWAIT && !master->leaving && !has_come(answer, master);
 }
 
+/* Others may ask until he is told; where hatchd stops there is no result. */
+void control_answer_hear(struct control_answer *answer, const struct master *master)
+{
+	if (answer->phase != CONTROL_AWAIT || answer->heard ||
+		!control_is_about_orphans(&answer->request))
+		return;
+	answer->heard = true;
+	answer->result = control_find_orphans_told(master, answer->awaited, &answer->n_told);
+}
+
 /* All of them, so that each has to remember that it was told. */
 static bool walks_services(const struct control_request *request)
 {
@@ -479,6 +489,13 @@ void control_answer_begin(struct control_answer *answer, const struct master *ma
 static bool may_go_on(const struct control_answer *answer, const struct master *master)
 {
 	return answer->phase != CONTROL_OVER && !control_answer_waits(answer, master);
+}
+
+void control_answer_drop(const struct control_answer *answer, struct master *master)
+{
+	if (answer->phase == CONTROL_AWAIT && !answer->heard &&
+		control_is_about_orphans(&answer->request))
+		orphans_leave(&master->orphans, answer->awaited);
 }
 
 size_t control_answer_write(struct control_answer *answer, struct master *master, char *buf,

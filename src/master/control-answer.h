@@ -52,6 +52,9 @@ struct control_answer {
 	struct ban_walk bans;
 	pid_t last_orphan;   /* that was told of */
 	uint64_t awaited;    /* of reload_ended(), or the number of a search */
+	bool heard;          /* the search is over, and this came of it: */
+	int result;          /* 0 or a negative errno */
+	uint32_t n_told;     /* processes that were sent a signal */
 	uint32_t generation; /* of master->services when it was looked at last */
 	bool reloaded;       /* it is another one than at the beginning */
 	bool comma;          /* before what comes next */
@@ -66,12 +69,19 @@ void control_answer_begin(struct control_answer *answer, const struct master *ma
  * search, and when hatchd stops. */
 bool control_answer_waits(const struct control_answer *answer, const struct master *master);
 
+/* What it waits for has come: take down what will soon be forgotten. */
+void control_answer_hear(struct control_answer *answer, const struct master *master);
+
 /*
  * Do what is asked, and write what comes next: as much as there is room for, but a bounded
  * number of services.  Returns its length; CONTROL_OVER: that was all.
  */
 size_t control_answer_write(struct control_answer *answer, struct master *master, char *buf,
 	size_t size, uint64_t now);
+
+/* Whoever has asked has gone: what he waits for is not done on his account.  It may be over, or
+ * never have begun (all zero). */
+void control_answer_drop(const struct control_answer *answer, struct master *master);
 
 /* A whole answer that says why there is none, a constant phrase. */
 size_t control_answer_error(const char *why, char *buf, size_t size);

@@ -2,6 +2,7 @@
 
 #include "master/master.h"
 
+#include <errno.h>
 #include <string.h>
 
 bool control_is_about_orphans(const struct control_request *request)
@@ -23,12 +24,12 @@ static enum orphan_order_kind kind_of(const struct control_request *request)
 	}
 }
 
-const char *control_ask_orphans(
-	struct master *master, const struct control_request *request, uint64_t *ret_number)
+const char *control_ask_orphans(struct master *master, const struct control_request *request,
+	uint64_t now, uint64_t *ret_number)
 {
 	if (master->stopping)
 		return "hatchd is stopping";
-	return orphans_ask(master, kind_of(request), request->service, ret_number);
+	return orphans_ask(master, kind_of(request), request->service, now, ret_number);
 }
 
 bool control_knows_orphans(const struct master *master, uint64_t number)
@@ -36,20 +37,29 @@ bool control_knows_orphans(const struct master *master, uint64_t number)
 	return orphans_answer(&master->orphans, number);
 }
 
-const char *control_put_orphans_told(struct json *json, const struct master *master,
-	const struct control_request *request, uint64_t number)
+int control_find_orphans_told(
+	const struct master *master, uint64_t number, uint32_t *ret_n_told)
 {
 	const struct orphans_request *told = orphans_answer(&master->orphans, number);
 
 	if (!told)
+		return -ECANCELED;
+	*ret_n_told = told->n_told;
+	return told->result;
+}
+
+const char *control_put_orphans_told(
+	struct json *json, const struct control_request *request, int result, uint32_t n_told)
+{
+	if (result == -ECANCELED)
 		return "hatchd is stopping";
-	if (told->result < 0)
+	if (result < 0)
 		return "it is not known what others have left";
 	if (request->question == CONTROL_ORPHANS)
 		return NULL;
 	json_open(json, NULL, '{');
 	json_bool(json, "done", true);
-	json_number(json, "told", told->n_told);
+	json_number(json, "told", n_told);
 	json_close(json, '}');
 	json_end_line(json);
 	return NULL;

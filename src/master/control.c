@@ -93,6 +93,7 @@ static void leave(struct control_client *client)
 {
 	struct control *control = &client->master->control;
 
+	control_answer_drop(&client->answer, client->master);
 	give_up_turn(client, CONTROL_SILENT);
 	control_seats_remove(&control->seats, &client->seat);
 	free(client);
@@ -182,6 +183,7 @@ static void look_at_answers(struct control *control, uint64_t now)
 		if (seat->stage != CONTROL_AWAITING ||
 			control_answer_waits(&client->answer, client->master))
 			continue;
+		control_answer_hear(&client->answer, client->master);
 		client->born = now;
 		control_seats_set_stage(&control->seats, seat, CONTROL_COME);
 	}

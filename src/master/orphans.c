@@ -13,12 +13,20 @@
 /* Those who wait since the last hatchd has died come first. */
 #define LOOK_FIRST USEC_PER_SEC
 
-/* As long as some are left; and when some were told to end. */
-#define LOOK_AGAIN (30 * USEC_PER_SEC)
-#define LOOK_SOON  USEC_PER_SEC
+/* As long as some are left, and the more seldom the longer their number is the same; and when
+ * some were told to end. */
+#define LOOK_AGAIN     (30 * USEC_PER_SEC)
+#define LOOK_AGAIN_MAX (600 * USEC_PER_SEC)
+#define LOOK_SOON      USEC_PER_SEC
 
-/* From one search to the next: to start a process costs us something, and whoever may look may
- * ask all the time. */
+/* What a look has found is the answer for so many times what it took, so that those who ask
+ * have no more than a small part of a processor; within these bounds. */
+#define FRESH_FACTOR 10
+#define FRESH_MIN    USEC_PER_SEC
+#define FRESH_MAX    (30 * USEC_PER_SEC)
+
+/* From one search to the next, also of who may end them: to start a process costs us
+ * something. */
 #define PAUSE (100 * USEC_PER_MSEC)
 
 /* News in one turn. */
@@ -54,6 +62,7 @@ void orphans_begin(struct master *master, uint64_t now)
 {
 	struct orphans *orphans = &master->orphans;
 
+	orphans->look_again = LOOK_AGAIN;
 	if (orphans->search)
 		orphans->look_due = orphans->due = now + LOOK_FIRST;
 }
@@ -74,16 +83,9 @@ static struct orphans_request *request_at(struct orphans *orphans, uint64_t numb
 	return &orphans->queue[number % ORPHANS_QUEUE_MAX];
 }
 
-/* A look that has not begun serves everybody who wants one. */
-static bool shares_look(struct orphans *orphans, enum orphan_order_kind kind)
+static bool is_waiting(const struct orphans *orphans)
 {
-	uint64_t waiting = orphans->n_asked - orphans->n_over;
-
-	if (kind != ORPHAN_LOOK || waiting == 0)
-		return false;
-	if (waiting == 1 && orphan_search_runs(orphans->search))
-		return false;
-	return request_at(orphans, orphans->n_asked - 1)->order.kind == ORPHAN_LOOK;
+	return orphans->n_over < orphans->n_asked;
 }
 
 static void append(struct orphans *orphans, enum orphan_order_kind kind, const char *service)
@@ -96,22 +98,62 @@ static void append(struct orphans *orphans, enum orphan_order_kind kind, const c
 	request->order.mark = orphans->lineage.mark;
 	strncpy(request->order.service, service, ORPHAN_SERVICE_MAX - 1);
 	orphans->due = 0;
+	/* Who looks after that wants to see what has become of it. */
+	if (kind != ORPHAN_LOOK)
+		orphans->fresh_until = 0;
+}
+
+/* The one that is fresh, or the last one that was asked for, also if it runs. */
+static bool find_look(struct orphans *orphans, uint64_t now, uint64_t *ret_number)
+{
+	uint64_t number = orphans->n_asked - 1;
+
+	if (is_waiting(orphans) && request_at(orphans, number)->order.kind == ORPHAN_LOOK) {
+		*ret_number = number;
+		return true;
+	}
+	*ret_number = orphans->fresh_look;
+	return !is_waiting(orphans) && now < orphans->fresh_until;
 }
 
 const char *orphans_ask(struct master *master, enum orphan_order_kind kind, const char *service,
-	uint64_t *ret_number)
+	uint64_t now, uint64_t *ret_number)
 {
 	struct orphans *orphans = &master->orphans;
+	uint64_t number;
 
 	if (!orphans->search)
 		return "it is not known what others have left";
-	if (!shares_look(orphans, kind)) {
+	if (kind != ORPHAN_LOOK || !find_look(orphans, now, &number)) {
 		if (orphans->n_asked - orphans->n_over >= ORPHANS_QUEUE_MAX)
 			return "too many ask for that at once";
+		number = orphans->n_asked;
 		append(orphans, kind, service);
 	}
-	*ret_number = orphans->n_asked - 1;
+	request_at(orphans, number)->n_waiting++;
+	*ret_number = number;
 	return NULL;
+}
+
+void orphans_leave(struct orphans *orphans, uint64_t number)
+{
+	/* In the place of one that is long over there may be another one. */
+	if (orphans->n_asked - number <= ORPHANS_QUEUE_MAX)
+		request_at(orphans, number)->n_waiting--;
+}
+
+/* By ourselves; what is fresh is looked at again when it is not. */
+static void look(struct orphans *orphans, uint64_t now)
+{
+	uint64_t number;
+
+	orphans->look_due = USEC_INFINITY;
+	if (!find_look(orphans, now, &number))
+		append(orphans, ORPHAN_LOOK, "");
+	else if (number < orphans->n_over)
+		orphans->look_due = orphans->fresh_until;
+	if (is_waiting(orphans))
+		request_at(orphans, orphans->n_asked - 1)->ours = true;
 }
 
 const struct orphans_request *orphans_answer(const struct orphans *orphans, uint64_t number)
@@ -143,40 +185,53 @@ static void note(struct orphans *orphans, const struct orphan *orphan)
 		orphans->coming[orphans->n_coming++] = *orphan;
 }
 
-static void tell_number(const struct orphans *orphans, uint32_t before)
+/* Processes that come and go could fill the log with it: each of both once a minute. */
+static void tell_number(struct orphans *orphans, uint64_t now)
 {
 	uint32_t n = orphans->n_found;
+	bool left = n > 0;
 
-	if (n > 0 && before == 0)
+	if (left == orphans->told_left ||
+		!log_once_a_minute(left ? &orphans->left_told : &orphans->none_told, now))
+		return;
+	orphans->told_left = left;
+	if (left)
 		log_notice("an earlier hatchd has left %u %s running; hatchctl orphans lists "
 			   "%s",
 			n, n == 1 ? "process" : "processes", n == 1 ? "it" : "them");
-	if (n == 0 && before > 0)
+	else
 		log_notice("nothing is running any more that an earlier hatchd has left");
 }
 
-static void tell_failure(struct orphans *orphans, int result, uint64_t now)
+/* Where nobody has asked nobody need know, as in a container that may not look into
+ * processes. */
+static void tell_failure(
+	struct orphans *orphans, const struct orphans_request *request, uint64_t now)
 {
-	if (log_once_a_minute(&orphans->failed_told, now))
-		log_warning("unable to look for what an earlier hatchd has left: %s",
-			orphan_search_explain(result));
+	bool asked = request->n_waiting > 0;
+
+	if (!asked || log_once_a_minute(&orphans->failed_told, now))
+		log_message(asked ? LOG_WARNING : LOG_DEBUG,
+			"unable to look for what an earlier hatchd has left: %s",
+			orphan_search_explain(request->result));
 }
 
 static void tell_signals(const struct orphans_request *request)
 {
 	const struct orphan_order *order = &request->order;
-	bool of_one = order->service[0];
+	const char *service = order->service;
 
-	if (order->kind == ORPHAN_LOOK)
+	if (request->n_told == 0)
 		return;
-	log_notice("%s%s%u %s an earlier hatchd has left %s at the control socket",
-		of_one ? order->service : "", of_one ? ": " : "", request->n_told,
-		request->n_told == 1 ? "process that" : "processes that",
-		order->kind == ORPHAN_KILL ? "got SIGKILL" : "got SIGTERM");
+	log_notice("%s%ssent %s to %u %s that an earlier hatchd has left, as was asked for at "
+		   "the control socket",
+		service, service[0] ? ": " : "",
+		order->kind == ORPHAN_KILL ? "SIGKILL" : "SIGTERM", request->n_told,
+		request->n_told == 1 ? "process" : "processes");
 }
 
 /* Where it was broken off, those that were found by then are better than none. */
-static void take_over(struct master *master, const struct orphan_news *over, uint64_t now)
+static void note_result(struct master *master, const struct orphan_news *over, uint64_t now)
 {
 	struct orphans *orphans = &master->orphans;
 	uint32_t before = orphans->n_found;
@@ -188,19 +243,45 @@ static void take_over(struct master *master, const struct orphan_news *over, uin
 	orphans->n_listed = orphans->n_coming;
 	orphans->n_found = over->n_found;
 	orphans->known = true;
-	tell_number(orphans, before);
+	tell_number(orphans, now);
+	if (orphans->n_found != before)
+		orphans->look_again = LOOK_AGAIN;
 	/* With wait = yes they have sockets, whose addresses are free now. */
 	if (orphans->n_found < before)
 		waiting_hurry(master, now);
+}
+
+/* Another time it may go well. */
+static bool is_worth_another(int result)
+{
+	return result == -EAGAIN || result == -ENOMEM || result == -EBUSY || result == -ETIME;
 }
 
 /* Nobody may be left who has to be looked for; but it may have been hatchd that lacked
  * something. */
 static void plan_next(struct orphans *orphans, const struct orphan_news *over, uint64_t now)
 {
+	uint64_t again = orphans->look_again;
+
 	orphans->look_due = USEC_INFINITY;
-	if (orphans->n_found > 0 || over->result == -EAGAIN || over->result == -ENOMEM)
-		orphans->look_due = now + (over->n_told > 0 ? LOOK_SOON : LOOK_AGAIN);
+	if (over->n_told > 0) {
+		orphans->look_due = now + LOOK_SOON;
+	} else if (orphans->n_found > 0 || is_worth_another(over->result)) {
+		orphans->look_due = now + again;
+		orphans->look_again = 2 * again < LOOK_AGAIN_MAX ? 2 * again : LOOK_AGAIN_MAX;
+	}
+}
+
+static void keep_fresh(struct orphans *orphans, uint64_t now)
+{
+	uint64_t fresh = FRESH_FACTOR * (now - orphans->begun);
+
+	if (fresh < FRESH_MIN)
+		fresh = FRESH_MIN;
+	if (fresh > FRESH_MAX)
+		fresh = FRESH_MAX;
+	orphans->fresh_look = orphans->n_over - 1;
+	orphans->fresh_until = now + fresh;
 }
 
 static void finish(struct master *master, const struct orphan_news *over, uint64_t now)
@@ -211,11 +292,13 @@ static void finish(struct master *master, const struct orphan_news *over, uint64
 	request->result = over->result;
 	request->n_told = over->n_told;
 	if (over->result < 0)
-		tell_failure(orphans, over->result, now);
+		tell_failure(orphans, request, now);
 	else
 		tell_signals(request);
-	take_over(master, over, now);
+	note_result(master, over, now);
 	orphans->n_coming = 0;
+	if (request->order.kind == ORPHAN_LOOK)
+		keep_fresh(orphans, now);
 	plan_next(orphans, over, now);
 	control_look_again(master);
 }
@@ -233,10 +316,23 @@ static void hear(struct master *master, uint64_t now)
 	}
 }
 
+/* What was asked for by those who have gone, to kill somebody perhaps, is not done. */
+static void skip_unwanted(struct orphans *orphans)
+{
+	while (is_waiting(orphans) && !orphan_search_runs(orphans->search)) {
+		struct orphans_request *next = request_at(orphans, orphans->n_over);
+
+		if (next->ours || next->n_waiting > 0)
+			return;
+		next->result = -ECANCELED;
+		orphans->n_over++;
+	}
+}
+
 /* USEC_INFINITY: nobody waits for one, or it runs. */
 static uint64_t next_begin(const struct orphans *orphans)
 {
-	if (orphans->n_over == orphans->n_asked || orphan_search_runs(orphans->search))
+	if (!is_waiting(orphans) || orphan_search_runs(orphans->search))
 		return USEC_INFINITY;
 	return orphans->pause_end;
 }
@@ -245,6 +341,7 @@ static void begin_next(struct orphans *orphans, uint64_t now)
 {
 	if (now < next_begin(orphans))
 		return;
+	orphans->begun = now;
 	orphans->pause_end = now + PAUSE;
 	orphan_search_begin(orphans->search, &request_at(orphans, orphans->n_over)->order, now);
 }
@@ -252,15 +349,13 @@ static void begin_next(struct orphans *orphans, uint64_t now)
 void orphans_turn(struct master *master, uint64_t now)
 {
 	struct orphans *orphans = &master->orphans;
-	uint64_t number;
 
 	if (!orphans->search)
 		return;
 	hear(master, now);
-	if (now >= orphans->look_due) {
-		orphans->look_due = USEC_INFINITY;
-		orphans_ask(master, ORPHAN_LOOK, "", &number);
-	}
+	if (now >= orphans->look_due)
+		look(orphans, now);
+	skip_unwanted(orphans);
 	begin_next(orphans, now);
 	orphans->due = orphan_search_tend(orphans->search, now);
 	if (orphans->look_due < orphans->due)

@@ -3,11 +3,15 @@
  *
  * Programs go on with their connections when their hatchd dies, and workers until they are
  * done.  Nobody waits for them, and they count for no limit; but operators see them, and can
- * end them.  Another process looks for them (os/orphan_search): a while after the start, when
- * somebody asks, and from time to time as long as there are any.
+ * end them.  Another process looks for them (os/orphan_search): when somebody asks, a while
+ * after a start before which there was a hatchd, as far as can be seen, and from time to time
+ * as long as there are any.
+ *
+ * A look goes through all processes of the machine, and whoever may look may ask all the time.
+ * So what was found is the answer for a while, the longer the more it has cost.
  *
  * What is asked for is done one after the other.  ORPHANS_QUEUE_MAX may be on their way; who
- * asks after that is refused.
+ * asks after that is refused.  What nobody waits for any more is not begun.
  *
  * Layer: master.
  */
@@ -27,8 +31,10 @@ struct master;
 /* What was asked for, and what became of it. */
 struct orphans_request {
 	struct orphan_order order;
-	int result;      /* 0, or why it was not done: a negative errno */
-	uint32_t n_told; /* processes that were sent a signal */
+	int result;         /* 0, or why it was not done: a negative errno */
+	uint32_t n_told;    /* processes that were sent a signal */
+	uint32_t n_waiting; /* who have asked for it and are still there */
+	bool ours;          /* we look by ourselves */
 };
 
 struct orphans {
@@ -44,9 +50,16 @@ struct orphans {
 	struct orphan *coming; /* by the one that runs; owned, room for ORPHANS_TOLD_MAX */
 	size_t n_coming;
 	bool known;           /* one of them went well */
-	uint64_t failed_told; /* when it was last said that one has not */
+	bool told_left;       /* what the log was last told: there are some, or none */
+	uint64_t left_told;   /* when it was last told the one ... */
+	uint64_t none_told;   /* ... and the other */
+	uint64_t failed_told; /* when it was last said that a search has failed */
+	uint64_t begun;       /* usec, monotonic: the search that runs */
+	uint64_t fresh_look;  /* the number of the last look ... */
+	uint64_t fresh_until; /* ... which is the answer to who asks before that; usec */
 	uint64_t look_due;    /* usec, monotonic: the next look; USEC_INFINITY: none */
-	uint64_t pause_end;   /* the same: no search is begun before */
+	uint64_t look_again;  /* usec: from one look of our own to the next */
+	uint64_t pause_end;   /* usec, monotonic: no search is begun before */
 	uint64_t due;         /* when something is to be done */
 };
 
@@ -56,12 +69,16 @@ struct orphans {
  * 0 or a negative errno. */
 int orphans_init(struct master *master, const char *main_file);
 
-/* The sockets are open: look after a while. */
+/* The sockets are open, and something of an earlier hatchd was there: look after a while. */
 void orphans_begin(struct master *master, uint64_t now);
 
-/* Ask for that.  NULL, and it has that number; or why not, a constant phrase. */
+/* Ask for that.  NULL, and it has that number, until orphans_leave(); or why not, a constant
+ * phrase. */
 const char *orphans_ask(struct master *master, enum orphan_order_kind kind, const char *service,
-	uint64_t *ret_number);
+	uint64_t now, uint64_t *ret_number);
+
+/* Whoever has asked for that waits no longer, whether or not it is over. */
+void orphans_leave(struct orphans *orphans, uint64_t number);
 
 /* What became of it; NULL: it is not over.  Of the last ORPHANS_QUEUE_MAX that is known. */
 const struct orphans_request *orphans_answer(const struct orphans *orphans, uint64_t number);

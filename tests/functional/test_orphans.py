@@ -6,6 +6,7 @@ import os
 import pathlib
 import signal
 import subprocess
+import time
 
 import pytest
 
@@ -13,7 +14,7 @@ from harness import (
     PYTHON, connect, free_port, hatchctl, proc_stat, read_exactly, service, stanza, talk,
     wait_until, workers,
 )
-from test_control import ask, cat, status
+from test_control import ask, cat, dial, read_lines, status
 from test_redirect import Target, redirect
 
 DONE, FAILED, USAGE = 0, 1, 2
@@ -52,6 +53,11 @@ def orphans(path, *args):
     rows = json.loads(out)["orphans"]
     assert [row["pid"] for row in rows] == sorted(row["pid"] for row in rows)
     return {row["pid"]: row for row in rows}
+
+
+def assert_left(path, pids):
+    """Those and no others, as soon as what was found last is no answer any more."""
+    wait_until(lambda: orphans(path).keys() == set(pids))
 
 
 def opened(port, data=b"x"):
@@ -115,7 +121,8 @@ def test_after_a_crash(start, path):
         assert goes_on(a) and goes_on(b) and goes_on(echo)
     for pid in found:
         wait_until(lambda: not is_alive(pid))
-    assert orphans(path) == {} and status(path)["orphans"] == 0
+    assert_left(path, [])
+    assert status(path)["orphans"] == 0
     second.wait_log("nothing is running any more that an earlier hatchd has left")
 
 
@@ -127,8 +134,10 @@ def test_after_a_stop(start, path):
     with opened(port) as client:
         first.stop(leave=True)
         second = start(config)
-        second.wait_log("an earlier hatchd has left 1 process running; .* lists it")
+        # Nothing but the process is there to tell of the first one: nobody looks by himself.
+        assert status(path)["orphans"] is None
         assert len(orphans(path)) == 1 and goes_on(client)
+        second.wait_log("an earlier hatchd has left 1 process running; .* lists it")
 
 
 def test_after_two_crashes(start, path):
@@ -143,11 +152,47 @@ def test_after_two_crashes(start, path):
             assert len(orphans(path)) == 2
 
 
+def test_asked_all_the_time(start, path):
+    """A look is the answer to all who ask for a while, and the log is not filled with it."""
+    port = free_port()
+    first = start(cat("a", port))
+    with opened(port):
+        crash(first)
+        daemon = start(cat("a", port))
+        daemon.wait_log("an earlier hatchd has left 1 process running")
+        mark, begun = daemon.mark(), time.monotonic()
+        for _ in range(100):
+            assert len(ask(path, "orphans")) == 2
+        # There is a pause of 100 ms from one search to the next.
+        assert time.monotonic() - begun < 5
+        assert not daemon.log.lines[mark:]
+
+
+def test_who_has_gone(start, path):
+    """What he has asked for is not done later on."""
+    port = free_port()
+    first = start(cat("a", port))
+    with opened(port) as client:
+        crash(first)
+        second = start(cat("a", port))
+        assert len(orphans(path)) == 1
+        with dial(path) as stays, dial(path) as goes:
+            second.signal(signal.SIGSTOP)
+            stays.sendall(b"end-orphans nobody\n")
+            goes.sendall(b"kill-orphans a\n")
+            goes.close()
+            second.signal(signal.SIGCONT)
+            assert read_lines(stays)[0] == {"done": True, "told": 0}
+        assert ask(path, "end-orphans nobody")[0] == {"done": True, "told": 0}
+        assert goes_on(client)
+        assert "SIGKILL" not in second.text()
+
+
 def test_nothing_is_left(start, path):
     port = free_port()
     start(cat("a", port))
-    wait_until(lambda: status(path)["orphans"] == 0)
     with opened(port):
+        assert status(path)["orphans"] is None
         assert ctl(path, "--noheadings") == (DONE, "", "")
         assert ctl(path, "--end") == (DONE, "0 processes are told to end\n", "")
         assert ctl(path, "--end", "--kill-after=1s") == (DONE, "0 processes have ended\n", "")
@@ -171,12 +216,13 @@ def test_another_hatchd(hatchd, folder):
         twin = start(0, folder / "twin")
         assert orphans(folder / "twin") == {}
         crash(first)
-        assert orphans(paths[1]) == {} and orphans(folder / "twin").keys() == set(mine)
+        assert orphans(paths[1]) == {}
+        assert_left(folder / "twin", mine)
         crash(twin)
         start(0)
         assert orphans(paths[0]).keys() == set(mine)
         crash(other)
-        assert orphans(paths[0]).keys() == set(mine)
+        assert_left(paths[0], mine)
         start(1)
         assert orphans(paths[1]).keys() == set(theirs)
 
@@ -195,6 +241,7 @@ def test_what_programs_start(start, path):
         assert orphans(path).keys() == {shell}
         os.kill(shell, signal.SIGKILL)
         wait_until(lambda: not is_alive(shell))
+        wait_until(lambda: shell not in orphans(path))
         ((left, row),) = orphans(path).items()
         assert (row["command"], row["service"]) == ("cat", "s")
         with connect(port) as another:
@@ -236,8 +283,8 @@ def test_forged(start, path, folder):
                 process.stdin.flush()
                 process.stdout.read(1)
                 pids[name] = process.pid
+            assert_left(path, {child, pids["forged"], pids["reused"]})
             found = orphans(path)
-            assert found.keys() == {child, pids["forged"], pids["reused"]}
             assert found[pids["forged"]]["service"] is None
             assert found[pids["forged"]]["connection"] is None
             assert "\x1b" not in ctl(path)[1]
@@ -277,7 +324,7 @@ def test_redirect(start, path):
             with connect(port):
                 target.accept().close()
         wait_until(lambda: not is_alive(worker))
-        assert orphans(path) == {}
+        assert_left(path, [])
 
 
 def test_datagrams(start, path):
@@ -311,14 +358,15 @@ def test_end(start, path):
         with opened(ports[0]) as living:
             assert ctl(path, "--end", "a") == (DONE, "1 process is told to end\n", "")
             assert a.recv(1) == b""
-            second.wait_log("a: 1 process that an earlier hatchd has left got SIGTERM")
+            second.wait_log("a: sent SIGTERM to 1 process that an earlier hatchd has left")
             assert len(orphans(path)) == 1
             assert ctl(path, "--end", "b") == (DONE, "1 process is told to end\n", "")
             assert len(orphans(path)) == 1
             assert ctl(path, "--end", "--kill-after", "100ms") == (
                 DONE, "1 process has ended\n", "")
-            second.wait_log("got SIGKILL")
             assert b.recv(1) == b"" and orphans(path) == {} and goes_on(living)
+            second.wait_log("sent SIGKILL to 1 process that")
+            assert " 0 process" not in second.text()
 
 
 def test_address(start, path):
@@ -371,12 +419,15 @@ def test_not_root(start, path, folder):
         assert client.recv(1) == b""
 
 
-def test_blind(start, path):
-    """In a container that may not look into processes nothing is found: it says so."""
+def test_blind(start, path, hatchd):
+    """In a container that may not look into processes nothing is found: who asks is told."""
     port = free_port()
-    daemon = start(cat("a", port), launcher=["setpriv", "--bounding-set=-sys_ptrace"])
-    daemon.wait_log("unable to look for what an earlier hatchd has left: "
-                    "that takes CAP_SYS_PTRACE")
+    launcher = ["setpriv", "--bounding-set=-sys_ptrace"]
+    crash(start(cat("a", port), launcher=launcher))
+    daemon = hatchd.file(cat("a", port), "-v", f"--control={path}", launcher=launcher)
+    failure = ("unable to look for what an earlier hatchd has left: "
+               "that takes CAP_SYS_PTRACE")
+    assert "warning" not in daemon.wait_log(failure).string
     assert ctl(path) == (
         FAILED, "", "hatchctl: it is not known what others have left\n")
     assert status(path)["orphans"] is None
@@ -421,6 +472,17 @@ def started_in(group, main_process):
     pid = "$$" if main_process else "1"
     return ["/bin/sh", "-c", f"echo $$ > {group}/cgroup.procs; "
             f'export SYSTEMD_EXEC_PID={pid}; exec "$@"', "sh"]
+
+
+def test_after_a_stop_in_the_group(start, path, group):
+    """Whoever is in there says that there was somebody."""
+    port = free_port()
+    first = start(cat("a", port), launcher=started_in(group, True))
+    with opened(port) as client:
+        first.stop(leave=True)
+        second = start(cat("a", port), launcher=started_in(group, True))
+        second.wait_log("an earlier hatchd has left 1 process running")
+        assert goes_on(client)
 
 
 @pytest.mark.parametrize("main_process", [True, False])
