@@ -2,6 +2,7 @@
 
 #include "base/own.h"
 #include "base/text.h"
+#include "os/own_group.h"
 #include "os/process.h"
 #include "policy/siphash.h"
 
@@ -69,6 +70,11 @@ void lineage_learn(const char *main_file, struct lineage *ret)
 	lineage.own_group = was_started_by_systemd(lineage.mark.pid);
 	mark_format(&lineage.mark, lineage.entry);
 	*ret = lineage;
+}
+
+bool lineage_has_company(const struct lineage *lineage)
+{
+	return lineage->own_group && own_group_has_others();
 }
 
 int lineage_mark(const struct lineage *lineage, struct spawn_plan *plan)

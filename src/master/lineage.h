@@ -25,6 +25,10 @@ struct lineage {
  * NULL: there is none.  What cannot be learnt is not known. */
 void lineage_learn(const char *main_file, struct lineage *ret);
 
+/* Whether others are in our control group, if it is our own: nobody that we have started is yet
+ * but children of ours.  What cannot be learnt is not so. */
+bool lineage_has_company(const struct lineage *lineage);
+
 /* Add the mark to the environment of a child.  -E2BIG: there is no place for it. */
 int lineage_mark(const struct lineage *lineage, struct spawn_plan *plan);
 

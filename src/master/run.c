@@ -217,9 +217,19 @@ static void go_on(struct master *master, struct resume *resume)
 		reload_request(master, clock_monotonic());
 }
 
+/* What an earlier hatchd has left may be running: it has left other things, or we are its
+ * next image.  Who takes over finds it alive. */
+static bool has_predecessor(const struct master *master, bool had_kept)
+{
+	return had_kept || master->control.socket.replaced ||
+	       master->detach.pid_file.replaced ||
+	       lineage_has_company(&master->orphans.lineage);
+}
+
 static void begin(struct master *master, struct resume *resume)
 {
 	bool takes_over = master->cmdline->take_over && !resume_is_wanted(resume);
+	bool had_kept = master->kept.n > 0 && !takes_over;
 
 	if (takes_over)
 		take_over_finish(master);
@@ -236,7 +246,8 @@ static void begin(struct master *master, struct resume *resume)
 		control_open(master);
 		say_started(master);
 	}
-	orphans_begin(master, clock_monotonic());
+	if (resume_is_wanted(resume) || has_predecessor(master, had_kept))
+		orphans_begin(master, clock_monotonic());
 	resume_done(resume);
 }
 

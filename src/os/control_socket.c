@@ -62,8 +62,10 @@ static int bind_and_listen(
 	int fd, const struct control_place *place, struct control_socket *opened)
 {
 	mode_t mode = place->gid == (gid_t)-1 ? 0600 : 0660;
+	struct stat st;
 	int r;
 
+	opened->replaced = lstat(opened->addr.un.sun_path, &st) == 0;
 	r = unix_path_clear(&opened->addr);
 	if (r < 0)
 		return r;

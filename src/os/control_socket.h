@@ -24,7 +24,8 @@ struct control_socket {
 	struct addr addr; /* its path */
 	dev_t dev;        /* its inode, to be removed only while it is ours */
 	ino_t ino;
-	gid_t gid; /* whose members may ask; (gid_t)-1: nobody's */
+	gid_t gid;     /* whose members may ask; (gid_t)-1: nobody's */
+	bool replaced; /* one was there at which nobody answered */
 };
 
 enum control_right {

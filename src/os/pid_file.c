@@ -148,6 +148,7 @@ static int try(struct pid_file *file, pid_t *ret_owner)
 		*ret_owner = owner;
 	if (r < 0)
 		return r;
+	file->replaced = owner > 0;
 	r = write_number(file->fd);
 	if (r < 0)
 		unlinkat(file->dir, file->name, 0);

@@ -14,12 +14,14 @@
 #ifndef HATCHD_OS_PID_FILE_H
 #define HATCHD_OS_PID_FILE_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 struct pid_file {
 	int dir;          /* its folder, O_PATH; -EBADF: there is no pid file */
 	int fd;           /* holds the lock */
 	const char *name; /* in that folder; points into the path, borrowed */
+	bool replaced;    /* there was one, of a process that has it no longer */
 };
 
 #define PID_FILE_NONE                       \
