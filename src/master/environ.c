@@ -260,7 +260,7 @@ static void add_listen_fds(struct writer *w, const struct service *service)
 
 	add(w, "LISTEN_FDS=%u", service->n_listeners);
 	pid = plan->text + plan->text_used;
-	add(w, "LISTEN_PID=%0*d", LISTEN_PID_ROOM - 1, 0);
+	add(w, "LISTEN_PID=%0*d", OWN_PID_ROOM - 1, 0);
 	plan->listen_pid = w->overflow ? NULL : pid + strlen("LISTEN_PID=");
 
 	add(w, "LISTEN_FDNAMES=%s", service->setup->conf->name);

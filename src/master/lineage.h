@@ -17,7 +17,7 @@
 struct lineage {
 	bool known; /* else there is no mark */
 	struct mark mark;
-	char entry[MARK_ENTRY_MAX]; /* for the environment of children, who borrow it */
+	char entry[MARK_ENTRY_MAX]; /* for the environment of children, of nobody's session */
 	bool own_group; /* nobody is in our control group but for us: systemd has made it */
 };
 

@@ -12,8 +12,8 @@
 
 const char *mark_format(const struct mark *mark, char buf[MARK_ENTRY_MAX])
 {
-	snprintf(buf, MARK_ENTRY_MAX, MARK_NAME "=%016" PRIx64 "-%d-%" PRIu64, mark->family,
-		(int)mark->pid, mark->start);
+	snprintf(buf, MARK_ENTRY_MAX, MARK_NAME "=%016" PRIx64 "-%d-%" PRIu64 "-%d",
+		mark->family, (int)mark->pid, mark->start, (int)mark->session);
 	return buf;
 }
 
@@ -35,19 +35,28 @@ static bool take_number(const char **at, char end, uint64_t *ret)
 	return text_parse_u64(text, ret) == 0;
 }
 
+static bool take_pid(const char **at, char end, pid_t *ret)
+{
+	uint64_t pid;
+
+	if (!take_number(at, end, &pid) || pid == 0 || pid > INT_MAX)
+		return false;
+	*ret = (pid_t)pid;
+	return true;
+}
+
 bool mark_parse(const char *value, struct mark *ret)
 {
-	uint64_t family, pid, start;
+	struct mark mark;
 	const char *at;
 
 	if (strspn(value, "0123456789abcdef") != FAMILY_DIGITS || value[FAMILY_DIGITS] != '-')
 		return false;
-	family = strtoull(value, NULL, 16);
+	mark.family = strtoull(value, NULL, 16);
 	at = value + FAMILY_DIGITS + 1;
-	if (!take_number(&at, '-', &pid) || !take_number(&at, '\0', &start))
+	if (!take_pid(&at, '-', &mark.pid) || !take_number(&at, '-', &mark.start) ||
+		!take_pid(&at, '\0', &mark.session))
 		return false;
-	if (pid == 0 || pid > INT_MAX)
-		return false;
-	*ret = (struct mark){.family = family, .pid = (pid_t)pid, .start = start};
+	*ret = mark;
 	return true;
 }

@@ -6,9 +6,11 @@
  * processes and to send them signals; it is a user of its own.
  *
  * A process counts if a hatchd of the master's family has started it, by the mark in its
- * environment (os/mark), and that hatchd is no more.  Where the control group of the master is
- * its own, as a unit of systemd's is, a process without any mark counts as well that is in
- * there and was there before: programs may write over their environment, or change it.
+ * environment (os/mark), that hatchd is no more, and it is still in the session that was made
+ * for it: what a service has started anew, a daemon or another hatchd, is on its own.  Where
+ * the control group of the master is its own, as a unit of systemd's is, a process without such
+ * a mark counts as well that is in there and was there before: programs may write over their
+ * environment, or change it.
  * What such a process has started itself is not told of, as long as its parent lives: it is
  * the parent's affair.
  */
@@ -43,7 +45,8 @@
 struct search {
 	struct orphan_order order;
 	char group[GROUP_MAX]; /* of the master, as its file says; "": it is not its own */
-	uint64_t boot;         /* when the search was begun */
+	char name[PROCESS_NAME_MAX]; /* of the master */
+	uint64_t boot;               /* when the search was begun */
 	uint32_t n_found, n_told;
 	char environment[ENVIRONMENT_MAX]; /* of the process that is looked at */
 	size_t environment_len;
@@ -59,20 +62,25 @@ static void tell(const struct orphan_news *news)
 /* ------------------------------------------------------------------------- to judge */
 
 enum kin {
-	KIN_UNKNOWN, /* it has no mark that we can see */
-	KIN_OTHER,   /* of another family, or its hatchd lives */
+	KIN_UNKNOWN, /* it has no mark that we can see, or one of strangers who are no more */
+	KIN_OTHER,   /* its hatchd lives, or it is on its own */
 	KIN_LEFT,
 };
 
+/* Only who is known to be dead is: what he has left will perhaps be killed. */
 static bool lives(const struct search *search, const struct mark *mark)
 {
 	_cleanup_close_ int folder = -EBADF;
 	struct process_stat stat;
+	int r;
 
 	if (mark->pid == search->order.mark.pid)
 		return mark->start == search->order.mark.start;
 	folder = process_open(mark->pid);
-	return folder >= 0 && process_look(folder, &stat) == 0 && stat.start == mark->start;
+	r = folder < 0 ? folder : process_look(folder, &stat);
+	if (r < 0)
+		return r != -ENOENT && r != -ESRCH;
+	return stat.start == mark->start && stat.state != 'Z' && stat.state != 'X';
 }
 
 static const char *find(const struct search *search, const char *name)
@@ -81,7 +89,7 @@ static const char *find(const struct search *search, const char *name)
 }
 
 /* Its environment is the one that find() looks at from now on. */
-static enum kin learn_kin(struct search *search, int folder)
+static enum kin learn_kin(struct search *search, int folder, const struct process_stat *stat)
 {
 	ssize_t n = process_read(
 		folder, "environ", search->environment, sizeof search->environment);
@@ -92,9 +100,11 @@ static enum kin learn_kin(struct search *search, int folder)
 	value = find(search, MARK_NAME);
 	if (!value || !mark_parse(value, &mark))
 		return KIN_UNKNOWN;
-	if (mark.family != search->order.mark.family || lives(search, &mark))
+	if (lives(search, &mark))
 		return KIN_OTHER;
-	return KIN_LEFT;
+	if (mark.family != search->order.mark.family)
+		return KIN_UNKNOWN;
+	return stat->session == mark.session ? KIN_LEFT : KIN_OTHER;
 }
 
 /* It was there before the master, who is not its child either. */
@@ -108,13 +118,20 @@ static bool is_in_group(
 	       strcmp(group, search->group) == 0;
 }
 
-static bool is_left(struct search *search, int folder, const struct process_stat *stat)
+/* Another hatchd, that somebody has started in the middle of what a service does. */
+static bool is_hatchd(const struct search *search, pid_t pid, const struct process_stat *stat)
+{
+	return pid != stat->session && strcmp(stat->name, search->name) == 0;
+}
+
+static bool is_left(
+	struct search *search, pid_t pid, int folder, const struct process_stat *stat)
 {
 	enum kin kin;
 
-	if (stat->state == 'Z' || stat->state == 'X')
+	if (stat->state == 'Z' || stat->state == 'X' || is_hatchd(search, pid, stat))
 		return false;
-	kin = learn_kin(search, folder);
+	kin = learn_kin(search, folder, stat);
 	return kin == KIN_LEFT || (kin == KIN_UNKNOWN && is_in_group(search, folder, stat));
 }
 
@@ -124,7 +141,7 @@ static bool is_left_process(struct search *search, pid_t pid)
 	struct process_stat stat;
 
 	return folder >= 0 && process_look(folder, &stat) == 0 &&
-	       is_left(search, folder, &stat);
+	       is_left(search, pid, folder, &stat);
 }
 
 /* ------------------------------------------------------------------------ to search */
@@ -180,11 +197,12 @@ static void look_at(struct search *search, pid_t pid)
 	_cleanup_close_ int folder = process_open(pid);
 	struct process_stat stat;
 
-	if (folder < 0 || process_look(folder, &stat) < 0 || !is_left(search, folder, &stat))
+	if (folder < 0 || process_look(folder, &stat) < 0 ||
+		!is_left(search, pid, folder, &stat))
 		return;
 	if (stat.parent > 0 && is_left_process(search, stat.parent))
 		return;
-	if (!is_left(search, folder, &stat))
+	if (!is_left(search, pid, folder, &stat))
 		return;
 	news.orphan = describe(search, pid, folder, &stat);
 	send_signal(search, folder, &news.orphan);
@@ -192,16 +210,20 @@ static void look_at(struct search *search, pid_t pid)
 		tell(&news);
 }
 
-/* As a unit of systemd's is; a folder of somebody else's processes is not. */
-static int find_group(struct search *search)
+/* The control group only where it is its own, as a unit of systemd's is: a folder of somebody
+ * else's processes is not. */
+static int learn_master(struct search *search)
 {
 	_cleanup_close_ int folder = process_open(search->order.mark.pid);
-	ssize_t n;
+	struct process_stat stat;
+	int r = folder < 0 ? folder : process_look(folder, &stat);
+	ssize_t n = 0;
 
-	if (!search->order.own_group)
-		return 0;
-	n = folder < 0 ? folder
-	               : process_read(folder, "cgroup", search->group, sizeof search->group);
+	if (r < 0)
+		return r;
+	memcpy(search->name, stat.name, sizeof search->name);
+	if (search->order.own_group)
+		n = process_read(folder, "cgroup", search->group, sizeof search->group);
 	return n < 0 ? (int)n : 0;
 }
 
@@ -238,7 +260,7 @@ int main(void)
 		sizeof search.order)
 		return 1;
 	/* Programs are other users: nothing would be found, which says nothing. */
-	over.result = root && !have_right(CAP_SYS_PTRACE) ? -EPERM : find_group(&search);
+	over.result = root && !have_right(CAP_SYS_PTRACE) ? -EPERM : learn_master(&search);
 	if (over.result == 0)
 		over.result = search_all(&search);
 	over.n_found = search.n_found;

@@ -82,19 +82,20 @@ int process_parse_stat(const char *text, struct process_stat *ret)
 	const char *open = strchr(text, '('), *close = strrchr(text, ')');
 	struct process_stat stat = {0};
 	size_t len;
-	int parent;
+	int parent, session;
 
 	if (!open || !close || close < open)
 		return -EBADMSG;
 	if (sscanf(close + 1,
-		    " %c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d "
+		    " %c %d %*d %d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d "
 		    "%*d %" SCNu64,
-		    &stat.state, &parent, &stat.start) != 3 ||
-		parent < 0)
+		    &stat.state, &parent, &session, &stat.start) != 4 ||
+		parent < 0 || session < 0)
 		return -EBADMSG;
 	len = (size_t)(close - open - 1);
 	memcpy(stat.name, open + 1, len < sizeof stat.name ? len : sizeof stat.name - 1);
 	stat.parent = parent;
+	stat.session = session;
 	*ret = stat;
 	return 0;
 }

@@ -26,6 +26,7 @@ struct process_stat {
 	char name[PROCESS_NAME_MAX]; /* any bytes but NUL */
 	char state;                  /* 'Z': it has ended, and only its number is left */
 	pid_t parent;                /* 0: it has none here */
+	pid_t session;               /* the same of one that is not seen here */
 	uint64_t start;              /* ticks since the machine was */
 };
 

@@ -172,6 +172,7 @@ struct spawn_slot *spawner_take(struct spawner *spawner)
 	plan->n_env = 0;
 	plan->text_used = 0;
 	plan->listen_pid = NULL;
+	plan->mark_pid = NULL;
 	memset(&slot->shared->result, 0, sizeof slot->shared->result);
 	slot->n_borrowed = 0;
 	slot->owner = NULL;

@@ -421,11 +421,10 @@ static long unblock_signals(const struct spawn_recipe *recipe)
 	return raw_syscall4(SYS_rt_sigprocmask, SIG_SETMASK, &none, 0, sizeof none);
 }
 
-/* sd_listen_fds(3): only the child knows its own number. */
-static void write_listen_pid(struct spawn_plan *plan)
+/* For sd_listen_fds(3), and for its mark: only the child knows its own number. */
+static void write_own_pid(char *out)
 {
-	char digits[LISTEN_PID_ROOM];
-	char *out = plan->listen_pid;
+	char digits[OWN_PID_ROOM];
 	int n = 0;
 	long pid;
 
@@ -434,7 +433,7 @@ static void write_listen_pid(struct spawn_plan *plan)
 	pid = raw_syscall0(SYS_getpid);
 	do
 		digits[n++] = (char)('0' + pid % 10);
-	while ((pid /= 10) > 0 && n < LISTEN_PID_ROOM - 1);
+	while ((pid /= 10) > 0 && n < OWN_PID_ROOM - 1);
 	while (n > 0)
 		*out++ = digits[--n];
 	*out = '\0';
@@ -484,7 +483,8 @@ void spawn_child(void *shared)
 		STEP(VERIFY, verify_identity(recipe));
 	}
 	STEP(STDERR, open_stderr(recipe));
-	write_listen_pid(plan);
+	write_own_pid(plan->listen_pid);
+	write_own_pid(plan->mark_pid);
 	STEP(CORE, set_limit(&recipe->core));
 	STEP(UNBLOCK, unblock_signals(recipe));
 	STEP(EXEC, execute(recipe, plan));

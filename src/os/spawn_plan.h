@@ -103,15 +103,16 @@ struct spawn_plan {
 	bool own_table; /* it was born with a table of its own: nothing to unshare */
 	unsigned n_env;
 	unsigned text_used;
-	char *listen_pid;       /* where the child writes its pid, LISTEN_PID_ROOM bytes; NULL:
+	char *listen_pid;       /* where the child writes its pid, OWN_PID_ROOM bytes; NULL:
 	                           nowhere */
+	char *mark_pid;         /* the same once more */
 	int fds[SPAWN_FDS_MAX]; /* the child's descriptor i is the master's fds[i] */
 	/* Storage of the entries of envp that are this child's own. */
 	char text[SPAWN_TEXT_MAX];
 	char *envp[SPAWN_ENV_MAX + 1];
 };
 
-#define LISTEN_PID_ROOM 12
+#define OWN_PID_ROOM 12
 
 /* What the child tells; written by it (and by the kernel), read with acquire. */
 struct spawn_result {

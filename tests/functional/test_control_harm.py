@@ -178,10 +178,11 @@ os.execve("/bin/cat", ["cat"], {{}})
 @contextlib.contextmanager
 def left_behind(mark):
     """Processes that say so of themselves."""
-    environment = {"HATCHD_MASTER": mark, "HATCHD_SERVICE": "s" * 64,
+    environment = {"MARK": mark, "HATCHD_SERVICE": "s" * 64,
                    "HATCHD_CONNECTION": str(2**64 - 1)}
-    process = subprocess.Popen([PYTHON, "-S", "-E", "-c", LEAVE], env=environment,
-                               stdin=subprocess.PIPE, start_new_session=True)
+    begin = 'export HATCHD_MASTER="$MARK-$$"; exec "$@"'
+    process = subprocess.Popen(["/bin/sh", "-c", begin, "sh", PYTHON, "-S", "-E", "-c", LEAVE],
+                               env=environment, stdin=subprocess.PIPE, start_new_session=True)
     try:
         yield
     finally:

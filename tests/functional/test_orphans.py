@@ -262,14 +262,16 @@ def test_forged(start, path, folder):
         crash(first)
         start(cat("a", port))
         family = mark.split("=")[1].split("-")[0]
-        alive = proc_stat(os.getpid())[19]
+        dead = mark.rpartition("-")[0]
+        alive, session = proc_stat(os.getpid())[19], os.getsid(0)
         marks = {
-            "forged": mark,
-            "reused": f"HATCHD_MASTER={family}-{os.getpid()}-{int(alive) + 1}",
-            "alive": f"HATCHD_MASTER={family}-{os.getpid()}-{alive}",
-            "stranger": f"HATCHD_MASTER={int(family, 16) ^ 1:016x}-{os.getpid()}-1",
-            "malformed": mark + "x",
-            "number": f"HATCHD_MASTER={family}-99999999999-1",
+            "forged": f"{dead}-{session}",
+            "reused": f"HATCHD_MASTER={family}-{os.getpid()}-{int(alive) + 1}-{session}",
+            "alive": f"HATCHD_MASTER={family}-{os.getpid()}-{alive}-{session}",
+            "stranger": f"HATCHD_MASTER={int(family, 16) ^ 1:016x}-{os.getpid()}-1-{session}",
+            "malformed": f"{dead}-{session}x",
+            "number": f"HATCHD_MASTER={family}-99999999999-1-{session}",
+            "on its own": mark,
         }
         with contextlib.ExitStack() as stack:
             pids = {}
@@ -288,6 +290,33 @@ def test_forged(start, path, folder):
             assert found[pids["forged"]]["service"] is None
             assert found[pids["forged"]]["connection"] is None
             assert "\x1b" not in ctl(path)[1]
+
+
+def test_what_is_on_its_own(start, path, hatchd):
+    """A daemon that a service has started is nobody's, and so is another hatchd: the one that
+    drains after somebody has taken over is not ended, nor are those whom it serves."""
+    ports = [free_port(), free_port()]
+    shell = "setsid sleep 1000 & echo $!; wait"
+    config = cat("a", ports[0]) + service("s", listen=f"tcp:{ports[1]}", shell=shell)
+    first = start(config)
+    with connect(ports[1]) as client:
+        left = int(client.recv(99))
+        try:
+            (program,) = first.children()
+            mark = mark_of(program)
+            crash(first)
+            os.kill(program, signal.SIGKILL)
+            # From within a service: it has the mark of the first one.
+            second = start(config, env={"HATCHD_MASTER": mark.split("=")[1]})
+            with opened(ports[0]) as served:
+                third = hatchd.file(config, f"--control={path}", f"--take-over={path}")
+                assert orphans(path) == {}
+                assert ctl(path, "--end")[1] == "0 processes are told to end\n"
+                assert goes_on(served) and is_alive(left)
+            assert second.wait_end() == 0
+            assert third.children() == []
+        finally:
+            os.kill(left, signal.SIGKILL)
 
 
 def test_strange_names(start, path, folder):
@@ -365,7 +394,7 @@ def test_end(start, path):
             assert ctl(path, "--end", "--kill-after", "100ms") == (
                 DONE, "1 process has ended\n", "")
             assert b.recv(1) == b"" and orphans(path) == {} and goes_on(living)
-            second.wait_log("sent SIGKILL to 1 process that")
+            second.wait_log("sent SIGKILL to . process(es)? that")
             assert " 0 process" not in second.text()
 
 

@@ -13,9 +13,12 @@
 static void test_round_trip(void **ctx)
 {
 	static const struct mark marks[] = {
-		{.family = 0, .pid = 1, .start = 0},
-		{.family = 0x123456789abcdef0, .pid = 4711, .start = 987654321},
-		{.family = UINT64_MAX, .pid = INT_MAX, .start = UINT64_MAX},
+		{.family = 0, .pid = 1, .start = 0, .session = 1},
+		{.family = 0x123456789abcdef0,
+			.pid = 4711,
+			.start = 987654321,
+			.session = 4712},
+		{.family = UINT64_MAX, .pid = INT_MAX, .start = UINT64_MAX, .session = INT_MAX},
 	};
 
 	(void)ctx;
@@ -29,6 +32,7 @@ static void test_round_trip(void **ctx)
 		assert_int_equal(mark.family, marks[i].family);
 		assert_int_equal(mark.pid, marks[i].pid);
 		assert_int_equal(mark.start, marks[i].start);
+		assert_int_equal(mark.session, marks[i].session);
 	}
 }
 
@@ -41,18 +45,24 @@ static void test_what_is_none(void **ctx)
 		"0123456789abcdef-",
 		"0123456789abcdef-1",
 		"0123456789abcdef-1-",
-		"0123456789abcdef--2",
-		"0123456789abcde-1-2",
-		"0123456789abcdef0-1-2",
-		"0123456789ABCDEF-1-2",
-		" 123456789abcdef-1-2",
-		"0123456789abcdef-0-2",
-		"0123456789abcdef--1-2",
-		"0123456789abcdef-2147483648-2",
-		"0123456789abcdef-1-2 ",
-		"0123456789abcdef-1-2-3",
-		"0123456789abcdef-1-18446744073709551616",
-		"0123456789abcdef-1-00000000000000000000000000000000000000000001",
+		"0123456789abcdef-1-2",
+		"0123456789abcdef-1-2-",
+		"0123456789abcdef--2-3",
+		"0123456789abcdef-1--3",
+		"0123456789abcde-1-2-3",
+		"0123456789abcdef0-1-2-3",
+		"0123456789ABCDEF-1-2-3",
+		" 123456789abcdef-1-2-3",
+		"0123456789abcdef-0-2-3",
+		"0123456789abcdef--1-2-3",
+		"0123456789abcdef-2147483648-2-3",
+		"0123456789abcdef-1-2-0",
+		"0123456789abcdef-1-2--3",
+		"0123456789abcdef-1-2-2147483648",
+		"0123456789abcdef-1-2-3 ",
+		"0123456789abcdef-1-2-3-4",
+		"0123456789abcdef-1-18446744073709551616-3",
+		"0123456789abcdef-1-00000000000000000000000000000000000000000001-3",
 	};
 
 	(void)ctx;

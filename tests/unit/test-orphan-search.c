@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include <cmocka.h>
@@ -44,15 +45,21 @@ static struct orphan_search *new_search(int program)
 	return search;
 }
 
+static uint64_t start_of(pid_t pid)
+{
+	_cleanup_close_ int folder = process_open(pid);
+	struct process_stat stat;
+
+	assert_true(folder >= 0 && process_look(folder, &stat) == 0);
+	return stat.start;
+}
+
 /* As if we were the master. */
 static struct orphan_order make_order(uint32_t kind, uint64_t family)
 {
 	struct orphan_order order = {.kind = kind, .mark = {.family = family, .pid = getpid()}};
-	_cleanup_close_ int folder = process_open(getpid());
-	struct process_stat stat;
 
-	assert_true(folder >= 0 && process_look(folder, &stat) == 0);
-	order.mark.start = stat.start;
+	order.mark.start = start_of(getpid());
 	return order;
 }
 
@@ -88,13 +95,18 @@ static struct orphan_news search_all(
 	return news;
 }
 
-static _Noreturn void run_marked(const struct mark *mark, int ready)
+/* In the session that its mark names, which it makes, unless there is one. */
+static _Noreturn void run_marked(struct mark mark, int ready)
 {
 	char entry[MARK_ENTRY_MAX];
 	char *argv[] = {(char *)"sleep", (char *)"1000", NULL};
-	char *envp[] = {(char *)mark_format(mark, entry), (char *)"HATCHD_SERVICE=upper",
-		(char *)"HATCHD_CONNECTION=17", NULL};
+	char *envp[] = {
+		entry, (char *)"HATCHD_SERVICE=upper", (char *)"HATCHD_CONNECTION=17", NULL};
 
+	setsid();
+	if (mark.session == 0)
+		mark.session = getpid();
+	mark_format(&mark, entry);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	fcntl(ready, F_SETFD, FD_CLOEXEC);
 	execve("/bin/sleep", argv, envp);
@@ -111,7 +123,7 @@ static pid_t start_marked(const struct mark *mark)
 	assert_int_equal(pipe(ready), 0);
 	pid = fork();
 	if (pid == 0)
-		run_marked(mark, ready[1]);
+		run_marked(*mark, ready[1]);
 	assert_true(pid > 0);
 	close(ready[1]);
 	assert_int_equal(read(ready[0], &byte, 1), 0);
@@ -160,9 +172,12 @@ static void test_whose(void **ctx)
 		uint32_t found;
 	} cases[] = {
 		{order.mark, 0},
-		{{order.mark.family + 1, DEAD, 1}, 0},
-		{{order.mark.family, order.mark.pid, order.mark.start + 1}, 1},
-		{{order.mark.family, getppid(), 1}, 1},
+		{{order.mark.family + 1, DEAD, 1, 0}, 0},
+		{{order.mark.family, order.mark.pid, order.mark.start + 1, 0}, 1},
+		{{order.mark.family, getppid(), 1, 0}, 1},
+		{{order.mark.family, getppid(), start_of(getppid()), 0}, 0},
+		/* Who has left the session of the child is on his own. */
+		{{order.mark.family, DEAD, 1, getpid()}, 0},
 	};
 
 	(void)ctx;
@@ -173,6 +188,55 @@ static void test_whose(void **ctx)
 		assert_int_equal(search_all(search, &order, &found).n_found, cases[i].found);
 		end_child(pid);
 	}
+	orphan_search_done(search);
+}
+
+/* One that has ended, and for whom nobody has waited, serves nobody. */
+static void test_zombie(void **ctx)
+{
+	struct orphan_order order = make_order(ORPHAN_LOOK, 0xabf0000 + (uint64_t)getpid());
+	struct orphan_search *search = new_search(open_program("hatchd-orphans"));
+	struct mark mark = {.family = order.mark.family, .pid = fork()};
+	siginfo_t info;
+	struct orphan found;
+	pid_t pid;
+
+	(void)ctx;
+	if (mark.pid == 0)
+		_exit(0);
+	assert_int_equal(waitid(P_PID, (id_t)mark.pid, &info, WEXITED | WNOWAIT), 0);
+	mark.start = start_of(mark.pid);
+	pid = start_marked(&mark);
+	assert_int_equal(search_all(search, &order, &found).n_found, 1);
+	end_child(pid);
+	end_child(mark.pid);
+	orphan_search_done(search);
+}
+
+/* However few descriptors there are: nobody is taken for dead because he could not be looked
+ * at. */
+static void test_shortage(void **ctx)
+{
+	struct orphan_order order = make_order(ORPHAN_LOOK, 0xac00000 + (uint64_t)getpid());
+	struct mark mark = {.family = order.mark.family, .pid = getppid()};
+	struct orphan_search *search = new_search(open_program("hatchd-orphans"));
+	pid_t pid, pids[HELPER_PIDS_MAX];
+
+	(void)ctx;
+	mark.start = start_of(mark.pid);
+	pid = start_marked(&mark);
+	for (rlim_t n = 4; n < 16; n++) {
+		struct rlimit few = {n, n};
+		struct orphan_news news;
+
+		orphan_search_begin(search, &order, clock_monotonic());
+		assert_true(orphan_search_pids(search, pids) > 0);
+		assert_int_equal(prlimit(pids[0], RLIMIT_NOFILE, &few, NULL), 0);
+		while ((news = take(search)).kind == ORPHAN_FOUND)
+			assert_int_not_equal(news.orphan.pid, pid);
+		assert_int_equal(news.n_found, 0);
+	}
+	end_child(pid);
 	orphan_search_done(search);
 }
 
@@ -249,6 +313,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_finds),
 		cmocka_unit_test(test_whose),
+		cmocka_unit_test(test_zombie),
+		cmocka_unit_test(test_shortage),
 		cmocka_unit_test(test_ends),
 		cmocka_unit_test(test_no_program),
 		cmocka_unit_test(test_dies),

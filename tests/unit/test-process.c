@@ -16,7 +16,7 @@
 
 #include <cmocka.h>
 
-#define REST " 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 "
+#define REST " 1 27 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 "
 
 static void test_stat(void **ctx)
 {
@@ -38,6 +38,7 @@ static void test_stat(void **ctx)
 		assert_string_equal(stat.name, cases[i].name);
 		assert_int_equal(stat.state, 'S');
 		assert_int_equal(stat.parent, 42);
+		assert_int_equal(stat.session, 27);
 		assert_int_equal(stat.start, 9876);
 	}
 }
@@ -53,6 +54,7 @@ static void test_no_stat(void **ctx)
 		"4711 (cat) S",
 		"4711 (cat) S 42 1 2 3",
 		"4711 (cat) S -1" REST "9876",
+		"4711 (cat) S 1 2 -1 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 9876",
 		"4711 (cat) S x" REST "9876",
 	};
 
