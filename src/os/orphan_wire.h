@@ -11,6 +11,7 @@
 #ifndef HATCHD_OS_ORPHAN_WIRE_H
 #define HATCHD_OS_ORPHAN_WIRE_H
 
+#include "conf/conf.h"
 #include "os/mark.h"
 #include "os/process.h"
 
@@ -18,7 +19,7 @@
 #define ORPHANS_TOLD_MAX 1024
 
 /* Room for the name of a service and a NUL. */
-#define ORPHAN_SERVICE_MAX 65
+#define ORPHAN_SERVICE_MAX (SERVICE_NAME_MAX + 1)
 
 enum orphan_order_kind {
 	ORPHAN_LOOK = 1,

@@ -424,6 +424,9 @@ def test_who_may_end(start, path):
         assert ctl(path, "--kill-after=1s")[0] == USAGE
         assert ctl(path, "--end", "--kill-after=x")[0] == USAGE
         assert ctl(path, "--end", "a", "b")[0] == USAGE
+        for style in (["--json"], ["-r"], ["-n"], ["-o", "pid"], ["-O"], ["--color=never"]):
+            code, out, err = ctl(path, "--end", *style)
+            assert (code, out) == (USAGE, "") and "no use with --end" in err
         assert ctl(path, "--end", "../a")[0] == USAGE
         assert goes_on(client)
         assert ask(path, "kill-orphans a")[0] == {"done": True, "told": 1}

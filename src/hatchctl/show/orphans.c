@@ -44,7 +44,8 @@ static const struct view_command orphans = {
 		"\n"
 		"      --end              have them end, by SIGTERM\n"
 		"      --kill-after TIME  with --end: wait until they have ended, and have\n"
-		"                         those killed that are left then\n",
+		"                         those killed that are left then; exit status 1 also\n"
+		"                         says that some live all the same\n",
 	.columns = columns,
 	.n_columns = _ORPHAN_COLUMN_MAX,
 	.standard = "service,connection,pid,user,age,command",
@@ -91,6 +92,9 @@ static int end(int argc, char **argv, const struct view *view, const char *kill_
 {
 	uint64_t patience = USEC_INFINITY;
 
+	if (view->styled)
+		return command_misused("orphans",
+			"%s is of no use with --end: no table is shown", view->styled);
 	if (argc - optind > 1)
 		return command_misused("orphans",
 			"unexpected argument '%s': there is one service", argv[optind + 1]);

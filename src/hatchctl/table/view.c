@@ -116,21 +116,27 @@ static int take_option(const struct view_command *command, int option, struct wi
 		view->path = optarg;
 		break;
 	case 'J':
+		view->styled = "--json";
 		view->style.form = TABLE_JSON;
 		break;
 	case 'r':
+		view->styled = "--raw";
 		view->style.form = TABLE_RAW;
 		break;
 	case 'n':
+		view->styled = "--noheadings";
 		view->style.noheadings = true;
 		break;
 	case 'o':
+		view->styled = "--output";
 		wishes->output = optarg;
 		break;
 	case 'O':
+		view->styled = "--output-all";
 		wishes->all = true;
 		break;
 	case OPTION_COLOR:
+		view->styled = "--color";
 		return take_color(command->name, optarg, wishes);
 	case 'h':
 		view->helped = true;

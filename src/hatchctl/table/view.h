@@ -23,7 +23,9 @@ struct view_command {
 struct view {
 	const char *path; /* of the control socket */
 	struct table_style style;
-	bool helped; /* there is nothing left to do */
+	const char
+		*styled; /* the last option given about how tables look; NULL: there is none */
+	bool helped;     /* there is nothing left to do */
 };
 
 /* Words that follow begin at optind.  COMMAND_DONE, or COMMAND_USAGE after a message. */
