@@ -3,7 +3,7 @@
 #include "base/own.h"
 #include "base/text.h"
 #include "conf/rate.h"
-#include "master/handing.h"
+#include "master/successor.h"
 
 #include <errno.h>
 #include <string.h>
@@ -257,9 +257,9 @@ static const char *take_version(
 {
 	(void)n;
 	(void)request;
-	return is(&words[0], HANDING_VERSION_TEXT)
+	return is(&words[0], SUCCESSOR_VERSION_TEXT)
 	               ? NULL
-	               : "not a version that is spoken here: " HANDING_VERSION_TEXT;
+	               : "not a version that is spoken here: " SUCCESSOR_VERSION_TEXT;
 }
 
 static const char *take_unban(
@@ -306,8 +306,8 @@ static const struct rule {
 	[CONTROL_DRAIN] = {"drain", 0, 2, take_drain,
 		{"drain [DURATION [kill]]", "let nobody in, and stop when all have gone",
 			true}},
-	[CONTROL_HAND_OVER] = {"hand-over", 1, 1, take_version,
-		{"hand-over VERSION", "another hatchd takes over all sockets", true}},
+	[CONTROL_TAKE_OVER] = {"take-over", 1, 1, take_version,
+		{"take-over VERSION", "another hatchd takes over all sockets", true}},
 	[CONTROL_BAN] = {"ban", 1, 3, take_ban,
 		{"ban ADDRESS[/BITS] [DURATION [SERVICE]]", "let nobody in from there", true}},
 	[CONTROL_UNBAN] = {"unban", 1, 2, take_unban,

@@ -20,7 +20,7 @@
  *	kill CONNECTION             end it
  *	drain [TIME|unlimited [kill]]
  *	                            let nobody in, and stop when all have gone, or then
- *	hand-over VERSION           another hatchd takes over (master/handing)
+ *	take-over VERSION           another hatchd takes over (master/successor)
  *	ban ADDRESS[/BITS] [DURATION [SERVICE]]
  *	                            let nobody in who comes from there
  *	unban ADDRESS[/BITS] [SERVICE]
@@ -57,7 +57,7 @@ enum control_question {
 	CONTROL_SET,
 	CONTROL_KILL,
 	CONTROL_DRAIN,
-	CONTROL_HAND_OVER,
+	CONTROL_TAKE_OVER,
 	CONTROL_BAN,
 	CONTROL_UNBAN,
 	CONTROL_END_ORPHANS,

@@ -6,8 +6,8 @@
 #include "base/log.h"
 #include "master/control-answer.h"
 #include "master/control-lines.h"
-#include "master/handing.h"
 #include "master/master.h"
+#include "master/successor.h"
 
 #include <string.h>
 #include <sys/epoll.h>
@@ -222,14 +222,14 @@ static void let_follow(
 static void let_take_over(struct control_client *client, uint64_t now)
 {
 	const char *why =
-		client->may_change ? handing_refuses(client->master) : CONTROL_ONLY_ROOT;
+		client->may_change ? successor_refuses(client->master) : CONTROL_ONLY_ROOT;
 
 	if (why) {
 		refuse(client, why);
 		return;
 	}
 	sd_event_source_disable_unref(client->source);
-	handing_begin(client->master, client->fd, client->seat.pid, now);
+	successor_begin(client->master, client->fd, client->seat.pid, now);
 	leave(client);
 }
 
@@ -261,7 +261,7 @@ static ssize_t peek(
 /* Others go elsewhere with what they ask. */
 static bool takes_turn(const struct control_request *request)
 {
-	return request->question != CONTROL_EVENTS && request->question != CONTROL_HAND_OVER;
+	return request->question != CONTROL_EVENTS && request->question != CONTROL_TAKE_OVER;
 }
 
 /* A whole line, behind which others may have come. */
@@ -282,7 +282,7 @@ static void ask(struct control_client *client, char *text, size_t n, size_t line
 		refuse(client, why);
 	else if (request.question == CONTROL_EVENTS)
 		let_follow(client, &request, now);
-	else if (request.question == CONTROL_HAND_OVER)
+	else if (request.question == CONTROL_TAKE_OVER)
 		let_take_over(client, now);
 	else
 		answer(client, &request, now);

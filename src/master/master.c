@@ -216,7 +216,7 @@ static uint64_t patience(const struct master *master, uint64_t now)
 	due = earlier(due, upgrade_due(&master->upgrade));
 	due = earlier(due, master->strays.due);
 	due = earlier(due, master->orphans.due);
-	due = earlier(due, handing_due(master));
+	due = earlier(due, successor_due(master));
 	due = earlier(due, drain_due(&master->drain));
 	if (master->stopping && master->stop_due < due)
 		due = master->stop_due;
@@ -283,7 +283,7 @@ static void turn(struct master *master, bool event_came)
 		services_bury(master);
 	if (master->once_over && callers_leaving(master) == 0 && !tally_waits(&master->tally))
 		master_exit(master, master->once_status);
-	handing_turn(master, now);
+	successor_turn(master, now);
 	drain_turn(master, now);
 	if (master->stopping)
 		stop_turn(master, now);

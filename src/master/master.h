@@ -25,7 +25,6 @@
 #include "master/drain.h"
 #include "master/expiry.h"
 #include "master/follow.h"
-#include "master/handing.h"
 #include "master/inherited.h"
 #include "master/inquiry.h"
 #include "master/kept.h"
@@ -37,6 +36,7 @@
 #include "master/stats.h"
 #include "master/store.h"
 #include "master/strays.h"
+#include "master/successor.h"
 #include "master/take-over.h"
 #include "master/tally.h"
 #include "master/told.h"
@@ -138,7 +138,7 @@ struct master {
 	uint64_t forgot_told;   /* ... that sources were forgotten */
 	uint64_t forgot_before; /* how many by then */
 
-	struct handing *handing; /* owned: to another hatchd; NULL: nobody takes over */
+	struct successor *successor; /* owned: another hatchd, which takes over; NULL: none */
 	struct take_over take_over;
 	struct drain drain;
 	bool leaving; /* hatchd drains, or stops: nobody new is let in, and nothing is reloaded

@@ -364,7 +364,7 @@ static void clean_up(struct master *master)
 	upgrade_stop(master);
 	reload_stop(&master->reload);
 	waiting_done(&master->waiting);
-	handing_close(master);
+	successor_close(master);
 	take_over_give_up(master);
 	control_close(master);
 	followers_close(master);

@@ -4,9 +4,9 @@
 #include "base/log.h"
 #include "base/own.h"
 #include "base/text.h"
-#include "master/handing.h"
 #include "master/master.h"
 #include "master/service.h"
+#include "master/successor.h"
 
 #include <inttypes.h>
 #include <stddef.h>
@@ -20,7 +20,7 @@
 #define PATIENCE 30 /* s */
 
 /* More than a message brings, and what was left of the one before. */
-#define QUEUE_MAX (4 * HANDING_BATCH)
+#define QUEUE_MAX (4 * SUCCESSOR_BATCH)
 #define TEXT_MAX  (2 * KEPT_NAME_MAX)
 
 /* Of what somebody says who is not understood. */
@@ -144,7 +144,7 @@ static int receive_some(struct receiving *receiving)
 {
 	union {
 		struct cmsghdr header;
-		char room[CMSG_SPACE(HANDING_BATCH * sizeof(int))];
+		char room[CMSG_SPACE(SUCCESSOR_BATCH * sizeof(int))];
 	} control;
 	struct iovec part = {
 		.iov_base = receiving->text + receiving->len,
@@ -234,7 +234,7 @@ int take_over_begin(struct master *master)
 		return fail_errno(master, r);
 	master->take_over.fd = master_move_up(master, r);
 	master->kept.shared = true;
-	r = say(master, "hand-over " HANDING_VERSION_TEXT "\n");
+	r = say(master, "take-over " SUCCESSOR_VERSION_TEXT "\n");
 	if (r < 0)
 		return fail_errno(master, r);
 	r = receive(master);

@@ -1,7 +1,7 @@
 /*
  * take-over: begin with the sockets of another hatchd on this machine (--take-over).
  *
- * Its control socket is asked for them, as master/handing describes; they become kept sockets
+ * Its control socket is asked for them, as master/successor describes; they become kept sockets
  * (master/kept), which services find when they open their addresses.  The other one goes on
  * serving until it hears that we do, and if we never do.  All of this is before anybody is
  * served here, so it may wait.

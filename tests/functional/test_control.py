@@ -577,7 +577,7 @@ def test_a_group_may_ask(hatchd, path, folder):
     # And change nothing.
     for request in ("reload", "disable a", "enable a", "set a instances 1", "kill 1",
                     "log-level debug", "end-orphans", "kill-orphans a", "drain",
-                    "hand-over 1"):
+                    "take-over 1"):
         answer = as_user(65534, path, [gid], request).stdout
         assert json.loads(answer) == {"error": "only root may do that"}
     assert "Permission denied" in as_user(65534, path).stderr

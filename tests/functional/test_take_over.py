@@ -14,7 +14,7 @@ from test_control import ask, cat, dial, status
 from test_control_change import opened, refused
 from test_drain import echoes, wait_left
 
-ASK = b"hand-over 1\n"
+ASK = b"take-over 1\n"
 
 
 @pytest.fixture
@@ -215,7 +215,7 @@ def test_the_other_one_has_mistakes(hatchd, path, folder):
     done = run_hatchd("-f", bad, f"--control={path}", f"--take-over={path}")
     assert done.returncode == 78
     assert talk(port, b"x") == b"x"
-    assert "handing" not in old.text()
+    assert "giving all sockets" not in old.text()
 
 
 def test_the_other_one_fails(hatchd, path, folder):
@@ -277,7 +277,7 @@ def test_who_does_not_go_on(hatchd, path):
         assert text.startswith(b"socket hatchd//tcp=127.0.0.1=") and len(fds) == 1
         assert text.endswith(b"\nend 1\n") or one.recv(64) == b"end 1\n"
         os.close(fds[0])
-        assert refused(path, "hand-over 1") == "another one takes over"
+        assert refused(path, "take-over 1") == "another one takes over"
         assert talk(port, b"x") == b"x"
     old.wait_log("has not taken over: it has gone, serving on")
     assert talk(port, b"x") == b"x"
@@ -311,7 +311,7 @@ def test_who_takes_too_long(hatchd, path, world):
     old = hatchd.file(cat("a", free_port()), f"--control={path}", env=world.env)
     with dial(path) as one:
         one.sendall(ASK)
-        old.wait_log("handing all sockets over to process")
+        old.wait_log("giving all sockets to process")
         world.is_later(121, old)
         old.wait_log("has not taken over: it takes too long, serving on")
 
@@ -327,6 +327,6 @@ def test_hatchd_stops_meanwhile(hatchd, path):
 
 def test_another_version(hatchd, path):
     hatchd.file(cat("a", free_port()), f"--control={path}")
-    for words in ("hand-over 2", "hand-over x"):
+    for words in ("take-over 2", "take-over x"):
         assert refused(path, words) == "not a version that is spoken here: 1"
-    assert refused(path, "hand-over") == "words are missing"
+    assert refused(path, "take-over") == "words are missing"

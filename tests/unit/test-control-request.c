@@ -50,7 +50,7 @@ static void test_requests(void **ctx)
 		{"end-orphans upper\n", CONTROL_END_ORPHANS, "upper"},
 		{"kill-orphans upper\n", CONTROL_KILL_ORPHANS, "upper"},
 		{"reload\n", CONTROL_RELOAD, ""},
-		{"hand-over 1\n", CONTROL_HAND_OVER, ""},
+		{"take-over 1\n", CONTROL_TAKE_OVER, ""},
 		{"disable upper\n", CONTROL_DISABLE, "upper"},
 		{"enable upper\n", CONTROL_ENABLE, "upper"},
 	};
@@ -141,9 +141,9 @@ static void test_no_requests(void **ctx)
 		{"drain 18446744073709551616", 26, NO_DRAIN},
 		{"drain 1s now", 12, "not the word kill"},
 		{"drain 1s kill all", 17, "too many words"},
-		{"hand-over", 9, "words are missing"},
-		{"hand-over 2", 11, "not a version that is spoken here: 1"},
-		{"hand-over 1 1", 13, "too many words"},
+		{"take-over", 9, "words are missing"},
+		{"take-over 2", 11, "not a version that is spoken here: 1"},
+		{"take-over 1 1", 13, "too many words"},
 		{"log-level", 9, "words are missing"},
 		{"log-level loud", 14, "not a level: error, warning, notice, info, debug"},
 	};
