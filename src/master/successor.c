@@ -7,6 +7,7 @@
 #include "master/kept-name.h"
 #include "master/master.h"
 #include "master/service.h"
+#include "os/rights.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -164,23 +165,12 @@ static int put_batch(struct successor *successor, int fds[SUCCESSOR_BATCH])
 /* Descriptors go with the first byte.  How many bytes were taken, or a negative errno. */
 static ssize_t pass(const struct successor *successor, const int *fds, int n)
 {
-	union {
-		struct cmsghdr header;
-		char room[CMSG_SPACE(SUCCESSOR_BATCH * sizeof(int))];
-	} control = {0};
 	struct iovec part = {.iov_base = (char *)successor->out, .iov_len = successor->len};
-	struct msghdr message = {
-		.msg_iov = &part,
-		.msg_iovlen = 1,
-		.msg_control = &control,
-		.msg_controllen = CMSG_SPACE((size_t)n * sizeof(int)),
-	};
+	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+	union rights_room room;
 	ssize_t sent;
 
-	control.header.cmsg_level = SOL_SOCKET;
-	control.header.cmsg_type = SCM_RIGHTS;
-	control.header.cmsg_len = CMSG_LEN((size_t)n * sizeof(int));
-	memcpy(CMSG_DATA(&control.header), fds, (size_t)n * sizeof(int));
+	rights_put(&message, &room, fds, (size_t)n);
 	sent = sendmsg(successor->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
 	return sent < 0 ? -errno : sent;
 }

@@ -20,6 +20,8 @@
 #ifndef HATCHD_MASTER_SUCCESSOR_H
 #define HATCHD_MASTER_SUCCESSOR_H
 
+#include "os/rights.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -31,7 +33,7 @@ struct successor;
 #define SUCCESSOR_VERSION_TEXT "1"
 
 /* Sockets in one message. */
-#define SUCCESSOR_BATCH 64
+#define SUCCESSOR_BATCH RIGHTS_MAX
 
 /* Can somebody take over now?  NULL; else why not, a constant phrase. */
 const char *successor_refuses(const struct master *master);

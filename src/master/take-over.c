@@ -7,6 +7,7 @@
 #include "master/master.h"
 #include "master/service.h"
 #include "master/successor.h"
+#include "os/rights.h"
 
 #include <inttypes.h>
 #include <stddef.h>
@@ -14,7 +15,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
-#include <sys/un.h>
 
 /* The other one answers in a turn of its own. */
 #define PATIENCE 30 /* s */
@@ -117,35 +117,11 @@ static int take_lines(struct receiving *receiving)
 	return r;
 }
 
-/* ----------------------------------------------------------------- descriptors */
-
-static int take_fds(struct receiving *receiving, struct msghdr *message)
-{
-	struct cmsghdr *header = CMSG_FIRSTHDR(message);
-	size_t n;
-
-	if (!header || header->cmsg_type != SCM_RIGHTS)
-		return 0;
-	n = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-	for (size_t i = 0; i < n; i++) {
-		int fd;
-
-		memcpy(&fd, CMSG_DATA(header) + i * sizeof fd, sizeof fd);
-		if (receiving->n_fds < QUEUE_MAX)
-			receiving->fds[receiving->n_fds++] = fd;
-		else
-			fd_close(fd);
-	}
-	return receiving->n_fds < QUEUE_MAX ? 0 : -EMFILE;
-}
+/* -------------------------------------------------------------------- messages */
 
 /* One message, or a part of it. */
 static int receive_some(struct receiving *receiving)
 {
-	union {
-		struct cmsghdr header;
-		char room[CMSG_SPACE(SUCCESSOR_BATCH * sizeof(int))];
-	} control;
 	struct iovec part = {
 		.iov_base = receiving->text + receiving->len,
 		.iov_len = sizeof receiving->text - 1 - receiving->len,
@@ -153,22 +129,21 @@ static int receive_some(struct receiving *receiving)
 	struct msghdr message = {
 		.msg_iov = &part,
 		.msg_iovlen = 1,
-		.msg_control = &control,
-		.msg_controllen = sizeof control,
 	};
+	size_t free_places = QUEUE_MAX - receiving->n_fds;
+	union rights_room room;
 	ssize_t n;
-	int r;
 
 	if (part.iov_len == 0)
 		return fail(receiving->master, "a line has no end");
+	rights_expect(
+		&message, &room, free_places < SUCCESSOR_BATCH ? free_places : SUCCESSOR_BATCH);
 	n = recvmsg(receiving->master->take_over.fd, &message, MSG_CMSG_CLOEXEC);
 	if (n < 0)
 		return errno == EINTR ? 0 : fail_errno(receiving->master, -errno);
-	r = take_fds(receiving, &message);
-	if (r == 0 && message.msg_flags & MSG_CTRUNC)
-		r = -EMFILE;
-	if (r < 0)
-		return fail_errno(receiving->master, r);
+	receiving->n_fds += rights_take(&message, receiving->fds + receiving->n_fds);
+	if (message.msg_flags & MSG_CTRUNC)
+		return fail_errno(receiving->master, -EMFILE);
 	if (n == 0)
 		return fail(receiving->master, "it has ended the connection");
 	receiving->len += (size_t)n;
@@ -202,17 +177,18 @@ static bool is_trusted(int fd)
 
 static int dial(const char *path)
 {
-	struct sockaddr_un un = {.sun_family = AF_UNIX};
 	const struct timeval patience = {.tv_sec = PATIENCE};
 	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int r;
 
 	if (fd < 0)
 		return -errno;
-	snprintf(un.sun_path, sizeof un.sun_path, "%s", path);
 	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) < 0 ||
-		setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience) < 0 ||
-		connect(fd, (const struct sockaddr *)&un, sizeof un) < 0)
+		setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience) < 0)
 		return -errno;
+	r = fd_connect_unix(fd, path);
+	if (r < 0)
+		return r;
 	return is_trusted(fd) ? take_fd(&fd) : -EPERM;
 }
 

@@ -1,6 +1,7 @@
 #include "os/notify.h"
 
 #include "base/fd.h"
+#include "os/rights.h"
 
 #include <stdarg.h>
 #include <stddef.h>
@@ -65,20 +66,6 @@ static bool is_passing(int error)
 	return error == EAGAIN || error == ENOBUFS || error == ENOMEM || error == ETOOMANYREFS;
 }
 
-static void attach(struct msghdr *header, void *buf, size_t size, int fd)
-{
-	struct cmsghdr *control;
-
-	memset(buf, 0, size);
-	header->msg_control = buf;
-	header->msg_controllen = size;
-	control = CMSG_FIRSTHDR(header);
-	control->cmsg_level = SOL_SOCKET;
-	control->cmsg_type = SCM_RIGHTS;
-	control->cmsg_len = CMSG_LEN(sizeof fd);
-	memcpy(CMSG_DATA(control), &fd, sizeof fd);
-}
-
 /* False: its queue is full.  A manager that is gone gets nothing more. */
 static bool send_now(struct notify *notify, const char *message, int passed)
 {
@@ -90,15 +77,11 @@ static bool send_now(struct notify *notify, const char *message, int passed)
 		.msg_iov = &text,
 		.msg_iovlen = 1,
 	};
-	union {
-		struct cmsghdr align;
-		char space[CMSG_SPACE(sizeof(int))];
-	} control;
+	union rights_room room;
 
 	if (fd < 0)
 		return false;
-	if (passed >= 0)
-		attach(&header, &control, sizeof control, passed);
+	rights_put(&header, &room, &passed, passed >= 0);
 	notify->error = 0;
 	if (sendmsg(fd, &header, MSG_NOSIGNAL) >= 0)
 		return true;

@@ -1,79 +1,39 @@
 #include "os/records.h"
 
+#include "os/rights.h"
+
 #include <errno.h>
-#include <string.h>
-#include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
-/* Room for exactly as many descriptors as there may be: CMSG_SPACE() rounds up, and the
- * kernel fills what it finds. */
-union control {
-	struct cmsghdr header;
-	char bytes[CMSG_SPACE(RECORDS_FDS_MAX * sizeof(int))];
-};
-
 /* ------------------------------------------------------------------- requests */
-
-static void put_fds(struct msghdr *message, union control *control, const int *fds, size_t n)
-{
-	struct cmsghdr *header;
-
-	if (n == 0)
-		return;
-	memset(control, 0, sizeof *control);
-	message->msg_control = control->bytes;
-	message->msg_controllen = CMSG_SPACE(n * sizeof *fds);
-	header = CMSG_FIRSTHDR(message);
-	header->cmsg_level = SOL_SOCKET;
-	header->cmsg_type = SCM_RIGHTS;
-	header->cmsg_len = CMSG_LEN(n * sizeof *fds);
-	memcpy(CMSG_DATA(header), fds, n * sizeof *fds);
-}
 
 int records_send(int fd, const void *request, size_t size, const int *fds, size_t n_fds)
 {
 	struct iovec iov = {.iov_base = (void *)request, .iov_len = size};
 	struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
-	union control control;
+	union rights_room room;
 
-	put_fds(&message, &control, fds, n_fds);
+	rights_put(&message, &room, fds, n_fds);
 	if (sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
 		return 0;
 	return errno == ECONNRESET ? -EPIPE : -errno;
 }
 
-static size_t take_fds(struct msghdr *message, int *fds, size_t max)
-{
-	struct cmsghdr *header = CMSG_FIRSTHDR(message);
-	size_t n;
-
-	if (!header || header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS)
-		return 0;
-	n = (header->cmsg_len - CMSG_LEN(0)) / sizeof *fds;
-	if (n > max)
-		n = max;
-	memcpy(fds, CMSG_DATA(header), n * sizeof *fds);
-	return n;
-}
-
 int records_take(int fd, void *ret, size_t size, int *ret_fds, size_t max_fds, size_t *ret_n)
 {
 	struct iovec iov = {.iov_base = ret, .iov_len = size};
-	union control control;
-	struct msghdr message = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = max_fds > 0 ? control.bytes : NULL,
-		.msg_controllen = max_fds > 0 ? sizeof control.bytes : 0,
-	};
-	ssize_t len = recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
+	union rights_room room;
+	ssize_t len;
 
 	*ret_n = 0;
+	rights_expect(&message, &room, max_fds);
+	len = recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	if (len < 0)
 		return errno == ECONNRESET ? -EPIPE : errno == EINTR ? -EAGAIN : -errno;
 	/* Also of an empty one, which looks as if the other side was gone. */
-	*ret_n = take_fds(&message, ret_fds, max_fds);
+	*ret_n = rights_take(&message, ret_fds);
 	if (len == 0)
 		return -EPIPE;
 	if ((size_t)len != size || (message.msg_flags & MSG_TRUNC))
