@@ -147,10 +147,17 @@ static void end_those_with_socket(struct service *service)
 			child_end_early(child);
 }
 
-static void close_service(struct service *service, bool to_successor, uint64_t now)
+/* The clients of datagrams are the other one's affair, and so is who waits in a queue. */
+static void let_go_of(struct service *service)
 {
-	if (to_successor)
-		service_take_back_sockets(service);
+	service_take_back_sockets(service);
+	for (uint32_t i = 0; i < service->n_listeners; i++)
+		listener_let_nobody_in(service->listeners[i]);
+	end_those_with_socket(service);
+}
+
+static void close_service(struct service *service, uint64_t now)
+{
 	for (uint32_t i = 0; i < service->n_listeners; i++)
 		serve_last(service->listeners[i], now);
 	for (uint32_t i = 0; i < service->n_listeners; i++)
@@ -159,17 +166,15 @@ static void close_service(struct service *service, bool to_successor, uint64_t n
 }
 
 /* No other services from now on, and none of those that there are at other addresses. */
-static void close_all(struct master *master, bool to_successor, uint64_t now)
+static void close_all(struct master *master, uint64_t now)
 {
-	upgrade_stop(master);
-	reload_stop(&master->reload);
-	control_look_again(master);
-	waiting_give_up(&master->waiting);
-	/* What the service manager has is for the next one: who comes now waits for him. */
-	master->store.active = false;
+	bool inherited = stop_leave(master);
+
 	for (size_t i = 0; i < master->n_services; i++)
-		close_service(master->services[i], to_successor, now);
-	master->leaving = true;
+		if (inherited)
+			let_go_of(master->services[i]);
+		else
+			close_service(master->services[i], now);
 	for (size_t i = 0; i < master->n_services; i++)
 		service_update(master->services[i]);
 }
@@ -195,7 +200,7 @@ void drain_begin(struct master *master, const struct drain_request *request, uin
 	if (is_new) {
 		drain->on = true;
 		drain->signal = request->signal;
-		close_all(master, request->to_successor, now);
+		close_all(master, now);
 	}
 	note_left(master, drain_left(master), now);
 	tell_manager(master, is_new ? "STOPPING=1\n" : "", now);

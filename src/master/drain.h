@@ -40,9 +40,6 @@ struct drain_request {
 	uint64_t timeout; /* usec; DURATION_UNLIMITED: when nobody is left */
 	bool kills;       /* then end those who are left, whatever `stop` says */
 	int signal;       /* that asks for it; 0: an operator does */
-	/* Another hatchd has the same sockets (master/successor): clients of datagrams are its
-	 * affair from now on. */
-	bool to_successor;
 };
 
 /* Begin; of a drain that goes on already only the deadline, and what is done then, is another.

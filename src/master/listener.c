@@ -489,7 +489,7 @@ void listener_let_nobody_in(struct listener *listener)
 		return;
 	let_go(listener);
 	listener->bound = bound_free(listener->bound);
-	listener->lent = false;
+	listener->lent = listener->given = false;
 	listener->fd = -EBADF;
 }
 

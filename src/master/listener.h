@@ -42,6 +42,7 @@ struct listener {
 	bool lent : 1;          /* programs have had it, and may have kept it */
 	bool polled : 1;        /* in master->listeners_fd */
 	bool quiet : 1;         /* within listener_try() */
+	bool given : 1;         /* its socket, to another hatchd (master/successor) */
 	bool told_just_now : 1; /* `told` is, since waiting_begin() */
 	bool claimed : 1;       /* scratch of apply(), false outside */
 	char *told_step; /* where it failed as `told` says, "bind"; owned; NULL: unknown */

@@ -226,13 +226,13 @@ static bool has_predecessor(const struct master *master, bool had_kept)
 	       lineage_has_company(&master->orphans.lineage);
 }
 
-static void begin(struct master *master, struct resume *resume)
+static int begin(struct master *master, struct resume *resume)
 {
 	bool takes_over = master->cmdline->take_over && !resume_is_wanted(resume);
 	bool had_kept = master->kept.n > 0 && !takes_over;
 
-	if (takes_over)
-		take_over_finish(master);
+	if (takes_over && take_over_finish(master) < 0)
+		return failed_status(master->cmdline);
 	kept_close_rest(master);
 	master->store.active = true;
 	close_unwanted(master);
@@ -249,6 +249,7 @@ static void begin(struct master *master, struct resume *resume)
 	if (resume_is_wanted(resume) || has_predecessor(master, had_kept))
 		orphans_begin(master, clock_monotonic());
 	resume_done(resume);
+	return 0;
 }
 
 static int serve(struct master *master, struct image *image, struct resume *resume)
@@ -279,7 +280,8 @@ static int serve(struct master *master, struct image *image, struct resume *resu
 	}
 	if (require_all(master) < 0)
 		return failed_status(master->cmdline);
-	begin(master, resume);
+	if (begin(master, resume) != 0)
+		return failed_status(master->cmdline);
 	if (detach_ready(&master->detach, master->null_fd) < 0)
 		return failed_status(master->cmdline);
 	return master_loop(master) < 0 ? failed_status(master->cmdline) : master->status;

@@ -149,6 +149,19 @@ void service_end_wait_children(struct service *service)
 			child_end_early(child);
 }
 
+static void leave_paths(struct service *service)
+{
+	for (uint32_t i = 0; i < service->n_listeners; i++)
+		if (service->listeners[i]->bound)
+			service->listeners[i]->bound->stays = true;
+}
+
+void services_leave_paths(struct master *master)
+{
+	for (size_t i = 0; i < master->n_services; i++)
+		leave_paths(master->services[i]);
+}
+
 void service_retire(struct service *service)
 {
 	struct master *master = service->master;

@@ -136,6 +136,9 @@ void service_end_wait_children(struct service *service);
 /* Tell a worker that has sockets of it to let go of them. */
 void service_take_back_sockets(struct service *service);
 
+/* Another hatchd has their sockets as well: what leads to those stays when they are closed. */
+void services_leave_paths(struct master *master);
+
 /*
  * It is configured no longer: close its sockets, and free it as soon as its last
  * child is gone.  service_unretire() takes that back, services_bury() looks who is

@@ -137,6 +137,21 @@ static void stop_service(struct service *service)
 	service_close(service);
 }
 
+bool stop_leave(struct master *master)
+{
+	bool inherited;
+
+	master->leaving = true;
+	inherited = successor_inherits(master);
+	upgrade_stop(master);
+	reload_stop(&master->reload);
+	waiting_give_up(&master->waiting);
+	/* What the service manager has is for the next one: who comes now waits for him. */
+	master->store.active = false;
+	control_look_again(master);
+	return inherited;
+}
+
 void stop_begin(struct master *master, int signal, uint64_t now)
 {
 	if (master->stopping) {
@@ -145,10 +160,9 @@ void stop_begin(struct master *master, int signal, uint64_t now)
 	}
 	notify_send(master->notify,
 		"STOPPING=1\nEXTEND_TIMEOUT_USEC=%" PRIu64 "\nSTATUS=Stopping", STOP_TIME);
-	upgrade_stop(master);
-	reload_stop(&master->reload);
-	master->leaving = master->stopping = true;
-	master->store.active = false;
+	(void)stop_leave(master);
+	master->stopping = true;
+	master->drain.due = USEC_INFINITY;
 	master->stop_due = now + STOP_PATIENCE;
 	/* Nobody was served: that is not the status of a program. */
 	master->stop_status = master->cmdline->once ? 128 + signal : 0;

@@ -20,6 +20,13 @@
 /* usec; all of it takes no longer, as the service manager is told. */
 #define STOP_TIME (2 * STOP_PATIENCE)
 
+/*
+ * Hatchd is about to close its sockets, to stop at once or to drain (master/drain): nothing is
+ * begun any more, and what has begun and would lead to something else is given up.  True:
+ * another hatchd has the sockets (master/successor).
+ */
+bool stop_leave(struct master *master);
+
 /* Begin to stop because of that signal; a second call no longer waits. */
 void stop_begin(struct master *master, int signal, uint64_t now);
 

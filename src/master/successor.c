@@ -25,13 +25,17 @@
 /* "socket NAME\n" */
 #define LINE_BYTES (sizeof "socket " + KEPT_NAME_MAX)
 
+/* "refused WHY\n" */
+#define REFUSAL_MAX 128
+
 static const char TAKEN[] = "taken\n";
 static const char DRAINS[] = "drains\n";
 
 enum successor_step {
 	SUCCESSOR_GETS,    /* there are sockets that it has not got yet */
 	SUCCESSOR_HAS_ALL, /* that was the last one, and it is to be told so */
-	SUCCESSOR_BEGINS,  /* for it to serve */
+	SUCCESSOR_BEGINS,  /* it has all, and is to say that it is ready */
+	SUCCESSOR_SERVES,  /* it was told that they are its own */
 };
 
 /* Where the next one is. */
@@ -57,48 +61,87 @@ struct successor {
 
 /* ------------------------------------------------------------------------ the end */
 
+/* Nothing that it could stumble over is left here: it waits for the end of the connection,
+ * which the closer may bring later. */
 static void done(struct successor *successor)
 {
 	struct master *master = successor->master;
 
+	shutdown(successor->fd, SHUT_WR);
 	sd_event_source_disable_unref(successor->source);
 	master_close_later(master, successor->fd, clock_monotonic());
 	free(successor);
 	master->successor = NULL;
 }
 
+/* It does not wait for the end of our patience then.  Within a line it would be a part of that,
+ * and the end of the connection has to do. */
+static void refuse(const struct successor *successor, const char *why)
+{
+	char line[REFUSAL_MAX];
+	int len = snprintf(line, sizeof line, "refused %s\n", why);
+
+	if (successor->sent == successor->len)
+		send(successor->fd, line, (size_t)len, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
 static void give_up(struct successor *successor, const char *why)
 {
-	log_warning("process %d has not taken over: %s, serving on", (int)successor->pid, why);
+	log_warning("process %d has not taken over: %s%s", (int)successor->pid, why,
+		successor->master->leaving ? "" : ", serving on");
+	refuse(successor, why);
 	done(successor);
 }
 
-/* They are the other one's now, and so are their files. */
-static void leave_paths(const struct master *master)
+static size_t count_given(const struct service *service)
 {
-	for (size_t i = 0; i < master->n_services; i++)
-		for (uint32_t j = 0; j < master->services[i]->n_listeners; j++)
-			if (master->services[i]->listeners[j]->bound)
-				master->services[i]->listeners[j]->bound->stays = true;
+	size_t n = 0;
+
+	for (uint32_t i = 0; i < service->n_listeners; i++)
+		n += service->listeners[i]->given;
+	return n;
 }
 
-/* It is told when there is nothing left here that it could stumble over. */
+/* What it has is still ours as well: a reload, or an operator, may have closed some of it, and
+ * removed what leads there. */
+static bool is_still_ours(const struct successor *successor)
+{
+	const struct master *master = successor->master;
+	size_t n = 0;
+
+	for (size_t i = 0; i < master->n_services; i++)
+		n += count_given(master->services[i]);
+	return n == successor->n;
+}
+
+/* What counts is that it can read it: then the sockets are its own.  If it is not there any
+ * more nothing has changed. */
+static bool let_it_serve(struct successor *successor)
+{
+	ssize_t n = send(successor->fd, DRAINS, strlen(DRAINS), MSG_DONTWAIT | MSG_NOSIGNAL);
+
+	if (n != (ssize_t)strlen(DRAINS))
+		return false;
+	successor->step = SUCCESSOR_SERVES;
+	log_notice("process %d has taken over with %" PRIu32 " socket%s", (int)successor->pid,
+		successor->n, successor->n == 1 ? "" : "s");
+	return true;
+}
+
 static void complete(struct successor *successor, uint64_t now)
 {
 	struct master *master = successor->master;
 	uint64_t timeout = image_conf(master->image)->drain_timeout;
 	const struct drain_request request = {
 		.timeout = timeout > 0 ? timeout : DURATION_UNLIMITED,
-		.to_successor = true,
 	};
 
-	log_notice("process %d has taken over with %" PRIu32 " socket%s", (int)successor->pid,
-		successor->n, successor->n == 1 ? "" : "s");
-	leave_paths(master);
-	control_leave_path(master);
-	drain_begin(master, &request, now);
-	send(successor->fd, DRAINS, strlen(DRAINS), MSG_DONTWAIT | MSG_NOSIGNAL);
-	done(successor);
+	if (!is_still_ours(successor))
+		give_up(successor, "sockets that it was given have been closed");
+	else if (let_it_serve(successor))
+		drain_begin(master, &request, now);
+	else
+		give_up(successor, "it has gone");
 }
 
 /* ------------------------------------------------------------------------ to give */
@@ -118,7 +161,8 @@ static int put(struct successor *successor, const struct service_conf *conf,
 	return 0;
 }
 
-static bool is_given(const struct listener *listener)
+/* What the service manager has opened is not given to anybody. */
+static bool is_for_it(const struct listener *listener)
 {
 	return listener->fd >= 0 && !(listener->bound && listener->bound->handed_over);
 }
@@ -137,12 +181,13 @@ static int put_service(struct successor *successor, int fds[SUCCESSOR_BATCH], in
 		return -ENOMEM;
 	for (; place->listener < service->n_listeners && n < SUCCESSOR_BATCH;
 		place->listener++) {
-		const struct listener *listener = service->listeners[place->listener];
-		int r = is_given(listener) ? put(successor, conf, listener) : 0;
+		struct listener *listener = service->listeners[place->listener];
+		int r = is_for_it(listener) ? put(successor, conf, listener) : 0;
 
 		if (r < 0)
 			return r;
-		if (is_given(listener))
+		listener->given = is_for_it(listener);
+		if (listener->given)
 			fds[n++] = listener->fd;
 	}
 	if (place->listener == service->n_listeners)
@@ -224,7 +269,7 @@ static int send_next(struct successor *successor)
 
 static bool is_sending(const struct successor *successor)
 {
-	return successor->step != SUCCESSOR_BEGINS || successor->sent < successor->len;
+	return successor->step < SUCCESSOR_BEGINS || successor->sent < successor->len;
 }
 
 /* To be told when there is room, or something to read. */
@@ -306,33 +351,70 @@ const char *successor_refuses(const struct master *master)
 {
 	if (master->leaving)
 		return "hatchd is stopping";
+	if (upgrade_runs(&master->upgrade))
+		return "hatchd is being upgraded";
 	return master->successor ? "another one takes over" : NULL;
 }
 
-int successor_begin(struct master *master, int fd, pid_t pid, uint64_t now)
+/* What one before it was given, who has not taken over. */
+static void take_back_all(struct master *master)
+{
+	for (size_t i = 0; i < master->n_services; i++)
+		for (uint32_t j = 0; j < master->services[i]->n_listeners; j++)
+			master->services[i]->listeners[j]->given = false;
+}
+
+static int add(struct master *master, struct successor *successor)
+{
+	if (!successor)
+		return -ENOMEM;
+	memset(successor, 0, offsetof(struct successor, out));
+	successor->master = master;
+	successor->generation = master->generation;
+	successor->again = USEC_INFINITY;
+	return 0;
+}
+
+void successor_begin(struct master *master, int fd, pid_t pid, uint64_t now)
 {
 	struct successor *successor = malloc(sizeof *successor);
-	int r = -ENOMEM;
+	int r = add(master, successor);
 
-	if (successor) {
-		memset(successor, 0, offsetof(struct successor, out));
-		successor->master = master;
-		successor->fd = fd;
-		successor->pid = pid;
-		successor->generation = master->generation;
-		successor->end = now + PATIENCE;
-		successor->again = USEC_INFINITY;
+	if (r == 0)
 		r = sd_event_add_io(master->event, &successor->source, fd, EPOLLOUT,
 			on_successor, successor);
-	}
 	if (r < 0) {
+		log_warning("process %d cannot take over: %s", (int)pid, strerror(-r));
 		free(successor);
 		master_close_later(master, fd, now);
-		return r;
+		return;
 	}
+	successor->fd = fd;
+	successor->pid = pid;
+	successor->end = now + PATIENCE;
+	take_back_all(master);
 	master->successor = successor;
 	log_notice("giving all sockets to process %d", (int)pid);
-	return 0;
+}
+
+/* ----------------------------------------------------------------- when we end first */
+
+bool successor_inherits(struct master *master)
+{
+	struct successor *successor = master->successor;
+
+	if (!successor)
+		return false;
+	if (successor->step == SUCCESSOR_BEGINS && !is_sending(successor) &&
+		is_still_ours(successor))
+		let_it_serve(successor);
+	if (successor->step != SUCCESSOR_SERVES) {
+		give_up(successor, "hatchd is stopping");
+		return false;
+	}
+	services_leave_paths(master);
+	control_leave_path(master);
+	return true;
 }
 
 /* ---------------------------------------------------------------------- the turn */
@@ -352,10 +434,11 @@ void successor_turn(struct master *master, uint64_t now)
 
 	if (!successor)
 		return;
-	if (successor->generation != master->generation) {
+	if (successor->step == SUCCESSOR_SERVES) {
+		done(successor);
+	} else if (successor->step == SUCCESSOR_GETS &&
+		   successor->generation != master->generation) {
 		give_up(successor, "there was a reload");
-	} else if (master->leaving) {
-		give_up(successor, "hatchd is stopping");
 	} else if (now >= successor->end) {
 		give_up(successor, "it takes too long");
 	} else if (now >= successor->again) {

@@ -19,6 +19,9 @@
 /* The other one answers in a turn of its own. */
 #define PATIENCE 30 /* s */
 
+/* ... and closes its sockets in that one. */
+#define END_PATIENCE 5 /* s */
+
 /* More than a message brings, and what was left of the one before. */
 #define QUEUE_MAX (4 * SUCCESSOR_BATCH)
 #define TEXT_MAX  (2 * KEPT_NAME_MAX)
@@ -57,6 +60,27 @@ static int fail_errno(const struct master *master, int r)
 	return r;
 }
 
+/* Something else than was hoped for: why it refuses, as a line of its own or, before it has
+ * begun, as the error that every client of a control socket is told. */
+static int fail_said(const struct master *master, const char *line)
+{
+	static const char *const begins[] = {"refused ", "{\"error\":\""};
+	char shown[SHOWN_MAX], why[SHOWN_MAX + 16];
+	const char *word = "says";
+	size_t len = strlen(line);
+
+	for (size_t i = 0; i < ARRAY_SIZE(begins); i++) {
+		if (strncmp(line, begins[i], strlen(begins[i])) != 0)
+			continue;
+		line += strlen(begins[i]);
+		len = strcspn(line, "\"");
+		word = "refuses:";
+	}
+	snprintf(
+		why, sizeof why, "it %s %s", word, text_escape(line, len, shown, sizeof shown));
+	return fail(master, why);
+}
+
 /* ----------------------------------------------------------------------- lines */
 
 /* What is no socket of the kind we know is no reason not to take the others. */
@@ -90,15 +114,11 @@ static int take_end(struct receiving *receiving, const char *count)
 
 static int take_line(struct receiving *receiving, const char *line)
 {
-	char shown[SHOWN_MAX], why[SHOWN_MAX + 16];
-
 	if (strncmp(line, "socket ", 7) == 0)
 		return take_socket(receiving, line + 7);
 	if (strncmp(line, "end ", 4) == 0)
 		return take_end(receiving, line + 4);
-	snprintf(why, sizeof why, "it says %s",
-		text_escape(line, strlen(line), shown, sizeof shown));
-	return fail(receiving->master, why);
+	return fail_said(receiving->master, line);
 }
 
 static int take_lines(struct receiving *receiving)
@@ -192,6 +212,36 @@ static int dial(const char *path)
 	return is_trusted(fd) ? take_fd(&fd) : -EPERM;
 }
 
+/* A line of it, or as much of that as has come. */
+struct said {
+	char text[SHOWN_MAX];
+	size_t len;
+};
+
+/* Until its next line is whole, which has no end then.  0; -EAGAIN: it is silent; -ECONNRESET:
+ * it has ended the connection; or another negative errno. */
+static int hear(const struct master *master, struct said *said, int flags)
+{
+	while (said->len < sizeof said->text - 1) {
+		char *to = said->text + said->len, *newline;
+		ssize_t n = recv(
+			master->take_over.fd, to, sizeof said->text - 1 - said->len, flags);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 ? -errno : -ECONNRESET;
+		said->len += (size_t)n;
+		said->text[said->len] = '\0';
+		newline = strchr(to, '\n');
+		if (!newline)
+			continue;
+		*newline = '\0';
+		return 0;
+	}
+	return 0;
+}
+
 static int say(const struct master *master, const char *line)
 {
 	ssize_t n = send(master->take_over.fd, line, strlen(line), MSG_NOSIGNAL);
@@ -219,41 +269,76 @@ int take_over_begin(struct master *master)
 
 /* ---------------------------------------------------------------------- to end */
 
-/* All that it says then; it closes the connection behind it. */
-static int hear_that_it_drains(const struct master *master)
+/* Something lives where it was asked, be it as busy as it may. */
+static bool is_answered(const struct master *master)
 {
-	char text[16];
-	ssize_t n = recv(master->take_over.fd, text, sizeof text, 0);
+	int fd = dial(master->cmdline->take_over);
 
-	if (n < 0)
-		return -errno;
-	return n > 0 ? 0 : -ECONNRESET;
+	fd_close(fd);
+	return fd != -ECONNREFUSED && fd != -ENOENT;
 }
 
-void take_over_finish(struct master *master)
+/* It has ended the connection without a word: it serves on, in another image maybe, or there is
+ * nobody but us. */
+static int judge_silence(const struct master *master)
 {
+	if (is_answered(master))
+		return fail(master, "it has ended the connection, and is still there");
+	log_warning("%s has ended without a word, serving in its place",
+		master->cmdline->take_over);
+	return 0;
+}
+
+/* What it says then, once. */
+static int judge(struct master *master, const struct said *said)
+{
+	if (strcmp(said->text, "drains") != 0)
+		return fail_said(master, said->text);
+	master->kept.shared = false;
+	return 0;
+}
+
+/* It has said that it drains, and may have some closing left to do. */
+static void await_end(const struct master *master)
+{
+	const struct timeval patience = {.tv_sec = END_PATIENCE};
+	char rest[16];
+
+	setsockopt(master->take_over.fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+	while (recv(master->take_over.fd, rest, sizeof rest, 0) > 0)
+		;
+}
+
+int take_over_finish(struct master *master)
+{
+	struct said said = {.len = 0};
 	int r;
 
 	if (master->take_over.fd < 0)
-		return;
-	r = say(master, "taken\n");
-	if (r == 0)
-		r = hear_that_it_drains(master);
+		return 0;
+	/* If it does not read that any more, it has said why. */
+	(void)say(master, "taken\n");
+	r = hear(master, &said, 0);
+	if (r == -EAGAIN) {
+		/* From here on it cannot say anything: either it has by now, or it never
+		 * drains. */
+		shutdown(master->take_over.fd, SHUT_RDWR);
+		if (hear(master, &said, MSG_DONTWAIT) < 0)
+			return fail_errno(master, -EAGAIN);
+		r = 0;
+	}
+	r = r == 0 ? judge(master, &said) : judge_silence(master);
 	if (r < 0)
-		log_warning("unable to hear from %s that it drains: %s, serving all the same",
-			master->cmdline->take_over,
-			r == -EAGAIN ? "it does not answer" : strerror(-r));
-	master->kept.shared = false;
+		return r;
+	await_end(master);
 	fd_close(take_fd(&master->take_over.fd));
+	return 0;
 }
 
 void take_over_give_up(struct master *master)
 {
 	if (master->take_over.fd < 0)
 		return;
-	for (size_t i = 0; i < master->n_services; i++)
-		for (uint32_t j = 0; j < master->services[i]->n_listeners; j++)
-			if (master->services[i]->listeners[j]->bound)
-				master->services[i]->listeners[j]->bound->stays = true;
+	services_leave_paths(master);
 	fd_close(take_fd(&master->take_over.fd));
 }

@@ -6,6 +6,10 @@
  * serving until it hears that we do, and if we never do.  All of this is before anybody is
  * served here, so it may wait.
  *
+ * Until it has said that it drains the sockets are its own as well: they are not shut down, and
+ * nothing that leads to them is removed.  If it refuses in the end, or is silent, we do not
+ * serve: two would, with limits and bans of their own, for as long as both live.
+ *
  * Layer: master.
  */
 #ifndef HATCHD_MASTER_TAKE_OVER_H
@@ -25,9 +29,9 @@ struct take_over {
  * line in the log: nothing has changed there. */
 int take_over_begin(struct master *master);
 
-/* The configuration is in force.  The other one lets nobody in any more when this returns,
- * unless something is wrong with it, which is logged. */
-void take_over_finish(struct master *master);
+/* The configuration is in force.  0: the other one lets nobody in any more, or has ended; or a
+ * negative errno after a line in the log: it serves on, and we are to end. */
+int take_over_finish(struct master *master);
 
 /* We end before that: whatever we have of its files stays where it is. */
 void take_over_give_up(struct master *master);

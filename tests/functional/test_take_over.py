@@ -8,7 +8,8 @@ import threading
 import pytest
 
 from harness import (
-    PYTHON, connect, free_port, is_refused, read_all, run_hatchd, service, talk, wait_until,
+    PYTHON, connect, free_port, is_refused, read_all, read_line, reload, run_hatchd, service,
+    talk, wait_until,
 )
 from test_control import ask, cat, dial, status
 from test_control_change import opened, refused
@@ -240,7 +241,9 @@ def test_nobody_is_there(hatchd, folder, path):
 
 
 @pytest.mark.parametrize("answer, why", [
-    (b'{"error":"unknown request"}\n', "it says "),
+    (b'{"error":"unknown request"}\n', "it refuses: unknown request\n"),
+    (b"refused hatchd is stopping\n", "it refuses: hatchd is stopping\n"),
+    (b"nonsense\n", "it says nonsense\n"),
     (b"", "it has ended the connection"),
     (b"socket hatchd//tcp=1\n", "a descriptor is missing"),
     (b"end 1\n", "some sockets have not come"),
@@ -294,15 +297,51 @@ def test_who_says_something_else(hatchd, path):
     assert talk(port, b"x") == b"x"
 
 
+def take_all(one):
+    """All that another hatchd is given; its descriptors are closed at once."""
+    one.sendall(ASK)
+    text = b""
+    while b"\nend " not in text or not text.endswith(b"\n"):
+        more, fds, _, _ = socket.recv_fds(one, 4096, 64)
+        assert more
+        text += more
+        for fd in fds:
+            os.close(fd)
+    return text
+
+
+CLOSED = "sockets that it was given have been closed"
+
+
 def test_a_reload_meanwhile(hatchd, path):
+    """It has no effect on what is taken over, unless a socket is gone."""
+    ports = [free_port(), free_port()]
+    old = hatchd.file(cat("a", ports[0]) + cat("b", ports[1]), f"--control={path}")
+    with dial(path) as one:
+        take_all(one)
+        reload(old, cat("a", ports[0]))
+        one.sendall(b"taken\n")
+        assert read_line(one) == f"refused {CLOSED}".encode()
+        old.wait_log(f"has not taken over: {CLOSED}, serving on")
+    assert talk(ports[0], b"x") == b"x" and is_refused(ports[1])
+    with dial(path) as one:
+        take_all(one)
+        reload(old, cat("a", ports[0], instances=7))
+        one.sendall(b"taken\n")
+        assert read_line(one) == b"drains"
+    assert old.wait_end() == 0
+
+
+def test_who_hears_nothing_any_more(hatchd, path):
+    """He has given up, and is not drained for."""
     port = free_port()
     old = hatchd.file(cat("a", port), f"--control={path}")
     with dial(path) as one:
-        one.sendall(ASK)
-        socket.recv_fds(one, 4096, 16)
-        old.signal(signal.SIGHUP)
-        old.wait_log("has not taken over: there was a reload, serving on")
-    assert talk(port, b"x") == b"x"
+        take_all(one)
+        one.shutdown(socket.SHUT_RD)
+        one.sendall(b"taken\n")
+        old.wait_log("has not taken over: it has gone, serving on")
+        assert talk(port, b"x") == b"x"
 
 
 def test_who_takes_too_long(hatchd, path, world):
@@ -319,9 +358,9 @@ def test_who_takes_too_long(hatchd, path, world):
 def test_hatchd_stops_meanwhile(hatchd, path):
     old = hatchd.file(cat("a", free_port()), f"--control={path}")
     with dial(path) as one:
-        one.sendall(ASK)
-        socket.recv_fds(one, 4096, 16)
+        take_all(one)
         old.signal(signal.SIGTERM)
+        assert read_line(one) == b"drains"
         assert old.wait_end() == 0
 
 
@@ -330,3 +369,144 @@ def test_another_version(hatchd, path):
     for words in ("take-over 2", "take-over x"):
         assert refused(path, words) == "not a version that is spoken here: 1"
     assert refused(path, "take-over") == "words are missing"
+
+
+# ---------------------------------------------------------------------------
+# Both are hatchds, and something happens between the two
+
+
+class Between:
+    """Carries what two of them say, until the new one is ready: then it waits.
+
+        with Between(path, folder / "between") as between:
+            new = ...                 # that takes over from `between.path`
+            between.carry_sockets()   # returns when the new one says that it is ready
+            between.carry_rest()      # ... what it has said, and all that follows
+    """
+
+    def __init__(self, old, path):
+        self.old, self.path = old, path
+        self.queue = socket.socket(socket.AF_UNIX)
+        self.queue.bind(str(path))
+        self.queue.listen()
+
+    def carry_sockets(self):
+        self.near, self.far = self.queue.accept()[0], dial(self.old)
+        self.far.sendall(read_line(self.near) + b"\n")
+        text = b""
+        while b"\nend " not in text or not text.endswith(b"\n"):
+            more, fds, _, _ = socket.recv_fds(self.far, 65536, 64)
+            assert more
+            text += more
+            socket.send_fds(self.near, [more], fds)
+            for fd in fds:
+                os.close(fd)
+        assert read_line(self.near) == b"taken"
+
+    def carry_rest(self):
+        try:
+            self.far.sendall(b"taken\n")
+        except OSError:
+            pass  # it has refused, and closed
+        self.near.sendall(read_line(self.far) + b"\n")
+        self.hang_up()
+
+    def hang_up(self):
+        self.far.close()
+        self.near.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.queue.close()
+
+
+class Shared:
+    """An old hatchd with four services, and a new one that is ready to take over two of them."""
+
+    def __init__(self, hatchd, path, folder, between):
+        self.both = f"tcp:127.0.0.1:{free_port()}"
+        self.gone = f"tcp:127.0.0.1:{free_port()}"
+        self.unix, self.gone_unix = f"unix:{folder}/socket", f"unix:{folder}/gone"
+        self.config = who("both", self.both) + who("unix", self.unix)
+        self.old = hatchd.file(
+            self.config + who("gone", self.gone) + who("gone-unix", self.gone_unix),
+            f"--control={path}")
+        (folder / "new").mkdir()
+        self.new = hatchd.file(
+            self.config, "--control=none", f"--take-over={between.path}",
+            folder=folder / "new", ready=False)
+        between.carry_sockets()
+
+    def wait_ready(self):
+        self.new.wait_notified("READY=1")
+        self.new.fds_at_start = self.new.count_fds()
+
+    def servers(self):
+        """Who serves at all four addresses; None: nobody."""
+        def server(address):
+            try:
+                return server_of(address)
+            except OSError:
+                return None
+        return [server(a) for a in (self.both, self.unix, self.gone, self.gone_unix)]
+
+
+@pytest.fixture
+def between(path, folder):
+    with Between(path, folder / "between") as between:
+        yield between
+
+
+@pytest.fixture
+def shared(hatchd, path, folder, between):
+    return Shared(hatchd, path, folder, between)
+
+
+def test_between(shared, between):
+    """Nothing happens: this is what the others are about."""
+    assert shared.servers() == 4 * [shared.old.pid]
+    between.carry_rest()
+    assert shared.old.wait_end() == 0
+    shared.wait_ready()
+    assert shared.servers() == 2 * [shared.new.pid] + [None, None]
+
+
+def test_the_old_one_refuses(shared, between):
+    """The new one ends, and nothing of what they share is touched by it."""
+    reload(shared.old, shared.config + who("gone", shared.gone))
+    between.carry_rest()
+    assert shared.new.wait_end() == 1
+    shared.new.wait_log(f"unable to take over from {between.path}: it refuses: {CLOSED}$")
+    shared.old.wait_log(f"has not taken over: {CLOSED}, serving on$")
+    assert shared.servers() == 3 * [shared.old.pid] + [None]
+
+
+def test_the_connection_ends(shared, between):
+    """Somebody is there still, and so the new one is not needed."""
+    between.hang_up()
+    assert shared.new.wait_end() == 1
+    shared.new.wait_log("it has ended the connection, and is still there$")
+    shared.old.wait_log("has not taken over: it has gone, serving on")
+    assert shared.servers() == 4 * [shared.old.pid]
+
+
+def test_the_old_one_dies(shared, between):
+    """Nobody is there any more: the new one serves, and removes nothing of what it shared."""
+    shared.old.kill()
+    between.queue.close()
+    between.hang_up()
+    shared.wait_ready()
+    shared.new.wait_log("has ended without a word, serving in its place")
+    assert shared.servers() == 2 * [shared.new.pid] + [None, None]
+
+
+def test_the_old_one_is_told_to_stop(shared, between):
+    """It does not wait for the new one, which serves as soon as it is ready."""
+    shared.old.signal(signal.SIGTERM)
+    assert shared.old.wait_end() == 0
+    shared.old.wait_log(f"process {os.getpid()} has taken over with 4 sockets$")
+    between.carry_rest()
+    shared.wait_ready()
+    assert shared.servers() == 2 * [shared.new.pid] + [None, None]
