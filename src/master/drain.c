@@ -166,10 +166,12 @@ static void close_service(struct service *service, uint64_t now)
 }
 
 /* No other services from now on, and none of those that there are at other addresses. */
-static void close_all(struct master *master, uint64_t now)
+static void close_all(struct master *master, bool keeps, uint64_t now)
 {
 	bool inherited = stop_leave(master);
 
+	/* Nobody is to wait in a queue of which there is no next life to take him. */
+	master->store.active = !keeps;
 	for (size_t i = 0; i < master->n_services; i++)
 		if (inherited)
 			let_go_of(master->services[i]);
@@ -200,7 +202,7 @@ void drain_begin(struct master *master, const struct drain_request *request, uin
 	if (is_new) {
 		drain->on = true;
 		drain->signal = request->signal;
-		close_all(master, now);
+		close_all(master, request->keeps, now);
 	}
 	note_left(master, drain_left(master), now);
 	tell_manager(master, is_new ? "STOPPING=1\n" : "", now);
@@ -212,6 +214,7 @@ void drain_on_signal(struct master *master, int signal, uint64_t now)
 {
 	const struct drain_request request = {
 		.timeout = image_conf(master->image)->drain_timeout,
+		.keeps = true,
 		.signal = signal,
 	};
 

@@ -39,6 +39,8 @@ struct drain {
 struct drain_request {
 	uint64_t timeout; /* usec; DURATION_UNLIMITED: when nobody is left */
 	bool kills;       /* then end those who are left, whatever `stop` says */
+	bool keeps;       /* sockets stay with the service manager, if it has them: those who
+	                     come wait for the next hatchd */
 	int signal;       /* that asks for it; 0: an operator does */
 };
 

@@ -187,5 +187,8 @@ void stop_turn(struct master *master, uint64_t now)
 		return;
 	if (tally_waits(&master->tally) && now < master->stop_due)
 		return;
+	/* A socket that it does not forget is the next one's to serve. */
+	if (store_has_to_tell(&master->store) && now < master->stop_due)
+		return;
 	finish(master);
 }

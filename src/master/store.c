@@ -144,6 +144,16 @@ void store_read_forgotten(struct master *master, const uint8_t *names, size_t le
 			store_forget(master, store_note(master, name));
 }
 
+void store_give_away(struct listener *listener)
+{
+	store_forget(listener->service->master, take_ptr(listener->stored));
+}
+
+bool store_has_to_tell(const struct store *store)
+{
+	return store->first != NULL;
+}
+
 /* A new one that the manager does not have yet; NULL: there is no place for it. */
 static struct stored *make_name(struct master *master, const struct kept_wish *wish)
 {

@@ -92,6 +92,13 @@ void store_read_forgotten(struct master *master, const uint8_t *names, size_t le
 /* How many sockets the manager has, for all that is known: it was sent them, and is there. */
 size_t store_count(const struct master *master);
 
+/* Its socket is another hatchd's from now on: the manager is to forget it, and nothing else
+ * becomes of it. */
+void store_give_away(struct listener *listener);
+
+/* Is there something that the manager is to forget, and was not told so yet? */
+bool store_has_to_tell(const struct store *store);
+
 /* Tell the manager what it is to be told. */
 void store_turn(struct master *master, uint64_t now);
 

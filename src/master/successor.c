@@ -399,6 +399,16 @@ void successor_begin(struct master *master, int fd, pid_t pid, uint64_t now)
 
 /* ----------------------------------------------------------------- when we end first */
 
+/* If we died while we drain, and the service manager had them, the next one would serve beside
+ * the other one. */
+static void leave_sockets(struct master *master)
+{
+	services_leave_paths(master);
+	for (size_t i = 0; i < master->n_services; i++)
+		for (uint32_t j = 0; j < master->services[i]->n_listeners; j++)
+			store_give_away(master->services[i]->listeners[j]);
+}
+
 bool successor_inherits(struct master *master)
 {
 	struct successor *successor = master->successor;
@@ -412,7 +422,7 @@ bool successor_inherits(struct master *master)
 		give_up(successor, "hatchd is stopping");
 		return false;
 	}
-	services_leave_paths(master);
+	leave_sockets(master);
 	control_leave_path(master);
 	return true;
 }

@@ -59,8 +59,8 @@ void successor_turn(struct master *master, uint64_t now);
 
 /*
  * Hatchd is about to close its sockets.  True: the other one has them, and was told that they
- * are its own; what leads to them, and to the control socket, stays.  False: there is none, or
- * it has not got them all, and is given up.
+ * are its own; what leads to them, and to the control socket, stays, and the service manager is
+ * to forget them.  False: there is none, or it has not got them all, and is given up.
  */
 bool successor_inherits(struct master *master);
 

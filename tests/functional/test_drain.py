@@ -313,6 +313,22 @@ def test_who_comes_meanwhile_waits_for_the_next_one(folder):
         assert "FDSTOREREMOVE=1" not in keeper.said
 
 
+def test_who_comes_after_the_end_is_refused(folder, path):
+    """An operator wants hatchd to end: there is no next one that he could wait for."""
+    port, unix = free_port(), folder / "socket"
+    config = cat("a", port) + service("u", listen=f"unix:{unix}", exec="/bin/cat")
+    with Keeper() as keeper:
+        daemon = keeper.start(folder, config, f"--control={path}")
+        with daemon, opened(port) as client:
+            keeper.wait(lambda: len(keeper.kept) == 2, "two sockets")
+            assert ask(path, "drain")[0] == {"done": True}
+            assert is_refused(port) and not unix.exists()
+            assert echoes(client)
+            keeper.wait_kept()
+            client.close()
+            assert daemon.wait_end() == 0
+
+
 # ---------------------------------------------------------------------------
 # What is told, and asked
 

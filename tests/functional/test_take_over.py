@@ -11,6 +11,7 @@ from harness import (
     PYTHON, connect, free_port, is_refused, read_all, read_line, reload, run_hatchd, service,
     talk, wait_until,
 )
+from keeper import Keeper
 from test_control import ask, cat, dial, status
 from test_control_change import opened, refused
 from test_drain import echoes, wait_left
@@ -156,6 +157,23 @@ def test_files_of_sockets(hatchd, path, folder):
     assert talk(f"unix:{link}", b"x") == talk(f"unix:{unix}", b"x") == b"x"
     new.stop()
     assert not unix.exists() and not link.is_symlink()
+
+
+def test_the_service_manager_forgets_them(hatchd, path, folder):
+    """Or the next life of the old one, which may die while it drains, would serve as well."""
+    port = free_port()
+    config = cat("a", port) + service("u", listen=f"unix:{folder}/socket", exec="/bin/cat")
+    with Keeper() as keeper:
+        with keeper.start(folder, config, f"--control={path}") as old:
+            keeper.wait(lambda: len(keeper.kept) == 2, "two sockets")
+            with opened(port) as client:
+                take_over(hatchd, path, config)
+                keeper.wait_kept()
+                assert talk(port, b"x") == talk(f"unix:{folder}/socket", b"x") == b"x"
+                assert echoes(client)
+                client.close()
+                assert old.wait_end() == 0
+        assert talk(port, b"x") == talk(f"unix:{folder}/socket", b"x") == b"x"
 
 
 class Load:
@@ -423,7 +441,7 @@ class Between:
 
 
 class Shared:
-    """An old hatchd with four services, and a new one that is ready to take over two of them."""
+    """An old hatchd with four services, and a new one that is ready to have two of them."""
 
     def __init__(self, hatchd, path, folder, between):
         self.both = f"tcp:127.0.0.1:{free_port()}"
