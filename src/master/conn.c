@@ -1,6 +1,8 @@
 #include "master/conn.h"
 
 #include "base/fd.h"
+#include "master/behind.h"
+#include "master/master.h"
 #include "master/service.h"
 #include "os/sockopt.h"
 
@@ -136,6 +138,38 @@ void conn_hold(struct conn *conn)
 	conn->listener->held_since = conn->accepted;
 }
 
+/* They may be many, and low numbers are for those who are served. */
+int conn_hold_behind(const struct conn *conn)
+{
+	int fd = master_move_up(conn->service->master, conn->fd);
+	int r = behind_add(&conn->listener->behind, fd, conn->accepted);
+
+	if (r < 0)
+		drop(conn->listener, fd, true, conn->accepted);
+	return r;
+}
+
+size_t conn_count_held(const struct listener *listener)
+{
+	return (listener->held >= 0) + behind_count(listener->behind);
+}
+
+bool conn_next_held(struct listener *listener)
+{
+	int fd;
+
+	if (listener->held >= 0)
+		return true;
+	if (!behind_take(&listener->behind, &listener->held, &listener->held_since))
+		return false;
+	listener->held_number = 0;
+	/* Where that cannot be done he is served from up there. */
+	fd = fd_move_up(listener->held, 0);
+	if (fd >= 0)
+		listener->held = fd;
+	return true;
+}
+
 bool conn_take_held(struct listener *listener, struct conn *conn)
 {
 	struct sockaddr_storage storage;
@@ -153,8 +187,8 @@ bool conn_take_held(struct listener *listener, struct conn *conn)
 
 void conn_drop_held(struct listener *listener, uint64_t now)
 {
-	if (listener->held < 0)
-		return;
-	drop(listener, listener->held, true, now);
-	listener->held = -EBADF;
+	while (conn_next_held(listener)) {
+		drop(listener, listener->held, true, now);
+		listener->held = -EBADF;
+	}
 }

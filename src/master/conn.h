@@ -6,6 +6,7 @@
  * process, no memory, no descriptor.  Such a client is not dropped.  His listener holds
  * him, at most one each, and looks at no other client until he is served: that is
  * tried again when the pause ends that his service makes.  He goes with his listener.
+ * Only where hatchd drains there may be others behind him (master/behind).
  *
  * Layer: master.
  */
@@ -77,11 +78,21 @@ void conn_drop(const struct conn *conn, uint64_t now);
 /* Keep him for later: the connection is the listener's from now on, or stays the caller's. */
 void conn_hold(struct conn *conn);
 
+/* The same at a socket that is about to be closed, behind those who are held.  0, or
+ * -ENOMEM: he is dropped. */
+int conn_hold_behind(const struct conn *conn);
+
+/* How many are held. */
+size_t conn_count_held(const struct listener *listener);
+
+/* Is somebody held?  Of those behind him the first is when he was taken. */
+bool conn_next_held(struct listener *listener);
+
 /* Take the one that is held.  False: he has left without being served, nobody knows any
  * more who he was, and the descriptor is the caller's to drop. */
 bool conn_take_held(struct listener *listener, struct conn *conn);
 
-/* Give him up. */
+/* Give them up. */
 void conn_drop_held(struct listener *listener, uint64_t now);
 
 #endif

@@ -3,11 +3,11 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "master/conn.h"
 #include "master/control-lines.h"
 #include "master/follow.h"
 #include "master/master.h"
 #include "master/overdue.h"
-#include "master/serve.h"
 #include "master/service.h"
 #include "master/stop.h"
 
@@ -50,7 +50,7 @@ static size_t count_held(const struct master *master)
 
 	for (size_t i = 0; i < master->n_services; i++)
 		for (uint32_t j = 0; j < master->services[i]->n_listeners; j++)
-			n += master->services[i]->listeners[j]->held >= 0;
+			n += conn_count_held(master->services[i]->listeners[j]);
 	return n;
 }
 
@@ -153,16 +153,6 @@ static void let_go_of(struct service *service)
 	service_take_back_sockets(service);
 	for (uint32_t i = 0; i < service->n_listeners; i++)
 		listener_let_nobody_in(service->listeners[i]);
-	end_those_with_socket(service);
-}
-
-static void close_service(struct service *service, uint64_t now)
-{
-	for (uint32_t i = 0; i < service->n_listeners; i++)
-		serve_last(service->listeners[i], now);
-	for (uint32_t i = 0; i < service->n_listeners; i++)
-		listener_let_nobody_in(service->listeners[i]);
-	end_those_with_socket(service);
 }
 
 /* No other services from now on, and none of those that there are at other addresses. */
@@ -172,13 +162,12 @@ static void close_all(struct master *master, bool keeps, uint64_t now)
 
 	/* Nobody is to wait in a queue of which there is no next life to take him. */
 	master->store.active = !keeps;
-	for (size_t i = 0; i < master->n_services; i++)
+	for (size_t i = 0; i < master->n_services; i++) {
+		end_those_with_socket(master->services[i]);
 		if (inherited)
 			let_go_of(master->services[i]);
-		else
-			close_service(master->services[i], now);
-	for (size_t i = 0; i < master->n_services; i++)
-		service_update(master->services[i]);
+	}
+	last_look_begin(master, now);
 }
 
 static void set_end(struct drain *drain, const struct drain_request *request, uint64_t now)
@@ -267,7 +256,7 @@ static void end_late(struct master *master, size_t left, uint64_t now)
 
 uint64_t drain_due(const struct drain *drain)
 {
-	return drain->due;
+	return drain->last_look.goes_on ? 0 : drain->due;
 }
 
 void drain_turn(struct master *master, uint64_t now)
@@ -277,10 +266,11 @@ void drain_turn(struct master *master, uint64_t now)
 
 	if (!drain->on || master->stopping)
 		return;
-	if (now < drain->due && is_anybody_left(master))
+	last_look_turn(master, now);
+	if (now < drain->due && (is_anybody_left(master) || drain->last_look.goes_on))
 		return;
 	left = drain_left(master);
-	if (left == 0) {
+	if (left == 0 && !drain->last_look.goes_on) {
 		log_notice("drained: nobody is left");
 		end(master, left, now);
 		return;

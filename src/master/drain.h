@@ -2,10 +2,10 @@
  * drain: nobody new is let in, and whoever is there may stay until he goes, or until a
  * deadline; then hatchd stops (master/stop).
  *
- * Sockets are closed at once, after a last look at who waits in their queues.  Clients that
- * have been accepted are served, whatever they wait for.  Nobody is told to end but programs
- * that have a socket themselves (wait = yes), as when a service is disabled; `stop` counts only
- * when it is over.
+ * Sockets are closed at once, after a last look at who waits in their queues
+ * (master/last-look).  Clients that have been accepted are served, whatever they wait for.
+ * Nobody is told to end but programs that have a socket themselves (wait = yes), as when a
+ * service is disabled; `stop` counts only when it is over.
  *
  * How it goes is told to the log, to those who follow, and to the service manager, who is asked
  * for more time for as long as it really goes on.
@@ -14,6 +14,8 @@
  */
 #ifndef HATCHD_MASTER_DRAIN_H
 #define HATCHD_MASTER_DRAIN_H
+
+#include "master/last-look.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -31,6 +33,7 @@ struct drain {
 	uint64_t told_at;  /* when that was: usec, monotonic */
 	uint64_t log_due;  /* when the log is told next; the times between grow */
 	uint64_t log_wait; /* usec: this one */
+	struct last_look last_look;
 };
 
 #define DRAIN_NONE ((struct drain){.due = UINT64_MAX})

@@ -16,6 +16,7 @@
 
 #include <sys/types.h>
 
+struct behind;
 struct child;
 struct service;
 struct stored;
@@ -51,6 +52,7 @@ struct listener {
 	                    a low number; -EBADF: none */
 	uint64_t held_number;    /* his connection's */
 	uint64_t held_since;     /* when he was accepted: usec, monotonic */
+	struct behind *behind;   /* owned: those held behind him, where the socket is closed */
 	struct child *child;     /* wait = yes: who has the socket now */
 	struct arrival *arrival; /* wait = yes: what woke that child; owned, NULL: unknown */
 	struct stored *stored; /* as what the service manager keeps the socket, owned; NULL: it

@@ -16,15 +16,13 @@
 #include "master/starve.h"
 #include "master/worker.h"
 
+#include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
 
 /* Clients taken in one event, and sockets among which they are shared. */
 #define ACCEPT_BATCH   16
 #define LISTENER_BATCH 16
-
-/* Clients of one socket that is about to be closed. */
-#define LAST_BATCH 64
 
 /* Descriptors of one service that may be on their way to be closed. */
 #define CLOSING_MAX 256
@@ -356,25 +354,32 @@ static bool may_go_on(const struct listener *listener, uint64_t now)
 	return can_be_served(listener);
 }
 
-void serve_held(struct service *service, uint64_t now)
+/* False: no more from this service now. */
+static bool serve_held_of(struct listener *listener, uint64_t now)
 {
-	worker_resume(service, now);
-	for (size_t i = 0; i < service->n_listeners && service_setup(service); i++) {
-		struct listener *listener = service->listeners[i];
-		struct conn conn;
+	struct service *service = listener->service;
+	struct conn conn;
 
-		if (listener->held < 0)
-			continue;
+	while (service_setup(service) && conn_next_held(listener)) {
 		/* A reload may have changed whom its clients are for. */
 		if (service->wait)
 			conn_drop_held(listener, now);
 		else if (!may_go_on(listener, now))
-			continue;
+			break;
 		else if (!conn_take_held(listener, &conn))
 			conn_drop(&conn, now);
-		else if (!serve_conn(&conn, now))
-			break;
+		else if (!serve_conn(&conn, now) || conn.held)
+			return false;
 	}
+	return true;
+}
+
+void serve_held(struct service *service, uint64_t now)
+{
+	worker_resume(service, now);
+	for (size_t i = 0; i < service->n_listeners; i++)
+		if (!serve_held_of(service->listeners[i], now))
+			break;
 }
 
 /* Who gets all sockets may serve any of them. */
@@ -468,11 +473,54 @@ static void serve_listener(struct listener *listener, int most, uint64_t now)
 		record_full(service, now);
 }
 
-/* What else is there goes on in other hands: of who sends datagrams, and of wait = yes. */
-void serve_last(struct listener *listener, uint64_t now)
+/* Was there nobody, or did only one of them go wrong? */
+static bool is_ready(const struct listener *listener)
 {
-	if (listener->polled && !listener->is_datagram && !listener->service->wait)
-		serve_listener(listener, LAST_BATCH, now);
+	struct pollfd poll_fd = {.fd = listener->fd, .events = POLLIN};
+
+	return poll(&poll_fd, 1, 0) > 0;
+}
+
+/* Nobody is held before him, and there is a place. */
+static bool is_next(const struct listener *listener, uint64_t now)
+{
+	return conn_count_held(listener) == 0 && listener->service->paused_until == 0 &&
+	       may_go_on(listener, now);
+}
+
+/* One of the last.  False: no more can be taken. */
+static bool serve_last_client(struct listener *listener, bool next, uint64_t now)
+{
+	struct service *service = listener->service;
+	struct conn conn;
+	int r = conn_accept(listener, &conn);
+
+	if (r < 0)
+		log_warning("%sunable to accept: %s, closing a socket where clients wait",
+			service->label, strerror(-r));
+	if (r <= 0)
+		return r == 0 && is_ready(listener);
+	conn.accepted = now;
+	stats_accepted(&conn);
+	tell_accept(&conn);
+	if (!next)
+		return conn_hold_behind(&conn) == 0;
+	serve_conn(&conn, now);
+	return true;
+}
+
+int serve_last(struct listener *listener, int most, bool holds, uint64_t now)
+{
+	struct service *service = listener->service;
+	int n;
+
+	for (n = 0; n < most && service_setup(service); n++) {
+		bool next = is_next(listener, now);
+
+		if ((!next && !holds) || !serve_last_client(listener, next, now))
+			break;
+	}
+	return n;
 }
 
 /*

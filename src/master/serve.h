@@ -47,9 +47,10 @@ bool serve_has_slot(const struct service *service);
 /* Does somebody keep many of its connections from being closed? */
 bool serve_is_clogged(const struct service *service);
 
-/* Those who have come to that socket already, as far as they can be served now and are not
- * too many: it is about to be closed. */
-void serve_last(struct listener *listener, uint64_t now);
+/* Up to so many of those who have come to that socket already: it is about to be closed.  Whose
+ * turn it is not now is held, or, if not `holds`, left in its queue with those behind him.  How
+ * many; fewer: there are no more, or they cannot be had. */
+int serve_last(struct listener *listener, int most, bool holds, uint64_t now);
 
 /* Try again with clients that are held: see master/conn. */
 void serve_held(struct service *service, uint64_t now);

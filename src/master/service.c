@@ -4,6 +4,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "master/caller.h"
+#include "master/conn.h"
 #include "master/findings.h"
 #include "master/master.h"
 #include "master/pause.h"
@@ -370,7 +371,7 @@ static bool willing(const struct service *service)
 static bool holds_client(const struct service *service)
 {
 	for (uint32_t i = 0; i < service->n_listeners; i++)
-		if (service->listeners[i]->held >= 0)
+		if (conn_count_held(service->listeners[i]) > 0)
 			return true;
 	return false;
 }

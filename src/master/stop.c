@@ -163,6 +163,7 @@ void stop_begin(struct master *master, int signal, uint64_t now)
 	(void)stop_leave(master);
 	master->stopping = true;
 	master->drain.due = USEC_INFINITY;
+	master->drain.last_look.goes_on = false;
 	master->stop_due = now + STOP_PATIENCE;
 	/* Nobody was served: that is not the status of a program. */
 	master->stop_status = master->cmdline->once ? 128 + signal : 0;

@@ -202,12 +202,20 @@ void store_listener(struct listener *listener, const struct service_conf *conf)
 	look_again(store);
 }
 
+bool store_keeps(const struct listener *listener)
+{
+	const struct master *master = listener->service->master;
+	const struct stored *stored = listener->stored;
+
+	return stored && stored->sent && !master->store.active &&
+	       notify_error(master->notify) == 0;
+}
+
 bool store_leave(struct listener *listener)
 {
 	struct master *master = listener->service->master;
+	bool stays = store_keeps(listener);
 	struct stored *stored = take_ptr(listener->stored);
-	bool stays = stored && stored->sent && !master->store.active &&
-	             notify_error(master->notify) == 0;
 
 	if (!stays) {
 		/* The manager holds it for a moment still. */

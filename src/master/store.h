@@ -72,6 +72,9 @@ struct stored *store_note(struct master *master, const char *name);
  * under the name of that. */
 void store_listener(struct listener *listener, const struct service_conf *conf);
 
+/* Would the manager keep its socket if that was closed now? */
+bool store_keeps(const struct listener *listener);
+
 /* Its socket is to be closed.  True: it stays with the manager, and so what leads to it has to
  * stay; false: the manager does not have it, or gives it up, and nobody gets in there. */
 bool store_leave(struct listener *listener);

@@ -1,5 +1,6 @@
 """hatchd drains: nobody new is let in, who is there may stay, and then it stops."""
 
+import contextlib
 import select
 import signal
 import socket
@@ -154,6 +155,69 @@ def test_who_waits_in_the_queue_is_served(hatchd):
     for client in clients:
         client.close()
     assert daemon.wait_end() == 0
+
+
+def test_all_who_wait_in_the_queue_are_served(hatchd):
+    """Of several sockets, and more than are served in one turn."""
+    ports = sorted(free_port() for _ in range(3))
+    daemon = hatchd.file(FOREVER + "".join(
+        cat(f"s{port}", port, instances=1000, per_source="unlimited") for port in ports))
+    with held_back(daemon), contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(connect(port)) for _ in range(70) for port in ports]
+        daemon.signal(signal.SIGTERM)
+        stack = stack.pop_all()
+    with stack:
+        assert all(map(echoes, clients))
+        assert all(map(is_refused, ports))
+    assert daemon.wait_end() == 0
+
+
+@pytest.mark.parametrize("kind", ["tcp", "unix"])
+def test_who_waits_for_a_place_is_served(hatchd, folder, kind):
+    """Nobody new is let in meanwhile, not even to the queue."""
+    address = {"tcp": f"tcp:127.0.0.1:{free_port()}", "unix": f"unix:{folder}/socket"}[kind]
+    daemon = hatchd.file(FOREVER + service(
+        "a", listen=address, instances=1, per_source="unlimited", exec="/bin/cat"))
+    clients = [connect(address)]
+    assert echoes(clients[0])
+    clients += [connect(address) for _ in range(40)]
+    drain(daemon)
+    wait_left(daemon, 41)
+    if kind == "tcp":
+        assert is_refused(address)
+    else:
+        assert not (folder / "socket").exists()
+    for client in clients[:3]:
+        assert echoes(client)
+        client.close()
+    assert echoes(clients[3])
+    daemon.signal(signal.SIGTERM)
+    assert daemon.wait_end() == 0
+    for client in clients[4:]:
+        assert read_all(client) == b""
+        client.close()
+    assert echoes(clients[3])
+    clients[3].close()
+
+
+def test_who_waits_for_a_place_waits_for_the_next_one(folder):
+    """Where the service manager keeps the socket, he is not even accepted."""
+    port = free_port()
+    config = FOREVER + cat("a", port, instances=1, per_source="unlimited")
+    with Keeper() as keeper:
+        daemon = keeper.start(folder, config)
+        keeper.wait_kept(f"hatchd//tcp=127.0.0.1={port}")
+        with daemon, opened(port) as client:
+            waiting = connect(port)
+            daemon.signal(signal.SIGTERM)
+            daemon.wait_log("draining: 1 connection$")
+            assert echoes(client)
+            client.close()
+            assert daemon.wait_end() == 0
+        with waiting, keeper.start(folder, None) as daemon:
+            assert echoes(waiting)
+            waiting.close()
+            daemon.wait_children(0)
 
 
 def test_who_has_not_said_yet_who_he_is(hatchd, path):
