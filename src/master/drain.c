@@ -139,12 +139,13 @@ static void tell(struct master *master, size_t left, uint64_t now)
 
 /* ------------------------------------------------------------------- to begin */
 
-/* They would take in others for as long as they live. */
-static void end_those_with_socket(struct service *service)
+/* They would take in others for as long as they live, and the drain would last as long: who
+ * does not end is made to after kill_after. */
+static void end_those_with_socket(struct service *service, uint64_t now)
 {
 	for (struct child *child = service->first; child; child = child->next)
 		if (child->setup->conf->wait)
-			child_end_early(child);
+			overdue_end(child, LIFETIME_KILLED, now);
 }
 
 /* The clients of datagrams are the other one's affair, and so is who waits in a queue. */
@@ -163,7 +164,7 @@ static void close_all(struct master *master, bool keeps, uint64_t now)
 	/* Nobody is to wait in a queue of which there is no next life to take him. */
 	master->store.active = !keeps;
 	for (size_t i = 0; i < master->n_services; i++) {
-		end_those_with_socket(master->services[i]);
+		end_those_with_socket(master->services[i], now);
 		if (inherited)
 			let_go_of(master->services[i]);
 	}

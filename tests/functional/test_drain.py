@@ -324,6 +324,21 @@ def test_who_has_the_socket_itself_is_told_to_end(hatchd):
     assert is_refused(port)
 
 
+def test_who_has_the_socket_itself_and_does_not_end(hatchd):
+    """A drain without a deadline would go on for as long as he does."""
+    port = free_port()
+    daemon = hatchd.file(FOREVER + service(
+        "w", listen=f"tcp:127.0.0.1:{port}", wait=True, kill_after="200ms",
+        exec=[PYTHON, "-S", "-E", "-c",
+              "import signal, socket; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+              "s = socket.socket(fileno=0)\n"
+              "while True: c, _ = s.accept(); c.sendall(b'hello'); c.close()"]))
+    assert talk(port) == b"hello"
+    drain(daemon)
+    assert daemon.wait_end() == 0
+    assert is_refused(port)
+
+
 def test_who_is_removed_may_stay(hatchd):
     """His service is not configured any more, and he is there."""
     ports = [free_port(), free_port()]
