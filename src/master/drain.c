@@ -17,6 +17,8 @@
 
 /* How it goes is looked at so often, and told if it goes on. */
 #define LOOK_EVERY USEC_PER_SEC
+/* ... and so often where only a look at all services tells whether somebody is left. */
+#define LOOK_SOON (100 * USEC_PER_MSEC)
 
 /* The service manager hears of us so often ... */
 #define ASK_EVERY (5 * USEC_PER_SEC)
@@ -63,7 +65,8 @@ size_t drain_left(const struct master *master)
 /* Without a look at all of them. */
 static bool is_anybody_left(const struct master *master)
 {
-	return master_clients(master) > master->backends.n || master->callers.ledgers.n > 0;
+	return master_clients(master) > master->backends.n || master->callers.ledgers.n > 0 ||
+	       callers_leaving(master) > 0;
 }
 
 /* ------------------------------------------------------------------ to be told */
@@ -268,7 +271,8 @@ void drain_turn(struct master *master, uint64_t now)
 	if (!drain->on || master->stopping)
 		return;
 	last_look_turn(master, now);
-	if (now < drain->due && (is_anybody_left(master) || drain->last_look.goes_on))
+	if (now < drain->due &&
+		(drain->looks_at_all || drain->last_look.goes_on || is_anybody_left(master)))
 		return;
 	left = drain_left(master);
 	if (left == 0 && !drain->last_look.goes_on) {
@@ -281,7 +285,8 @@ void drain_turn(struct master *master, uint64_t now)
 	if (master->stopping || now < drain->due)
 		return;
 	tell(master, left, now);
-	drain->due = now + LOOK_EVERY;
+	drain->looks_at_all = !is_anybody_left(master);
+	drain->due = now + (drain->looks_at_all ? LOOK_SOON : LOOK_EVERY);
 	if (drain->deadline < drain->due)
 		drain->due = drain->deadline;
 }

@@ -26,6 +26,7 @@ struct master;
 struct drain {
 	bool on;           /* and stays so while hatchd stops then */
 	bool kills;        /* those who are left at the deadline */
+	bool looks_at_all; /* only clients who are held were left, whom nobody counts */
 	int signal;        /* that hatchd stops because of, as stop_begin() has it */
 	uint64_t deadline; /* usec, monotonic; USEC_INFINITY: none */
 	uint64_t due;      /* when it is looked again how it goes; USEC_INFINITY: it does not */

@@ -127,6 +127,25 @@ def test_a_second_signal_ends_it(hatchd, number):
         assert daemon.wait_end() == 0
 
 
+def test_it_rests_while_it_stops(hatchd):
+    """Also when that was asked for in the middle of a drain."""
+    port = free_port()
+    daemon = hatchd.file(FOREVER + service(
+        "a", listen=f"tcp:127.0.0.1:{port}", stop="terminate",
+        shell='trap "" TERM; exec /bin/cat'))
+    with opened(port) as client:
+        drain(daemon)
+        wait_left(daemon, 1)
+        daemon.signal(signal.SIGTERM)
+        daemon.wait_log("stopping, waiting for 1 child to end")
+        before = daemon.cpu()
+        # Longer than until it would have looked again how the drain goes.
+        assert not select.select([client], [], [], 1.5)[0]
+        assert daemon.cpu() - before < 0.2
+        client.close()
+        assert daemon.wait_end() == 0
+
+
 def test_the_option_is_of_the_configuration_in_force(hatchd):
     port = free_port()
     daemon = hatchd.file(cat("a", port, stop="terminate"))
