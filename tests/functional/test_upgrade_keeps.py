@@ -11,9 +11,7 @@ from harness import (
 from test_accounting import Book
 from test_bans import BAD, GOOD, bans, cat, change, is_served
 from test_control import status
-from upgrades import needs_upgrade, upgrade
-
-pytestmark = needs_upgrade
+from upgrades import upgrade
 
 
 @pytest.fixture

@@ -22,9 +22,7 @@ from harness import (
 )
 from test_restart_load import without_limits
 from tlsclient import Client, trusting
-from upgrades import UPGRADES, needs_upgrade, take_time, upgrade
-
-pytestmark = needs_upgrade
+from upgrades import UPGRADES, take_time, upgrade
 
 RELOADS = 10  # for each upgrade
 RATE = int(os.environ.get("HATCHD_TEST_RATE", "300"))

@@ -5,14 +5,9 @@ import pathlib
 import shutil
 import signal
 
-import pytest
-
-from harness import HATCHD, TIMEOUT, hatchctl
+from harness import HATCHD, TIMEOUT
 
 UPGRADES = int(os.environ.get("HATCHD_TEST_UPGRADES", "10"))
-
-needs_upgrade = pytest.mark.skipif(
-    b"upgrade" not in hatchctl("--help").stdout, reason="hatchctl has no upgrade yet")
 
 
 def take_time():
