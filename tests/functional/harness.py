@@ -164,6 +164,15 @@ def deadline(name, seconds):
         signal.signal(signal.SIGALRM, previous)
 
 
+def take_time(variable):
+    """The limit of a test is for one that is as long as by default: `variable` says how long.
+
+    For tests that have no deadline() of their own.
+    """
+    if int(os.environ.get(variable, "0")):
+        signal.alarm(3600)
+
+
 def wait_exit(pid, timeout=TIMEOUT):
     """Wait until a process, not necessarily our child, has ended."""
     try:
@@ -199,6 +208,13 @@ def wait_asleep(pid):
     looks = 50
     wait_until(lambda: all(proc_stat(pid)[0] == "S" for _ in range(looks)),
                what=f"process {pid} waits")
+
+
+def is_alive(pid):
+    """There is such a process, and it has not ended."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        return proc_stat(pid)[0] not in "ZX"
+    return False
 
 
 def is_ours(pid):
@@ -348,6 +364,10 @@ def service(name, **options):
     """A service section.  Runs as nobody under root unless `user` says otherwise."""
     options.setdefault("user", default_user())
     return stanza("service", name, **options)
+
+
+# A program that says a line, does not listen to SIGTERM, and goes when its client does.
+DEAF = "trap '' TERM; echo; exec cat"
 
 
 def hello(name, port, **options):

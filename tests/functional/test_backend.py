@@ -10,8 +10,8 @@ import socket
 import pytest
 
 from harness import (
-    IS_SANITIZED, PYTHON, connect, free_port, hatchctl, listed, proc_stat, put,
-    read_exactly, read_line, reload, run_hatchd, stanza, default_user, wait_until, workers,
+    IS_SANITIZED, PYTHON, connect, default_user, free_port, hatchctl, is_alive, listed, put,
+    read_exactly, read_line, reload, run_hatchd, stanza, wait_until, workers,
 )
 
 needs_preload = pytest.mark.skipif(IS_SANITIZED, reason="sanitizers must be loaded first")
@@ -139,13 +139,6 @@ def starts(daemon):
     return len(re.findall(r"backend \d+ started", daemon.text()))
 
 
-def is_there(pid):
-    try:
-        return proc_stat(pid)[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
 def state_of(daemon):
     (told,) = listed(daemon.folder / "run" / "control").values()
     return told["backend"]
@@ -174,7 +167,7 @@ def test_beside_other_targets(hatchd, app, other):
                 client.send(b"hello")
                 assert target.recv(100) == b"hello"
     pid, _ = visit(address)
-    assert is_there(pid)
+    assert is_alive(pid)
     daemon.stop(leave=True)
 
 
@@ -196,7 +189,7 @@ def test_started_once_for_many(hatchd, app):
     daemon.wait_log("web: its backend takes clients")
     daemon.wait_log("ended: finished, 5 bytes in", count=50)
     daemon.stop(leave=True)
-    assert not is_there(found.pop()[0])
+    assert not is_alive(found.pop()[0])
 
 
 def test_client_who_does_not_wait(hatchd, app):
@@ -458,7 +451,7 @@ def test_come_while_it_stops(hatchd, app):
     daemon.wait_log("^app is to end")
     with connect(address) as one, connect(address) as two:
         # It still listens, and gets nobody.
-        assert is_there(first)
+        assert is_alive(first)
         let_go(last)
         daemon.wait_log(rf"web: backend {first} ended: exit 0")
         found = {ask(one)[0], ask(two)[0]}
@@ -501,7 +494,7 @@ def test_one_that_does_not_end(hatchd, app):
         kill_after="100ms"))
     app_pid, _ = visit(address)
     daemon.wait_log(r"web: backend \d+ ended: signal 9 \(KILL\)")
-    wait_until(lambda: not is_there(app_pid))
+    wait_until(lambda: not is_alive(app_pid))
 
 
 def test_hatchd_stops(hatchd, app):
@@ -515,7 +508,7 @@ def test_hatchd_stops(hatchd, app):
             assert client.recv(1) == b""
     text = daemon.text()
     assert text.index(" ended: ended, ") < text.index(f"backend {pid} ended: exit 0")
-    assert not is_there(pid)
+    assert not is_alive(pid)
 
 
 def test_hatchd_stops_and_leaves(hatchd, app):
@@ -527,7 +520,7 @@ def test_hatchd_stops_and_leaves(hatchd, app):
         daemon.stop(leave=True)
         client.sendall(b"hello")
         assert read_exactly(client, 5) == b"hello"
-    assert is_there(pid)
+    assert is_alive(pid)
 
 
 def test_hatchd_stops_while_it_starts(hatchd, app):
@@ -644,7 +637,7 @@ def test_service_is_removed(hatchd, app):
         reload(daemon, empty)
         client.sendall(b"x")
         assert read_exactly(client, 1) == b"x"
-        assert is_there(first)
+        assert is_alive(first)
     daemon.wait_log(rf"web: backend {first} ended: exit 0")
     reload(daemon, web(address, app))
     second, _ = visit(address)

@@ -8,7 +8,9 @@ import time
 
 import pytest
 
-from harness import Loader, connect, free_port, is_refused, read_all, service, wait_until
+from harness import (
+    DEAF, Loader, connect, free_port, is_refused, read_all, service, wait_until,
+)
 from test_control import ask, cat, is_served, listed, status
 
 DONE = [{"done": True}, {"end": True, "reloaded": False}]
@@ -119,7 +121,7 @@ def test_kill_one_that_does_not_listen(hatchd, path):
     port = free_port()
     daemon = hatchd.file(
         service("a", listen=f"tcp:127.0.0.1:{port}", kill_after="200ms",
-                shell="trap : TERM; echo; while :; do sleep 1000 & wait; done"),
+                shell=DEAF),
         f"--control={path}")
     with connect(port) as client:
         assert client.recv(1) == b"\n"

@@ -8,12 +8,11 @@ import subprocess
 import pytest
 
 from harness import (
-    HATCHCTL, TIMEOUT, connect, free_port, hatchctl, is_refused, read_all, service, wait_until,
+    DEAF, HATCHCTL, TIMEOUT, connect, free_port, hatchctl, is_refused, read_all, service,
+    wait_until,
 )
 from test_control import cat, is_served, listed
 from test_control_change import change, connections, opened
-
-FOREVER = "trap '' TERM; echo; while :; do sleep 1000 & wait; done"
 
 
 @pytest.fixture
@@ -126,7 +125,7 @@ def test_kill(hatchd, path):
     ports = [free_port(), free_port()]
     daemon = hatchd.file(
         cat("a", ports[0])
-        + service("b", listen=f"tcp:127.0.0.1:{ports[1]}", kill_after="200ms", shell=FOREVER),
+        + service("b", listen=f"tcp:127.0.0.1:{ports[1]}", kill_after="200ms", shell=DEAF),
         f"--control={path}")
     with opened(ports[0]) as one, connect(ports[1]) as two:
         assert two.recv(1) == b"\n"

@@ -1,14 +1,15 @@
 """hatchctl drain --stop: hatchd drains, and is gone when it returns."""
 
 import signal
-import subprocess
 
 import pytest
 
-from harness import HATCHCTL, TIMEOUT, connect, free_port, hatchctl, read_all, service
+from harness import DEAF, connect, free_port, read_all, service
 from test_control import ask, cat, listed, status
 from test_control_change import opened
 from test_drain import FOREVER, drain, echoes, wait_left
+from test_hatchctl_drain import Draining
+from test_hatchctl_drain import drain as hatchctl_drain
 
 
 @pytest.fixture
@@ -17,35 +18,13 @@ def path(folder):
 
 
 def drain_stop(path, *args):
-    done = hatchctl("drain", "--stop", "-s", path, *args)
-    return done.returncode, done.stdout.decode(), done.stderr.decode()
-
-
-class Draining:
-    """One that takes its time."""
-
-    def __init__(self, path, *args):
-        self.process = subprocess.Popen(
-            [HATCHCTL, "drain", "--stop", "-s", path, *args], text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exception):
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.communicate()
-
-    def end(self):
-        out, err = self.process.communicate(timeout=TIMEOUT)
-        return self.process.returncode, out, err
+    return hatchctl_drain(path, "--stop", *args)
 
 
 def test_hatchctl(hatchd, path):
     port = free_port()
     daemon = hatchd.file(cat("a", port, stop="terminate"), f"--control={path}")
-    with opened(port) as client, Draining(path) as draining:
+    with opened(port) as client, Draining(path, "--stop") as draining:
         daemon.wait_notified("STOPPING=1")
         assert echoes(client)
         assert draining.process.poll() is None
@@ -70,8 +49,7 @@ def test_hatchctl_kill(hatchd, path):
     ports = [free_port(), free_port()]
     daemon = hatchd.file(
         cat("a", ports[0]) + service(
-            "b", listen=f"tcp:127.0.0.1:{ports[1]}", kill_after="200ms",
-            shell="trap '' TERM; echo; while :; do sleep 1000 & wait; done"),
+            "b", listen=f"tcp:127.0.0.1:{ports[1]}", kill_after="200ms", shell=DEAF),
         f"--control={path}")
     with opened(ports[0]) as one, connect(ports[1]) as two:
         assert two.recv(1) == b"\n"
@@ -85,7 +63,7 @@ def test_hatchctl_is_interrupted(hatchd, path):
     """hatchd goes on."""
     port = free_port()
     daemon = hatchd.file(cat("a", port), f"--control={path}")
-    with opened(port) as client, Draining(path) as draining:
+    with opened(port) as client, Draining(path, "--stop") as draining:
         daemon.wait_notified("STOPPING=1")
         draining.process.send_signal(signal.SIGINT)
         assert draining.end()[0] == 1
@@ -111,7 +89,7 @@ def test_another_deadline(hatchd, path):
 def test_hatchd_is_killed_meanwhile(hatchd, path):
     port = free_port()
     daemon = hatchd.file(cat("a", port), f"--control={path}")
-    with opened(port), Draining(path) as draining:
+    with opened(port), Draining(path, "--stop") as draining:
         daemon.wait_notified("STOPPING=1")
         daemon.kill()
         status, out, err = draining.end()
@@ -130,7 +108,7 @@ def test_in_ad_hoc_mode(hatchd, path):
     port = free_port()
     daemon = hatchd.adhoc(
         "-l", f"tcp:127.0.0.1:{port}", f"--control={path}", "--", "/bin/cat")
-    with opened(port) as client, Draining(path) as draining:
+    with opened(port) as client, Draining(path, "--stop") as draining:
         daemon.wait_notified("STOPPING=1")
         assert echoes(client)
         client.close()

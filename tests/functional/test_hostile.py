@@ -23,7 +23,7 @@ import pytest
 
 from harness import (
     IS_ROOT, IS_SANITIZED, TIMEOUT, askers, built_helper, connect, free_port, held_back, helper,
-    proc_fds, proc_stat, proc_status, read_all, read_exactly, read_line, service, talk,
+    is_alive, proc_fds, proc_status, read_all, read_exactly, read_line, service, talk,
     wait_exit, wait_until,
 )
 
@@ -31,12 +31,6 @@ needs_root = pytest.mark.needs_root
 
 # Another one than nobody, whom hostile programs run as.
 OTHER = "daemon" if IS_ROOT else None
-
-
-def is_alive(pid):
-    with contextlib.suppress(OSError):
-        return proc_stat(pid)[0] not in "ZX"
-    return False
 
 
 class Hostile:

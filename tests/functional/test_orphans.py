@@ -11,8 +11,8 @@ import time
 import pytest
 
 from harness import (
-    PYTHON, connect, free_port, hatchctl, proc_stat, read_exactly, service, stanza, talk,
-    wait_until, workers,
+    PYTHON, connect, free_port, hatchctl, is_alive, proc_stat, read_exactly, service, stanza,
+    talk, wait_until, workers,
 )
 from test_control import ask, cat, dial, read_lines, status
 from test_redirect import Target, redirect
@@ -70,13 +70,6 @@ def opened(port, data=b"x"):
 def goes_on(client):
     client.sendall(b"still")
     return read_exactly(client, 5) == b"still"
-
-
-def is_alive(pid):
-    try:
-        return proc_stat(pid)[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 def mark_of(pid):

@@ -22,6 +22,7 @@ from harness import (
     read_all,
     run_hatchd,
     service,
+    take_time,
     talk,
 )
 
@@ -30,12 +31,6 @@ SEED = int(os.environ.get("HATCHD_TEST_SEED", "1"))
 
 APPLIED = "reloaded: "
 KEPT = "unable to reload: "
-
-
-def take_time():
-    """The limit of a test is for those that are as long as by default."""
-    if ROUNDS:
-        signal.alarm(3600)
 
 
 def hang_up(daemon):
@@ -93,7 +88,7 @@ def answer(number):
 
 def test_nobody_is_lost(hatchd, folder):
     """Old sockets, new programs: each answer is complete, and after `reloaded` it is new."""
-    take_time()
+    take_time("HATCHD_TEST_ROUNDS")
     tcp, changing, datagrams = free_port(), free_port(), free_port()
     path = folder / "sock"
 
@@ -358,7 +353,7 @@ class Damaged:
 @pytest.mark.needs_root
 def test_damaged_configurations(hatchd):
     """Either it is refused, and all is as it was; or it is valid, and served as it says."""
-    take_time()
+    take_time("HATCHD_TEST_ROUNDS")
     rng = random.Random(SEED)
     damaged = Damaged(hatchd, listening_ports())
     for number in range(ROUNDS or 300):

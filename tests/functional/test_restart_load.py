@@ -17,7 +17,7 @@ import pytest
 from arrivals import Arrivals, endpoint
 from certificates import needs_tls, secure
 from harness import (
-    Daemon, adopted, free_port, proc_stat, service, stanza, talk, wait_until,
+    Daemon, adopted, free_port, is_alive, service, stanza, take_time, talk, wait_until,
 )
 from tlsclient import Client, trusting
 
@@ -25,12 +25,6 @@ KILLS = int(os.environ.get("HATCHD_TEST_KILLS", "8"))
 SEED = int(os.environ.get("HATCHD_TEST_SEED", "1"))
 
 needs_root = pytest.mark.needs_root
-
-
-def take_time():
-    """The limit of a test is for those that are as long as by default."""
-    if "HATCHD_TEST_KILLS" in os.environ:
-        signal.alarm(3600)
 
 
 def without_limits(name, *listen, **options):
@@ -84,16 +78,9 @@ def lives(folder, config):
         those.daemon.stop()
 
 
-def is_ended(pid):
-    try:
-        return proc_stat(pid)[0] == "Z"
-    except FileNotFoundError:
-        return True
-
-
 def wait_all_ended():
     """Who was left by those that were killed ends by itself, when his client has gone."""
-    wait_until(lambda: all(map(is_ended, adopted())), what="children of the dead end")
+    wait_until(lambda: not any(map(is_alive, adopted())), what="children of the dead end")
 
 
 def waits(daemon):
@@ -103,7 +90,7 @@ def waits(daemon):
 
 def test_killed_under_load(folder):
     """Refused is only who comes while there is none; who stays goes on through all of it."""
-    take_time()
+    take_time("HATCHD_TEST_KILLS")
     rng = random.Random(SEED)
     port, path = free_port(), f"unix:{folder}/sock"
     config = without_limits("cat", f"tcp:{port}", path, exec="/bin/cat")

@@ -9,9 +9,9 @@ import ssl
 import pytest
 
 from certificates import NAME, der, needs_tls, secure
-from harness import free_port, reload, service
+from harness import free_port, reload, service, take_time
 from harness import talk as talk_plainly
-from test_reload_load import ROUNDS, Clients, take_time
+from test_reload_load import ROUNDS, Clients
 from tlsclient import Client, talk, trusting
 
 pytestmark = needs_tls
@@ -55,7 +55,7 @@ def site(hatchd, certificates, folder):
 
 def test_certificates_are_renewed(site, certificates):
     """Every client is served, every session goes on, and after `reloaded` it is the new one."""
-    take_time()
+    take_time("HATCHD_TEST_ROUNDS")
     context = trusting(certificates)
     crowd = Clients()
     for number in range(2):

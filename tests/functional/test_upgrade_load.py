@@ -17,12 +17,12 @@ import pytest
 from arrivals import Arrivals, endpoint, expect_all_served
 from certificates import needs_tls, secure
 from harness import (
-    IS_SANITIZED, Probe, free_port, helper, proc_fds, proc_stat, reload, service, talk,
-    wait_until, workers,
+    IS_SANITIZED, Probe, free_port, helper, proc_fds, proc_stat, reload, service, take_time,
+    talk, wait_until, workers,
 )
 from test_restart_load import without_limits
 from tlsclient import Client, trusting
-from upgrades import UPGRADES, take_time, upgrade
+from upgrades import UPGRADES, upgrade
 
 RELOADS = 10  # for each upgrade
 RATE = int(os.environ.get("HATCHD_TEST_RATE", "300"))
@@ -90,7 +90,7 @@ def expect_rate(totals):
 @needs_tls
 def test_upgraded_under_load(site):
     """Nobody is refused, reset or lost, of those who come, and of those who stay."""
-    take_time()
+    take_time("HATCHD_TEST_UPGRADES")
     places = site.streams()
     with Arrivals(*places, rate=RATE, lasting=places) as crowd, site.tls() as secret:
         crowd.wait_settled()
@@ -164,7 +164,7 @@ def memory(pid):
 @pytest.mark.needs_root
 def test_nothing_leaks(site):
     """Not more descriptors, maps, and workers after the last upgrade than after the second."""
-    take_time()
+    take_time("HATCHD_TEST_UPGRADES")
     pid = site.pid
     with Arrivals(lasting=site.streams()) as crowd, site.tls():
         crowd.wait_settled()

@@ -10,12 +10,6 @@ from harness import HATCHD, TIMEOUT
 UPGRADES = int(os.environ.get("HATCHD_TEST_UPGRADES", "10"))
 
 
-def take_time():
-    """The limit of a test is for those that are as long as by default."""
-    if "HATCHD_TEST_UPGRADES" in os.environ:
-        signal.alarm(3600)
-
-
 class Installed:
     """A copy of all programs, of which hatchd can be replaced as a package does it.
 

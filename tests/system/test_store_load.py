@@ -6,12 +6,11 @@ in a second (default: 300), HATCHD_TEST_SEED the moments.
 
 import os
 import random
-import signal
 import time
 
 from arrivals import Arrivals, endpoint, expect_all_served
 from container import STARTED, UNIT
-from harness import free_port, service, stanza, wait_until
+from harness import free_port, service, stanza, take_time, wait_until
 
 KILLS = int(os.environ.get("HATCHD_TEST_KILLS", "20"))
 RATE = int(os.environ.get("HATCHD_TEST_RATE", "300"))
@@ -29,12 +28,6 @@ FileDescriptorStoreMax=100
 Restart=always
 RestartSec=0
 """
-
-
-def take_time():
-    """The limit of a test is for those that are as long as by default."""
-    if "HATCHD_TEST_KILLS" in os.environ:
-        signal.alarm(3600)
 
 
 class Kept:
@@ -85,7 +78,7 @@ class Kept:
 
 def test_killed_under_load(machine, record_property):
     """Nobody is refused, who is being served goes on, and a kill costs those in hand alone."""
-    take_time()
+    take_time("HATCHD_TEST_KILLS")
     rng = random.Random(SEED)
     kept = Kept(machine)
     with Arrivals(*kept.places(), rate=RATE, most=1000, lasting=kept.places()) as crowd:
