@@ -18,10 +18,8 @@ from harness import HATCHCTL, HATCHD, free_port, hatchctl, service, wait_until
 
 FOLDER = pathlib.Path(__file__).resolve().parents[2] / "packaging/completions"
 
-COMMANDS = [
-    "bans", "check", "connect", "connections", "events", "explain", "list", "metrics",
-    "orphans", "selftest", "status", "top",
-]
+COMMANDS = re.findall(r"^  ([a-z-]+) ", hatchctl("--help").stdout.decode().split(
+    "Commands:")[1], re.MULTILINE)
 
 
 def environment(home="/dev/null"):
@@ -88,7 +86,7 @@ def served(hatchd, path):
 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_commands(shell):
-    assert set(COMMANDS) <= set(shell("hatchctl "))
+    assert len(COMMANDS) > 20 and set(COMMANDS) <= set(shell("hatchctl "))
     assert sorted(shell("hatchctl sta")) == ["status"]
     assert sorted(shell("hatchctl -s /x con")) == ["connect", "connections"]
     # fish looks for the letters in what commands do, too.
@@ -100,6 +98,11 @@ def test_options(shell):
     assert sorted(shell("hatchctl --")) == ["--control", "--help", "--version"]
     assert sorted(shell("hatchctl list --no")) == ["--noheadings"]
     assert sorted(shell("hatchctl connect --c")) == ["--ca", "--certificate"]
+    assert shell("hatchctl drain --st") == ["--stop"]
+    assert sorted(shell("hatchctl drain --ti")) == ["--timeout"]
+    assert sorted(shell("hatchctl orphans --e")) == ["--end"]
+    assert sorted(shell("hatchctl orphans --end --k")) == ["--kill-after"]
+    assert sorted(shell("hatchctl upgrade --")) == ["--control", "--help"]
     assert "--explain" in shell("hatchd --ex")
     assert sorted(shell("hatchd --per-source")) == ["--per-source", "--per-source-rate"]
 
@@ -114,13 +117,15 @@ def test_every_option_of_hatchd(shell):
 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_services(shell, served):
-    for command in ("bans", "connections", "events", "explain", "list", "orphans", "selftest",
-                    "top"):
+    for command in ("bans", "connections", "drain", "events", "explain", "list", "orphans",
+                    "orphans --end", "selftest", "top"):
         assert sorted(shell(f"hatchctl -s {served} {command} ")) == ["lower", "upper"]
     assert shell(f"hatchctl --control={served} list up") == ["upper"]
     assert shell(f"hatchctl connections -n --control {served} lo") == ["lower"]
     assert shell(f"hatchctl list -s {served} upper ") == []
     assert shell(f"hatchctl explain -f {served} x 192.0.2.1 ") == []
+    assert shell(f"hatchctl upgrade -s {served} ") == []
+    assert shell(f"hatchctl orphans --end -s {served} --kill-after 5s lo") == ["lower"]
     assert sorted(shell(f"hatchd --control={served} --explain ")) == ["lower", "upper"]
 
 
@@ -149,6 +154,7 @@ def test_values(shell, folder):
     (folder / "afile").touch()
     assert shell(f"hatchd -f {folder}/af") == [f"{folder}/afile"]
     assert shell(f"hatchctl connect --ca {folder}/af") == [f"{folder}/afile"]
+    assert shell(f"hatchd --take-over {folder}/af") == [f"{folder}/afile"]
 
 
 @pytest.mark.skipif(not shutil.which("bash"), reason="there is no bash")
@@ -248,6 +254,10 @@ def test_zsh(served, folder):
         zsh.complete("hatchctl list --color alw", "always")
         zsh.complete("hatchd --spawn=pri", "--spawn=private")
         zsh.complete("hatchd --self-s", "--self-signed")
+        zsh.complete("hatchd --take", "--take-over")
+        zsh.complete("hatchctl upg", "hatchctl upgrade")
+        zsh.complete("hatchctl drain --sto", "--stop")
+        zsh.complete(f"hatchctl orphans --end -s {served} lo", f"{served} lower")
     finally:
         zsh.close()
 
