@@ -66,9 +66,6 @@
 #define IMAGE_GROUPS_MAX   65536
 #define IMAGE_LISTS_MAX    (UINT32_C(1) << 26) /* bytes of all, which the master checks */
 
-/* An image that carries all of these can no longer change. */
-#define IMAGE_SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
-
 /*
  * The global part into `conf`, which was empty.  -EBADMSG or -ENOMEM; what
  * `conf` then has is released with it.
@@ -91,9 +88,6 @@ const struct conf *image_draft_conf(const struct image_draft *draft);
  * index in the draft's configuration is in *ret. */
 bool image_draft_says(const struct image_draft *draft, const char *name, const void *record,
 	size_t len, size_t *ret);
-
-/* Errors as of image_open(); *ret_size is that of a sealed image. */
-int image_check_memfd(int memfd, size_t *ret_size);
 
 /* Of memory, which stays the caller's and has to outlive it. */
 int image_open_data(const void *data, size_t size, struct image **ret);

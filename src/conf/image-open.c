@@ -7,15 +7,14 @@
 #include "conf/image.h"
 
 #include "base/fd.h"
+#include "base/memfd.h"
 #include "base/wire.h"
 #include "conf/image-parts.h"
 #include "conf/secrets.h"
 
 #include <assert.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 
 /* Services of the index that are read at once. */
 #define INDEX_CHUNK 256
@@ -370,28 +369,10 @@ static int open_source(int fd, const void *data, uint64_t size, struct image **r
 	return 0;
 }
 
-int image_check_memfd(int memfd, size_t *ret_size)
-{
-	struct stat st;
-	int seals;
-
-	seals = fcntl(memfd, F_GET_SEALS);
-	if (seals < 0)
-		return -errno;
-	if ((seals & IMAGE_SEALS) != IMAGE_SEALS)
-		return -EPERM;
-	if (fstat(memfd, &st) < 0)
-		return -errno;
-	if ((uint64_t)st.st_size > IMAGE_BYTES_MAX)
-		return -EFBIG;
-	*ret_size = (size_t)st.st_size;
-	return 0;
-}
-
 int image_open(int memfd, struct image **ret)
 {
 	size_t size;
-	int r = image_check_memfd(memfd, &size);
+	int r = memfd_check(memfd, IMAGE_BYTES_MAX, &size);
 
 	return r < 0 ? r : open_source(memfd, NULL, size, ret);
 }

@@ -4,6 +4,7 @@
  *
  * Reads through a mapping: the image is sealed, so it neither changes nor shrinks.
  */
+#include "base/memfd.h"
 #include "base/wire.h"
 #include "conf/image-internal.h"
 #include "conf/textmap.h"
@@ -153,7 +154,7 @@ static int read_memfd(
 	int r;
 
 	conf_init(conf);
-	r = image_check_memfd(memfd, &size);
+	r = memfd_check(memfd, IMAGE_BYTES_MAX, &size);
 	if (r < 0)
 		return r;
 	if (size > 0)

@@ -5,13 +5,12 @@
 #include "conf/image.h"
 
 #include "base/fd.h"
+#include "base/memfd.h"
 #include "base/wire.h"
 #include "conf/image-internal.h"
 #include "conf/textmap.h"
 
-#include <fcntl.h>
 #include <string.h>
-#include <sys/mman.h>
 
 /* Bytes that are gathered before they are written. */
 #define OUTPUT_CHUNK 65536
@@ -657,9 +656,7 @@ int image_draft_write(const struct image_draft *draft, int memfd)
 	if (r == 0)
 		r = flush(&out);
 	wire_writer_done(&out.wire);
-	if (r < 0)
-		return r;
-	return fcntl(memfd, F_ADD_SEALS, IMAGE_SEALS) < 0 ? -errno : 0;
+	return r < 0 ? r : memfd_seal(memfd);
 }
 
 int image_write(const struct conf *conf, int memfd)

@@ -1,29 +1,19 @@
 #include "conf/secrets.h"
 
 #include "base/fd.h"
+#include "base/memfd.h"
 
-#include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
-
-/* What has them can no longer change. */
-#define SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 
 int secrets_check(int memfd, uint32_t *ret_size)
 {
-	struct stat st;
-	int seals = fcntl(memfd, F_GET_SEALS);
+	size_t size;
+	int r = memfd_check(memfd, CONF_SECRETS_MAX, &size);
 
-	if (seals < 0)
-		return -errno;
-	if ((seals & SEALS) != SEALS)
-		return -EPERM;
-	if (fstat(memfd, &st) < 0)
-		return -errno;
-	if ((uint64_t)st.st_size > CONF_SECRETS_MAX)
-		return -EFBIG;
-	*ret_size = (uint32_t)st.st_size;
+	if (r < 0)
+		return r;
+	*ret_size = (uint32_t)size;
 	return 0;
 }
 
@@ -99,5 +89,5 @@ int secrets_write(struct conf *conf, int old, int memfd)
 			r = add(conf->services[i], old, memfd, &at);
 	if (r < 0 || memfd < 0)
 		return r;
-	return fcntl(memfd, F_ADD_SEALS, SEALS) < 0 ? -errno : 0;
+	return memfd_seal(memfd);
 }

@@ -1,6 +1,7 @@
 #include "master/loader.h"
 
 #include "base/fd.h"
+#include "base/memfd.h"
 #include "base/own.h"
 #include "conf/image.h"
 #include "conf/secrets.h"
@@ -12,14 +13,9 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-/* What is sealed like that neither changes nor goes away. */
-#define SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 
 #ifndef P_PIDFD
 #define P_PIDFD 3
@@ -202,11 +198,11 @@ static _Noreturn void run_child(
 
 static int open_memfds(struct loading *loading)
 {
-	loading->image = memfd_create(IMAGE_NAME, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	loading->image = memfd_new(IMAGE_NAME);
 	if (loading->image < 0)
-		return -errno;
-	loading->secrets = memfd_create(SECRETS_NAME, MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	return loading->secrets < 0 ? -errno : 0;
+		return loading->image;
+	loading->secrets = memfd_new(SECRETS_NAME);
+	return loading->secrets < 0 ? loading->secrets : 0;
 }
 
 static int start(const struct loading_request *request, struct loading *loading)
@@ -297,14 +293,12 @@ int loading_finish(struct loading *loading, struct image **ret)
 
 static int check_sealed(int memfd, bool needed)
 {
-	int seals = fcntl(memfd, F_GET_SEALS);
-	struct stat st;
+	size_t size;
+	int r = memfd_check(memfd, SIZE_MAX, &size);
 
-	if (seals < 0 || fstat(memfd, &st) < 0)
-		return -errno;
-	if ((seals & SEALS) != SEALS)
-		return -EBADMSG;
-	return needed && st.st_size == 0 ? -EBADMSG : 0;
+	if (r < 0)
+		return r;
+	return needed && size == 0 ? -EBADMSG : 0;
 }
 
 int loading_finish_proof(struct loading *loading, int *ret_image, int *ret_secrets)

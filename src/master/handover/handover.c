@@ -1,25 +1,22 @@
 #include "master/handover/handover.h"
 
+#include "base/fd.h"
+#include "base/memfd.h"
 #include "base/own.h"
 #include "master/backend.h"
 #include "master/handover/fields.h"
 #include "policy/siphash.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #define MAGIC     "hatchd life"
 #define MAGIC_LEN (sizeof MAGIC - 1)
 
 /* Magic, version, checksum and length of what follows. */
 #define PROLOGUE_LEN (MAGIC_LEN + sizeof(uint32_t) + 2 * sizeof(uint64_t))
-
-#define SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 
 /* Against accidents, not against enemies: these cannot write into a sealed memfd of ours. */
 static uint64_t checksum(const void *data, size_t len)
@@ -49,21 +46,6 @@ static void put_prologue(const struct wire_writer *sections, struct wire_writer 
 	wire_put_u64(out, sections->len);
 }
 
-static int write_all(int fd, const uint8_t *data, size_t len)
-{
-	while (len > 0) {
-		ssize_t n = write(fd, data, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n < 0 ? -errno : -EIO;
-		data += n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
-
 static int write_file(
 	const struct wire_writer *prologue, const struct wire_writer *sections, int memfd)
 {
@@ -73,12 +55,10 @@ static int write_file(
 		return -ENOMEM;
 	if (sections->len > HANDOVER_BYTES_MAX)
 		return -EFBIG;
-	r = write_all(memfd, prologue->data, prologue->len);
+	r = fd_write_all(memfd, prologue->data, prologue->len);
 	if (r == 0)
-		r = write_all(memfd, sections->data, sections->len);
-	if (r < 0)
-		return r;
-	return fcntl(memfd, F_ADD_SEALS, SEALS) < 0 ? -errno : 0;
+		r = fd_write_all(memfd, sections->data, sections->len);
+	return r < 0 ? r : memfd_seal(memfd);
 }
 
 int handover_write(struct handover *handover, int memfd)
@@ -225,19 +205,16 @@ int handover_decode(const void *data, size_t len, struct handover *ret)
 
 static int check_memfd(int memfd, size_t *ret_size)
 {
-	int seals = fcntl(memfd, F_GET_SEALS);
-	struct stat st;
+	size_t size;
+	int r = memfd_check(memfd, HANDOVER_BYTES_MAX + PROLOGUE_LEN, &size);
 
-	if (seals < 0)
-		return errno == EINVAL ? -EBADMSG : -errno;
-	if ((seals & SEALS) != SEALS)
-		return -EPERM;
-	if (fstat(memfd, &st) < 0)
-		return -errno;
-	if (st.st_size < (off_t)PROLOGUE_LEN ||
-		st.st_size > (off_t)(HANDOVER_BYTES_MAX + PROLOGUE_LEN))
+	if (r == -EINVAL || r == -EFBIG)
 		return -EBADMSG;
-	*ret_size = (size_t)st.st_size;
+	if (r < 0)
+		return r;
+	if (size < PROLOGUE_LEN)
+		return -EBADMSG;
+	*ret_size = size;
 	return 0;
 }
 
