@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/memfd.h"
 #include "base/own.h"
 #include "master/announce.h"
 #include "master/caller.h"
@@ -18,7 +19,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 /* So long services that ask their clients first are held, until all have answered. */
@@ -95,11 +95,11 @@ static void _printf_(2, 3) fail(struct master *master, const char *format, ...)
 
 static int write_handover(struct handover *handover)
 {
-	_cleanup_close_ int fd = memfd_create(HANDOVER_NAME, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	_cleanup_close_ int fd = memfd_new(HANDOVER_NAME);
 	int r;
 
 	if (fd < 0)
-		return -errno;
+		return fd;
 	r = handover_write(handover, fd);
 	return r < 0 ? r : take_fd(&fd);
 }
