@@ -68,17 +68,6 @@ static bool is_graph(char c)
 	return c > ' ' && c < 0x7f;
 }
 
-static int hex_value(char c)
-{
-	if (is_digit(c))
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 /* The ports of one protocol, and what is said of a text that is none of them. */
 struct ports {
 	uint32_t max;
@@ -391,8 +380,8 @@ static const char *take_byte(const char **text, char *ret)
 		*text = p + 2;
 		return NULL;
 	}
-	high = p[1] == 'x' ? hex_value(p[2]) : -1;
-	low = high >= 0 ? hex_value(p[3]) : -1;
+	high = p[1] == 'x' ? text_hex_digit(p[2]) : -1;
+	low = high >= 0 ? text_hex_digit(p[3]) : -1;
 	if (low < 0)
 		return "write a backslash as two, and any other byte as \\x and two digits";
 	*ret = (char)(high * 16 + low);

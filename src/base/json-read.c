@@ -61,17 +61,6 @@ static bool skip_number(const char **at, const char *end)
 	return skip_digits(at, end);
 }
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 /* Four digits. */
 static bool read_hex(const char **at, const char *end, uint32_t *ret)
 {
@@ -80,7 +69,7 @@ static bool read_hex(const char **at, const char *end, uint32_t *ret)
 	if (end - *at < 4)
 		return false;
 	for (int i = 0; i < 4; i++) {
-		int digit = hex_digit((*at)[i]);
+		int digit = text_hex_digit((*at)[i]);
 
 		if (digit < 0)
 			return false;

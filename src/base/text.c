@@ -123,7 +123,7 @@ int text_parse_u32(const char *text, uint32_t *ret)
 	return 0;
 }
 
-static int hex_value(char c)
+int text_hex_digit(char c)
 {
 	if (is_digit(c))
 		return c - '0';
@@ -144,7 +144,7 @@ int text_parse_bits(const char *text, uint32_t *ret)
 	if (*text == '\0')
 		return -EINVAL;
 	for (; *text; text++) {
-		int digit = hex_value(*text);
+		int digit = text_hex_digit(*text);
 
 		if (digit < 0)
 			return -EINVAL;

@@ -22,6 +22,9 @@ int text_parse_u32(const char *text, uint32_t *ret);
 /* Decimal digits, or 0x and hexadecimal ones. */
 int text_parse_bits(const char *text, uint32_t *ret);
 
+/* 0 to 15 of one hexadecimal digit, large or small; -1: it is none. */
+int text_hex_digit(char c);
+
 /* Decimal digits with an optional minus sign. */
 int text_parse_i32(const char *text, int32_t *ret);
 

@@ -2,6 +2,7 @@
 
 #include "base/own.h"
 #include "base/strv.h"
+#include "base/text.h"
 #include "conf/format.h"
 #include "conf/options.h"
 #include "policy/siphash.h"
@@ -257,13 +258,6 @@ static int take_stamp(const char *text, size_t len, struct kept_name *name)
 	return 0;
 }
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 /* One byte of a place; 0: that is no place. */
 static char decode(const char **text)
 {
@@ -275,8 +269,8 @@ static char decode(const char **text)
 		return ':';
 	if (*at != '%')
 		return *at;
-	high = hex_digit(at[1]);
-	low = high < 0 ? -1 : hex_digit(at[2]);
+	high = text_hex_digit(at[1]);
+	low = high < 0 ? -1 : text_hex_digit(at[2]);
 	return low < 0 ? '\0' : (char)(high * 16 + low);
 }
 

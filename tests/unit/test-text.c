@@ -41,6 +41,21 @@ static void check_numbers(
 	}
 }
 
+static void test_hex_digit(void **ctx)
+{
+	static const char digits[] = "0123456789abcdef", large[] = "0123456789ABCDEF";
+
+	(void)ctx;
+	for (int i = 0; i < 16; i++) {
+		assert_int_equal(text_hex_digit(digits[i]), i);
+		assert_int_equal(text_hex_digit(large[i]), i);
+	}
+	/* Beside the ranges, and what is no ASCII. */
+	for (const char *c = "/:@G`g \300"; *c; c++)
+		assert_int_equal(text_hex_digit(*c), -1);
+	assert_int_equal(text_hex_digit('\0'), -1);
+}
+
 static void test_bits(void **ctx)
 {
 	static const struct {
@@ -480,6 +495,7 @@ static void test_nearest(void **ctx)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_hex_digit),
 		cmocka_unit_test(test_bits),
 		cmocka_unit_test(test_u64),
 		cmocka_unit_test(test_u32),
