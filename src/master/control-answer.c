@@ -38,6 +38,13 @@ static void put_error(struct json *json, const char *why)
 	json_end_line(json);
 }
 
+/* And no more than that. */
+static void put_refusal(struct control_answer *answer, struct json *json, const char *why)
+{
+	put_error(json, why);
+	answer->phase = CONTROL_OVER;
+}
+
 /* As it was understood. */
 static void put_source(struct json *json, const struct control_request *request)
 {
@@ -132,8 +139,7 @@ static void find_service(
 	answer->phase = CONTROL_SERVICES;
 	if (i < master->n_services)
 		return;
-	put_error(json, "no such service");
-	answer->phase = CONTROL_OVER;
+	put_refusal(answer, json, "no such service");
 }
 
 /* Nobody has been told of. */
@@ -192,8 +198,7 @@ static void begin_unban(
 	struct control_answer *answer, struct json *json, struct master *master, uint64_t now)
 {
 	if (!answer->may_change) {
-		put_error(json, CONTROL_ONLY_ROOT);
-		answer->phase = CONTROL_OVER;
+		put_refusal(answer, json, CONTROL_ONLY_ROOT);
 		return;
 	}
 	control_unban(master, &answer->request, &answer->bans, now);
@@ -207,8 +212,7 @@ static void go_on_with_unban(
 	if (control_unban_some(master, &answer->request, &answer->bans, now))
 		return;
 	if (answer->bans.lifted == 0) {
-		put_error(json, "no such ban");
-		answer->phase = CONTROL_OVER;
+		put_refusal(answer, json, "no such ban");
 		return;
 	}
 	json_open(json, NULL, '{');
@@ -245,8 +249,7 @@ static void put_change(
 	                                     : CONTROL_ONLY_ROOT;
 
 	if (why) {
-		put_error(json, why);
-		answer->phase = CONTROL_OVER;
+		put_refusal(answer, json, why);
 		return;
 	}
 	json_open(json, NULL, '{');
@@ -265,8 +268,8 @@ static void begin_reload(
 	const struct reload *reload = &master->reload;
 
 	if (!answer->may_change || master->leaving) {
-		put_error(json, master->leaving ? "hatchd is stopping" : CONTROL_ONLY_ROOT);
-		answer->phase = CONTROL_OVER;
+		put_refusal(answer, json,
+			master->leaving ? "hatchd is stopping" : CONTROL_ONLY_ROOT);
 		return;
 	}
 	answer->awaited = reload_next(reload);
@@ -285,12 +288,6 @@ static void put_reload(struct control_answer *answer, struct json *json,
 }
 
 /* --------------------------------------------------------------------- orphans */
-
-static void put_refusal(struct control_answer *answer, struct json *json, const char *why)
-{
-	put_error(json, why);
-	answer->phase = CONTROL_OVER;
-}
 
 static void begin_orphans(
 	struct control_answer *answer, struct json *json, struct master *master, uint64_t now)
@@ -335,8 +332,7 @@ static void begin_with(struct control_answer *answer, struct json *json,
 	answer->phase = phase;
 	if (!answer->request.service[0] || control_knows(master, answer->request.service))
 		return;
-	put_error(json, "no such service");
-	answer->phase = CONTROL_OVER;
+	put_refusal(answer, json, "no such service");
 }
 
 static void put_first(
