@@ -1,7 +1,6 @@
 #include "master/handover/codec-policy.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,12 +10,6 @@
 
 /* Memories of any version: of them as many are kept as there is room for. */
 #define MEMORIES_MAX (UINT32_C(1) << 20)
-
-static void expect(struct codec *codec, bool holds)
-{
-	if (codec_reads(codec) && !holds)
-		codec_fault(codec, -EBADMSG);
-}
 
 /* ------------------------------------------------------------------------ of limits */
 
@@ -35,7 +28,7 @@ static void limit_fields(struct codec *codec, void *object)
 	codec_u32(codec, &limit->count);
 	codec_u32(codec, &limit->burst);
 	codec_u64(codec, &limit->period);
-	expect(codec, is_limit(limit));
+	codec_expect(codec, is_limit(limit));
 }
 
 void codec_limit(struct codec *codec, struct limit *limit)
@@ -50,7 +43,7 @@ static void bucket_fields(struct codec *codec, void *object)
 
 	codec_u64(codec, &bucket->at);
 	codec_u64(codec, &bucket->missing);
-	expect(codec, bucket->missing <= (LIMIT_COUNT_MAX + 1) * LIMIT_PARTS);
+	codec_expect(codec, bucket->missing <= (LIMIT_COUNT_MAX + 1) * LIMIT_PARTS);
 }
 
 void codec_bucket(struct codec *codec, struct bucket *bucket)
@@ -80,7 +73,7 @@ static void histogram_fields(struct codec *codec, void *object)
 	uint64_t none = 0;
 
 	codec_u32(codec, &n);
-	expect(codec, n <= BOUNDS_MAX);
+	codec_expect(codec, n <= BOUNDS_MAX);
 	for (uint32_t i = 0; i < n && codec_error(codec) == 0; i++)
 		codec_u64(codec, i <= HISTOGRAM_BOUNDS ? &histogram->counts[i] : &none);
 	codec_u64(codec, &histogram->sum);
@@ -104,7 +97,7 @@ static void count_fields(struct codec *codec, void *object)
 
 	codec_text(codec, &count->word);
 	codec_u64(codec, &count->count);
-	expect(codec, count->word);
+	codec_expect(codec, count->word);
 }
 
 /* The number that has the word; `n`: none. */
@@ -173,7 +166,7 @@ void codec_word(
 	if (!codec_reads(codec))
 		return;
 	*number = text ? number_of(text, n, word) : 0;
-	expect(codec, *number < n);
+	codec_expect(codec, *number < n);
 	if (*number >= n)
 		*number = 0;
 	free(text);
@@ -250,7 +243,7 @@ static void name_field(struct codec *codec, char name[BANS_SERVICE_MAX + 1])
 
 	snprintf(longer, sizeof longer, "%s", name);
 	codec_line(codec, longer, sizeof longer);
-	expect(codec, strlen(longer) <= BANS_SERVICE_MAX);
+	codec_expect(codec, strlen(longer) <= BANS_SERVICE_MAX);
 	snprintf(name, BANS_SERVICE_MAX + 1, "%.*s", BANS_SERVICE_MAX, longer);
 }
 
@@ -262,7 +255,7 @@ static void ban_fields(struct codec *codec, void *object)
 	codec_u8(codec, &ban->who.bits);
 	name_field(codec, ban->service);
 	codec_u64(codec, &ban->until);
-	expect(codec, is_net(&ban->who));
+	codec_expect(codec, is_net(&ban->who));
 }
 
 void codec_bans(struct codec *codec, struct bans *bans)
@@ -289,7 +282,7 @@ static void memory_fields(struct codec *codec, void *object)
 	codec_u64(codec, &memory->until);
 	codec_u64(codec, &memory->banned_until);
 	codec_bucket(codec, &memory->bucket);
-	expect(codec,
+	codec_expect(codec,
 		is_somebody(&memory->source) && memory->bits <= 8 * width_of(&memory->source));
 }
 

@@ -20,6 +20,12 @@ void codec_fault(struct codec *codec, int error)
 		codec->in->error = error;
 }
 
+void codec_expect(struct codec *codec, bool holds)
+{
+	if (codec->in && !holds)
+		codec_fault(codec, -EBADMSG);
+}
+
 int codec_error(const struct codec *codec)
 {
 	return codec->in ? codec->in->error : codec->out->error;
@@ -251,6 +257,19 @@ void codec_record(
 		read_record(codec, fields, object);
 	else
 		write_record(codec, fields, object);
+}
+
+int codec_read_record(const void *data, size_t len,
+	void (*fields)(struct codec *codec, void *object), void *object)
+{
+	struct wire_reader in;
+	struct codec codec = {.in = &in};
+
+	wire_reader_init(&in, data, len);
+	codec_record(&codec, fields, object);
+	if (in.error)
+		return in.error;
+	return wire_reader_complete(&in) ? 0 : -EBADMSG;
 }
 
 /* How many are to be read, with memory for them. */

@@ -36,6 +36,9 @@ bool codec_reads(const struct codec *codec);
 /* What was read cannot be.  Not for writers. */
 void codec_fault(struct codec *codec, int error);
 
+/* What was read is sound, or a fault (-EBADMSG).  What is written is. */
+void codec_expect(struct codec *codec, bool holds);
+
 /* 0, or what has gone wrong so far: -EBADMSG, -ENOMEM. */
 int codec_error(const struct codec *codec);
 
@@ -68,6 +71,11 @@ void codec_source(struct codec *codec, struct addr_source *field);
 /* A record of which `fields` is the list. */
 void codec_record(
 	struct codec *codec, void (*fields)(struct codec *codec, void *object), void *object);
+
+/* Read one that is all there is in memory.  0, -EBADMSG or -ENOMEM; what the object has by then
+ * is the caller's in any case. */
+int codec_read_record(const void *data, size_t len,
+	void (*fields)(struct codec *codec, void *object), void *object);
 
 /*
  * An array of records of `size` bytes each, `*n` of them at *items, which is new memory when it

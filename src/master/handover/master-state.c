@@ -156,15 +156,8 @@ int master_state_save(const struct master *master, uint64_t now, struct wire_wri
 
 int master_state_read(const void *data, size_t len, struct saved_master *ret)
 {
-	struct wire_reader in;
-	struct codec codec = {.in = &in};
-
 	*ret = (struct saved_master){0};
-	wire_reader_init(&in, data, len);
-	codec_record(&codec, state_fields, ret);
-	if (in.error)
-		return in.error;
-	return wire_reader_complete(&in) ? 0 : -EBADMSG;
+	return codec_read_record(data, len, state_fields, ret);
 }
 
 void master_state_done(struct saved_master *state)

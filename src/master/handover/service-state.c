@@ -7,7 +7,6 @@
 #include "master/pause.h"
 #include "master/service.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,12 +14,6 @@
 #define NIBBLE_MAX 15U
 
 /* ---------------------------------------------------------------------- what it is */
-
-static void expect(struct codec *codec, bool holds)
-{
-	if (codec_reads(codec) && !holds)
-		codec_fault(codec, -EBADMSG);
-}
 
 static void pause_fields(struct codec *codec, struct saved_service *state)
 {
@@ -30,8 +23,8 @@ static void pause_fields(struct codec *codec, struct saved_service *state)
 	codec_u8(codec, &state->pauses);
 	codec_u64(codec, &state->paused_until);
 	codec_u8(codec, &state->fruitless);
-	expect(codec, state->deaths <= NIBBLE_MAX && state->pauses <= NIBBLE_MAX &&
-			      state->pause_why <= PAUSE_SUSPECT);
+	codec_expect(codec, state->deaths <= NIBBLE_MAX && state->pauses <= NIBBLE_MAX &&
+				    state->pause_why <= PAUSE_SUSPECT);
 }
 
 static void pace_fields(struct codec *codec, struct saved_service *state)
@@ -147,15 +140,8 @@ int service_state_save(const struct service *service, struct wire_writer *out)
 
 int service_state_read(const void *data, size_t len, struct saved_service *ret)
 {
-	struct wire_reader in;
-	struct codec codec = {.in = &in};
-
 	*ret = (struct saved_service){0};
-	wire_reader_init(&in, data, len);
-	codec_record(&codec, state_fields, ret);
-	if (in.error)
-		return in.error;
-	return wire_reader_complete(&in) ? 0 : -EBADMSG;
+	return codec_read_record(data, len, state_fields, ret);
 }
 
 void service_state_done(struct saved_service *state)
