@@ -1,29 +1,14 @@
-#include "master/refusals.h"
+#include "master/refusals-internal.h"
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "master/conceal.h"
-#include "master/handover/codec-policy.h"
-#include "master/handover/codec-told.h"
 #include "master/master.h"
 #include "master/service.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-struct refusal {
-	struct log_gate gate; /* never opened: free */
-	uint32_t service;     /* its number */
-	enum admit_verdict verdict;
-	struct addr_source source;
-	char who[ADDR_SOURCE_TEXT_MAX];
-	char label[SERVICE_NAME_MAX + sizeof ": "];
-};
-
-struct refusals {
-	struct refusal items[REFUSALS_MAX];
-};
 
 struct refusals *refusals_new(void)
 {
@@ -114,68 +99,4 @@ uint64_t refusals_report(struct refusals *refusals, uint64_t now)
 			due = next;
 	}
 	return due;
-}
-
-/* ---------------------------------------------------------- from one image to the next */
-
-/* Its texts are as they were made, and so is its number: a service that has gone has none that
- * is given again. */
-static void fields(struct codec *codec, void *object)
-{
-	struct refusal *refusal = object;
-
-	codec_gate(codec, &refusal->gate);
-	codec_u32(codec, &refusal->service);
-	codec_verdict(codec, &refusal->verdict);
-	codec_source(codec, &refusal->source);
-	codec_line(codec, refusal->who, sizeof refusal->who);
-	codec_line(codec, refusal->label, sizeof refusal->label);
-}
-
-static void read_items(struct codec *codec, struct refusals *refusals)
-{
-	void *items = NULL;
-	size_t n = 0;
-
-	codec_array(codec, &items, &n, sizeof *refusals->items, REFUSALS_MAX, fields);
-	if (n > 0)
-		memcpy(refusals->items, items, n * sizeof *refusals->items);
-	free(items);
-}
-
-/* Those that anything is known of. */
-static void write_items(struct codec *codec, const struct refusals *refusals)
-{
-	struct refusal used[REFUSALS_MAX];
-	void *items = used;
-	size_t n = 0;
-
-	for (size_t i = 0; i < REFUSALS_MAX; i++)
-		if (refusals->items[i].gate.window_ends > 0)
-			used[n++] = refusals->items[i];
-	codec_array(codec, &items, &n, sizeof *used, REFUSALS_MAX, fields);
-}
-
-void refusals_field(struct codec *codec, struct refusals **refusals)
-{
-	bool there = *refusals;
-
-	codec_bool(codec, &there);
-	if (!there)
-		return;
-	if (!codec_reads(codec)) {
-		write_items(codec, *refusals);
-		return;
-	}
-	*refusals = refusals_new();
-	if (*refusals)
-		read_items(codec, *refusals);
-	else
-		codec_fault(codec, -ENOMEM);
-}
-
-void refusals_settle(struct refusals *refusals, uint64_t now)
-{
-	for (size_t i = 0; refusals && i < REFUSALS_MAX; i++)
-		codec_settle_gate(&refusals->items[i].gate, now);
 }

@@ -18,7 +18,6 @@
 
 #define REFUSALS_MAX 64
 
-struct codec;
 struct service;
 struct refusals;
 
@@ -33,12 +32,5 @@ struct log_gate *refusals_gate(struct refusals *refusals, const struct service *
 
 /* Lines for windows that are over; returns when the next one is, USEC_INFINITY: none. */
 uint64_t refusals_report(struct refusals *refusals, uint64_t now);
-
-/* A field of a list (master/handover/codec): all of them, NULL or not.  What is read is new,
- * also after a fault. */
-void refusals_field(struct codec *codec, struct refusals **refusals);
-
-/* What was read is taken over: no window is longer than it can be.  NULL is fine. */
-void refusals_settle(struct refusals *refusals, uint64_t now);
 
 #endif

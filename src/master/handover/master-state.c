@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/own.h"
 #include "master/handover/codec-policy.h"
+#include "master/handover/codec-refusals.h"
 #include "master/handover/codec-told.h"
 #include "master/master.h"
 #include "master/refusals.h"
@@ -58,8 +59,8 @@ static void state_fields(struct codec *codec, void *object)
 	codec_record(codec, told_fields, &state->last_told);
 	codec_told(codec, &state->told);
 	codec_gate(codec, &state->other_refusals);
-	refusals_field(codec, &state->refusals);
-	refusals_field(codec, &state->bans);
+	codec_refusals(codec, &state->refusals);
+	codec_refusals(codec, &state->bans);
 	codec_u64(codec, &state->records_lost);
 	codec_u64(codec, &state->records_untold);
 	codec_bans(codec, &state->banned);
@@ -237,8 +238,8 @@ static void put_gates(struct saved_master *state, struct master *master, uint64_
 	refusals_free(master->bans);
 	master->refusals = take_ptr(state->refusals);
 	master->bans = take_ptr(state->bans);
-	refusals_settle(master->refusals, now);
-	refusals_settle(master->bans, now);
+	codec_settle_refusals(master->refusals, now);
+	codec_settle_refusals(master->bans, now);
 	master_gate_closed(master, now);
 }
 
