@@ -1,10 +1,9 @@
 #include "os/process.h"
 
-#include "base/clock.h"
 #include "base/own.h"
+#include "base/pidstat.h"
 
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -68,34 +67,25 @@ int process_signal(int folder, int signal)
 
 uint64_t process_age(const struct process_stat *stat, uint64_t boot)
 {
-	uint64_t ticks = (uint64_t)sysconf(_SC_CLK_TCK), since;
+	uint64_t since = pidstat_usec(stat->start);
 
-	if (stat->start / ticks > boot / USEC_PER_SEC)
-		return 0;
-	since = stat->start / ticks * USEC_PER_SEC + stat->start % ticks * USEC_PER_SEC / ticks;
 	return boot > since ? boot - since : 0;
 }
 
-/* The name may have brackets, blanks and newlines of its own; what follows has none. */
 int process_parse_stat(const char *text, struct process_stat *ret)
 {
-	const char *open = strchr(text, '('), *close = strrchr(text, ')');
 	struct process_stat stat = {0};
-	size_t len;
-	int parent, session;
+	struct pidstat told;
+	int r = pidstat_parse(text, &told);
 
-	if (!open || !close || close < open)
-		return -EBADMSG;
-	if (sscanf(close + 1,
-		    " %c %d %*d %d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d "
-		    "%*d %" SCNu64,
-		    &stat.state, &parent, &session, &stat.start) != 4 ||
-		parent < 0 || session < 0)
-		return -EBADMSG;
-	len = (size_t)(close - open - 1);
-	memcpy(stat.name, open + 1, len < sizeof stat.name ? len : sizeof stat.name - 1);
-	stat.parent = parent;
-	stat.session = session;
+	if (r < 0)
+		return r;
+	memcpy(stat.name, told.name,
+		told.name_len < sizeof stat.name ? told.name_len : sizeof stat.name - 1);
+	stat.state = told.state;
+	stat.parent = told.parent;
+	stat.session = told.session;
+	stat.start = told.start;
 	*ret = stat;
 	return 0;
 }

@@ -34,7 +34,6 @@ static void test_names(void **ctx)
 	} names[] = {
 		{"7 ()", ""},
 		{"7 (a) S 1 2 3)", "a) S 1 2 3"},
-		{"7 ((sd-pam))", "(sd-pam)"},
 	};
 	char text[256];
 	struct proc proc;
