@@ -209,11 +209,12 @@ static void tell_failure(
 	struct orphans *orphans, const struct orphans_request *request, uint64_t now)
 {
 	bool asked = request->n_waiting > 0;
+	char why[HELPER_WHY_MAX];
 
 	if (!asked || log_once_a_minute(&orphans->failed_told, now))
 		log_message(asked ? LOG_WARNING : LOG_DEBUG,
 			"unable to look for what an earlier hatchd has left: %s",
-			orphan_search_explain(request->result));
+			orphan_search_explain(request->result, why));
 }
 
 static void tell_signals(const struct orphans_request *request)

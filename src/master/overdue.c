@@ -231,12 +231,13 @@ static void look_after(struct master *master, struct child *child, uint64_t now)
 static void tell_trouble(struct overdue *overdue, uint64_t now)
 {
 	int trouble = asker_trouble(overdue->asker);
+	char why[HELPER_WHY_MAX];
 	size_t obstacles;
 
 	if (trouble < 0 && log_once_a_minute(&overdue->told, now))
 		log_warning("unable to ask the kernel after connections: %s, those that are "
 			    "silent stay until it can be asked",
-			asker_explain(trouble));
+			asker_explain(trouble, why));
 	obstacles = asker_obstacles(overdue->asker);
 	if (obstacles > 0 && log_once_a_minute(&overdue->full_told, now))
 		log_warning("unable to ask the kernel after some connections: %zu %s no answer "

@@ -431,11 +431,12 @@ static void want_counter(struct master *master)
 static void tell_trouble(struct tally *tally, uint64_t now)
 {
 	int trouble = counter_trouble(tally->counter);
+	char why[HELPER_WHY_MAX];
 
 	if (trouble < 0 && log_once_a_minute(&tally->told, now))
 		log_warning("unable to count the bytes of all connections: %s, those that are "
 			    "missed are unknown",
-			counter_explain(trouble));
+			counter_explain(trouble, why));
 }
 
 static uint64_t earlier(uint64_t a, uint64_t b)

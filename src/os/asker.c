@@ -121,22 +121,9 @@ int asker_trouble(struct asker *asker)
 	return trouble;
 }
 
-const char *asker_explain(int trouble)
+const char *asker_explain(int trouble, char buf[HELPER_WHY_MAX])
 {
-	switch (trouble) {
-	case -ENOENT:
-		return NAME " is not there";
-	case -ECHILD:
-		return NAME " has ended";
-	case -ETIME:
-		return NAME " does not answer";
-	case -EBADMSG:
-		return NAME " has said nonsense";
-	case -EBUSY:
-		return "several " NAME " hang in the kernel";
-	default:
-		return strerror(-trouble);
-	}
+	return helper_explain(NAME, trouble, buf);
 }
 
 /* ------------------------------------------------------------------- the process */

@@ -76,9 +76,9 @@ bool asker_is_held(const struct asker *asker, const void *owner, uint64_t id);
 size_t asker_obstacles(const struct asker *asker);
 
 /* Why nobody can be asked since the last call: 0: nothing is the matter, or a negative
- * errno, see asker_explain(). */
+ * errno, see asker_explain(), whose words may be in `buf`. */
 int asker_trouble(struct asker *asker);
-const char *asker_explain(int trouble);
+const char *asker_explain(int trouble, char buf[HELPER_WHY_MAX]);
 
 /* The process, or -1 while there is none. */
 pid_t asker_pid(const struct asker *asker);

@@ -100,23 +100,15 @@ int counter_trouble(struct counter *counter)
 	return trouble;
 }
 
-const char *counter_explain(int trouble)
+const char *counter_explain(int trouble, char buf[HELPER_WHY_MAX])
 {
 	switch (trouble) {
-	case -ENOENT:
-		return NAME " is not there";
-	case -ECHILD:
-		return NAME " has ended";
-	case -EBADMSG:
-		return NAME " has said nonsense";
-	case -EBUSY:
-		return "several " NAME " hang in the kernel";
 	case -ENOBUFS:
 		return "more connections end than the kernel can tell of";
 	case -EAGAIN:
 		return NAME " is behind";
 	default:
-		return strerror(-trouble);
+		return helper_explain(NAME, trouble, buf);
 	}
 }
 

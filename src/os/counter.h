@@ -63,9 +63,9 @@ struct counter_news {
 bool counter_take(struct counter *counter, uint64_t now, struct counter_news *ret);
 
 /* Why some are not known since the last call: 0: nothing is the matter, or a negative errno,
- * see counter_explain(). */
+ * see counter_explain(), whose words may be in `buf`. */
 int counter_trouble(struct counter *counter);
-const char *counter_explain(int trouble);
+const char *counter_explain(int trouble, char buf[HELPER_WHY_MAX]);
 
 /* The process, or -1 while there is none. */
 pid_t counter_pid(const struct counter *counter);

@@ -6,6 +6,7 @@
 #include "os/pass_rights.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -175,4 +176,32 @@ size_t helper_pids(const struct helper *helper, pid_t ret[HELPER_PIDS_MAX])
 	for (size_t i = 0; i < helper->n_corpses; i++)
 		ret[n++] = helper->corpses[i];
 	return n;
+}
+
+const char *helper_explain(const char *name, int trouble, char buf[HELPER_WHY_MAX])
+{
+	const char *before = "", *behind;
+
+	switch (trouble) {
+	case -ENOENT:
+		behind = " is not there";
+		break;
+	case -ECHILD:
+		behind = " has ended";
+		break;
+	case -EBADMSG:
+		behind = " has said nonsense";
+		break;
+	case -ETIME:
+		behind = " does not answer";
+		break;
+	case -EBUSY:
+		before = "several ";
+		behind = " hang in the kernel";
+		break;
+	default:
+		return strerror(-trouble);
+	}
+	snprintf(buf, HELPER_WHY_MAX, "%s%s%s", before, name, behind);
+	return buf;
 }

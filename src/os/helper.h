@@ -51,6 +51,12 @@ void helper_reap(struct helper *helper, uint64_t now);
 
 void helper_done(struct helper *helper);
 
+/* Why what one of that name is for has failed, in words that may be in `buf`.  -ENOENT: there
+ * is no such program, -ECHILD: it has ended, -EBADMSG: it has said nonsense, -ETIME: it does
+ * not answer; others as they come. */
+#define HELPER_WHY_MAX 64
+const char *helper_explain(const char *name, int trouble, char buf[HELPER_WHY_MAX]);
+
 /* Those that are ours to be reaped, for who takes our place: how many. */
 #define HELPER_PIDS_MAX (HELPER_CORPSES_MAX + 1)
 size_t helper_pids(const struct helper *helper, pid_t ret[HELPER_PIDS_MAX]);

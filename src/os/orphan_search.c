@@ -55,23 +55,15 @@ bool orphan_search_runs(const struct orphan_search *search)
 	return search->runs;
 }
 
-const char *orphan_search_explain(int result)
+const char *orphan_search_explain(int result, char buf[HELPER_WHY_MAX])
 {
 	switch (result) {
-	case -ENOENT:
-		return NAME " is not there";
-	case -ECHILD:
-		return NAME " has ended";
-	case -EBADMSG:
-		return NAME " has said nonsense";
-	case -EBUSY:
-		return "several " NAME " hang in the kernel";
 	case -EPERM:
 		return "that takes CAP_SYS_PTRACE";
 	case -ETIME:
 		return "it takes too long";
 	default:
-		return strerror(-result);
+		return helper_explain(NAME, result, buf);
 	}
 }
 

@@ -43,8 +43,8 @@ void orphan_search_begin(
 /* What comes next; after ORPHAN_OVER it runs no longer.  False: nothing is there. */
 bool orphan_search_take(struct orphan_search *search, uint64_t now, struct orphan_news *ret);
 
-/* Why one has failed. */
-const char *orphan_search_explain(int result);
+/* Why one has failed, in words that may be in `buf`. */
+const char *orphan_search_explain(int result, char buf[HELPER_WHY_MAX]);
 
 /* To be called when that is due: returns when it wants to be called again. */
 uint64_t orphan_search_tend(struct orphan_search *search, uint64_t now);

@@ -360,11 +360,12 @@ static void test_wrong_program(void **ctx)
 static void test_words(void **ctx)
 {
 	static const int known[] = {-ENOENT, -ECHILD, -ETIME, -EBADMSG, -EBUSY};
+	char why[HELPER_WHY_MAX];
 
 	(void)ctx;
 	for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-		assert_non_null(strstr(asker_explain(known[i]), "hatchd-ask"));
-	assert_string_equal(asker_explain(-EMFILE), strerror(EMFILE));
+		assert_non_null(strstr(asker_explain(known[i], why), "hatchd-ask"));
+	assert_string_equal(asker_explain(-EMFILE, why), strerror(EMFILE));
 }
 
 int main(void)

@@ -430,11 +430,12 @@ static void test_says_too_much(void **ctx)
 static void test_explains(void **ctx)
 {
 	static const int known[] = {-ENOENT, -ECHILD, -EBADMSG, -EBUSY, -EAGAIN};
+	char why[HELPER_WHY_MAX];
 
 	(void)ctx;
 	for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
-		assert_non_null(strstr(counter_explain(known[i]), "hatchd-bytes"));
-	assert_string_equal(counter_explain(-EMFILE), strerror(EMFILE));
+		assert_non_null(strstr(counter_explain(known[i], why), "hatchd-bytes"));
+	assert_string_equal(counter_explain(-EMFILE, why), strerror(EMFILE));
 }
 
 int main(int argc, char *argv[])
