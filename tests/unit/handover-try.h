@@ -1,5 +1,6 @@
 /*
- * handover-try: records that were damaged on the way, for tests of what reads them.
+ * handover-try: records that were damaged on the way, and readers without memory, for tests of
+ * what reads them.
  */
 #ifndef HATCHD_TESTS_HANDOVER_TRY_H
 #define HATCHD_TESTS_HANDOVER_TRY_H
@@ -13,6 +14,11 @@
 #include <string.h>
 
 #include <cmocka.h>
+
+#include "short-of-memory.h"
+
+#define SECOND UINT64_C(1000000)
+#define NOW    (UINT64_C(1000000000) * SECOND) /* later than the clock of any machine */
 
 /* Below, `try` reads it, releases what it has read, and returns 0 or a negative errno.  It gets
  * memory of its own, so that a sanitizer sees what is read behind its end. */
@@ -90,6 +96,31 @@ static inline void handover_try_flipped(
 		assert_true(r == 0 || r == -EBADMSG || r == -ENOMEM);
 		w->data[bit / 8] ^= (uint8_t)(1 << bit % 8);
 	}
+}
+
+/* All of that; how many lengths of one that says less are read. */
+static inline size_t handover_try_damaged(
+	int (*try)(const void *data, size_t len), const struct wire_writer *w)
+{
+	handover_try_cut(try, w);
+	handover_try_longer(try, w);
+	handover_try_flipped(try, w);
+	return handover_try_shorter(try, w);
+}
+
+/* Whichever of its allocations fails, it says so; how many there are, and one. */
+static inline int handover_try_without_memory(
+	int (*try)(const void *data, size_t len), const struct wire_writer *w)
+{
+	int n = 0, r;
+
+	do {
+		allocations_left = ++n;
+		r = handover_try(try, w->data, w->len);
+		allocations_left = -1;
+		assert_true(r == 0 || r == -ENOMEM);
+	} while (r < 0);
+	return n;
 }
 
 #endif

@@ -3,12 +3,10 @@
 #include "master/handover/codec-told.h"
 
 #include "handover-try.h"
-#include "short-of-memory.h"
 
 #include <stdio.h>
 
-#define SECOND UINT64_C(1000000)
-#define EVER   UINT64_MAX
+#define EVER UINT64_MAX
 
 /* What one list has written is read by another. */
 struct pipe {
