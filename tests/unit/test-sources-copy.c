@@ -1,16 +1,13 @@
 /* sources-copy: a table that was copied answers as the first one does, whatever happens. */
 #include "policy/sources.h"
 
+#include "sources-try.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
 
 #include <cmocka.h>
-
-#define SECOND UINT64_C(1000000)
-
-static const uint8_t key[16] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
-static const struct limit slow = {.count = 1, .burst = 10, .period = SECOND};
 
 /* Each in a neighbourhood of his own. */
 static struct addr_source source_of(unsigned number)
@@ -20,15 +17,6 @@ static struct addr_source source_of(unsigned number)
 	source.bytes[1] = (uint8_t)(number >> 8);
 	source.bytes[2] = (uint8_t)number;
 	return source;
-}
-
-static void ban(struct sources *sources, uint64_t service, const struct addr_source *source,
-	uint64_t until, uint64_t now)
-{
-	struct addr_net who;
-
-	addr_net_of(source, 24, 56, &who);
-	sources_ban(sources, service, &who, until, now);
 }
 
 static uint64_t random_state = 88172645463325252;
@@ -76,16 +64,6 @@ static void add_children(struct sources *sources, const uint32_t counts[SERVICES
 		for (uint32_t n = 0; n < counts[i / DRAWN][i % DRAWN]; n++)
 			assert_int_equal(sources_add(sources, i / DRAWN, &source), 0);
 	}
-}
-
-static void copy_memories(const struct sources *from, struct sources *to, uint64_t now)
-{
-	struct source_memory memory;
-
-	for (size_t i = 0; i < sources_places(from); i++)
-		if (sources_memory_at(from, i, now, &memory))
-			sources_remember(to, &memory, now);
-	sources_add_forgotten(to, sources_forgotten(from));
 }
 
 /* To whoever asks, they are the same. */

@@ -4,6 +4,7 @@
 #include "policy/admit.h"
 
 #include "short-of-memory.h"
+#include "sources-try.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -12,8 +13,6 @@
 #include <string.h>
 
 #include <cmocka.h>
-
-static const uint8_t key[16] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
 
 /* What was hashed last, to what, and with which key. */
 static struct {
@@ -41,15 +40,6 @@ static struct addr_source source_of(unsigned number)
 
 	memcpy(source.bytes, &number, sizeof number);
 	return source;
-}
-
-static void ban(struct sources *sources, uint64_t service, const struct addr_source *source,
-	uint64_t until, uint64_t now)
-{
-	struct addr_net who;
-
-	addr_net_of(source, 24, 56, &who);
-	sources_ban(sources, service, &who, until, now);
 }
 
 static void test_counts(void **ctx)
@@ -197,10 +187,6 @@ static void test_like_a_plain_array(void **ctx)
 	}
 	sources_free(sources);
 }
-
-static const struct limit slow = {.count = 1, .burst = 10, .period = 1000000};
-
-#define SECOND UINT64_C(1000000)
 
 static bool knows(const struct sources *sources, unsigned number)
 {
@@ -797,16 +783,6 @@ static void test_lift(void **ctx)
 }
 
 /* ---------------------------------------------------------------- from table to table */
-
-static void copy_memories(const struct sources *from, struct sources *to, uint64_t now)
-{
-	struct source_memory memory;
-
-	for (size_t i = 0; i < sources_places(from); i++)
-		if (sources_memory_at(from, i, now, &memory))
-			sources_remember(to, &memory, now);
-	sources_add_forgotten(to, sources_forgotten(from));
-}
 
 /* Children may also come after what is remembered of them, if there is room. */
 static void test_children_come_later(void **ctx)
