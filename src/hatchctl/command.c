@@ -1,6 +1,7 @@
 #include "hatchctl/command.h"
 
 #include "base/text.h"
+#include "conf/conf.h"
 
 #include <getopt.h>
 #include <stdarg.h>
@@ -97,6 +98,36 @@ int command_bad_option(
 		return command_misused(command, "the option '%.*s' takes no value",
 			(int)strcspn(word, "="), word);
 	return command_misused(command, "unknown option '-%c'", optopt);
+}
+
+int command_unknown(
+	const char *command, const char *kind, const char *word, const char *nearest)
+{
+	if (nearest)
+		return command_misused(
+			command, "unknown %s '%s'; did you mean '%s'?", kind, word, nearest);
+	return command_misused(command, "unknown %s '%s'", kind, word);
+}
+
+int command_check_service(const char *command, const char *name)
+{
+	if (!service_name_valid(name))
+		return command_misused(command, "'%s' is not the name of a service", name);
+	return COMMAND_DONE;
+}
+
+int command_take_service(const char *command, int argc, char **argv, const char **ret)
+{
+	const char *service = optind < argc ? argv[optind] : NULL;
+	int r;
+
+	if (argc - optind > 1)
+		return command_misused(command,
+			"unexpected argument '%s': there is one service", argv[optind + 1]);
+	r = service ? command_check_service(command, service) : COMMAND_DONE;
+	if (r == COMMAND_DONE)
+		*ret = service;
+	return r;
 }
 
 int command_flush(void)

@@ -70,6 +70,18 @@ int command_misused(const char *command, const char *format, ...) _printf_(2, 3)
 int command_bad_option(
 	const char *command, int result, char **argv, const struct option *options);
 
+/* The same for a word of some kind, such as "column", that there is not; `nearest`: what may
+ * have been meant, or NULL. */
+int command_unknown(
+	const char *command, const char *kind, const char *word, const char *nearest);
+
+/* Could that be the name of a service?  COMMAND_DONE, or COMMAND_USAGE after a message. */
+int command_check_service(const char *command, const char *name);
+
+/* The one word that may follow the options, which are read: the name of a service, borrowed, or
+ * NULL.  As before. */
+int command_take_service(const char *command, int argc, char **argv, const char **ret);
+
 /* Write `text` to standard output: COMMAND_DONE, or COMMAND_FAILED and a message. */
 int command_print(const char *text);
 

@@ -66,16 +66,12 @@ static int print_help(void)
 
 static int unknown_command(const char *word)
 {
-	const char *names[ARRAY_SIZE(commands) + 1] = {NULL}, *nearest;
+	const char *names[ARRAY_SIZE(commands) + 1] = {NULL};
 
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
 		names[i] = commands[i].name;
 
-	nearest = text_nearest(word, names);
-	if (nearest)
-		return command_misused(
-			NULL, "unknown command '%s'; did you mean '%s'?", word, nearest);
-	return command_misused(NULL, "unknown command '%s'", word);
+	return command_unknown(NULL, "command", word, text_nearest(word, names));
 }
 
 static int run_command(int argc, char **argv)

@@ -358,7 +358,7 @@ def test_hatchctl_and_somebody_else(folder, text, why):
     (["--event=opn"], "unknown event 'opn'; did you mean 'open'?"),
     (["--event="], "unknown event ''"),
     (["--count=0"], "--count: '0' is not a number above 0"),
-    (["a", "b"], "more than one service"),
+    (["a", "b"], "there is one service"),
     (["-a-"], "unknown option '-a'"),
     (["--", "-a"], "'-a' is not the name of a service"),
     (["--control"], "the option '--control' needs a value"),

@@ -420,7 +420,8 @@ def test_who_may_end(start, path):
         for style in (["--json"], ["-r"], ["-n"], ["-o", "pid"], ["-O"], ["--color=never"]):
             code, out, err = ctl(path, "--end", *style)
             assert (code, out) == (USAGE, "") and "no use with --end" in err
-        assert ctl(path, "--end", "../a")[0] == USAGE
+        for name in "../a", "a\nb", "":
+            assert "is not the name of a service" in ctl(path, "--end", name)[2]
         assert goes_on(client)
         assert ask(path, "kill-orphans a")[0] == {"done": True, "told": 1}
         assert client.recv(1) == b""

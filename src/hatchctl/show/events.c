@@ -10,7 +10,6 @@
 #include "base/json-read.h"
 #include "base/text.h"
 #include "conf/cmdline.h"
-#include "conf/conf.h"
 #include "hatchctl/ask/question.h"
 
 #include <getopt.h>
@@ -383,13 +382,7 @@ static int parse(int argc, char **argv, struct events *events, bool *ret_helped)
 
 	if (status != COMMAND_DONE || *ret_helped)
 		return status;
-	if (argc - optind > 1)
-		return command_misused("events", "more than one service");
-	events->service = argv[optind];
-	if (events->service && !service_name_valid(events->service))
-		return command_misused(
-			"events", "'%s' is not the name of a service", events->service);
-	return COMMAND_DONE;
+	return command_take_service("events", argc, argv, &events->service);
 }
 
 int command_events(int argc, char **argv)

@@ -91,17 +91,18 @@ static int show(int argc, char **argv, const struct view *view)
 static int end(int argc, char **argv, const struct view *view, const char *kill_after)
 {
 	uint64_t patience = USEC_INFINITY;
+	const char *service = NULL;
+	int r = command_take_service("orphans", argc, argv, &service);
 
 	if (view->styled)
 		return command_misused("orphans",
 			"%s is of no use with --end: no table is shown", view->styled);
-	if (argc - optind > 1)
-		return command_misused("orphans",
-			"unexpected argument '%s': there is one service", argv[optind + 1]);
+	if (r != COMMAND_DONE)
+		return r;
 	if (kill_after && text_parse_duration(kill_after, &patience) < 0)
 		return command_misused("orphans",
 			"'%s' is not a duration such as 500ms, 30s or 5min", kill_after);
-	return orphans_end(view->path, argv[optind], patience);
+	return orphans_end(view->path, service, patience);
 }
 
 int command_orphans(int argc, char **argv)

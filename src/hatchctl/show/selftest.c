@@ -5,7 +5,6 @@
  * that is busy is not taken for ours.
  */
 #include "base/text.h"
-#include "conf/conf.h"
 #include "hatchctl/command.h"
 #include "hatchctl/show/attempt.h"
 #include "hatchctl/table/view.h"
@@ -133,14 +132,7 @@ static int read_name(int argc, char **argv, const char **ret)
 {
 	if (argc - optind < 1)
 		return command_misused("selftest", "the service is missing");
-	if (argc - optind > 1)
-		return command_misused("selftest",
-			"unexpected argument '%s': there is one service", argv[optind + 1]);
-	if (!service_name_valid(argv[optind]))
-		return command_misused(
-			"selftest", "'%s' is not the name of a service", argv[optind]);
-	*ret = argv[optind];
-	return COMMAND_DONE;
+	return command_take_service("selftest", argc, argv, ret);
 }
 
 int command_selftest(int argc, char **argv)

@@ -78,9 +78,8 @@ static int read_target(int argc, char **argv, struct target *target)
 	if (argc - optind > 1)
 		return command_misused(command,
 			"unexpected argument '%s': there is one address", argv[optind + 1]);
-	if (target->service && !service_name_valid(target->service))
-		return command_misused(
-			command, "'%s' is not the name of a service", target->service);
+	if (target->service && command_check_service(command, target->service) != COMMAND_DONE)
+		return COMMAND_USAGE;
 	target->text = argv[optind];
 	return read_address(command, target);
 }

@@ -2,7 +2,6 @@
  * hatchctl enable, hatchctl disable: let clients of a service in, or nobody.
  */
 #include "conf/cmdline.h"
-#include "conf/conf.h"
 #include "hatchctl/ask/request.h"
 #include "hatchctl/command.h"
 #include "hatchctl/flags.h"
@@ -13,6 +12,19 @@
 #include <getopt.h>
 #include <stdio.h>
 
+/* What both say last. */
+#define HELP_OF_BOTH(until)                                                                   \
+	"      --persistent         until it is " until " --persistent\n"                     \
+	"      --file FILE          the main file (that of the running hatchd, or\n"          \
+	"                           " CMDLINE_FILE ")\n"                                      \
+	"      --services-dir DIR   where the links are (services.d beside that file)\n"      \
+	"      --recipes DIR        where recipes are (" RECIPE_FOLDER ")\n"                  \
+	"  -s, --control PATH       the socket of hatchd (/run/hatchd/control)\n"             \
+	"  -h, --help               this text\n"                                              \
+	"\n"                                                                                  \
+	"Exit status: 0 done, 1 not done, 2 the command line is wrong, or there is no such\n" \
+	"service or recipe.\n"
+
 static const char help_enable[] =
 	"Usage: hatchctl enable [-s PATH] SERVICE...\n"
 	"       hatchctl enable [-s PATH] --persistent [--file FILE] SERVICE...\n"
@@ -20,17 +32,7 @@ static const char help_enable[] =
 	"Let clients in again, after hatchctl disable or hatchctl drain.  With --persistent:\n"
 	"have a recipe served from now on, by a link to it in services.d, and reload hatchd\n"
 	"if it runs; hatchctl recipes lists them.  What would be a mistake is not done.\n"
-	"\n"
-	"      --persistent         until it is disabled by disable --persistent\n"
-	"      --file FILE          the main file (that of the running hatchd, or\n"
-	"                           " CMDLINE_FILE ")\n"
-	"      --services-dir DIR   where the links are (services.d beside that file)\n"
-	"      --recipes DIR        where recipes are (" RECIPE_FOLDER ")\n"
-	"  -s, --control PATH       the socket of hatchd (/run/hatchd/control)\n"
-	"  -h, --help               this text\n"
-	"\n"
-	"Exit status: 0 done, 1 not done, 2 the command line is wrong, or there is no such\n"
-	"service or recipe.\n";
+	"\n" HELP_OF_BOTH("disabled by disable");
 
 static const char help_disable[] =
 	"Usage: hatchctl disable [-s PATH] SERVICE...\n"
@@ -39,17 +41,7 @@ static const char help_disable[] =
 	"Let nobody in until the next reload; connections that there are go on.  With\n"
 	"--persistent: remove the link to a recipe that enable --persistent has made, and\n"
 	"reload hatchd if it runs.  A file of your own is never removed.\n"
-	"\n"
-	"      --persistent         until it is enabled by enable --persistent\n"
-	"      --file FILE          the main file (that of the running hatchd, or\n"
-	"                           " CMDLINE_FILE ")\n"
-	"      --services-dir DIR   where the links are (services.d beside that file)\n"
-	"      --recipes DIR        where recipes are (" RECIPE_FOLDER ")\n"
-	"  -s, --control PATH       the socket of hatchd (/run/hatchd/control)\n"
-	"  -h, --help               this text\n"
-	"\n"
-	"Exit status: 0 done, 1 not done, 2 the command line is wrong, or there is no such\n"
-	"service or recipe.\n";
+	"\n" HELP_OF_BOTH("enabled by enable");
 
 /* One of the two commands. */
 struct way {
@@ -116,9 +108,8 @@ static int check_names(const struct way *way, char **services)
 	if (!*services)
 		return command_misused(way->name, "the name of a service is missing");
 	for (; *services; services++)
-		if (!service_name_valid(*services))
-			return command_misused(
-				way->name, "'%s' is not the name of a service", *services);
+		if (command_check_service(way->name, *services) != COMMAND_DONE)
+			return COMMAND_USAGE;
 	return COMMAND_DONE;
 }
 

@@ -2,7 +2,6 @@
  * hatchctl kill: end connections.
  */
 #include "base/text.h"
-#include "conf/conf.h"
 #include "hatchctl/ask/request.h"
 #include "hatchctl/command.h"
 #include "hatchctl/flags.h"
@@ -84,10 +83,10 @@ int command_kill(int argc, char **argv)
 	if (service && optind < argc)
 		return command_misused(
 			"kill", "unexpected argument '%s' beside --service", argv[optind]);
-	if (service && !service_name_valid(service))
-		return command_misused("kill", "'%s' is not the name of a service", service);
-	if (service)
-		return kill_service(flags.control, service);
+	if (service) {
+		r = command_check_service("kill", service);
+		return r == COMMAND_DONE ? kill_service(flags.control, service) : r;
+	}
 	if (optind == argc)
 		return command_misused("kill", "the number of a connection is missing");
 	r = check_numbers(argv + optind);

@@ -1,7 +1,6 @@
 /*
  * hatchctl set, hatchctl log-level: change what the configuration says while hatchd runs.
  */
-#include "conf/conf.h"
 #include "hatchctl/ask/request.h"
 #include "hatchctl/command.h"
 #include "hatchctl/flags.h"
@@ -59,8 +58,9 @@ int command_set(int argc, char **argv)
 	argv += optind;
 	if (argc - optind < 3)
 		return command_misused("set", "a service, a limit and a value are wanted");
-	if (!service_name_valid(argv[0]))
-		return command_misused("set", "'%s' is not the name of a service", argv[0]);
+	r = command_check_service("set", argv[0]);
+	if (r != COMMAND_DONE)
+		return r;
 	if (!join(argv + 2, value, sizeof value) ||
 		snprintf(words, sizeof words, "set %s %s %s", argv[0], argv[1], value) >=
 			(int)sizeof words)

@@ -1,21 +1,18 @@
 #include "hatchctl/table/listing.h"
 
-#include "conf/conf.h"
 #include "hatchctl/command.h"
 
-#include <getopt.h>
+#include <stdio.h>
 
 #define REQUEST_MAX 128
 
 static int make_request(int argc, char **argv, const char *command, char request[REQUEST_MAX])
 {
-	const char *service = optind < argc ? argv[optind] : NULL;
+	const char *service = NULL;
+	int r = command_take_service(command, argc, argv, &service);
 
-	if (argc - optind > 1)
-		return command_misused(command,
-			"unexpected argument '%s': there is one service", argv[optind + 1]);
-	if (service && !service_name_valid(service))
-		return command_misused(command, "'%s' is not the name of a service", service);
+	if (r != COMMAND_DONE)
+		return r;
 	snprintf(request, REQUEST_MAX, "%s%s%s\n", command, service ? " " : "",
 		service ? service : "");
 	return COMMAND_DONE;

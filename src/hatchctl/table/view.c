@@ -53,15 +53,11 @@ static int print_help(const struct view_command *command)
 static int choose(const struct view_command *command, const char *text, struct view *view)
 {
 	char word[COLUMNS_WORD_MAX];
-	const char *nearest;
 
 	if (columns_add(&view->style, command->columns, command->n_columns, text, word) == 0)
 		return COMMAND_DONE;
-	nearest = columns_nearest(command->columns, command->n_columns, word);
-	if (nearest)
-		return command_misused(command->name, "unknown column '%s'; did you mean '%s'?",
-			word, nearest);
-	return command_misused(command->name, "unknown column '%s'", word);
+	return command_unknown(command->name, "column", word,
+		columns_nearest(command->columns, command->n_columns, word));
 }
 
 static int choose_columns(

@@ -125,18 +125,6 @@ static int take_option(
 	}
 }
 
-static int take_service(int argc, char **argv, struct top_options *options)
-{
-	options->service = optind < argc ? argv[optind] : NULL;
-	if (argc - optind > 1)
-		return command_misused("top", "unexpected argument '%s': there is one service",
-			argv[optind + 1]);
-	if (options->service && !service_name_valid(options->service))
-		return command_misused(
-			"top", "'%s' is not the name of a service", options->service);
-	return COMMAND_DONE;
-}
-
 static int parse_options(int argc, char **argv, struct top_options *options)
 {
 	static const struct option table[] = {
@@ -159,13 +147,13 @@ static int parse_options(int argc, char **argv, struct top_options *options)
 		r = take_option(result, argv, table, options);
 	if (r != COMMAND_DONE || options->helped)
 		return r;
-	return take_service(argc, argv, options);
+	return command_take_service("top", argc, argv, &options->service);
 }
 
 static int set_order(struct top_view *view, const char *sort)
 {
 	struct top_order *order = &view->orders[view->table];
-	const char *names[TOP_COLUMNS_MAX + 1] = {NULL}, *nearest;
+	const char *names[TOP_COLUMNS_MAX + 1] = {NULL};
 	bool reversed = *sort == '-';
 	size_t n;
 	const struct top_column *columns = top_columns(view->table, &n);
@@ -177,11 +165,8 @@ static int set_order(struct top_view *view, const char *sort)
 	}
 	for (size_t i = 0; i < n; i++)
 		names[i] = columns[i].head;
-	nearest = text_nearest(sort + reversed, names);
-	if (nearest)
-		return command_misused("top", "unknown column '%s'; did you mean '%s'?",
-			sort + reversed, nearest);
-	return command_misused("top", "unknown column '%s'", sort + reversed);
+	return command_unknown(
+		"top", "column", sort + reversed, text_nearest(sort + reversed, names));
 }
 
 static int set_state(struct top_state *state, const struct top_options *options)
