@@ -35,73 +35,63 @@ const char *metrics_member_key(enum metrics_member member)
 	return keys[member];
 }
 
-#define HATCHD(member, value, type, ...)                                             \
-	{                                                                            \
-		METRICS_OF_HATCHD, METRICS_##member, METRICS_##value, METRIC_##type, \
-			__VA_ARGS__                                                  \
-	}
-#define SERVICE(member, value, type, ...)                                             \
-	{                                                                             \
-		METRICS_OF_SERVICE, METRICS_##member, METRICS_##value, METRIC_##type, \
-			__VA_ARGS__                                                   \
-	}
-#define BOTH(member, value, type, ...)                                                         \
+#define ROW(of, member, value, type, ...)                                                      \
 	{                                                                                      \
-		METRICS_OF_BOTH, METRICS_##member, METRICS_##value, METRIC_##type, __VA_ARGS__ \
+		METRICS_OF_##of, METRICS_##member, METRICS_##value, METRIC_##type, __VA_ARGS__ \
 	}
 
 /* clang-format off */
 static const struct metrics_row rows[] = {
-	HATCHD(SINCE, NUMBER, GAUGE, "start_time_seconds", "seconds", NULL,
+	ROW(HATCHD, SINCE, NUMBER, GAUGE, "start_time_seconds", "seconds", NULL,
 		"When hatchd was started, in seconds since 1970"),
-	HATCHD(UP, USEC, GAUGE, "uptime_seconds", "seconds", NULL,
+	ROW(HATCHD, UP, USEC, GAUGE, "uptime_seconds", "seconds", NULL,
 		"How long hatchd has been running"),
-	HATCHD(RELOADS, WORDS, COUNTER, "reloads", NULL, "result",
+	ROW(HATCHD, RELOADS, WORDS, COUNTER, "reloads", NULL, "result",
 		"Reloads of the configuration, by what became of them"),
-	HATCHD(SERVICES, NUMBER, GAUGE, "services", NULL, NULL,
+	ROW(HATCHD, SERVICES, NUMBER, GAUGE, "services", NULL, NULL,
 		"Services in force"),
-	HATCHD(REMOVED, NUMBER, GAUGE, "services_removed", NULL, NULL,
+	ROW(HATCHD, REMOVED, NUMBER, GAUGE, "services_removed", NULL, NULL,
 		"Services that are not in force, but have children still"),
-	HATCHD(TOTAL_INSTANCES, NUMBER, GAUGE, "all_children_limit", NULL, NULL,
+	ROW(HATCHD, TOTAL_INSTANCES, NUMBER, GAUGE, "all_children_limit", NULL, NULL,
 		"Children that all services may have together (total_instances)"),
-	HATCHD(ORPHANS, NUMBER, GAUGE, "orphans", NULL, NULL,
+	ROW(HATCHD, ORPHANS, NUMBER, GAUGE, "orphans", NULL, NULL,
 		"Processes that an earlier hatchd has left running, if that is known"),
-	HATCHD(SOURCES, WORDS, GAUGE, "sources", NULL, "kind",
+	ROW(HATCHD, SOURCES, WORDS, GAUGE, "sources", NULL, "kind",
 		"Sources of clients that something is known of"),
-	HATCHD(FORGOTTEN, NUMBER, COUNTER, "sources_forgotten", NULL, NULL,
+	ROW(HATCHD, FORGOTTEN, NUMBER, COUNTER, "sources_forgotten", NULL, NULL,
 		"Sources that were forgotten before their time, for want of places"),
-	HATCHD(BANS, NUMBER, COUNTER, "bans", NULL, NULL,
+	ROW(HATCHD, BANS, NUMBER, COUNTER, "bans", NULL, NULL,
 		"Bans that were begun or made longer"),
-	HATCHD(LOG_LOST, NUMBER, COUNTER, "log_messages_lost", NULL, NULL,
+	ROW(HATCHD, LOG_LOST, NUMBER, COUNTER, "log_messages_lost", NULL, NULL,
 		"Messages that the log did not take"),
 
-	BOTH(ACCEPTED, NUMBER, COUNTER, "connections_accepted", NULL, NULL,
+	ROW(BOTH, ACCEPTED, NUMBER, COUNTER, "connections_accepted", NULL, NULL,
 		"Connections that were accepted, those among them that were then refused"),
-	BOTH(REFUSED, WORDS, COUNTER, "connections_refused", NULL, "reason",
+	ROW(BOTH, REFUSED, WORDS, COUNTER, "connections_refused", NULL, "reason",
 		"Clients that were not let in, by reason"),
-	BOTH(CHILDREN, NUMBER, GAUGE, "children", NULL, NULL,
+	ROW(BOTH, CHILDREN, NUMBER, GAUGE, "children", NULL, NULL,
 		"Clients that are served now, by a program or a worker"),
-	SERVICE(INSTANCES, NUMBER, GAUGE, "children_limit", NULL, NULL,
+	ROW(SERVICE, INSTANCES, NUMBER, GAUGE, "children_limit", NULL, NULL,
 		"Clients that may be served at once (instances), if there is a limit"),
-	SERVICE(STARTED, NUMBER, COUNTER, "children_started", NULL, NULL,
+	ROW(SERVICE, STARTED, NUMBER, COUNTER, "children_started", NULL, NULL,
 		"Programs that were started, and sessions that were given to workers"),
-	BOTH(ENDED, WORDS, COUNTER, "children_ended", NULL, "result",
+	ROW(BOTH, ENDED, WORDS, COUNTER, "children_ended", NULL, "result",
 		"Programs that have ended, or not come to their exec"),
-	BOTH(SESSIONS, WORDS, COUNTER, "sessions_ended", NULL, "result",
+	ROW(BOTH, SESSIONS, WORDS, COUNTER, "sessions_ended", NULL, "result",
 		"Sessions of workers that have ended"),
-	SERVICE(BACKEND_STARTED, NUMBER, COUNTER, "backend_started", NULL, NULL,
+	ROW(SERVICE, BACKEND_STARTED, NUMBER, COUNTER, "backend_started", NULL, NULL,
 		"Processes of the backend that were started"),
-	BOTH(CPU, USEC, COUNTER, "cpu_seconds", "seconds", NULL,
+	ROW(BOTH, CPU, USEC, COUNTER, "cpu_seconds", "seconds", NULL,
 		"User and system time of programs that have ended, and of their children"),
-	BOTH(BYTES_IN, NUMBER, COUNTER, "received_bytes", "bytes", NULL,
+	ROW(BOTH, BYTES_IN, NUMBER, COUNTER, "received_bytes", "bytes", NULL,
 		"Bytes that came from clients, as far as hatchd knows"),
-	BOTH(BYTES_OUT, NUMBER, COUNTER, "sent_bytes", "bytes", NULL,
+	ROW(BOTH, BYTES_OUT, NUMBER, COUNTER, "sent_bytes", "bytes", NULL,
 		"Bytes that went to clients, as far as hatchd knows"),
-	BOTH(QUEUE, DURATIONS, HISTOGRAM, "queue_seconds", "seconds", NULL,
+	ROW(BOTH, QUEUE, DURATIONS, HISTOGRAM, "queue_seconds", "seconds", NULL,
 		"From the end of the TCP handshake to accept"),
-	BOTH(WAIT, DURATIONS, HISTOGRAM, "wait_seconds", "seconds", NULL,
+	ROW(BOTH, WAIT, DURATIONS, HISTOGRAM, "wait_seconds", "seconds", NULL,
 		"From accept until there was somebody to serve the client"),
-	BOTH(SPAWN, DURATIONS, HISTOGRAM, "spawn_seconds", "seconds", NULL,
+	ROW(BOTH, SPAWN, DURATIONS, HISTOGRAM, "spawn_seconds", "seconds", NULL,
 		"From then until its program was seen to run"),
 };
 /* clang-format on */
