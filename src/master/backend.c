@@ -490,7 +490,7 @@ void backend_resume_process(struct backend *b, struct child *process)
 void backend_resume_session(struct backend *b, struct child *child, enum backend_news news)
 {
 	child->backend = b;
-	child->news = news;
+	child->news = (uint8_t)news;
 	b->n_sessions++;
 	b->n_reached += news == BACKEND_REACHED;
 }
