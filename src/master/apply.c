@@ -20,7 +20,7 @@ struct change {
 	bool created;
 	bool waits; /* for a condition */
 	bool wait, takes_all;
-	bool adjusts;
+	bool adjusts, opens;
 	struct service_conf *conf; /* owned; NULL if it adjusts none of its sockets */
 	bool sensor, refuses, tallies, hears_first, for_several;
 	unsigned source_prefix4, source_prefix6;
@@ -220,9 +220,7 @@ static int make_listener(
 	if (!listener)
 		return -ENOMEM;
 	change->listeners[place] = listener;
-	/* Where one in force is in the way, it is tried again when that is gone. */
-	if (l->fate == LISTEN_OPENED && !conf->condition)
-		listener_try(listener, conf);
+	change->opens |= l->fate == LISTEN_OPENED && !conf->condition;
 	return 0;
 }
 
@@ -323,15 +321,6 @@ static int make_changes(struct apply *a)
 	return r;
 }
 
-/* What it has opened may be with the closer, who counts on it until it is closed. */
-static void abandon(struct service *service)
-{
-	if (service_closing(service) > 0)
-		service_retire(service);
-	else
-		service_free(service);
-}
-
 static void unmake_changes(struct apply *a)
 {
 	for (size_t i = 0; i < a->n_changes; i++) {
@@ -343,16 +332,38 @@ static void unmake_changes(struct apply *a)
 		service_conf_free(change->conf);
 		pace_free(a->master, change->pace);
 		if (change->created)
-			abandon(change->service);
+			service_free(change->service);
 	}
 	for (size_t i = 0; i < a->n_moves; i++)
 		strv_free(a->moves[i].links);
 	free(a->moves);
 	free(a->services);
 	free(a->changes);
+	free(a);
 }
 
 /* ----------------------------------------------------------- the second half */
+
+/* What it says is read again, since for all services it would be many megabytes; where there
+ * is no memory for that, its addresses are tried when it is in force. */
+static void open_new(const struct apply *a, const struct change *change, size_t i)
+{
+	_cleanup_service_conf_ struct service_conf *conf = NULL;
+
+	if (image_get(a->image, i, &conf) < 0)
+		return;
+	for (uint32_t j = 0; j < change->n_listeners; j++)
+		if (change->listeners[j] && conf->listen[j].fate == LISTEN_OPENED)
+			listener_try(change->listeners[j], conf);
+}
+
+/* Where a socket in force is in the way, it is tried again when that is gone. */
+static void open_all_new(const struct apply *a)
+{
+	for (size_t i = 0; i < a->n_changes; i++)
+		if (a->changes[i].opens)
+			open_new(a, &a->changes[i], i);
+}
 
 /* All before anything is closed: services may have exchanged their addresses. */
 static void move_listeners(struct apply *a)
@@ -520,20 +531,40 @@ static void finish_changes(struct apply *a)
 	}
 }
 
-int apply(struct master *master, struct image *image, struct applied *ret)
+int apply_prepare(struct master *master, struct image *image, struct apply **ret)
 {
-	struct apply a = {.master = master, .image = image};
+	struct apply *a = calloc(1, sizeof *a);
 	int r;
 
-	r = make_changes(&a);
+	if (!a)
+		return -ENOMEM;
+	*a = (struct apply){.master = master, .image = image};
+	r = make_changes(a);
 	forget_claims(master);
-	if (r == 0) {
-		count(&a, ret);
-		switch_services(&a);
-		finish_changes(&a);
-	}
-	unmake_changes(&a);
+	if (r == 0)
+		*ret = a;
+	else
+		unmake_changes(a);
+	return r;
+}
+
+void apply_finish(struct apply *a, struct applied *ret)
+{
+	count(a, ret);
+	open_all_new(a);
+	switch_services(a);
+	finish_changes(a);
+	unmake_changes(a);
 	/* What was needed for this is not needed again soon. */
 	malloc_trim(0);
+}
+
+int apply(struct master *master, struct image *image, struct applied *ret)
+{
+	struct apply *a;
+	int r = apply_prepare(master, image, &a);
+
+	if (r == 0)
+		apply_finish(a, ret);
 	return r;
 }

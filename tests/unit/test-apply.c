@@ -7,6 +7,7 @@
 #include "master/master.h"
 #include "master/service.h"
 
+#include <fcntl.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -54,22 +55,29 @@ static void prepare(struct world *w, const char *text)
 	conf_done(&in_force);
 }
 
-/* By the road that it takes from the loader: an image that is damaged is refused
- * where it is opened or where it is applied. */
-static int put_in_force(struct world *w)
+/* By the road that it takes from the loader. */
+static int take_image(struct world *w, struct image **ret)
 {
 	int fd = memfd_create(IMAGE_NAME, MFD_CLOEXEC | MFD_ALLOW_SEALING), r;
-	struct image *image = NULL;
-	struct applied applied;
 
 	assert_true(fd >= 0);
 	assert_int_equal(image_write(&w->text.conf, fd), 0);
 	conf_text_done(&w->text);
-	r = image_open(fd, &image);
-	if (r < 0) {
+	r = image_open(fd, ret);
+	if (r < 0)
 		close(fd);
+	return r;
+}
+
+/* An image that is damaged is refused where it is opened or where it is applied. */
+static int put_in_force(struct world *w)
+{
+	struct image *image = NULL;
+	struct applied applied;
+	int r = take_image(w, &image);
+
+	if (r < 0)
 		return r;
-	}
 	r = apply(&w->master, image, &applied);
 	if (r < 0)
 		image_free(image);
@@ -133,6 +141,39 @@ static const char before[] = SERVICE("a", AT("unix:@test-apply/1") "instances = 
 
 static const char after[] = SERVICE("a", AT("unix:@test-apply/1")) SERVICE(
 	"b", AT("unix:@test-apply/2")) SERVICE("c", AT("unix:@test-apply/3") "wait = yes");
+
+/* Where the next listener would be. */
+static int next_number(void)
+{
+	int fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 64);
+
+	close(fd);
+	return fd;
+}
+
+/* Whoever goes back from there has all that he had, and nothing else. */
+static void test_prepares(void **ctx)
+{
+	struct image *image = NULL;
+	struct applied applied;
+	struct apply *apply;
+	int fds[FDS_MAX], next;
+	struct world w;
+
+	(void)ctx;
+	fill(&w);
+	prepare(&w, before);
+	assert_int_equal(take_image(&w, &image), 0);
+	next = next_number();
+	assert_int_equal(apply_prepare(&w.master, image, &apply), 0);
+	assert_int_equal(next_number(), next);
+	assert_null(w.master.image);
+	apply_finish(apply, &applied);
+	assert_int_equal(listening(&w, fds), 3);
+	for (size_t i = 0; i < 3; i++)
+		assert_true(fds[i] >= next);
+	finish(&w);
+}
 
 static void test_keeps(void **ctx)
 {
@@ -441,6 +482,7 @@ static void test_rate_of_nobody(void **ctx)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_prepares),
 		cmocka_unit_test(test_keeps),
 		cmocka_unit_test(test_exchange),
 		cmocka_unit_test(test_lies),
