@@ -181,9 +181,8 @@ int pid_file_resume(const char *path, int fd, struct pid_file *ret)
 	int r = open_folder(path, &file);
 
 	if (r < 0)
-		forget(&file);
-	else
-		*ret = file;
+		file.dir = fd_close(file.dir);
+	*ret = file;
 	return r;
 }
 
@@ -191,12 +190,14 @@ int pid_file_move_up(struct pid_file *file, int floor)
 {
 	int moved;
 
-	if (file->dir < 0)
+	if (file->fd < 0)
 		return 0;
 	moved = fd_move_up(file->fd, floor);
 	if (moved < 0)
 		return moved;
 	file->fd = moved;
+	if (file->dir < 0)
+		return 0;
 	moved = fd_move_up(file->dir, floor);
 	if (moved < 0)
 		return moved;
@@ -206,9 +207,7 @@ int pid_file_move_up(struct pid_file *file, int floor)
 
 void pid_file_close(struct pid_file *file)
 {
-	if (file->dir < 0)
-		return;
-	if (is_in_place(file))
+	if (file->dir >= 0 && is_in_place(file))
 		unlinkat(file->dir, file->name, 0);
 	forget(file);
 }

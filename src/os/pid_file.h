@@ -18,8 +18,8 @@
 #include <sys/types.h>
 
 struct pid_file {
-	int dir;          /* its folder, O_PATH; -EBADF: there is no pid file */
-	int fd;           /* holds the lock */
+	int dir; /* its folder, O_PATH; -EBADF: the file is not looked after any more */
+	int fd;  /* holds the lock; -EBADF: there is no pid file */
 	const char *name; /* in that folder; points into the path, borrowed */
 	bool replaced;    /* there was one, of a process that has it no longer */
 };
@@ -42,8 +42,11 @@ struct pid_file {
  */
 int pid_file_open(const char *path, struct pid_file *ret, pid_t *ret_owner);
 
-/* One that another image of this process has opened and locked: `fd` is taken over.  0 or a
- * negative errno. */
+/*
+ * One that another image of this process has opened and locked: `fd` is taken over, and the
+ * lock with it, whatever becomes of the rest.  A negative errno, as of pid_file_open(): the
+ * file cannot be found at that path any more, and is left there when we end.
+ */
 int pid_file_resume(const char *path, int fd, struct pid_file *ret);
 
 /* Move the descriptors to numbers that are at least `floor`.  On failure, a
@@ -54,7 +57,7 @@ int pid_file_move_up(struct pid_file *file, int floor);
  * Does nothing where there is none. */
 void pid_file_close(struct pid_file *file);
 
-/* What an error of pid_file_open() means, in words. */
+/* What an error of these means, in words. */
 const char *pid_file_strerror(int error);
 
 #endif

@@ -296,6 +296,34 @@ static int remove_folder(void **ctx)
 	return rmdir(folder);
 }
 
+/* By the next image of the same process, where the folder is not what it was: the lock is ours
+ * all the same, and what is at the path is not touched. */
+static void test_resumed(void **ctx)
+{
+	struct pid_file file = PID_FILE_NONE, next = PID_FILE_NONE;
+
+	(void)ctx;
+	opened(&file);
+	close(file.dir);
+	assert_int_equal(chmod(folder, 0777), 0);
+	assert_int_equal(pid_file_resume(path, file.fd, &next), -EPERM);
+	assert_int_equal(next.dir, -EBADF);
+	assert_int_equal(pid_file_move_up(&next, 100), 0);
+	assert_true(next.fd >= 100);
+	assert_int_equal(chmod(folder, 0755), 0);
+	refused(path, -EBUSY, getpid());
+	pid_file_close(&next);
+	assert_int_equal(next.fd, -EBADF);
+	assert_string_equal(content(), number(getpid()));
+
+	opened(&file);
+	close(file.dir);
+	assert_int_equal(pid_file_resume(path, file.fd, &next), 0);
+	refused(path, -EBUSY, getpid());
+	pid_file_close(&next);
+	assert_null(content());
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -309,6 +337,7 @@ int main(void)
 		cmocka_unit_test(test_folders),
 		cmocka_unit_test(test_only_ours_is_removed),
 		cmocka_unit_test(test_moved_up),
+		cmocka_unit_test(test_resumed),
 	};
 
 	return cmocka_run_group_tests(tests, make_folder, remove_folder);
