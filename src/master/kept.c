@@ -80,6 +80,20 @@ int kept_add(struct kept *kept, const char *name, int fd, struct stored *stored)
 	return r;
 }
 
+const char *kept_strerror(int error)
+{
+	switch (error) {
+	case -EEXIST:
+		return "another one has the same name";
+	case -EINVAL:
+		return "its name says no address";
+	case -ENOSPC:
+		return "there are too many";
+	default:
+		return strerror(-error);
+	}
+}
+
 /* It is the caller's now. */
 static void take(struct kept_socket **place, struct kept_socket *ret)
 {

@@ -7,7 +7,8 @@
  * of one; and what is left when all are open is closed then, so that nobody waits in the queue
  * of a socket from which nobody takes him.
  *
- * At most KEPT_MAX of them: what comes beyond that is not kept, and closed.
+ * At most KEPT_MAX of them, which are as many as a process can have (fs.nr_open): what comes
+ * beyond that is not kept, and closed.
  *
  * Layer: master.
  */
@@ -21,7 +22,7 @@
 struct master;
 struct stored;
 
-#define KEPT_MAX 65536
+#define KEPT_MAX (1 << 20)
 
 struct kept_socket {
 	int fd; /* owned */
@@ -44,6 +45,9 @@ struct kept {
  * the caller's, and `stored` as well (NULL: the service manager does not have it).
  */
 int kept_add(struct kept *kept, const char *name, int fd, struct stored *stored);
+
+/* What an error of kept_add() means, in words. */
+const char *kept_strerror(int error);
 
 /*
  * Take the socket that a service wishes for.  True with *ret the caller's; it may still turn

@@ -234,16 +234,9 @@ bool store_leave(struct listener *listener)
 static void refuse(struct master *master, const char *name, int fd, int error)
 {
 	char shown[4 * KEPT_NAME_MAX];
-	const char *why = strerror(-error);
 
-	if (error == -EEXIST)
-		why = "another one has the same name";
-	else if (error == -EINVAL)
-		why = "its name says no address";
-	else if (error == -ENOSPC)
-		why = "there are too many";
 	log_warning("unable to use what the service manager has kept as '%s': %s, closing it",
-		text_escape(name, strlen(name), shown, sizeof shown), why);
+		text_escape(name, strlen(name), shown, sizeof shown), kept_strerror(error));
 	master_close_later(master, fd, clock_monotonic());
 }
 
