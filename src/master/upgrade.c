@@ -161,22 +161,36 @@ static bool read_answer(struct upgrade *upgrade)
 	return true;
 }
 
-/* What is executed has to be what has proved itself. */
+/* What is executed has to be what has proved itself, and as it was then. */
+static int check_program(const struct upgrade *upgrade)
+{
+	struct prove_answer now;
+	int r = prove_identify(upgrade->program, &now);
+
+	if (r < 0)
+		return r;
+	return now.dev == upgrade->who.dev && now.ino == upgrade->who.ino &&
+	                       now.changed == upgrade->who.changed
+	               ? 0
+	               : -ESTALE;
+}
+
+static const char *explain_program(int r)
+{
+	return r == -ESTALE ? "it was replaced meanwhile" : strerror(-r);
+}
+
 static int open_program(struct master *master)
 {
 	struct upgrade *upgrade = &master->upgrade;
-	struct prove_answer now;
 	int r;
 
 	upgrade->program = open(master->program, O_PATH | O_CLOEXEC);
 	if (upgrade->program < 0)
 		return -errno;
-	r = prove_identify(upgrade->program, &now);
+	r = check_program(upgrade);
 	if (r < 0)
 		return r;
-	if (now.dev != upgrade->who.dev || now.ino != upgrade->who.ino ||
-		now.changed != upgrade->who.changed)
-		return -ESTALE;
 	upgrade->program = master_move_up(master, upgrade->program);
 	return 0;
 }
@@ -187,8 +201,7 @@ static void begin_to_wait(struct master *master)
 	int r = open_program(master);
 
 	if (r < 0) {
-		fail(master, "%s: %s", master->program,
-			r == -ESTALE ? "it was replaced meanwhile" : strerror(-r));
+		fail(master, "%s: %s", master->program, explain_program(r));
 		return;
 	}
 	upgrade->image = master_move_up(master, upgrade->image);
@@ -347,6 +360,10 @@ static int leap(struct master *master)
 	if (state < 0)
 		return state;
 	state = master_move_up(master, state);
+	/* Somebody may have written into it while we have waited. */
+	r = check_program(&master->upgrade);
+	if (r < 0)
+		return r;
 	return resume_execute(&handover, state, master->upgrade.program, self, master->argv);
 }
 
@@ -368,7 +385,7 @@ static void try_to_leap(struct master *master, uint64_t now)
 
 	if (is_settled(master, now)) {
 		r = leap(master);
-		fail(master, "%s: %s", master->program, strerror(-r));
+		fail(master, "%s: %s", master->program, explain_program(r));
 	} else if (now >= master->upgrade.due) {
 		fail(master, "a connection is being closed for longer than that takes");
 	}

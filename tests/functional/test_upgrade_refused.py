@@ -2,11 +2,13 @@
 
 import os
 import pathlib
+import signal
 
 import pytest
 
 from harness import (
-    PYTHON, connect, free_port, hatchctl, read_exactly, reload, service, talk,
+    PYTHON, connect, free_port, hatchctl, listed, proc_fds, read_exactly, reload, service,
+    talk, wait_until,
 )
 from upgrades import Installed, ask_for_upgrade, upgrade
 
@@ -16,6 +18,15 @@ pytestmark = pytest.mark.needs_root  # who looks at its descriptors
 @pytest.fixture
 def path(folder):
     return folder / "run" / "control"
+
+
+def cat(name="cat", **options):
+    return service(name, **{"exec": "/bin/cat", **options})
+
+
+def echo(client, data):
+    client.sendall(data)
+    assert read_exactly(client, len(data)) == data
 
 
 class Upgradable:
@@ -233,3 +244,26 @@ def test_binary_that_hangs(upgradable, folder):
     upgradable.expect_refused()
     upgradable.installed.repair()
     upgradable.expect_upgraded()
+
+
+def test_program_that_is_written_into(hatchd, folder, path):
+    """After it has proved itself, while a client is waited for: what is there now has not."""
+    installed = Installed(folder)
+    port = free_port()
+    daemon = hatchd.file(
+        cat("first", listen=f"tcp:{port}", proxy_protocol="required",
+            proxy_from="127.0.0.0/8"),
+        f"--control={path}", binary=installed.hatchd)
+    installed.repair()
+    with connect(port) as client:
+        wait_until(lambda: listed(path)["first"]["pending"] == 1)
+        mark = daemon.mark()
+        daemon.signal(signal.SIGUSR2)
+        wait_until(lambda: str(installed.hatchd) in proc_fds(daemon.pid).values())
+        installed.hatchd.write_bytes(pathlib.Path("/bin/true").read_bytes())
+        client.sendall(b"PROXY UNKNOWN\r\n")
+        echo(client, b"x")
+        daemon.wait_log("unable to upgrade: .*: it was replaced meanwhile", after=mark)
+        echo(client, b"y")
+    installed.repair()
+    upgrade(daemon)
