@@ -236,6 +236,18 @@ static int on_proof(sd_event_source *source, int fd, uint32_t revents, void *use
 	return 0;
 }
 
+/* Its process has been killed, if there is one, and is still to be reaped. */
+static void leave_proof(struct master *master)
+{
+	struct loading *proof = &master->upgrade.proof;
+
+	if (proof->pidfd >= 0)
+		loading_kill(proof);
+	if (proof->pid > 0)
+		(void)strays_add(&master->strays, proof->pid, clock_monotonic());
+	loading_done(proof);
+}
+
 static int start_proof(struct master *master, int handover, int answer)
 {
 	struct upgrade *upgrade = &master->upgrade;
@@ -250,15 +262,11 @@ static int start_proof(struct master *master, int handover, int answer)
 	};
 	int r = loading_start(&request, &upgrade->proof);
 
+	if (r == 0)
+		r = sd_event_add_io(master->event, &upgrade->ended, upgrade->proof.pidfd,
+			EPOLLIN, on_proof, master);
 	if (r < 0)
-		return r;
-	r = sd_event_add_io(master->event, &upgrade->ended, upgrade->proof.pidfd, EPOLLIN,
-		on_proof, master);
-	if (r < 0) {
-		loading_kill(&upgrade->proof);
-		(void)strays_add(&master->strays, upgrade->proof.pid, clock_monotonic());
-		loading_done(&upgrade->proof);
-	}
+		leave_proof(master);
 	return r;
 }
 
@@ -437,8 +445,7 @@ void upgrade_stop(struct master *master)
 		(void)sd_event_source_set_enabled(master->arrivals, SD_EVENT_ON);
 	if (upgrade->ended) {
 		upgrade->ended = sd_event_source_disable_unref(upgrade->ended);
-		loading_kill(&upgrade->proof);
-		loading_done(&upgrade->proof);
+		leave_proof(master);
 	}
 	forget(upgrade);
 }

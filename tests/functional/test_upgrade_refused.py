@@ -2,14 +2,17 @@
 
 import os
 import pathlib
+import resource
 import signal
 
 import pytest
 
 from harness import (
-    PYTHON, connect, free_port, hatchctl, listed, proc_fds, read_exactly, reload, service,
-    talk, wait_until,
+    PYTHON, connect, free_port, hatchctl, listed, proc_fds, proc_stat, read_exactly, reload,
+    service, talk, wait_until,
 )
+from test_control import status
+from test_drain import FOREVER, drain
 from upgrades import Installed, ask_for_upgrade, upgrade
 
 pytestmark = pytest.mark.needs_root  # who looks at its descriptors
@@ -246,6 +249,19 @@ def test_binary_that_hangs(upgradable, folder):
     upgradable.expect_upgraded()
 
 
+def zombies(pid):
+    found = []
+    for entry in pathlib.Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                stat = proc_stat(entry.name)
+            except OSError:
+                continue
+            if stat[0] == "Z" and int(stat[1]) == pid:
+                found.append(entry.name)
+    return found
+
+
 def test_program_that_is_written_into(hatchd, folder, path):
     """After it has proved itself, while a client is waited for: what is there now has not."""
     installed = Installed(folder)
@@ -267,3 +283,39 @@ def test_program_that_is_written_into(hatchd, folder, path):
         echo(client, b"y")
     installed.repair()
     upgrade(daemon)
+
+
+def test_proof_that_cannot_be_watched(hatchd, path):
+    """Its process was started when there is no descriptor left for it: it is reaped."""
+    port = free_port()
+    daemon = hatchd.file(cat(listen=f"tcp:{port}"), f"--control={path}")
+    limits = resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE)
+    used = proc_fds(daemon.pid)
+    lowest = next(n for n in range(limits[0]) if n not in used)
+    for free in range(1, 12):
+        resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, (lowest + free, limits[1]))
+        said = ask_for_upgrade(daemon)
+        if "Too many open files" not in said:
+            break
+    resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, limits)
+    assert free > 3
+    wait_until(lambda: not zombies(daemon.pid))
+    assert talk(port, b"x") == b"x"
+
+
+def test_stop_while_it_proves(hatchd, folder, path):
+    """The proof ends with the upgrade; while others are waited for, it is no zombie."""
+    installed = Installed(folder)
+    port, fifo = free_port(), folder / "hold"
+    os.mkfifo(fifo)
+    daemon = hatchd.file(FOREVER + cat(listen=f"tcp:{port}"), f"--control={path}",
+                         binary=installed.hatchd)
+    installed.replace(b"#!/bin/sh\nexec cat <'%s'\n" % os.fsencode(fifo))
+    with connect(port) as client:
+        echo(client, b"x")
+        daemon.signal(signal.SIGUSR2)
+        wait_until(lambda: status(path)["upgrade"]["running"])
+        drain(daemon)
+        wait_until(lambda: not zombies(daemon.pid))
+        echo(client, b"y")
+    assert daemon.wait_end() == 0
