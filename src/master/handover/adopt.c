@@ -333,7 +333,6 @@ static void end_again(struct child *child, const struct handover_child *from)
 		pass_end(child);
 }
 
-/* A zombie until we end, if we cannot remember it: its descriptor is closed with the others. */
 static bool adopt(struct places *places, struct handover_child *from, uint64_t now)
 {
 	struct master *master = places->master;
@@ -388,6 +387,28 @@ static int compare_born(const void *a, const void *b)
 	return (x->born > y->born) - (x->born < y->born);
 }
 
+/* Without memory it belongs to no service and is counted nowhere, but reaped. */
+static void lose(struct places *places, const struct handover_child *from, uint64_t now)
+{
+	places->n_lost++;
+	if (from->pid > 0)
+		(void)strays_add(&places->master->strays, from->pid, now);
+}
+
+static void tell_lost(const struct places *places)
+{
+	if (places->n_lost > 0)
+		log_error("unable to remember %zu children: %s", places->n_lost,
+			strerror(ENOMEM));
+}
+
+static void lose_all(struct places *places, uint64_t now)
+{
+	for (size_t i = 0; i < places->handover->n_children; i++)
+		lose(places, &places->handover->children[i], now);
+	tell_lost(places);
+}
+
 static void adopt_all(struct places *places, uint64_t now)
 {
 	struct handover *handover = places->handover;
@@ -399,14 +420,12 @@ static void adopt_all(struct places *places, uint64_t now)
 	for (size_t i = 0; i < handover->n_children; i++)
 		if (handover->children[i].is_backend &&
 			!adopt_backend(places, &handover->children[i], now))
-			places->n_lost++;
+			lose(places, &handover->children[i], now);
 	for (size_t i = 0; i < handover->n_children; i++)
 		if (!handover->children[i].is_backend &&
 			!adopt(places, &handover->children[i], now))
-			places->n_lost++;
-	if (places->n_lost > 0)
-		log_error("unable to remember %zu children: %s", places->n_lost,
-			strerror(ENOMEM));
+			lose(places, &handover->children[i], now);
+	tell_lost(places);
 }
 
 /* ---------------------------------------------------------------------- workers */
@@ -534,7 +553,7 @@ void handover_adopt(struct handover *handover, struct master *master, uint64_t n
 		give_sources(&places, now);
 		give_held(&places);
 	} else {
-		log_error("unable to remember children: %s", strerror(ENOMEM));
+		lose_all(&places, now);
 	}
 	free_places(&places);
 	for (size_t i = 0; i < handover->n_listeners; i++)
