@@ -118,14 +118,27 @@ int detach_start(const struct cmdline *cmdline, struct detach *detach)
 	return cmdline->pid_file ? take_pid_file(cmdline->pid_file, &detach->pid_file) : 0;
 }
 
-int detach_resume(const struct cmdline *cmdline, int pid_file, struct detach *detach)
+void detach_resume(void)
 {
 	log_echo(false);
-	if (pid_file < 0 || !cmdline->pid_file) {
-		fd_close(pid_file);
-		return 0;
+}
+
+/* A number that is too low is in nobody's way for long. */
+void detach_resume_pid_file(
+	const struct cmdline *cmdline, int fd, int floor, struct detach *detach)
+{
+	const char *path = cmdline->pid_file;
+	int r;
+
+	if (fd < 0 || !path) {
+		fd_close(fd);
+		return;
 	}
-	return pid_file_resume(cmdline->pid_file, pid_file, &detach->pid_file);
+	r = pid_file_resume(path, fd, &detach->pid_file);
+	if (r < 0)
+		log_warning("unable to look after pid file %s: %s, leaving it there at the end",
+			path, pid_file_strerror(r));
+	(void)pid_file_move_up(&detach->pid_file, floor);
 }
 
 int detach_move_up(struct detach *detach, int floor)

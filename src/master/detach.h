@@ -37,10 +37,14 @@ void detach_open_log(const struct cmdline *cmdline);
  */
 int detach_start(const struct cmdline *cmdline, struct detach *detach);
 
-/* We are that process already, and the descriptor of our pid file (-EBADF: there is none) was
- * handed over by the image of hatchd before us (master/resume): it is taken over.  0 or a
- * negative errno. */
-int detach_resume(const struct cmdline *cmdline, int pid_file, struct detach *detach);
+/* We are that process already (master/resume): nobody waits. */
+void detach_resume(void);
+
+/* The descriptor of our pid file (-EBADF: there is none), which the image of hatchd before us
+ * has locked, is taken over, with a number of at least `floor`.  Where its folder is not what
+ * it was, the file stays when we end, which is told. */
+void detach_resume_pid_file(
+	const struct cmdline *cmdline, int fd, int floor, struct detach *detach);
 
 /* Keep out of the numbers below `floor`, which children need. */
 int detach_move_up(struct detach *detach, int floor);

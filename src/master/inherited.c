@@ -163,7 +163,7 @@ static void note_limits(struct inherited *inherited, const struct handover_proce
 		(struct rlimit){.rlim_cur = process->core_soft, .rlim_max = process->core_hard};
 }
 
-int inherited_take(struct inherited *inherited, const struct resume *resume)
+int inherited_take(struct inherited *inherited, struct resume *resume)
 {
 	int r;
 
@@ -235,7 +235,7 @@ void inherited_give_back(struct inherited *inherited, const char *name, int fd)
 	fd_close(fd);
 }
 
-int inherited_add(struct inherited *inherited, const char *name, int *fd)
+int inherited_add(struct inherited *inherited, const char *name, int fd)
 {
 	size_t n = (size_t)inherited->n_sockets;
 	int *sockets = reallocarray(inherited->sockets, n + 1, sizeof *sockets);
@@ -245,6 +245,6 @@ int inherited_add(struct inherited *inherited, const char *name, int *fd)
 	inherited->sockets = sockets;
 	if (strv_add(&inherited->socket_names, name) < 0)
 		return -ENOMEM;
-	inherited->sockets[inherited->n_sockets++] = take_fd(fd);
+	inherited->sockets[inherited->n_sockets++] = fd;
 	return 0;
 }

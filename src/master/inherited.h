@@ -44,15 +44,15 @@ struct inherited {
  * taken from it.  Negative errno if the process cannot be made fit to serve.
  */
 struct resume;
-int inherited_take(struct inherited *inherited, const struct resume *resume);
+int inherited_take(struct inherited *inherited, struct resume *resume);
 void inherited_done(struct inherited *inherited);
 
 /* The next untaken handed-over socket with that name, now the caller's; or -1. */
 int inherited_socket(struct inherited *inherited, const char *name);
 
-/* One more, under that name, as if the service manager had handed it over: *fd is ours then and
- * -EBADF.  0 or -ENOMEM. */
-int inherited_add(struct inherited *inherited, const char *name, int *fd);
+/* One more, under that name, as if the service manager had handed it over: 0, and it is ours;
+ * or -ENOMEM. */
+int inherited_add(struct inherited *inherited, const char *name, int fd);
 
 /* It is not needed now, and cannot be had again: keep it for who will want it. */
 void inherited_give_back(struct inherited *inherited, const char *name, int fd);

@@ -103,8 +103,10 @@ int main(int argc, char **argv)
 
 	if (argc > 1 && strcmp(argv[1], PROVE_OPTION) == 0)
 		return prove(argv);
-	if (cmdline_parse(argc, argv, &cmdline, stderr) < 0)
+	if (cmdline_parse(argc, argv, &cmdline, stderr) < 0) {
+		master_decline(argv);
 		return 2;
+	}
 	status = run(&cmdline, argv);
 	cmdline_done(&cmdline);
 	return status;

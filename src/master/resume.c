@@ -35,26 +35,28 @@ static int announce(int state, int old_program)
 	return setenv(VARIABLE, value, 1) < 0 ? -errno : 0;
 }
 
-static void set_flags(void *userdata, int fd)
+static void set_flags(void *userdata, int *fd)
 {
-	if (fd >= 0)
-		(void)fcntl(fd, F_SETFD, *(int *)userdata);
+	if (*fd >= 0)
+		(void)fcntl(*fd, F_SETFD, *(int *)userdata);
 }
 
 int resume_execute(
-	const struct handover *handover, int state, int program, int old_program, char **argv)
+	struct handover *handover, int state, int program, int old_program, char **argv)
 {
 	int keep = 0, close = FD_CLOEXEC, r = announce(state, old_program);
 
 	if (r < 0)
 		return r;
 	handover_each_fd(handover, set_flags, &keep);
-	set_flags(&keep, state);
+	set_flags(&keep, &state);
+	set_flags(&keep, &old_program);
 	log_flush();
 	syscall(SYS_execveat, program, "", argv, environ, AT_EMPTY_PATH);
 	r = -errno;
 	handover_each_fd(handover, set_flags, &close);
-	set_flags(&close, state);
+	set_flags(&close, &state);
+	set_flags(&close, &old_program);
 	unsetenv(VARIABLE);
 	return r;
 }
@@ -78,18 +80,22 @@ static bool parse_value(const char *value, int *ret_state, int *ret_program)
 
 static bool is_open(int fd)
 {
-	return fd < 0 || fcntl(fd, F_GETFD) >= 0;
+	return fd > STDERR_FILENO && fcntl(fd, F_GETFD) >= 0;
 }
 
-struct check {
-	bool good;
-};
-
-static void check_fd(void *userdata, int fd)
+static void check_fd(void *userdata, int *fd)
 {
-	struct check *check = userdata;
+	bool *good = userdata;
 
-	check->good &= is_open(fd) && (fd < 0 || fd > STDERR_FILENO);
+	*good &= *fd < 0 || is_open(*fd);
+}
+
+/* Whatever gets that number next is nobody's of those. */
+static void forget_closed(void *userdata, int *fd)
+{
+	(void)userdata;
+	if (!is_open(*fd))
+		*fd = -EBADF;
 }
 
 int resume_check(const struct handover *handover)
@@ -108,52 +114,66 @@ int resume_check(const struct handover *handover)
 	return r;
 }
 
-/* A variable that somebody has left, or set, is nobody's handover. */
+/* Whoever could not begin has kept all of it open, but for the configuration that was his. */
 static int read_state(struct resume *resume)
 {
-	struct check check = {.good = true};
+	bool good = true;
 	int r = handover_read(resume->state, &resume->handover);
 
 	if (r < 0)
 		return r;
-	if (resume->handover.process.pid != (uint32_t)getpid())
-		return -ESRCH;
 	r = resume_check(&resume->handover);
 	if (r < 0)
 		return r;
-	handover_each_fd(&resume->handover, check_fd, &check);
-	/* Whoever could not begin may have closed sockets that his configuration has no use
-	 * for. */
-	return check.good || resume->old_program < 0 ? 0 : -EBADF;
+	if (resume->back)
+		handover_each_fd(&resume->handover, forget_closed, NULL);
+	else
+		handover_each_fd(&resume->handover, check_fd, &good);
+	return good ? 0 : -EBADF;
 }
 
-void resume_find(struct resume *resume)
+/* A variable that somebody has left, or set, may name anything. */
+static bool is_ours(int state)
+{
+	uint32_t pid;
+
+	return handover_owner(state, &pid) == 0 && pid == (uint32_t)getpid();
+}
+
+static bool find(struct resume *resume)
 {
 	const char *value = getenv(VARIABLE);
-	int r;
+	int state, old_program;
+	bool found;
 
 	if (!value)
-		return;
-	if (!parse_value(value, &resume->state, &resume->old_program)) {
-		resume->state = resume->old_program = -EBADF;
-		unsetenv(VARIABLE);
-		return;
-	}
+		return false;
+	found = parse_value(value, &state, &old_program) && is_ours(state);
+	if (!found)
+		log_warning("ignoring " VARIABLE
+			    " of the environment: it names nothing that hatchd has left");
 	unsetenv(VARIABLE);
+	if (!found)
+		return false;
+	resume->state = state;
+	resume->old_program = old_program;
+	resume->back = old_program < 0;
+	return true;
+}
+
+int resume_find(struct resume *resume)
+{
+	int r;
+
+	if (!find(resume))
+		return 0;
 	r = read_state(resume);
-	if (r == 0)
-		return;
-	/* A stray variable of somebody else's process. */
-	if (r == -ESRCH || !is_open(resume->state)) {
-		handover_done(&resume->handover);
-		resume->state = resume->old_program = -EBADF;
-		return;
-	}
-	log_error("unable to take over: %s",
-		r == -EPROTONOSUPPORT ? "what is handed over is of another version"
-		: r == -EBADMSG       ? "what is handed over is damaged"
-				      : strerror(-r));
-	resume->failed = true;
+	if (r < 0)
+		log_error("unable to take over: %s",
+			r == -EPROTONOSUPPORT ? "what is handed over is of another version"
+			: r == -EBADMSG       ? "what is handed over is damaged"
+					      : strerror(-r));
+	return r;
 }
 
 /* ----------------------------------------------------------------- descriptors */
@@ -163,13 +183,15 @@ struct fds {
 	size_t n;
 };
 
-static void count_fd(void *userdata, int fd)
+/* The standard ones stay as they are, and one of them may be the log. */
+static void count_fd(void *userdata, int *fd)
 {
 	struct fds *list = userdata;
+	bool counts = *fd > STDERR_FILENO;
 
-	if (fd >= 0 && list->fds)
-		list->fds[list->n] = fd;
-	list->n += fd >= 0;
+	if (counts && list->fds)
+		list->fds[list->n] = *fd;
+	list->n += counts;
 }
 
 static int compare(const void *a, const void *b)
@@ -191,9 +213,10 @@ static void close_others(const struct fds *list)
 	fd_close_range(next, INT_MAX);
 }
 
-void resume_clean_up(const struct resume *resume)
+void resume_clean_up(struct resume *resume)
 {
 	struct fds list = {NULL, 0};
+	int log = log_fd();
 
 	handover_each_fd(&resume->handover, count_fd, &list);
 	list.fds = calloc(list.n + 3, sizeof *list.fds);
@@ -203,9 +226,9 @@ void resume_clean_up(const struct resume *resume)
 	handover_each_fd(&resume->handover, count_fd, &list);
 	/* Executed by its descriptor, it would be called by the number of that. */
 	prctl(PR_SET_NAME, "hatchd");
-	count_fd(&list, resume->state);
-	count_fd(&list, resume->old_program);
-	count_fd(&list, log_fd());
+	count_fd(&list, &resume->state);
+	count_fd(&list, &resume->old_program);
+	count_fd(&list, &log);
 	qsort(list.fds, list.n, sizeof *list.fds, compare);
 	close_others(&list);
 	free(list.fds);
@@ -215,9 +238,8 @@ void resume_clean_up(const struct resume *resume)
 int resume_image(struct resume *resume, struct image **ret)
 {
 	struct handover_process *process = &resume->handover.process;
-	bool back = resume->old_program < 0;
-	int *fd = back ? &process->image : &process->next_image;
-	int *secrets = back ? &process->secrets : &process->next_secrets;
+	int *fd = resume->back ? &process->image : &process->next_image;
+	int *secrets = resume->back ? &process->secrets : &process->next_secrets;
 	_cleanup_image_ struct image *image = NULL;
 	int r;
 
@@ -238,21 +260,34 @@ int resume_image(struct resume *resume, struct image **ret)
 /* ------------------------------------------------------------------------ sockets */
 
 /* As if the service manager had handed them over just now. */
-static int give_handed_over(struct resume *resume, struct inherited *inherited)
+static int give_handed_over(const struct resume *resume, struct inherited *inherited)
 {
-	struct handover *handover = &resume->handover;
+	const struct handover *handover = &resume->handover;
 	int r = 0;
 
 	for (size_t i = 0; i < handover->n_spares && r == 0; i++)
-		r = inherited_add(inherited, handover->spares[i].name, &handover->spares[i].fd);
+		if (handover->spares[i].fd >= 0)
+			r = inherited_add(
+				inherited, handover->spares[i].name, handover->spares[i].fd);
 	for (size_t i = 0; i < handover->n_listeners && r == 0; i++)
-		if (handover->listeners[i].handed_over)
+		if (handover->listeners[i].handed_over && handover->listeners[i].fd >= 0)
 			r = inherited_add(inherited, handover->listeners[i].handed_over,
-				&handover->listeners[i].fd);
+				handover->listeners[i].fd);
 	return r;
 }
 
-/* One that is not what its name says is closed with what nobody wants. */
+/* Without its name it is nobody's, and closed when we stay. */
+static void refuse(struct handover_listener *listener, int r)
+{
+	char shown[KEPT_NAME_MAX * 4];
+
+	log_warning("unable to go on with the socket '%s': %s, closing it",
+		text_escape(listener->name, strlen(listener->name), shown, sizeof shown),
+		kept_strerror(r));
+	free(listener->name);
+	listener->name = NULL;
+}
+
 static int keep_socket(struct handover_listener *listener, struct master *master)
 {
 	struct stored *stored = NULL;
@@ -264,10 +299,12 @@ static int keep_socket(struct handover_listener *listener, struct master *master
 		stored = store_note(master, listener->name);
 	r = kept_add(&master->kept, listener->name, listener->fd, stored);
 	if (r == 0)
-		listener->fd = -EBADF;
-	else
-		store_forget(master, stored);
-	return r == -ENOMEM ? r : 0;
+		return 0;
+	store_forget(master, stored);
+	if (r == -ENOMEM)
+		return r;
+	refuse(listener, r);
+	return 0;
 }
 
 int resume_sockets(struct resume *resume, struct master *master)
@@ -297,13 +334,33 @@ int resume_memory(const struct resume *resume, struct master *master, uint64_t n
 
 /* -------------------------------------------------------------------------- the end */
 
+/* Before any address is opened: it may be in the way of one. */
+static void settle_socket(struct handover_listener *listener, struct master *master)
+{
+	struct kept_socket socket = {.fd = take_fd(&listener->fd)};
+
+	if (socket.fd >= 0 && !listener->name && !listener->handed_over)
+		kept_drop(master, &socket);
+}
+
+void resume_stay(struct resume *resume, struct master *master)
+{
+	struct handover *handover = &resume->handover;
+
+	for (size_t i = 0; i < handover->n_spares; i++)
+		handover->spares[i].fd = -EBADF;
+	for (size_t i = 0; i < handover->n_listeners; i++)
+		settle_socket(&handover->listeners[i], master);
+	resume->old_program = fd_close(resume->old_program);
+}
+
 void resume_tell(const struct resume *resume)
 {
 	const struct handover *handover = &resume->handover;
 	const char *was = handover->process.version;
 	size_t n = handover->n_children;
 
-	if (resume->old_program < 0)
+	if (resume->back)
 		log_error("unable to upgrade: the next hatchd could not take over, serving on "
 			  "as hatchd %s",
 			PACKAGE_VERSION);
@@ -315,17 +372,16 @@ void resume_tell(const struct resume *resume)
 			PACKAGE_VERSION, n, n == 1 ? "child" : "children");
 }
 
-void resume_go_back(struct resume *resume, char **argv)
+int resume_go_back(struct resume *resume, char **argv)
 {
-	if (resume->old_program >= 0)
-		(void)resume_execute(
-			&resume->handover, resume->state, resume->old_program, -EBADF, argv);
+	return resume_execute(
+		&resume->handover, resume->state, resume->old_program, -EBADF, argv);
 }
 
-static void close_left(void *userdata, int fd)
+static void close_left(void *userdata, int *fd)
 {
 	(void)userdata;
-	fd_close(fd);
+	*fd = fd_close(*fd);
 }
 
 /* What nobody has taken out of it by now is nobody's. */

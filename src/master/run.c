@@ -185,6 +185,19 @@ static void say_started(struct master *master)
 	announce_status(master, state);
 }
 
+/* As if we had not been there: also who writes our log is gone before, and reaped. */
+static void go_back(const struct cmdline *cmdline, struct resume *resume, char **argv)
+{
+	int r;
+
+	if (resume->old_program < 0)
+		return;
+	log_close();
+	r = resume_go_back(resume, argv);
+	detach_open_log(cmdline);
+	log_error("unable to go back to the hatchd before: %s", strerror(-r));
+}
+
 static void tell_not_started(const struct master *master, size_t n, int r)
 {
 	const struct budget *budget = &master->budget;
@@ -210,6 +223,8 @@ static void go_on(struct master *master, struct resume *resume)
 	handover_adopt(&resume->handover, master, clock_monotonic());
 	control_resume(
 		master, take_fd(&process->control), process->control_dev, process->control_ino);
+	detach_resume_pid_file(master->cmdline, take_fd(&process->pid_file),
+		master->budget.low_limit, &master->detach);
 	resume_tell(resume);
 	follow_upgrade(master, master->upgrade.reason[0] ? master->upgrade.reason : NULL);
 	announce_status(master, "READY=1\n");
@@ -252,32 +267,48 @@ static int begin(struct master *master, struct resume *resume)
 	return 0;
 }
 
+/* What the image before us has left, without a change to it. */
+static int take_what_was_left(struct master *master, struct resume *resume)
+{
+	int r = resume_sockets(resume, master);
+
+	return r < 0 ? r : resume_memory(resume, master, clock_monotonic());
+}
+
+static void put_in_force(
+	struct master *master, struct image *image, struct resume *resume, struct apply *apply)
+{
+	struct applied applied;
+
+	if (resume_is_wanted(resume))
+		resume_stay(resume, master);
+	if (!master->kept.shared)
+		kept_sweep(master, image);
+	apply_finish(apply, &applied);
+}
+
 static int serve(struct master *master, struct image *image, struct resume *resume)
 {
 	size_t n = image_n_services(image);
-	struct applied applied;
+	struct apply *apply = NULL;
 	int r;
 
 	r = make_runtime(master, image);
 	if (r == 0 && resume_is_wanted(resume)) {
-		r = resume_sockets(resume, master);
-		if (r == 0)
-			r = resume_memory(resume, master, clock_monotonic());
+		r = take_what_was_left(master, resume);
 	} else if (r == 0 && take_over_begin(master) < 0) {
 		image_free(image);
 		return failed_status(master->cmdline);
 	}
-	if (r == 0 && !master->kept.shared)
-		kept_sweep(master, image);
 	if (r == 0)
-		r = apply(master, image, &applied);
+		r = apply_prepare(master, image, &apply);
 	if (r < 0) {
 		tell_not_started(master, n, r);
-		if (resume_is_wanted(resume))
-			resume_go_back(resume, master->argv);
+		go_back(master->cmdline, resume, master->argv);
 		image_free(image);
 		return failed_status(master->cmdline);
 	}
+	put_in_force(master, image, resume, apply);
 	if (require_all(master) < 0)
 		return failed_status(master->cmdline);
 	if (begin(master, resume) != 0)
@@ -327,17 +358,15 @@ static int resume_process(struct master *master, struct resume *resume, struct i
 	free(master->cwd);
 	master->cwd = take_ptr(process->cwd);
 	master->program = take_ptr(process->program);
-	upgrade_count(
-		&master->upgrade, process->upgrades, process->failed, resume->old_program >= 0);
-	r = detach_resume(master->cmdline, take_fd(&process->pid_file), &master->detach);
-	if (r == 0)
-		r = loader_find(&master->loader);
+	upgrade_count(&master->upgrade, process->upgrades, process->failed, !resume->back);
+	detach_resume();
+	r = loader_find(&master->loader);
 	if (r == 0)
 		r = resume_image(resume, ret);
 	if (r == 0)
 		return 0;
 	log_error("unable to take over: %s", strerror(-r));
-	resume_go_back(resume, master->argv);
+	go_back(master->cmdline, resume, master->argv);
 	return failed_status(master->cmdline);
 }
 
@@ -418,6 +447,32 @@ static void clean_up(struct master *master)
 	log_close();
 }
 
+/* Where the process comes from: 0, or a negative errno that was told. */
+static int find_out_what_we_are(struct master *master, struct resume *resume)
+{
+	int r = resume_find(resume);
+
+	if (r < 0)
+		return r;
+	r = inherited_take(&master->inherited, resume);
+	if (r < 0)
+		log_error("unable to clean up what the process was started with: %s",
+			strerror(-r));
+	return r;
+}
+
+void master_decline(char **argv)
+{
+	static const struct cmdline nothing;
+	struct resume resume = RESUME_NONE;
+
+	detach_open_log(&nothing);
+	(void)resume_find(&resume);
+	go_back(&nothing, &resume, argv);
+	resume_done(&resume);
+	log_close();
+}
+
 int master_run(const struct cmdline *cmdline, char **argv)
 {
 	struct master master = {
@@ -456,15 +511,8 @@ int master_run(const struct cmdline *cmdline, char **argv)
 	if (!master.cwd)
 		master.cwd = strdup("/");
 	detach_open_log(cmdline);
-	resume_find(&resume);
-	if (resume.failed) {
-		resume_go_back(&resume, argv);
-		return failed_status(cmdline);
-	}
-	r = inherited_take(&master.inherited, &resume);
-	if (r < 0) {
-		log_error("unable to clean up what the process was started with: %s",
-			strerror(-r));
+	if (find_out_what_we_are(&master, &resume) < 0) {
+		go_back(cmdline, &resume, argv);
 		master.status = failed_status(cmdline);
 		clean_up(&master);
 		return master.status;

@@ -17,4 +17,8 @@ char *master_describe_spawning(const struct cmdline *cmdline);
 /* Serve until told to stop.  Returns the exit status, as hatchd(8) lists them. */
 int master_run(const struct cmdline *cmdline, char **argv);
 
+/* There is no command line to do that by: let the image of hatchd go on that has executed us in
+ * its place, if there is one (master/resume). */
+void master_decline(char **argv);
+
 #endif

@@ -363,7 +363,6 @@ static int leap(struct master *master)
 		return r;
 	handover.process.next_image = master->upgrade.image;
 	handover.process.next_secrets = master->upgrade.secrets;
-	handover.process.old_program = self;
 	state = write_handover(&handover);
 	if (state < 0)
 		return state;

@@ -45,13 +45,13 @@ LENGTHS = pytest.mark.parametrize("length", [1, ALL], ids=["one", "all"])
 class Memory:
     """What helpers/out-of-memory.c is told, and tells."""
 
-    PID, CALLS, FIRST, LAST, FAILED = range(0, 40, 8)
+    PID, CALLS, FIRST, LAST, FAILED, IMAGE, IMAGES = range(0, 56, 8)
 
     def __init__(self, folder):
         self.path = pathlib.Path(folder) / "memory"
-        self.path.write_bytes(bytes(40))
+        self.path.write_bytes(bytes(56))
         with open(self.path, "r+b") as file:
-            self.map = mmap.mmap(file.fileno(), 40)
+            self.map = mmap.mmap(file.fileno(), 56)
         self.env = {
             "LD_PRELOAD": built_helper("out-of-memory.so"),
             "OUT_OF_MEMORY": str(self.path),
@@ -67,10 +67,15 @@ class Memory:
         """The one that is started now is meant."""
         self.put(self.PID, 0)
 
-    def spend(self, first, length=1):
-        """The allocation of that number from now on fails, and those behind it."""
+    def spend(self, first, length=1, image=0):
+        """The allocation of that number from now on fails, and those behind it.
+
+        With `image` only of what the process executes then: 1 is the next one.
+        """
         self.put(self.FIRST, 0)
         self.put(self.FAILED, 0)
+        self.put(self.IMAGE, image)
+        self.put(self.IMAGES, 0)
         self.put(self.LAST, first - 1 + min(length, ALL - first))
         self.put(self.CALLS, 0)
         self.put(self.FIRST, first)

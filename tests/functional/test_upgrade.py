@@ -1,11 +1,14 @@
 """hatchctl upgrade and SIGUSR2: another image of hatchd in the place of the one that runs."""
 
+import contextlib
+import fcntl
 import json
 import os
 import pathlib
 import re
 import signal
 import socket
+import struct
 
 import pytest
 
@@ -345,13 +348,58 @@ def test_nobody_is_there(path):
     assert done.returncode == 1 and b"no such file" in done.stderr.lower()
 
 
+def handover_of(pid):
+    """What begins as a handover of that process; the rest of it is damaged."""
+    return b"hatchd life" + struct.pack("<IIQQ", 1, pid, 0, 0)
+
+
+@contextlib.contextmanager
+def at_number(number, fd):
+    """A descriptor where a program that gets it will find it."""
+    os.dup2(fd, number)
+    os.close(fd)
+    yield number
+    os.close(number)
+
+
+def memory_with(data, seals=15):
+    fd = os.memfd_create("test", os.MFD_ALLOW_SEALING)
+    os.write(fd, data)
+    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, seals)
+    return fd
+
+
+IGNORED = "warning: ignoring HATCHD_HANDOVER of the environment"
+
+
 def test_a_variable_of_somebody_else(hatchd):
     """Is nobody's handover."""
     port = free_port()
     for value in ("", "x", "5", "5,6", "999999,-1", "0,1", "-1,-1"):
         daemon = hatchd.file(cat(listen=f"tcp:{port}"), env={"HATCHD_HANDOVER": value})
+        daemon.wait_log(IGNORED)
         assert talk(port, b"x") == b"x"
         daemon.stop()
+
+
+@pytest.mark.parametrize("number", [100, -1])
+@pytest.mark.parametrize("make", [
+    lambda: os.open("/dev/null", os.O_RDONLY),
+    lambda: memory_with(handover_of(1)),
+    lambda: memory_with(handover_of(1)[:20]),
+    lambda: memory_with(b"something else" * 10),
+    lambda: memory_with(handover_of(1), seals=0),
+], ids=["no memory", "of another process", "too short", "something else", "not sealed"])
+def test_descriptor_of_somebody_else(hatchd, number, make):
+    """It is not believed, and what is said to be a program not executed."""
+    port = free_port()
+    with at_number(101, make()) as state, \
+            at_number(100, os.open("/bin/false", os.O_PATH)) as program:
+        daemon = hatchd.file(cat(listen=f"tcp:{port}"), pass_fds=(state, program),
+                             env={"HATCHD_HANDOVER": f"{state},{number}"})
+    daemon.wait_log(IGNORED)
+    assert talk(port, b"x") == b"x"
+    daemon.stop()
 
 
 def test_reload_in_between(hatchd, path):

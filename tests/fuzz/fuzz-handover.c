@@ -12,14 +12,14 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void count(void *userdata, int fd)
+static void count(void *userdata, int *fd)
 {
-	if (fd < 0 && fd != -EBADF)
+	if (*fd < 0 && *fd != -EBADF)
 		abort();
 	++*(size_t *)userdata;
 }
 
-static size_t count_fds(const struct handover *handover)
+static size_t count_fds(struct handover *handover)
 {
 	size_t n = 0;
 

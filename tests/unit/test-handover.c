@@ -40,7 +40,6 @@ static struct handover_process a_process(void)
 		.secrets = -EBADF,
 		.next_image = 22,
 		.next_secrets = 23,
-		.old_program = 24,
 		.pid_file = -EBADF,
 		.control = 25,
 		.forgotten = (uint8_t *)strdup(FORGOTTEN),
@@ -187,6 +186,7 @@ static void test_round_trip(void **state)
 	(void)state;
 	data = encode(&len);
 	assert_int_equal(handover_decode(data, len, &handover), 0);
+	assert_int_equal(handover.process.pid, 4711);
 	assert_string_equal(handover.process.version, "1.2.3");
 	assert_int_equal(handover.process.secrets, -EBADF);
 	assert_int_equal(handover.process.control, 25);
@@ -277,11 +277,52 @@ static void test_memfd(void **state)
 	handover_done(&handover);
 }
 
-static void count(void *userdata, int fd)
+/* A sealed memfd with that in it. */
+static int sealed(const void *data, size_t len)
+{
+	int fd = memfd_create("handover", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	assert_int_equal(write(fd, data, len), (ssize_t)len);
+	assert_int_equal(fcntl(fd, F_ADD_SEALS,
+				 F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE),
+		0);
+	return fd;
+}
+
+static int owner_of(const void *data, size_t len, uint32_t *ret)
+{
+	_cleanup_close_ int fd = sealed(data, len);
+
+	return handover_owner(fd, ret);
+}
+
+/* It is told of what cannot be read, too; of what is something else nothing is. */
+static void test_owner(void **state)
+{
+	static const size_t version = sizeof "hatchd life" - 1;
+	_cleanup_close_ int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	_cleanup_free_ uint8_t *data = NULL;
+	uint32_t pid = 0;
+	size_t len;
+
+	(void)state;
+	data = encode(&len);
+	data[len - 1] ^= 1;
+	data[version] ^= 1;
+	assert_int_equal(owner_of(data, len, &pid), 0);
+	assert_int_equal(pid, 4711);
+	assert_int_equal(owner_of(data, 16, &pid), -EBADMSG);
+	data[0] ^= 1;
+	assert_int_equal(owner_of(data, len, &pid), -EBADMSG);
+	assert_int_equal(handover_owner(null, &pid), -EBADMSG);
+	assert_int_equal(handover_owner(STDIN_FILENO + 1000, &pid), -EBADF);
+}
+
+static void count(void *userdata, int *fd)
 {
 	int *n = userdata;
 
-	*n += fd >= 0;
+	*n += *fd >= 0;
 }
 
 /* What refers to something that is not there, or is two things at once. */
@@ -332,9 +373,9 @@ static void test_descriptors(void **state)
 	(void)state;
 	fill(&handover);
 	handover_each_fd(&handover, count, &n);
-	/* Of the process 5, a spare, a listener, two children, four of each worker, and whom
+	/* Of the process 4, a spare, a listener, two children, four of each worker, and whom
 	 * one carries. */
-	assert_int_equal(n, 18);
+	assert_int_equal(n, 17);
 }
 
 int main(void)
@@ -344,6 +385,7 @@ int main(void)
 		cmocka_unit_test(test_damage),
 		cmocka_unit_test(test_other_versions),
 		cmocka_unit_test(test_memfd),
+		cmocka_unit_test(test_owner),
 		cmocka_unit_test(test_inconsistent),
 		cmocka_unit_test(test_descriptors),
 	};

@@ -8,7 +8,6 @@ static void process_fields(struct codec *codec, void *object)
 {
 	struct handover_process *process = object;
 
-	codec_u32(codec, &process->pid);
 	codec_text(codec, &process->version);
 	codec_text(codec, &process->program);
 	codec_text(codec, &process->cwd);
@@ -23,7 +22,6 @@ static void process_fields(struct codec *codec, void *object)
 	codec_fd(codec, &process->secrets);
 	codec_fd(codec, &process->next_image);
 	codec_fd(codec, &process->next_secrets);
-	codec_fd(codec, &process->old_program);
 	codec_fd(codec, &process->pid_file);
 	codec_fd(codec, &process->control);
 	codec_u64(codec, &process->control_dev);

@@ -67,7 +67,6 @@ static void gather_process(struct gather *g)
 		.secrets = image_secrets(master->image),
 		.next_image = -EBADF,
 		.next_secrets = -EBADF,
-		.old_program = -EBADF,
 		.pid_file = master->detach.pid_file.fd,
 		.control = master->control.socket.fd,
 		.control_dev = master->control.socket.dev,

@@ -15,14 +15,17 @@
 #define MAGIC     "hatchd life"
 #define MAGIC_LEN (sizeof MAGIC - 1)
 
-/* Magic, version, checksum and length of what follows. */
-#define PROLOGUE_LEN (MAGIC_LEN + sizeof(uint32_t) + 2 * sizeof(uint64_t))
+/* Magic, version, process, checksum and length of what follows.  Those before the checksum are
+ * where they are in every version. */
+#define OWNER_LEN    (MAGIC_LEN + 2 * sizeof(uint32_t))
+#define PROLOGUE_LEN (OWNER_LEN + 2 * sizeof(uint64_t))
 
 /* Against accidents, not against enemies: these cannot write into a sealed memfd of ours. */
-static uint64_t checksum(const void *data, size_t len)
+static uint64_t checksum(uint32_t pid, const void *data, size_t len)
 {
-	static const uint8_t key[16] = "handover";
+	uint8_t key[16] = "handover";
 
+	memcpy(key + sizeof key - sizeof pid, &pid, sizeof pid);
 	return siphash(data, len, key);
 }
 
@@ -38,11 +41,13 @@ static void put_sections(struct handover *handover, struct wire_writer *out)
 	}
 }
 
-static void put_prologue(const struct wire_writer *sections, struct wire_writer *out)
+static void put_prologue(
+	uint32_t pid, const struct wire_writer *sections, struct wire_writer *out)
 {
 	wire_put_raw(out, MAGIC, MAGIC_LEN);
 	wire_put_u32(out, HANDOVER_VERSION);
-	wire_put_u64(out, checksum(sections->data, sections->len));
+	wire_put_u32(out, pid);
+	wire_put_u64(out, checksum(pid, sections->data, sections->len));
 	wire_put_u64(out, sections->len);
 }
 
@@ -69,7 +74,7 @@ int handover_write(struct handover *handover, int memfd)
 	wire_writer_init(&prologue);
 	wire_writer_init(&sections);
 	put_sections(handover, &sections);
-	put_prologue(&sections, &prologue);
+	put_prologue(handover->process.pid, &sections, &prologue);
 	r = write_file(&prologue, &sections, memfd);
 	wire_writer_done(&prologue);
 	wire_writer_done(&sections);
@@ -94,21 +99,34 @@ static int get_sections(struct wire_reader *in, struct handover *ret)
 	return wire_reader_complete(in) ? 0 : -EBADMSG;
 }
 
-static int check_prologue(struct wire_reader *in)
+/* Of whatever version. */
+static int get_owner(struct wire_reader *in, uint32_t *ret_version, uint32_t *ret_pid)
 {
 	char magic[MAGIC_LEN];
-	uint64_t sum, len;
 
 	wire_get_raw(in, magic, sizeof magic);
 	if (in->error || memcmp(magic, MAGIC, sizeof magic) != 0)
 		return -EBADMSG;
-	if (wire_get_u32(in) != HANDOVER_VERSION)
-		return in->error ? in->error : -EPROTONOSUPPORT;
+	*ret_version = wire_get_u32(in);
+	*ret_pid = wire_get_u32(in);
+	return in->error;
+}
+
+static int check_prologue(struct wire_reader *in, uint32_t *ret_pid)
+{
+	uint32_t version;
+	uint64_t sum, len;
+	int r = get_owner(in, &version, ret_pid);
+
+	if (r < 0)
+		return r;
+	if (version != HANDOVER_VERSION)
+		return -EPROTONOSUPPORT;
 	sum = wire_get_u64(in);
 	len = wire_get_u64(in);
 	if (in->error || len != in->len - in->at)
 		return -EBADMSG;
-	return sum == checksum(in->data + in->at, len) ? 0 : -EBADMSG;
+	return sum == checksum(*ret_pid, in->data + in->at, len) ? 0 : -EBADMSG;
 }
 
 static bool is_place(uint32_t place, size_t n)
@@ -195,12 +213,16 @@ int handover_decode_sections(const void *data, size_t len, struct handover *ret)
 int handover_decode(const void *data, size_t len, struct handover *ret)
 {
 	struct wire_reader in;
+	uint32_t pid = 0;
 	int r;
 
 	memset(ret, 0, sizeof *ret);
 	wire_reader_init(&in, data, len);
-	r = check_prologue(&in);
-	return r < 0 ? r : handover_decode_sections(in.data + in.at, len - in.at, ret);
+	r = check_prologue(&in, &pid);
+	if (r == 0)
+		r = handover_decode_sections(in.data + in.at, len - in.at, ret);
+	ret->process.pid = pid;
+	return r;
 }
 
 static int check_memfd(int memfd, size_t *ret_size)
@@ -216,6 +238,22 @@ static int check_memfd(int memfd, size_t *ret_size)
 		return -EBADMSG;
 	*ret_size = size;
 	return 0;
+}
+
+int handover_owner(int memfd, uint32_t *ret_pid)
+{
+	uint8_t begin[OWNER_LEN];
+	struct wire_reader in;
+	uint32_t version;
+	size_t size = 0;
+	int r = check_memfd(memfd, &size);
+
+	if (r < 0)
+		return r;
+	if (pread(memfd, begin, sizeof begin, 0) != sizeof begin)
+		return -EBADMSG;
+	wire_reader_init(&in, begin, sizeof begin);
+	return get_owner(&in, &version, ret_pid);
 }
 
 /* The seals see to it that it neither changes nor goes away meanwhile. */
@@ -286,47 +324,46 @@ void handover_done(struct handover *handover)
 	memset(handover, 0, sizeof *handover);
 }
 
-static void each_of_process(const struct handover_process *process,
-	void (*each)(void *userdata, int fd), void *userdata)
+static void each_of_process(
+	struct handover_process *process, void (*each)(void *userdata, int *fd), void *userdata)
 {
-	const int fds[] = {process->image, process->secrets, process->next_image,
-		process->next_secrets, process->old_program, process->pid_file,
-		process->control};
+	int *const fds[] = {&process->image, &process->secrets, &process->next_image,
+		&process->next_secrets, &process->pid_file, &process->control};
 
 	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
 		each(userdata, fds[i]);
 }
 
 static void each_of_workers(
-	const struct handover *handover, void (*each)(void *userdata, int fd), void *userdata)
+	struct handover *handover, void (*each)(void *userdata, int *fd), void *userdata)
 {
 	for (size_t i = 0; i < handover->n_workers; i++) {
-		const struct handover_worker *worker = &handover->workers[i];
-		const int fds[] = {worker->pidfd, worker->requests, worker->answers,
-			worker->unread, worker->theirs};
+		struct handover_worker *worker = &handover->workers[i];
+		int *const fds[] = {&worker->pidfd, &worker->requests, &worker->answers,
+			&worker->unread, &worker->theirs};
 
 		for (size_t j = 0; j < ARRAY_SIZE(fds); j++)
 			each(userdata, fds[j]);
 	}
 	for (size_t i = 0; i < handover->n_carried; i++) {
-		each(userdata, handover->carried[i].near_end);
-		each(userdata, handover->carried[i].far_end);
+		each(userdata, &handover->carried[i].near_end);
+		each(userdata, &handover->carried[i].far_end);
 	}
 }
 
 void handover_each_fd(
-	const struct handover *handover, void (*each)(void *userdata, int fd), void *userdata)
+	struct handover *handover, void (*each)(void *userdata, int *fd), void *userdata)
 {
 	each_of_process(&handover->process, each, userdata);
 	for (size_t i = 0; i < handover->n_spares; i++)
-		each(userdata, handover->spares[i].fd);
+		each(userdata, &handover->spares[i].fd);
 	for (size_t i = 0; i < handover->n_followers; i++)
-		each(userdata, handover->followers[i].fd);
+		each(userdata, &handover->followers[i].fd);
 	for (size_t i = 0; i < handover->n_listeners; i++) {
-		each(userdata, handover->listeners[i].fd);
-		each(userdata, handover->listeners[i].held);
+		each(userdata, &handover->listeners[i].fd);
+		each(userdata, &handover->listeners[i].held);
 	}
 	each_of_workers(handover, each, userdata);
 	for (size_t i = 0; i < handover->n_children; i++)
-		each(userdata, handover->children[i].pidfd);
+		each(userdata, &handover->children[i].pidfd);
 }

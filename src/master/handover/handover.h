@@ -1,9 +1,9 @@
 /*
  * handover: what one image of hatchd hands over to the next, which is executed in its place.
  *
- * In a sealed memfd: a prologue with the version, the length and a checksum, and then sections,
- * each with its number and its length.  Descriptors are in there by their numbers; they are the
- * same process's before and after (execve(2)).
+ * In a sealed memfd: a prologue with the version, whose it is, the length and a checksum, and
+ * then sections, each with its number and its length.  Descriptors are in there by their
+ * numbers; they are the same process's before and after (execve(2)).
  *
  * Who reads it trusts nothing: a file that is cut off, that has been changed, or that is of
  * another version is refused, and so is a section that the reader does not know, since what it
@@ -40,7 +40,7 @@
 
 /* The process itself. */
 struct handover_process {
-	uint32_t pid;      /* ours: it is for nobody else */
+	uint32_t pid;      /* ours: it is for nobody else; in the prologue */
 	char *version;     /* owned; of hatchd, for who reads the log */
 	char *program;     /* owned: path of hatchd itself, as it was started first */
 	char *cwd;         /* owned: where it was started */
@@ -55,7 +55,6 @@ struct handover_process {
 	/* The configuration that was in force, and the one that is to be: memfds. */
 	int image, secrets; /* secrets -EBADF: there are none */
 	int next_image, next_secrets;
-	int old_program; /* what is executed now, to go back to (O_PATH) */
 
 	uint8_t *records; /* owned; of connections, that may not be in their file yet */
 	size_t records_len;
@@ -210,6 +209,13 @@ struct handover {
 int handover_write(struct handover *handover, int memfd);
 
 /*
+ * The number of the process that has written it, for itself in another image: what is damaged,
+ * or of another version, is somebody's too.  0; or a negative errno: it is no sealed memfd that
+ * begins as a handover, and may be anything.
+ */
+int handover_owner(int memfd, uint32_t *ret_pid);
+
+/*
  * And back: *ret is to be released with handover_done(), also after a failure.  -EPERM: it is
  * not sealed; -EBADMSG: this is none, or a damaged one; -EPROTONOSUPPORT: it is of another
  * version; -ENOMEM; other negative errno as they come.  That descriptors are open, and what
@@ -223,9 +229,9 @@ int handover_decode_sections(const void *data, size_t len, struct handover *ret)
 
 void handover_done(struct handover *handover);
 
-/* All descriptors that are in there; -EBADF where one could be. */
+/* All descriptors that are in there, to be looked at or replaced; -EBADF where one could be. */
 void handover_each_fd(
-	const struct handover *handover, void (*each)(void *userdata, int fd), void *userdata);
+	struct handover *handover, void (*each)(void *userdata, int *fd), void *userdata);
 
 static inline void own_handover(struct handover *handover)
 {

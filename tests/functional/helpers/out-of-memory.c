@@ -4,7 +4,8 @@
  *
  * OUT_OF_MEMORY names a file that holds a struct control; the test maps it as well.
  * It is about one process alone: the first that comes with `pid` 0, whatever it
- * executes.  What that one starts has all the memory it wants.
+ * executes, or what it executes at that place alone.  What that one starts has all the memory
+ * it wants.
  *
  * Counted is what asks for memory: malloc and its relatives, mapped memory, and calls
  * for which the kernel needs some.
@@ -25,6 +26,8 @@ struct control {
 	int64_t first;  /* this one fails; 0: none does */
 	int64_t last;   /* and all until this one */
 	int64_t failed; /* so many have */
+	int64_t image;  /* 0: whatever it executes */
+	int64_t images; /* so many has it executed */
 };
 
 static struct control *control;
@@ -44,6 +47,7 @@ __attribute__((constructor)) static void begin(void)
 	control = at;
 	if (control->pid != 0 && control->pid != getpid())
 		return;
+	control->images += control->pid != 0;
 	control->calls = 0;
 	control->pid = getpid();
 }
@@ -53,6 +57,8 @@ static int refused(int error)
 	int64_t first, call;
 
 	if (!control || control->pid != getpid())
+		return 0;
+	if (control->image != 0 && control->image != control->images)
 		return 0;
 	call = __atomic_add_fetch(&control->calls, 1, __ATOMIC_SEQ_CST);
 	first = __atomic_load_n(&control->first, __ATOMIC_SEQ_CST);
