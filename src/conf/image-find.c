@@ -230,6 +230,16 @@ int image_copy_record(const struct image *image, size_t i, uint8_t **ret, size_t
 	return 0;
 }
 
+bool image_says(
+	const struct image *image, size_t i, const uint8_t *record, size_t len, size_t n_listen)
+{
+	_cleanup_free_ uint8_t *ours = NULL;
+	size_t ours_len, tail = IMAGE_TAIL_LEN(n_listen);
+
+	return len > tail && image_copy_record(image, i, &ours, &ours_len) == 0 &&
+	       ours_len == len && memcmp(ours, record, len - tail) == 0;
+}
+
 int image_read_record(const uint8_t *record, size_t len, struct service_conf **ret)
 {
 	/* Which files there were is not known any more, nor needed. */

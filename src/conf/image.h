@@ -172,6 +172,11 @@ int image_get(const struct image *image, size_t i, struct service_conf **ret);
  */
 int image_copy_record(const struct image *image, size_t i, uint8_t **ret, size_t *ret_len);
 
+/* Whether service `i` says what that record says, of one with so many addresses, wherever in
+ * whichever file.  False also if it cannot be read. */
+bool image_says(const struct image *image, size_t i, const uint8_t *record, size_t len,
+	size_t n_listen);
+
 /* And back, of an image of IMAGE_VERSION; errors as of image_get().  Whether its access list
  * and its keys are there is not looked at. */
 int image_read_record(const uint8_t *record, size_t len, struct service_conf **ret);

@@ -172,7 +172,8 @@ static int on_loader_end(sd_event_source *source, int fd, uint32_t revents, void
 		finish_full(master, result, image);
 	else
 		finish_look(master, result, image);
-	if (reload->again)
+	/* What an upgrade reads is newer, and who has failed to do one reloads. */
+	if (reload->again && !upgrade_runs(&master->upgrade))
 		start_loader(master, true, clock_monotonic());
 	return 0;
 }
@@ -295,11 +296,12 @@ void reload_request(struct master *master, uint64_t now)
 	if (master->leaving)
 		return;
 	leave_stuck(&master->reload, now);
-	/* Whoever comes after the upgrade reads the files again. */
-	if (upgrade_settles(&master->upgrade))
-		master->reload.again = true;
-	else if (master->reload.ended)
+	/* The files that it puts in force may have been read before: whoever comes after the
+	 * upgrade, or is left by it, reads them again. */
+	if (master->reload.ended)
 		put_off(master, now);
+	else if (upgrade_runs(&master->upgrade))
+		master->reload.again = true;
 	else
 		start_loader(master, true, now);
 }
@@ -309,7 +311,7 @@ void reload_look_again(struct master *master)
 	struct reload *reload = &master->reload;
 	uint64_t now = clock_monotonic();
 
-	if (master->leaving)
+	if (master->leaving || upgrade_runs(&master->upgrade))
 		return;
 	leave_stuck(reload, now);
 	if (!reload->ended)

@@ -35,11 +35,6 @@ bool upgrade_runs(const struct upgrade *upgrade)
 	return upgrade->phase != UPGRADE_IDLE;
 }
 
-bool upgrade_settles(const struct upgrade *upgrade)
-{
-	return upgrade->phase == UPGRADE_SETTLING;
-}
-
 void upgrade_count(struct upgrade *upgrade, uint64_t done, uint64_t failed, bool good)
 {
 	upgrade->n_done = done + good;

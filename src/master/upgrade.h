@@ -71,11 +71,8 @@ void upgrade_request(struct master *master, uint64_t now);
 /* There were so many before, and this one has brought us here, or has failed. */
 void upgrade_count(struct upgrade *upgrade, uint64_t done, uint64_t failed, bool good);
 
-/* Is one under way? */
+/* Is one under way?  Then nobody else is to change what is configured: it would be undone. */
 bool upgrade_runs(const struct upgrade *upgrade);
-
-/* Is nothing to be begun any more that would not be over at once? */
-bool upgrade_settles(const struct upgrade *upgrade);
 
 /* Do clients of that service wait until it is over? */
 bool upgrade_holds(const struct service *service);

@@ -9,15 +9,17 @@ import re
 import signal
 import socket
 import struct
+import subprocess
 
 import pytest
 
 from harness import (
-    PYTHON, comes_in, connect, free_port, hatchctl, is_refused, listed, proc_stat, put,
-    read_all, read_exactly, run_hatchd, service, stanza, talk, wait_until,
+    HATCHCTL, PYTHON, TIMEOUT, comes_in, connect, free_port, hatchctl, is_refused, listed,
+    proc_stat, put, read_all, read_exactly, run_hatchd, service, stanza, talk, wait_until,
 )
 from keeper import HAND_OVER
 from test_control import status
+from upgrades import Installed
 
 VERSION = hatchctl("--version").stdout.decode().split()[1]
 
@@ -414,6 +416,108 @@ def test_reload_in_between(hatchd, path):
         wait_until(lambda: listed(path)["cat"]["instances"] == 10 + number)
         assert talk(port, b"x") == b"x"
     assert re.search("reloaded: ", daemon.text())
+
+
+class Held:
+    """An upgrade stops when the files have been read, at a pipe that nobody writes to."""
+
+    LOADER = ("#!/bin/sh\n"
+              "case $* in *--in-force-fd*) exec {real} \"$@\";; esac\n"
+              "{real} \"$@\"\n"
+              "ended=$?\n"
+              "test ! -p {pipe} || : <{pipe}\n"
+              "exit $ended\n")
+
+    def __init__(self, hatchd, folder, path, text):
+        installed = Installed(folder)
+        loader = installed.folder / "hatchd-load"
+        real, self.pipe = installed.folder / "real", folder / "pipe"
+        loader.rename(real)
+        loader.write_text(self.LOADER.format(real=real, pipe=self.pipe))
+        loader.chmod(0o755)
+        self.daemon = hatchd.file(text, f"--control={path}", binary=installed.hatchd)
+
+    def begin(self):
+        """Ask for an upgrade; the files have been read when this returns."""
+        os.mkfifo(self.pipe)
+        self.daemon.signal(signal.SIGUSR2)
+        self.writer = open(self.pipe, "wb")
+
+    def go_on(self):
+        self.pipe.unlink()
+        self.writer.close()
+
+
+def test_reload_while_it_proves(hatchd, folder, path):
+    """What the upgrade has read before is not put in force in the place of what is there."""
+    port = free_port()
+    held = Held(hatchd, folder, path, cat(listen=f"tcp:{port}"))
+    daemon = held.daemon
+    held.begin()
+    daemon.write(cat(listen=f"tcp:{port}", instances=7))
+    asker = subprocess.Popen([HATCHCTL, "reload", "-s", path], stdout=subprocess.PIPE)
+    daemon.signal(signal.SIGHUP)
+    # Who asks later is answered: the signal has been heard, and nothing was reloaded.
+    assert status(path)["reload"]["last"] is None
+    held.go_on()
+    assert asker.communicate(timeout=TIMEOUT)[0] == b"reloaded\n"
+    assert status(path)["upgrade"] == {"running": False, "done": 1, "failed": 0}
+    assert listed(path)["cat"]["instances"] == 7 and talk(port, b"x") == b"x"
+
+
+def test_reload_while_it_fails(hatchd, folder, path):
+    """It is done then."""
+    port = free_port()
+    held = Held(hatchd, folder, path, cat(listen=f"tcp:{port}"))
+    daemon = held.daemon
+    daemon.write("nonsense\n")
+    held.begin()
+    daemon.write(cat(listen=f"tcp:{port}", instances=7))
+    daemon.signal(signal.SIGHUP)
+    held.go_on()
+    daemon.wait_log("unable to upgrade")
+    daemon.wait_log("reloaded: 0 added, 1 changed")
+    assert listed(path)["cat"]["instances"] == 7
+
+
+TAKER = "import os, socket\n" \
+        "s = socket.socket(fileno=0)\n" \
+        "while True:\n" \
+        "    with s.accept()[0] as client:\n" \
+        "        client.sendall(b'%d' % os.getpid())\n"
+
+
+@pytest.mark.parametrize("how", ["removed", "no longer wait", "changed", "moved in the file"])
+def test_wait_that_is_otherwise(hatchd, path, folder, how):
+    """A program that has the socket itself ends as at a reload."""
+    program = put(folder, TAKER, "taker.py")
+    ports = [free_port(), free_port()]
+
+    def taker(**options):
+        return service("taker", listen=f"tcp:{ports[0]}", exec=[PYTHON, program], wait=True,
+                       **options)
+
+    other = cat("other", listen=f"tcp:{ports[1]}")
+    daemon = hatchd.file(taker() + other, f"--control={path}")
+    pid = int(talk(ports[0]))
+    daemon.write({"removed": other,
+                  "no longer wait": other + cat("taker", listen=f"tcp:{ports[0]}"),
+                  "changed": other + taker(instances=7),
+                  "moved in the file": "# Here\n" + other + taker()}[how])
+    upgrade(path)
+    if how == "moved in the file":
+        assert int(talk(ports[0])) == pid
+        daemon.stop(leave=True)
+        return
+    daemon.wait_log(f"taker: child {pid} ended: signal 15")
+    if how == "removed":
+        assert is_refused(f"tcp:127.0.0.1:{ports[0]}")
+    elif how == "changed":
+        assert int(talk(ports[0])) != pid
+        daemon.stop(leave=True)
+    else:
+        wait_until(lambda: listed(path)["taker"]["state"] == "serving")
+        assert talk(ports[0], b"x") == b"x"
 
 
 def test_stop_while_it_waits(hatchd, path):

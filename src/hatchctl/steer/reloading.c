@@ -5,8 +5,12 @@
 #include "hatchctl/command.h"
 #include "hatchctl/run-hatchd.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+
+/* hatchd may be upgraded again and again. */
+#define TRIES 3
 
 /* What the log of hatchd has as well, but whoever is here wants to see it. */
 static void show_mistakes(const char *path)
@@ -37,13 +41,24 @@ static int judge(const char *path, struct json_value reload)
 		reason ? text_escape(reason, strlen(reason), shown, sizeof shown) : "?");
 }
 
+/* An upgrade comes first, and disconnects whoever waits: the next one is asked again. */
+static int ask(const char *path, struct answer *ret, char why[REQUEST_WHY_MAX])
+{
+	int r = -ECONNRESET;
+
+	for (int i = 0; i < TRIES && r == -ECONNRESET; i++)
+		r = request_try(path, "reload", ret, why);
+	return r;
+}
+
 int reloading_do(const char *path)
 {
 	_cleanup_answer_ struct answer answer = {0};
-	int r = request_do(path, NULL, "reload", &answer);
+	char why[REQUEST_WHY_MAX];
+	int r = ask(path, &answer, why);
 
-	if (r != COMMAND_DONE)
-		return r;
+	if (r < 0)
+		return request_tell(NULL, r, why);
 	return judge(path, answer.n_lines > 0 ? json_get(answer.lines[0], "reload")
 					      : (struct json_value){NULL, NULL});
 }

@@ -333,6 +333,26 @@ static void end_again(struct child *child, const struct handover_child *from)
 		pass_end(child);
 }
 
+/* Of another version of hatchd it may be told in other words. */
+static bool is_as_it_was(const struct child *child)
+{
+	const struct setup *setup = child->setup;
+	const struct service *service = child->service;
+
+	return !setup->record ||
+	       image_says(service->master->image, service->index, setup->record,
+		       setup->record_len, setup->conf->n_listen);
+}
+
+/* A program that has the socket itself would go on with it: it ends as at a reload. */
+static void end_if_superseded(struct child *child)
+{
+	if (!child->setup->conf->wait || child->unwanted)
+		return;
+	if (child->service->retired || !child->listener || !is_as_it_was(child))
+		child_end_early(child);
+}
+
 static bool adopt(struct places *places, struct handover_child *from, uint64_t now)
 {
 	struct master *master = places->master;
@@ -352,6 +372,7 @@ static bool adopt(struct places *places, struct handover_child *from, uint64_t n
 		child_begin(master->children, child);
 	tally_resume(child, &from->counted);
 	overdue_resume(child);
+	end_if_superseded(child);
 	if (served)
 		end_again(child, from);
 	else
