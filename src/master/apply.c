@@ -22,7 +22,7 @@ struct change {
 	bool wait, takes_all;
 	bool adjusts, opens;
 	struct service_conf *conf; /* owned; NULL if it adjusts none of its sockets */
-	bool sensor, refuses, tallies, hears_first, for_several;
+	bool sensor, refuses, tallies, for_several;
 	unsigned source_prefix4, source_prefix6;
 	uint32_t instances;
 	enum backend_fate backend;
@@ -270,8 +270,6 @@ static int make_change(struct apply *a, struct change *change, size_t i)
 	change->sensor = conf->sensor;
 	change->refuses = conf->overflow == OVERFLOW_REFUSE;
 	change->tallies = conf->account_bytes;
-	change->hears_first = service_conf_has_pending(conf) || service_conf_has_front(conf) ||
-	                      service_conf_has_lookups(conf);
 	change->for_several = conf->tls_has_guests;
 	change->backend = backend_judge(change->service, conf);
 	change->idle_stop = conf->backend_idle_stop;
@@ -422,7 +420,6 @@ static void switch_service(struct change *change)
 	service->sensor = change->sensor;
 	service->refuses = change->refuses;
 	service->tallies = change->tallies;
-	service->hears_first = change->hears_first;
 	service->for_several = change->for_several;
 	service_set_rate(service, &change->rate, take_ptr(change->pace));
 	service_recount_sources(service, change->source_prefix4, change->source_prefix6);

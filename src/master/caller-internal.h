@@ -47,6 +47,7 @@ struct caller {
 	bool refused;   /* and he may not */
 	enum channel_verdict verdict; /* what became of that */
 	bool plus;                    /* with it: "+go" is to be said */
+	bool asks_again;    /* what was looked up before an upgrade is to be known again */
 	bool untold;        /* the worker is to be told that, or of his end when he has gone,
 	                       as soon as there is room */
 	uint8_t *authority; /* owned: conn.authority; NULL: not said */
@@ -77,6 +78,9 @@ void caller_leave_ledger(struct caller *caller);
 
 /* The worker has nothing of him any more. */
 void caller_leave_place(struct caller *caller);
+
+/* He goes with the listener and the service of `conn`, if these go.  0 or -ENOMEM. */
+int caller_go_with(struct caller *caller);
 
 /* He wants that service from now on.  0 or -ENOMEM, and nothing has changed. */
 int caller_choose(struct caller *caller, struct service *service);

@@ -1,7 +1,7 @@
 /*
- * caller-resume: clients whose bytes hatchd-tls carries, from one image of hatchd to the next.
- * There are no others then, but for those who have been let go and whose worker has not said so
- * yet.
+ * caller-resume: clients whose bytes hatchd-tls carries, and those who have been let go and
+ * whose worker has not said so yet, from one image of hatchd to the next.  The others are
+ * caller-restore's.
  */
 #include "master/caller-internal.h"
 
@@ -34,7 +34,7 @@ bool caller_carried_at(const struct worker *worker, uint32_t place, struct carri
 {
 	const struct caller *caller = worker->callers[place];
 
-	if (!caller)
+	if (!caller || (caller->state != CALLER_CARRIED && caller->state != CALLER_GONE))
 		return false;
 	*ret = (struct carried){
 		.number = caller->conn.number,

@@ -35,8 +35,7 @@ void callers_init(struct callers *callers)
 	callers->due = USEC_INFINITY;
 }
 
-/* 0 or -ENOMEM. */
-static int go_with(struct caller *caller)
+int caller_go_with(struct caller *caller)
 {
 	struct belonging *belonging = &caller->master->callers.belonging;
 	int r = belonging_add(belonging, caller->conn.listener, &caller->to_listener);
@@ -391,7 +390,7 @@ static struct caller *new_caller(const struct conn *conn, unsigned tasks)
 	caller->far_end = caller->near_end = -EBADF;
 	caller->tasks = tasks;
 	TAILQ_INSERT_TAIL(&master->callers.all, caller, all);
-	if (go_with(caller) == 0)
+	if (caller_go_with(caller) == 0)
 		return caller;
 	caller_forget(caller);
 	return NULL;
@@ -505,11 +504,14 @@ bool caller_inquire(struct caller *caller, uint64_t now)
 
 /* ------------------------------------------------------------------- those that wait */
 
-/* Of those that speak TLS another one may have become free; NULL: it is spoken no longer. */
+/* Of those that speak TLS another one may have become free; NULL: it is spoken no longer.  What
+ * an elder has not taken is for who has its place. */
 static bool choose_worker(struct caller *caller)
 {
 	if (caller_speaks_tls(caller))
 		caller->worker = worker_of_tls(caller->conn.service);
+	else if (caller->worker && worker_is_elder(caller->worker))
+		caller->worker = &caller->master->workers[caller->worker->kind];
 	return caller->worker != NULL;
 }
 
@@ -561,14 +563,4 @@ void callers_turn(struct master *master, uint64_t now)
 	}
 	if (!TAILQ_EMPTY(&callers->waiting) && now + CALLER_LOOK < callers->due)
 		callers->due = now + CALLER_LOOK;
-}
-
-size_t callers_undecided(const struct master *master)
-{
-	const struct caller *caller;
-	size_t n = 0;
-
-	TAILQ_FOREACH(caller, &master->callers.all, all)
-	n += caller->state != CALLER_CARRIED && caller->state != CALLER_GONE;
-	return n;
 }

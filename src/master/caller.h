@@ -50,6 +50,7 @@
 #include <sys/queue.h>
 
 struct caller;
+struct handover_caller;
 
 TAILQ_HEAD(caller_list, caller);
 
@@ -113,9 +114,6 @@ void callers_drop_service(const struct service *service, uint64_t now);
 /* Nothing is to be remembered of that service, which is about to be freed. */
 void callers_forget(struct service *service, uint64_t now);
 
-/* Those of whom it is not known yet who serves them, or whether anybody does. */
-size_t callers_undecided(const struct master *master);
-
 /* What is known of one whose bytes hatchd-tls carries, for the next image of hatchd. */
 struct carried {
 	uint64_t number;
@@ -126,6 +124,39 @@ struct carried {
 	bool gone;             /* he was let go, and the worker has not said yet that he is */
 	bool by_worker, cut, untold;
 };
+
+/*
+ * All those of whom it is not known yet who serves them, for the next image of hatchd, in the
+ * order in which they have come: into ret, with room for caller_count(), but for the places of
+ * what they go with, which `place` fills in.  How many, or -ENOMEM; what is owned by them is to
+ * be freed either way.
+ */
+struct caller_company {
+	const struct service *service;
+	const struct listener *listener;
+	const struct worker *worker; /* NULL: nobody has him */
+};
+typedef void (*caller_placed)(
+	void *userdata, const struct caller_company *company, struct handover_caller *to);
+int callers_save(const struct master *master, struct handover_caller *ret, caller_placed place,
+	void *userdata);
+
+/*
+ * And one of them back, when the services have their numbers and before elders are heard.  NULL
+ * for what is not there any more.  What he has is his then, and -EBADF and NULL are in its
+ * place.  False: he is nobody's client any more, or there is no memory; his worker, which has
+ * him, is told.
+ */
+struct caller_company_here {
+	struct service *service;
+	struct listener *listener;
+	struct worker *worker;
+};
+bool caller_restore(struct master *master, struct handover_caller *from,
+	const struct caller_company_here *company, uint64_t now);
+
+/* When elders are heard: what was looked up about them is looked up again. */
+void callers_ask_again(struct master *master, uint64_t now);
 
 /* All that there are. */
 size_t caller_count(const struct master *master);

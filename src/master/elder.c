@@ -23,7 +23,7 @@ bool elder_is_wanted(const struct worker *worker)
 	case WORKER_HOLDS_SESSIONS:
 		return !worker_is_for_datagrams(worker);
 	case WORKER_HOLDS_CALLERS:
-		return worker_is_for_tls(worker);
+		return true;
 	default:
 		return false;
 	}

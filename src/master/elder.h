@@ -6,10 +6,9 @@
  * have, who are spoken of as ever: they count, are shown, can be ended, and get their record.
  * When it has nobody any more an elder's channel is closed, and it ends.
  *
- * That is for workers that have connections for as long as these last.  Of the others
- * hatchd-front has nobody when an image is replaced, hatchd-lookup's questions are asked anew,
- * and hatchd-udp has sockets that the new image has to read from: those are left, and end by
- * themselves.
+ * That is for workers that have connections.  Of the others hatchd-lookup's questions are asked
+ * anew, and hatchd-udp has sockets that the new image has to read from: those are left, and end
+ * by themselves.
  *
  * Layer: master.
  */

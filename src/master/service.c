@@ -362,9 +362,8 @@ static bool is_willing_itself(const struct service *service)
 static bool willing(const struct service *service)
 {
 	return service_takes_in(service) && !service->master->leaving &&
-	       !upgrade_holds(service) && service->paused_until == 0 && !service->starved &&
-	       !service->wait_child && (service->for_several || is_willing_itself(service)) &&
-	       is_complete(service);
+	       service->paused_until == 0 && !service->starved && !service->wait_child &&
+	       (service->for_several || is_willing_itself(service)) && is_complete(service);
 }
 
 /* A client that was accepted and could not be served yet: he comes before the others. */

@@ -50,7 +50,6 @@ struct service {
 	bool sensor : 1;       /* whoever connects is banned */
 	bool refuses : 1;      /* overflow = refuse */
 	bool tallies : 1;      /* account_bytes: of its programs it is counted what they say */
-	bool hears_first : 1;  /* its clients are callers at first, see master/caller */
 	bool for_several : 1;  /* clients of TLS choose others at its sockets (tls_name) */
 	enum service_state state : 4;
 	unsigned deaths : 4;          /* children in a row that died at once */

@@ -6,7 +6,6 @@
 #include "base/memfd.h"
 #include "base/own.h"
 #include "master/announce.h"
-#include "master/caller.h"
 #include "master/handover/gather.h"
 #include "master/master.h"
 #include "master/resume.h"
@@ -21,7 +20,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* So long services that ask their clients first are held, until all have answered. */
+/* A loader that does not end is given up before. */
 #define WAIT_PATIENCE (30 * USEC_PER_SEC)
 
 /* So long nobody is taken in: a child that does not get to its exec is left behind. */
@@ -203,8 +202,6 @@ static void begin_to_wait(struct master *master)
 	upgrade->secrets = master_move_up(master, upgrade->secrets);
 	upgrade->phase = UPGRADE_WAITING;
 	upgrade->due = clock_monotonic() + WAIT_PATIENCE;
-	for (size_t i = 0; i < master->n_services; i++)
-		service_update(master->services[i]);
 }
 
 static int on_proof(sd_event_source *source, int fd, uint32_t revents, void *userdata)
@@ -316,16 +313,9 @@ void upgrade_request(struct master *master, uint64_t now)
 
 /* -------------------------------------------------------------------------- to wait */
 
-bool upgrade_holds(const struct service *service)
-{
-	const struct upgrade *upgrade = &service->master->upgrade;
-
-	return upgrade->phase >= UPGRADE_WAITING && service->hears_first;
-}
-
 static bool may_settle(const struct master *master)
 {
-	return !master->reload.ended && callers_undecided(master) == 0;
+	return !master->reload.ended;
 }
 
 static void begin_to_settle(struct master *master, uint64_t now)
@@ -415,7 +405,7 @@ static void go_on_waiting(struct master *master, uint64_t now)
 	if (may_settle(master))
 		begin_to_settle(master, now);
 	else if (now >= master->upgrade.due)
-		fail(master, "some clients have still not said what they want");
+		fail(master, "a reload has still not ended");
 }
 
 void upgrade_turn(struct master *master, uint64_t now)

@@ -4,17 +4,15 @@
  *
  *	prove    the program is started as a child of its own, which reads what it would be
  *	         given and has the configuration loaded (master/prove); clients are served
- *	wait     for a reload that is under way, and for clients who have not said yet what
- *	         they want: whoever has them is about to be another process.  New ones of
- *	         such services wait in the queues of the kernel, all others are served
+ *	wait     for a reload that is under way; clients are served
  *	settle   nobody is taken in for a moment, until no child uses our memory any more
  *	leap     write down all there is (master/handover), and execve(2)
  *
  * Until the last step the image that serves goes on serving whatever happens, with one line in
  * the log; and behind it the next one goes back to it if it cannot begin (master/resume).
  *
- * What is not taken along: workers, which finish what they have and end, as their channels are
- * closed; helpers, which do the same; operators at the control socket, who are told by hatchctl
+ * What is not taken along: helpers, which see that nobody speaks with them any more, and end;
+ * operators at the control socket, who are told by hatchctl
  * what has become of it.
  *
  * Layer: master.
@@ -30,7 +28,6 @@
 #include <systemd/sd-event.h>
 
 struct master;
-struct service;
 
 enum upgrade_phase {
 	UPGRADE_IDLE,
@@ -73,9 +70,6 @@ void upgrade_count(struct upgrade *upgrade, uint64_t done, uint64_t failed, bool
 
 /* Is one under way?  Then nobody else is to change what is configured: it would be undone. */
 bool upgrade_runs(const struct upgrade *upgrade);
-
-/* Do clients of that service wait until it is over? */
-bool upgrade_holds(const struct service *service);
 
 /* When upgrade_turn() has something to do. */
 uint64_t upgrade_due(const struct upgrade *upgrade);

@@ -91,11 +91,12 @@ void worker_ask(struct worker *worker, uint64_t now)
 }
 
 /* It has something also when nobody comes who would have it asked: sockets, or the bytes of
- * those whom others serve. */
+ * those whom others serve; and to an elder nobody comes. */
 static bool keeps_something(const struct worker *worker)
 {
 	return worker->n_posted > 0 ||
-	       (worker_is_for_tls(worker) && worker_sessions(worker) > 0);
+	       ((worker_is_for_tls(worker) || worker_is_elder(worker)) &&
+		       worker_sessions(worker) > 0);
 }
 
 /* When something is to be done: it has to have answered, or is to be asked. */

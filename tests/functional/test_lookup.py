@@ -24,6 +24,7 @@ from nameserver import (
 from namespace import Resolver, own_system, receiver
 from test_callers import banner, by_name, mux, proxied, v1
 from test_daemon import background  # noqa: F401, a fixture
+from upgrades import ask_for_upgrade
 
 pytestmark = pytest.mark.needs_root
 
@@ -856,6 +857,23 @@ def test_pending(start, dns):
         assert read_all(first) == known(OTHER)
     daemon.wait_log(rf"s: refused {THIRD}:\d+: pending$", count=2)
     assert f"refused {OTHER}" not in daemon.log.text()
+
+
+def test_upgrade(start, dns):
+    """Who is asked after is asked after once more, by the next image."""
+    dns.put(reverse(THIRD), PTR, NEVER)
+    ports = [free_port(), free_port()]
+    daemon = start(asking("s", ports[0], lookup_timeout="10s"),
+                   proxied(listen=f"tcp:127.0.0.1:{ports[1]}", shell=SAY_WHO, resolve=True,
+                           lookup_timeout="10s", ))
+    with connect(ports[0], source=THIRD) as plain, connect(ports[1]) as behind:
+        dns.wait_asked(reverse(THIRD), PTR)
+        behind.sendall(v1(THIRD))
+        ask_for_upgrade(daemon)
+        assert "upgraded to hatchd" in daemon.text()
+        assert talk(ports[0], source=HOST) == known(HOST, NAME)
+        dns.release()
+        assert read_all(plain) == read_all(behind) == known(THIRD)
 
 
 def test_limits_are_those_of_every_service(start, dns):

@@ -219,29 +219,6 @@ def test_who_is_served_by_a_worker(hatchd, path):
     daemon.wait_log("cat: child [0-9]+ ended: exit 0", count=3)
 
 
-def test_who_has_not_said_anything(hatchd, path):
-    """The upgrade waits for him, and others are served meanwhile."""
-    ports = [free_port(), free_port()]
-    daemon = hatchd.file(
-        cat("first", listen=f"tcp:{ports[0]}", proxy_protocol="required",
-            proxy_from="127.0.0.0/8")
-        + cat(listen=f"tcp:{ports[1]}"), f"--control={path}")
-    with connect(ports[0]) as silent:
-        wait_until(lambda: listed(path)["first"]["pending"] == 1)
-        daemon.signal(signal.SIGUSR2)
-        daemon.wait_log("upgrading: trying")
-        # Another one of his kind is not heard before that is over.
-        wait_until(lambda: status(path)["upgrade"]["running"])
-        assert talk(ports[1], b"x") == b"x"
-        silent.sendall(b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\nhello")
-        assert read_exactly(silent, 5) == b"hello"
-        daemon.wait_log("upgraded to hatchd .*, 1 child living on")
-        echo(silent, b"x")
-        with connect(ports[0]) as next_one:
-            next_one.sendall(b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\nhello")
-            assert read_exactly(next_one, 5) == b"hello"
-
-
 def test_sockets_of_the_service_manager(hatchd, path):
     with socket.socket() as given, socket.socket() as other:
         for sock in (given, other):
@@ -425,7 +402,7 @@ class Held:
               "case $* in *--in-force-fd*) exec {real} \"$@\";; esac\n"
               "{real} \"$@\"\n"
               "ended=$?\n"
-              "test ! -p {pipe} || : <{pipe}\n"
+              "test ! -p {pipe} || read nothing <{pipe}\n"
               "exit $ended\n")
 
     def __init__(self, hatchd, folder, path, text):
@@ -520,13 +497,9 @@ def test_wait_that_is_otherwise(hatchd, path, folder, how):
         assert talk(ports[0], b"x") == b"x"
 
 
-def test_stop_while_it_waits(hatchd, path):
-    port = free_port()
-    daemon = hatchd.file(
-        cat("first", listen=f"tcp:{port}", proxy_protocol="required", proxy_from="127.0.0.0/8"),
-        f"--control={path}")
-    with connect(port):
-        wait_until(lambda: listed(path)["first"]["pending"] == 1)
-        daemon.signal(signal.SIGUSR2)
-        wait_until(lambda: status(path)["upgrade"]["running"])
-        daemon.stop()
+def test_stop_while_it_proves(hatchd, folder, path):
+    held = Held(hatchd, folder, path, cat(listen=f"tcp:{free_port()}"))
+    held.begin()
+    assert status(path)["upgrade"]["running"]
+    held.daemon.stop(leave=True)
+    held.go_on()

@@ -1,6 +1,7 @@
 /* handover: what is written is what is read, and nothing else is. */
 #include "master/backend.h"
 #include "master/handover/handover.h"
+#include "os/channel.h"
 
 #include "base/own.h"
 
@@ -123,6 +124,35 @@ static void fill_workers(struct handover *handover)
 	};
 }
 
+static void fill_callers(struct handover *handover)
+{
+	static const char facts[] = "protocol=TLSv1.3";
+
+	handover->callers = calloc(2, sizeof *handover->callers);
+	handover->n_callers = 2;
+	handover->callers[0] = (struct handover_caller){
+		.worker = HANDOVER_NONE,
+		.place = HANDOVER_NONE,
+		.stage = HANDOVER_CALLER_KNOWN,
+		.number = 70,
+		.fd = 60,
+		.proxy = address("tcp:192.0.2.1:7"),
+		.authority = (uint8_t *)strdup("host"),
+		.authority_len = 4,
+	};
+	handover->callers[1] = (struct handover_caller){
+		.worker = 0,
+		.place = 4,
+		.stage = HANDOVER_CALLER_SPEAKS,
+		.number = 71,
+		.fd = -EBADF,
+		.verdict = CHANNEL_NOT_ALLOWED,
+		.facts = (uint8_t *)strdup(facts),
+		.facts_len = sizeof facts - 1,
+		.trust = "trust",
+	};
+}
+
 /* One of each, and two of some. */
 static void fill(struct handover *handover)
 {
@@ -140,7 +170,6 @@ static void fill(struct handover *handover)
 	memcpy(handover->services[0].state, "abc", 3);
 	handover->services[0].state_len = 3;
 	handover->services[1].name = strdup("second");
-	handover->services[1].retired = true;
 	handover->listeners = calloc(1, sizeof *handover->listeners);
 	handover->n_listeners = 1;
 	handover->listeners[0] = (struct handover_listener){
@@ -157,6 +186,7 @@ static void fill(struct handover *handover)
 	handover->setups[0].len = 1;
 	handover->setups[0].image_version = 21;
 	fill_workers(handover);
+	fill_callers(handover);
 	fill_children(handover);
 }
 
@@ -198,7 +228,6 @@ static void test_round_trip(void **state)
 	assert_int_equal(handover.strays[0].pid, 77);
 	assert_int_equal(handover.n_services, 2);
 	assert_memory_equal(handover.services[0].state, "abc", 3);
-	assert_true(handover.services[1].retired);
 	assert_int_equal(handover.listeners[0].fd, 31);
 	assert_int_equal(handover.listeners[0].held, -EBADF);
 	assert_int_equal(handover.n_children, 3);
@@ -212,6 +241,13 @@ static void test_round_trip(void **state)
 	assert_int_equal(handover.n_workers, 2);
 	assert_string_equal(handover.workers[1].name, "hatchd-relay");
 	assert_int_equal(handover.carried[0].near_end, 58);
+	assert_int_equal(handover.n_callers, 2);
+	assert_int_equal(handover.callers[0].stage, HANDOVER_CALLER_KNOWN);
+	assert_int_equal(handover.callers[0].authority_len, 4);
+	assert_memory_equal(handover.callers[0].authority, "host", 4);
+	assert_int_equal(handover.callers[1].place, 4);
+	assert_string_equal((char *)handover.callers[1].trust, "trust");
+	assert_memory_equal(handover.callers[1].facts, "protocol", 8);
 }
 
 /* Each shorter file, and each with a byte that is another one. */
@@ -329,7 +365,7 @@ static void count(void *userdata, int *fd)
 static void test_inconsistent(void **state)
 {
 	(void)state;
-	for (int i = 0; i < 8; i++) {
+	for (int i = 0; i < 14; i++) {
 		_cleanup_handover_ struct handover handover, read = {0};
 		int fd = memfd_create("test", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
@@ -356,6 +392,24 @@ static void test_inconsistent(void **state)
 		case 6:
 			handover.workers[0].requests = -EBADF;
 			break;
+		case 7:
+			handover.callers[0].service = 2;
+			break;
+		case 8:
+			handover.callers[0].listener = 1;
+			break;
+		case 9:
+			handover.callers[0].fd = -EBADF;
+			break;
+		case 10:
+			handover.callers[1].worker = HANDOVER_NONE;
+			break;
+		case 11:
+			handover.callers[1].stage = _HANDOVER_CALLER_STAGE_MAX;
+			break;
+		case 12:
+			handover.callers[1].shaken = true;
+			break;
 		default:
 			handover.children[2].news = BACKEND_GIVEN_UP + 1;
 		}
@@ -373,9 +427,9 @@ static void test_descriptors(void **state)
 	(void)state;
 	fill(&handover);
 	handover_each_fd(&handover, count, &n);
-	/* Of the process 4, a spare, a listener, two children, four of each worker, and whom
-	 * one carries. */
-	assert_int_equal(n, 17);
+	/* Of the process 4, a spare, a listener, two children, four of each worker, whom
+	 * one carries, and a caller. */
+	assert_int_equal(n, 18);
 }
 
 int main(void)

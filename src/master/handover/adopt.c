@@ -32,6 +32,7 @@ struct places {
 	struct setup **setups;       /* owned, each held; NULL: it cannot be read */
 	struct worker **workers;     /* owned; NULL: it is left behind */
 	size_t n_lost;               /* children that nobody remembers */
+	size_t n_gone;               /* clients who were not served yet, and will not be */
 };
 
 /* Mostly the configuration has not changed, and it is where it was. */
@@ -518,6 +519,34 @@ static void add_workers(struct places *places, uint64_t now)
 		add_carried(places, &handover->carried[i]);
 }
 
+/* His descriptor, if he goes, may hold something whose close takes its time. */
+static void add_caller(struct places *places, struct handover_caller *from, uint64_t now)
+{
+	const struct caller_company_here company = {
+		.service = places->services[from->service],
+		.listener = places->listeners[from->listener],
+		.worker = worker_at(places, from->worker),
+	};
+
+	if (caller_restore(places->master, from, &company, now))
+		return;
+	places->n_gone++;
+	if (from->fd >= 0)
+		master_close_later(places->master, take_fd(&from->fd), now);
+}
+
+/* Those of a service that is gone, as at a reload; of the others it is told. */
+static void add_callers(struct places *places, uint64_t now)
+{
+	struct handover *handover = places->handover;
+
+	for (size_t i = 0; i < handover->n_callers; i++)
+		add_caller(places, &handover->callers[i], now);
+	if (places->n_gone > 0)
+		log_info("%zu of %zu clients who had not been served yet have been let go",
+			places->n_gone, handover->n_callers);
+}
+
 static bool make_places(struct places *places)
 {
 	const struct handover *handover = places->handover;
@@ -568,9 +597,11 @@ void handover_adopt(struct handover *handover, struct master *master, uint64_t n
 		find_listeners(&places);
 		read_setups(&places);
 		add_workers(&places, now);
+		add_callers(&places, now);
 		adopt_all(&places, now);
 		backends_begin(master, now);
 		elders_begin(master, now);
+		callers_ask_again(master, now);
 		give_sources(&places, now);
 		give_held(&places);
 	} else {

@@ -1,5 +1,7 @@
 #include "master/handover/fields.h"
 
+#include "os/channel.h"
+
 #define RECORD_MAX (UINT32_C(1) << 26)
 
 /* ------------------------------------------------------------------- the fields */
@@ -62,7 +64,6 @@ static void service_fields(struct codec *codec, void *object)
 	struct handover_service *service = object;
 
 	codec_text(codec, &service->name);
-	codec_bool(codec, &service->retired);
 	codec_bytes(codec, &service->state, &service->state_len, RECORD_MAX);
 }
 
@@ -122,6 +123,43 @@ static void carried_fields(struct codec *codec, void *object)
 	codec_bool(codec, &carried->by_worker);
 	codec_bool(codec, &carried->cut);
 	codec_bool(codec, &carried->untold);
+}
+
+static void caller_fields(struct codec *codec, void *object)
+{
+	struct handover_caller *caller = object;
+
+	codec_u32(codec, &caller->service);
+	codec_u32(codec, &caller->listener);
+	codec_u32(codec, &caller->worker);
+	codec_u32(codec, &caller->place);
+	codec_u8(codec, &caller->stage);
+	codec_u64(codec, &caller->number);
+	codec_u64(codec, &caller->accepted);
+	codec_u64(codec, &caller->taken);
+	codec_fd(codec, &caller->fd);
+	codec_addr(codec, &caller->peer);
+	codec_addr(codec, &caller->local);
+	codec_addr(codec, &caller->proxy);
+	codec_addr(codec, &caller->reached);
+	codec_u32(codec, &caller->peer_pid);
+	codec_u32(codec, &caller->peer_uid);
+	codec_u32(codec, &caller->peer_gid);
+	codec_source(codec, &caller->source);
+	codec_source(codec, &caller->counted);
+	codec_u32(codec, &caller->tries);
+	codec_u32(codec, &caller->tasks);
+	codec_bool(codec, &caller->named);
+	codec_bool(codec, &caller->offered);
+	codec_bool(codec, &caller->refused);
+	codec_bool(codec, &caller->plus);
+	codec_bool(codec, &caller->untold);
+	codec_bool(codec, &caller->shaken);
+	codec_bool(codec, &caller->asked);
+	codec_u8(codec, &caller->verdict);
+	codec_raw(codec, caller->trust, sizeof caller->trust);
+	codec_bytes(codec, &caller->facts, &caller->facts_len, CHANNEL_FACTS_BYTES_MAX);
+	codec_bytes(codec, &caller->authority, &caller->authority_len, UINT16_MAX);
 }
 
 static void handle_fields(struct codec *codec, struct tcp_handle *handle)
@@ -201,7 +239,6 @@ static void child_fields(struct codec *codec, void *object)
 	codec_bool(codec, &child->killed_late);
 	codec_bool(codec, &child->announced);
 	codec_bool(codec, &child->has_findings);
-	codec_bool(codec, &child->tallied);
 	life_fields(codec, child);
 	client_fields(codec, child);
 }
@@ -275,6 +312,13 @@ static void carried_section(struct codec *codec, void *object)
 	ARRAY(codec, handover, carried, carried_fields);
 }
 
+static void callers_section(struct codec *codec, void *object)
+{
+	struct handover *handover = object;
+
+	ARRAY(codec, handover, callers, caller_fields);
+}
+
 static void children_section(struct codec *codec, void *object)
 {
 	struct handover *handover = object;
@@ -299,6 +343,7 @@ void (*const handover_sections[_HANDOVER_SECTION_MAX])(struct codec *codec, void
 	[HANDOVER_SECTION_SETUPS] = setups_section,
 	[HANDOVER_SECTION_WORKERS] = workers_section,
 	[HANDOVER_SECTION_CARRIED] = carried_section,
+	[HANDOVER_SECTION_CALLERS] = callers_section,
 	[HANDOVER_SECTION_CHILDREN] = children_section,
 	[HANDOVER_SECTION_STATE] = state_fields,
 };

@@ -23,6 +23,7 @@ struct gather {
 	struct handover *handover; /* with room for all there is */
 	struct setup **seen;       /* those of its setups */
 	uint32_t places_of_workers[WORKERS_MAX];
+	uint32_t *first_listeners; /* of services, by their places; owned */
 	int error;
 };
 
@@ -515,7 +516,7 @@ static void gather_service(struct gather *g, struct service *service)
 	const struct setup *setup = service->n_listeners > 0 ? service_setup(service) : NULL;
 
 	handover->services[place].name = name_of(g, service);
-	handover->services[place].retired = service->retired;
+	g->first_listeners[place] = (uint32_t)handover->n_listeners;
 	handover->n_services++;
 	gather_state(g, service, &handover->services[place]);
 	if (service->n_listeners > 0 && !setup)
@@ -537,6 +538,39 @@ static void gather_services(struct gather *g)
 		gather_service(g, s);
 }
 
+/* -------------------------------------------------------------------- the callers */
+
+/* The services are where they are in services[]. */
+static uint32_t place_among_listeners(const struct gather *g, const struct listener *listener)
+{
+	uint32_t first = g->first_listeners[listener->service->index];
+
+	for (size_t i = first; i < g->handover->n_listeners; i++)
+		if (g->handover->listeners[i].fd == listener->fd)
+			return (uint32_t)i;
+	return HANDOVER_NONE;
+}
+
+static void place_caller(
+	void *userdata, const struct caller_company *company, struct handover_caller *to)
+{
+	const struct gather *g = userdata;
+
+	to->service = company->service->index;
+	to->listener = place_among_listeners(g, company->listener);
+	to->worker = place_of_worker(g, company->worker);
+}
+
+static void gather_callers(struct gather *g)
+{
+	int n = callers_save(g->master, g->handover->callers, place_caller, g);
+
+	if (n < 0)
+		g->error = n;
+	else
+		g->handover->n_callers = (size_t)n;
+}
+
 /* ---------------------------------------------------------------------- all of it */
 
 /* For as much as there can be. */
@@ -545,7 +579,7 @@ static int make_room(struct gather *g)
 	const struct master *master = g->master;
 	struct handover *to = g->handover;
 	size_t children = child_table_used(master->children), services = master->n_services;
-	size_t listeners = 0, carried = caller_count(master);
+	size_t listeners = 0, callers = caller_count(master);
 
 	for (size_t i = 0; i < master->n_services; i++)
 		listeners += master->services[i]->n_listeners;
@@ -558,12 +592,14 @@ static int make_room(struct gather *g)
 	to->listeners = calloc(listeners + 1, sizeof *to->listeners);
 	to->setups = calloc(children + 1, sizeof *to->setups);
 	to->workers = calloc(WORKERS_MAX, sizeof *to->workers);
-	to->carried = calloc(carried + 1, sizeof *to->carried);
+	to->carried = calloc(callers + 1, sizeof *to->carried);
+	to->callers = calloc(callers + 1, sizeof *to->callers);
 	to->children = calloc(children + 1, sizeof *to->children);
 	g->seen = calloc(children + 1, sizeof(struct setup *));
+	g->first_listeners = calloc(services + 1, sizeof *g->first_listeners);
 	return to->spares && to->strays && to->followers && to->services && to->listeners &&
-	                       to->setups && to->workers && to->carried && to->children &&
-	                       g->seen
+	                       to->setups && to->workers && to->carried && to->callers &&
+	                       to->children && g->seen && g->first_listeners
 	               ? 0
 	               : -ENOMEM;
 }
@@ -585,8 +621,10 @@ int handover_gather(const struct master *master, struct handover *ret)
 		gather_workers(&g);
 		gather_carried(&g);
 		gather_services(&g);
+		gather_callers(&g);
 		gather_master(&g);
 	}
 	free(g.seen);
+	free(g.first_listeners);
 	return g.error;
 }

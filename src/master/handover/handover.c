@@ -3,8 +3,10 @@
 #include "base/fd.h"
 #include "base/memfd.h"
 #include "base/own.h"
+#include "base/tls-facts.h"
 #include "master/backend.h"
 #include "master/handover/fields.h"
+#include "os/channel.h"
 #include "policy/siphash.h"
 
 #include <errno.h>
@@ -157,6 +159,20 @@ static bool is_worker(const struct handover_worker *worker)
 	       worker->answers >= 0;
 }
 
+static bool is_caller(const struct handover *handover, const struct handover_caller *caller)
+{
+	bool has_worker = caller->worker != HANDOVER_NONE;
+
+	return caller->service < handover->n_services &&
+	       caller->listener < handover->n_listeners &&
+	       is_place(caller->worker, handover->n_workers) &&
+	       caller->stage < _HANDOVER_CALLER_STAGE_MAX &&
+	       (has_worker || (caller->stage != HANDOVER_CALLER_SPEAKS && caller->fd >= 0)) &&
+	       caller->verdict < _CHANNEL_VERDICT_MAX &&
+	       (!caller->shaken ||
+		       tls_facts_hold((const char *)caller->facts, caller->facts_len));
+}
+
 static bool are_workers_consistent(const struct handover *handover)
 {
 	for (size_t i = 0; i < handover->n_workers; i++)
@@ -192,6 +208,9 @@ static bool is_consistent(const struct handover *handover)
 			return false;
 	for (size_t i = 0; i < handover->n_children; i++)
 		if (!is_child(handover, &handover->children[i]))
+			return false;
+	for (size_t i = 0; i < handover->n_callers; i++)
+		if (!is_caller(handover, &handover->callers[i]))
 			return false;
 	return are_workers_consistent(handover) && handover->process.version &&
 	       handover->process.program && handover->process.cwd;
@@ -297,6 +316,10 @@ static void free_lists(struct handover *handover)
 		free(handover->setups[i].record);
 	for (size_t i = 0; i < handover->n_workers; i++)
 		free(handover->workers[i].name);
+	for (size_t i = 0; i < handover->n_callers; i++) {
+		free(handover->callers[i].facts);
+		free(handover->callers[i].authority);
+	}
 	for (size_t i = 0; i < handover->n_children; i++) {
 		free(handover->children[i].findings.name);
 		free(handover->children[i].findings.user);
@@ -314,6 +337,7 @@ void handover_done(struct handover *handover)
 	free(handover->setups);
 	free(handover->workers);
 	free(handover->carried);
+	free(handover->callers);
 	free(handover->children);
 	free(handover->process.version);
 	free(handover->process.program);
@@ -364,6 +388,8 @@ void handover_each_fd(
 		each(userdata, &handover->listeners[i].held);
 	}
 	each_of_workers(handover, each, userdata);
+	for (size_t i = 0; i < handover->n_callers; i++)
+		each(userdata, handover->callers[i].fd);
 	for (size_t i = 0; i < handover->n_children; i++)
 		each(userdata, &handover->children[i].pidfd);
 }

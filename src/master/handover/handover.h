@@ -10,7 +10,7 @@
  * says would be lost.  Fields may be added at the end of records without another version
  * (master/handover/codec).
  *
- * This is the format alone: master/handover/gather fills in what is, master/handover/resume
+ * This is the format alone: master/handover/gather fills in what is, master/handover/adopt
  * goes on with it.
  *
  * Layer: master.
@@ -20,6 +20,7 @@
 
 #include "base/addr.h"
 #include "base/tcp-diag.h"
+#include "conf/conf.h"
 #include "policy/lifetime.h"
 
 #include <stdbool.h>
@@ -100,7 +101,7 @@ struct handover_listener {
 	uint64_t held_number, held_since;
 };
 
-/* A configuration that children were started with, and that is in force no longer. */
+/* A configuration that children were started with, in force still or no longer. */
 struct handover_setup {
 	uint8_t *record; /* owned: as in an image (conf/image) */
 	size_t len;
@@ -108,10 +109,9 @@ struct handover_setup {
 };
 
 struct handover_service {
-	char *name;   /* owned */
-	bool retired; /* no configuration has it; it has children */
-	uint8_t *
-		state; /* owned: what it counts and remembers (master/handover/service-state) */
+	char *name;     /* owned */
+	uint8_t *state; /* owned: what it counts and remembers
+	                   (master/handover/service-state) */
 	size_t state_len;
 };
 
@@ -136,6 +136,37 @@ struct handover_carried {
 	struct addr_source source;
 	int near_end, far_end;
 	bool gone, by_worker, cut, untold;
+};
+
+/* Somebody of whom it is not known yet who serves him (master/caller). */
+struct handover_caller {
+	uint32_t service, listener; /* whose client he is, and where he came to: their places
+	                               among the services and the listeners */
+	uint32_t worker, place;     /* who has him, among the workers, and his there;
+	                               HANDOVER_NONE: nobody */
+	uint8_t stage;              /* enum handover_caller_stage */
+	uint64_t number, accepted, taken;
+	int fd; /* -EBADF: he is turned away, and his worker tells him */
+	struct addr peer, local, proxy, reached;
+	uint32_t peer_pid, peer_uid, peer_gid;
+	struct addr_source source, counted; /* as what he counts, if he comes in; and now */
+	uint32_t tries, tasks;
+	bool named, offered, refused, plus, untold, shaken;
+	bool asked;      /* something is looked up about him, and his worker waits for that */
+	uint8_t verdict; /* enum channel_verdict */
+	uint8_t trust[CONF_TLS_DIGEST_LEN];
+	uint8_t *facts; /* owned; as a caller has them, and the same below */
+	size_t facts_len;
+	uint8_t *authority; /* owned */
+	size_t authority_len;
+};
+
+enum handover_caller_stage {
+	HANDOVER_CALLER_FRONT,  /* waits for hatchd-front */
+	HANDOVER_CALLER_TLS,    /* waits for hatchd-tls */
+	HANDOVER_CALLER_SPEAKS, /* the worker reads what he says */
+	HANDOVER_CALLER_KNOWN,  /* waits for somebody to serve him */
+	_HANDOVER_CALLER_STAGE_MAX,
 };
 
 /* What was looked up about a client. */
@@ -164,7 +195,7 @@ struct handover_child {
 	                     none */
 	uint8_t news;     /* how far that is */
 	uint64_t born;
-	bool came_by_ip, on_pair, unwanted, killed_late, announced, has_findings, tallied;
+	bool came_by_ip, on_pair, unwanted, killed_late, announced, has_findings;
 	uint8_t life_reason;
 	uint64_t life_born, life_ask_at, life_told;
 	bool life_heard, life_killed;
@@ -198,6 +229,8 @@ struct handover {
 	size_t n_workers;
 	struct handover_carried *carried;
 	size_t n_carried;
+	struct handover_caller *callers;
+	size_t n_callers;
 	struct handover_child *children;
 	size_t n_children;
 	uint8_t *state; /* owned: of hatchd as a whole (master/handover/master-state) */
