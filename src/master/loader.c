@@ -13,6 +13,8 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/auxv.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -67,16 +69,41 @@ int loader_find(char **ret_path)
 	return *ret_path ? 0 : -ENOMEM;
 }
 
-/* Whose file was replaced before we could look has no path any more. */
-char *loader_find_self(void)
+static bool is_ourselves(const char *path)
+{
+	struct stat us, it;
+
+	return stat("/proc/self/exe", &us) == 0 && stat(path, &it) == 0 &&
+	       us.st_dev == it.st_dev && us.st_ino == it.st_ino && access(path, X_OK) == 0;
+}
+
+/* By which we were executed; as a link it may lead to something else next time. */
+static bool find_called(const char *cwd, char path[PATH_MAX])
+{
+	const char *called = (const char *)getauxval(AT_EXECFN);
+	int len;
+
+	if (!called || !called[0])
+		return false;
+	if (called[0] == '/')
+		len = snprintf(path, PATH_MAX, "%s", called);
+	else
+		len = snprintf(path, PATH_MAX, "%s/%s", cwd, called);
+	return len < PATH_MAX && is_ourselves(path);
+}
+
+char *loader_find_self(const char *cwd)
 {
 	char self[PATH_MAX];
-	ssize_t len = readlink("/proc/self/exe", self, sizeof self - 1);
+	ssize_t len;
 
+	if (find_called(cwd, self))
+		return strdup(self);
+	len = readlink("/proc/self/exe", self, sizeof self - 1);
 	if (len <= 0)
 		return NULL;
 	self[len] = '\0';
-	return access(self, X_OK) == 0 ? strdup(self) : NULL;
+	return is_ourselves(self) ? strdup(self) : NULL;
 }
 
 int loader_exec(char **argv)

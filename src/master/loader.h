@@ -34,8 +34,9 @@ int loader_exec(char **argv);
  */
 int loader_find(char **ret_path);
 
-/* The same of hatchd itself, for an upgrade; NULL: it cannot be found out. */
-char *loader_find_self(void);
+/* The same of hatchd itself, for an upgrade: the path by which it was executed, from that
+ * folder, where that still leads to it.  NULL: it cannot be found out. */
+char *loader_find_self(const char *cwd);
 
 /* Open another program that lies where the loader does, to be run by its descriptor
  * (O_PATH): what an upgrade puts in its place is not for us.  Negative errno on failure. */

@@ -374,7 +374,7 @@ static int load(struct master *master, struct image **ret)
 {
 	int r = loader_find(&master->loader);
 
-	master->program = loader_find_self();
+	master->program = loader_find_self(master->cwd);
 	if (r == 0)
 		r = load_first(master, ret);
 	if (r == 0)
