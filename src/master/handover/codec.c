@@ -1,7 +1,5 @@
 #include "master/handover/codec.h"
 
-#include "base/strv.h"
-
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -106,14 +104,6 @@ void codec_text(struct codec *codec, char **field)
 		wire_put_string(codec->out, *field);
 	else
 		*field = is_over(codec) ? NULL : wire_get_string(codec->in);
-}
-
-void codec_strv(struct codec *codec, char ***field)
-{
-	if (codec->out)
-		wire_put_strv(codec->out, *field);
-	else
-		*field = is_over(codec) ? NULL : wire_get_strv(codec->in);
 }
 
 static void read_bytes(struct codec *codec, uint8_t **field, size_t *len, size_t max)

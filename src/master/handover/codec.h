@@ -59,7 +59,6 @@ void codec_raw(struct codec *codec, void *field, size_t len);
 
 /* NULL is kept apart from "". */
 void codec_text(struct codec *codec, char **field);
-void codec_strv(struct codec *codec, char ***field);
 
 /* Any bytes; NULL for none.  What is read is at most `max` long, or a fault. */
 void codec_bytes(struct codec *codec, uint8_t **field, size_t *len, size_t max);
