@@ -10,6 +10,7 @@
 #include "master/elder.h"
 #include "master/findings.h"
 #include "master/handover/master-state.h"
+#include "master/handover/names.h"
 #include "master/handover/service-state.h"
 #include "master/master.h"
 #include "master/overdue.h"
@@ -35,17 +36,6 @@ struct places {
 	size_t n_gone;               /* clients who were not served yet, and will not be */
 };
 
-/* Mostly the configuration has not changed, and it is where it was. */
-static struct service *find_service(const struct master *master, const char *name, size_t hint)
-{
-	if (hint < master->n_services && service_is_called(master->services[hint], name))
-		return master->services[hint];
-	for (size_t i = 0; i < master->n_services; i++)
-		if (service_is_called(master->services[i], name))
-			return master->services[i];
-	return NULL;
-}
-
 /* It has children, and no configuration any more. */
 static struct service *make_retired(struct master *master, const char *name)
 {
@@ -60,12 +50,11 @@ static void find_services(struct places *places)
 {
 	const struct handover *handover = places->handover;
 
-	for (size_t i = 0; i < handover->n_services; i++) {
-		const char *name = handover->services[i].name;
-		struct service *service = find_service(places->master, name, i);
+	struct names names = {.master = places->master};
 
-		places->services[i] = service;
-	}
+	for (size_t i = 0; i < handover->n_services; i++)
+		places->services[i] = names_find(&names, handover->services[i].name, i);
+	names_done(&names);
 }
 
 /* They have their numbers from then on. */
