@@ -511,6 +511,11 @@ uint64_t log_lost(void)
 	return state.lost;
 }
 
+pid_t log_relay_pid(void)
+{
+	return state.relay;
+}
+
 int log_fd(void)
 {
 	return state.fd;

@@ -36,6 +36,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 #include <syslog.h>
 
 enum log_target {
@@ -125,5 +126,9 @@ uint64_t log_lost(void);
  * of its own), or -1: who closes or moves descriptors must spare it.  It stays
  * the same until log_close(). */
 int log_fd(void);
+
+/* The process that writes to standard error for us; 0: none does.  It ends when we do not
+ * speak with it any more. */
+pid_t log_relay_pid(void);
 
 #endif

@@ -2,9 +2,9 @@
  * strays: processes that the image of hatchd before us has started for itself, and that are
  * ours to reap.
  *
- * Its workers and helpers see that nobody speaks with them any more, finish what they have, and
- * end; nobody waits for them.  There may be STRAYS_MAX of them: one more would become a zombie
- * until hatchd ends, and an upgrade waits for a place before that.
+ * They see that nobody speaks with them any more, finish what they have, and end; nobody waits
+ * for them.  There may be STRAYS_MAX of them: one more would be a zombie until hatchd ends, so
+ * an upgrade that would leave more is not made.
  *
  * Layer: master.
  */

@@ -6,6 +6,7 @@
 #include "master/caller.h"
 #include "master/elder.h"
 #include "master/findings.h"
+#include "master/handover/gather-strays.h"
 #include "master/handover/master-state.h"
 #include "master/handover/service-state.h"
 #include "master/kept-name.h"
@@ -125,52 +126,6 @@ static void gather_followers(struct gather *g)
 			.out = copy_bytes(g, following.out, following.len),
 			.len = following.len,
 		};
-}
-
-/* ------------------------------------------------------------------ its helpers */
-
-static void gather_stray(struct gather *g, pid_t pid)
-{
-	if (pid > 1 && g->handover->n_strays < STRAYS_MAX)
-		g->handover->strays[g->handover->n_strays++].pid = pid;
-}
-
-/* They see that nobody speaks with them any more, and end. */
-static void gather_left_workers(struct gather *g)
-{
-	for (size_t i = 0; i < workers_used(g->master); i++) {
-		const struct worker *worker = &g->master->workers[i];
-		const struct service *service = worker->service;
-
-		for (const struct child *c = service ? service->first : NULL; c; c = c->next)
-			if (c != worker->process || !elder_is_wanted(worker))
-				gather_stray(g, c->pid);
-	}
-}
-
-static void gather_strays(struct gather *g)
-{
-	const struct master *master = g->master;
-	pid_t pids[HELPER_PIDS_MAX];
-	size_t n = 0;
-
-	gather_left_workers(g);
-	for (unsigned i = 0; i < master->reload.n_stuck; i++)
-		gather_stray(g, master->reload.stuck[i]);
-	for (size_t i = 0; i < master->strays.n; i++)
-		gather_stray(g, master->strays.pids[i]);
-	n = asker_pids(master->overdue.asker, pids);
-	for (size_t i = 0; i < n; i++)
-		gather_stray(g, pids[i]);
-	n = counter_pids(master->tally.counter, pids);
-	for (size_t i = 0; i < n; i++)
-		gather_stray(g, pids[i]);
-	n = master->orphans.search ? orphan_search_pids(master->orphans.search, pids) : 0;
-	for (size_t i = 0; i < n; i++)
-		gather_stray(g, pids[i]);
-	n = master->accounting.feed ? account_feed_pids(master->accounting.feed, pids) : 0;
-	for (size_t i = 0; i < n; i++)
-		gather_stray(g, pids[i]);
 }
 
 /* -------------------------------------------------------------------- the workers */
@@ -451,16 +406,6 @@ static void gather_backends(struct gather *g, const struct of_service *of)
 	}
 }
 
-/* It ends as soon as it has nobody, and whose it was is not known any more. */
-static void gather_left_backends(struct gather *g)
-{
-	const struct backend *b;
-
-	LIST_FOREACH (b, &g->master->backends.all, all)
-		if (b->process && !backend_has_owner(b))
-			gather_stray(g, b->process->pid);
-}
-
 /* What it is called is in its label, but for the one of a command line. */
 static char *name_of(struct gather *g, const struct service *service)
 {
@@ -611,13 +556,12 @@ int handover_gather(const struct master *master, struct handover *ret)
 	memset(ret, 0, sizeof *ret);
 	g.error = make_room(&g);
 	if (g.error == 0) {
+		g.error = gather_strays(master, ret);
 		gather_process(&g);
 		gather_records(&g);
 		gather_forgotten(&g);
 		gather_spares(&g);
 		gather_followers(&g);
-		gather_strays(&g);
-		gather_left_backends(&g);
 		gather_workers(&g);
 		gather_carried(&g);
 		gather_services(&g);
