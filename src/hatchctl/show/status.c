@@ -66,7 +66,8 @@ static void put_drain(FILE *out, struct json_value drain)
 	if (!drain.at)
 		return;
 	put_head(out, "Draining:");
-	fprintf(out, "%" PRIu64 " connections", number(drain, "connections"));
+	fprintf(out, "%" PRIu64 " %s", number(drain, "connections"),
+		number(drain, "connections") == 1 ? "connection" : "connections");
 	if (left.at)
 		fprintf(out, ", %s left", text_format_elapsed(json_to_number(left), elapsed));
 	fputc('\n', out);
@@ -88,6 +89,25 @@ static void put_reload(FILE *out, struct json_value reload)
 		put_text(out, json_get(reload, "reason"), "");
 	}
 	fputs(json_is_true(json_get(reload, "running")) ? "; one is running\n" : "\n", out);
+}
+
+/* Of this process: an upgrade does not change it.  Nothing if there was none. */
+static void put_upgrade(FILE *out, struct json_value upgrade)
+{
+	struct json_value reason = json_get(upgrade, "reason");
+	bool running = json_is_true(json_get(upgrade, "running"));
+
+	if (number(upgrade, "done") + number(upgrade, "failed") == 0 && !running)
+		return;
+	put_head(out, "Last upgrade:");
+	if (running) {
+		fputs("running", out);
+	} else {
+		fputs(reason.at ? "failed: " : "done", out);
+		put_text(out, reason, "");
+	}
+	fprintf(out, "; done so far: %" PRIu64 ", failed: %" PRIu64 "\n",
+		number(upgrade, "done"), number(upgrade, "failed"));
 }
 
 /* "17: per_source 15, rate 2" */
@@ -199,6 +219,7 @@ static void put_facts(FILE *out, struct json_value status, const struct answer *
 	put_text(out, json_get(status, "config"), "the command line");
 	fputc('\n', out);
 	put_reload(out, json_get(status, "reload"));
+	put_upgrade(out, json_get(status, "upgrade"));
 	put_head(out, "Services:");
 	fprintf(out, "%zu, serving %zu\n", services->n_lines, count_serving(services));
 	put_children(out, status);
