@@ -117,17 +117,6 @@ static const char *kill_connection(struct master *master, uint64_t connection, u
 	return NULL;
 }
 
-/* What becomes of it can be seen in the answer to status. */
-static const char *upgrade(struct master *master, uint64_t now)
-{
-	uint64_t n_failed = master->upgrade.n_failed;
-
-	upgrade_request(master, now);
-	if (master->upgrade.n_failed != n_failed)
-		return "it cannot be begun";
-	return NULL;
-}
-
 /* Who asks again has another deadline. */
 static const char *drain(
 	struct master *master, const struct control_request *request, uint64_t now)
@@ -162,7 +151,8 @@ const char *control_change(
 	case CONTROL_BAN:
 		return control_ban(master, request, now);
 	case CONTROL_UPGRADE:
-		return upgrade(master, now);
+		/* What becomes of it can be seen in the answer to status. */
+		return upgrade_request(master, now);
 	case CONTROL_LOG_LEVEL:
 		return set_log_level(request->priority);
 	case CONTROL_DRAIN:

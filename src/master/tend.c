@@ -126,13 +126,36 @@ static void leave_slot_alive(struct child *child, uint64_t now)
 		child_signal(child, SIGTERM);
 }
 
+static void kill_late(struct child *child)
+{
+	if (!child->killed_late)
+		syscall(SYS_pidfd_send_signal, child->pidfd, SIGKILL, NULL, 0);
+	child->killed_late = true;
+}
+
 /* Its service's user may have stopped it, or its program lies on a dead file server. */
 static void kill_if_late(struct child *child, uint64_t now)
 {
-	if (child->killed_late || now - child->born < child->setup->conf->start_timeout)
-		return;
-	child->killed_late = true;
-	syscall(SYS_pidfd_send_signal, child->pidfd, SIGKILL, NULL, 0);
+	if (now - child->born >= child->setup->conf->start_timeout)
+		kill_late(child);
+}
+
+bool tend_is_stuck(const struct master *master, uint64_t since)
+{
+	struct spawn_slot *slot = spawner_first(master->spawner);
+
+	for (; slot; slot = spawn_slot_next(slot))
+		if (((const struct child *)spawn_slot_owner(slot))->born < since)
+			return true;
+	return false;
+}
+
+void tend_kill_slots(struct master *master)
+{
+	struct spawn_slot *slot = spawner_first(master->spawner);
+
+	for (; slot; slot = spawn_slot_next(slot))
+		kill_late(spawn_slot_owner(slot));
 }
 
 void tend_slots(struct master *master, uint64_t now)

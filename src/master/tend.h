@@ -20,6 +20,12 @@ void tend_on_end(void *userdata, struct child *child, const struct child_end *en
  */
 void tend_slots(struct master *master, uint64_t now);
 
+/* Is one of them there since before that, in usec? */
+bool tend_is_stuck(const struct master *master, uint64_t since);
+
+/* They do not get to their exec any more. */
+void tend_kill_slots(struct master *master);
+
 /* Records of connections that have been open for a while.  Returns when the
  * next one is due, USEC_INFINITY: none. */
 uint64_t tend_young(struct master *master, uint64_t now);

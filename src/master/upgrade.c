@@ -12,6 +12,7 @@
 #include "master/service.h"
 #include "master/stop.h"
 #include "master/tally.h"
+#include "master/tend.h"
 
 #include <fcntl.h>
 #include <stdarg.h>
@@ -20,11 +21,12 @@
 #include <string.h>
 #include <unistd.h>
 
-/* A loader that does not end is given up before. */
+/* So long it is waited for loaders, and for children to get to their exec; both are given up
+ * before, as a rule. */
 #define WAIT_PATIENCE (30 * USEC_PER_SEC)
 
-/* So long nobody is taken in: a child that does not get to its exec is left behind. */
-#define SETTLE_PATIENCE USEC_PER_SEC
+/* So long nobody is taken in. */
+#define SETTLE_PATIENCE (500 * USEC_PER_MSEC)
 
 /* How often it is looked whether we can go on. */
 #define LOOK_AGAIN USEC_PER_MSEC
@@ -53,6 +55,7 @@ static void forget(struct upgrade *upgrade)
 	upgrade->secrets = fd_close(upgrade->secrets);
 	upgrade->due = UINT64_MAX;
 	upgrade->phase = UPGRADE_IDLE;
+	upgrade->killed = false;
 }
 
 /* Whoever was held is served again. */
@@ -80,7 +83,7 @@ static void _printf_(2, 3) fail(struct master *master, const char *format, ...)
 	if (phase >= UPGRADE_WAITING)
 		let_in(master);
 	control_look_again(master);
-	announce_status(master, "READY=1\n");
+	announce_status(master, "");
 	if (master->reload.again)
 		reload_request(master, clock_monotonic());
 }
@@ -201,7 +204,7 @@ static void begin_to_wait(struct master *master)
 	upgrade->image = master_move_up(master, upgrade->image);
 	upgrade->secrets = master_move_up(master, upgrade->secrets);
 	upgrade->phase = UPGRADE_WAITING;
-	upgrade->due = clock_monotonic() + WAIT_PATIENCE;
+	upgrade->until = clock_monotonic() + WAIT_PATIENCE;
 }
 
 static int on_proof(sd_event_source *source, int fd, uint32_t revents, void *userdata)
@@ -216,8 +219,7 @@ static int on_proof(sd_event_source *source, int fd, uint32_t revents, void *use
 	(void)revents;
 	upgrade->ended = sd_event_source_disable_unref(upgrade->ended);
 	r = loading_finish_proof(&upgrade->proof, &upgrade->image, &upgrade->secrets);
-	if (upgrade->given_up) {
-		upgrade->given_up = false;
+	if (upgrade->phase == UPGRADE_IDLE) {
 		forget(upgrade);
 		return 0;
 	}
@@ -285,37 +287,55 @@ static const char *find_obstacle(const struct master *master)
 		return "it is not known where hatchd lies";
 	if (master->leaving)
 		return "hatchd is about to stop";
+	if (master->successor)
+		return "another hatchd takes over";
 	if (master->upgrade.ended)
 		return "the program that was tried last has not ended yet";
 	return NULL;
 }
 
-void upgrade_request(struct master *master, uint64_t now)
+static void begin(struct master *master, uint64_t now)
 {
 	struct upgrade *upgrade = &master->upgrade;
-	const char *obstacle = find_obstacle(master);
 	int r;
 
-	if (master->stopping || (upgrade_runs(upgrade) && !upgrade->given_up))
-		return;
 	upgrade->reason[0] = '\0';
-	if (obstacle) {
-		fail(master, "%s", obstacle);
-		return;
-	}
 	log_info("upgrading: trying %s", master->program);
 	upgrade->phase = UPGRADE_PROVING;
 	upgrade->due = now + (uint64_t)master->cmdline->loader_timeout * USEC_PER_MSEC;
 	r = begin_proof(master);
-	if (r < 0)
+	if (r == -EUSERS)
+		fail(master, "too many processes of earlier upgrades have not ended yet");
+	else if (r < 0)
 		fail(master, "%s", strerror(-r));
+}
+
+/* What was never begun has not failed. */
+const char *upgrade_request(struct master *master, uint64_t now)
+{
+	struct upgrade *upgrade = &master->upgrade;
+	const char *obstacle;
+
+	if (upgrade_runs(upgrade))
+		return NULL;
+	obstacle = find_obstacle(master);
+	if (obstacle) {
+		log_error("unable to upgrade: %s, serving on as hatchd %s", obstacle,
+			PACKAGE_VERSION);
+		return obstacle;
+	}
+	begin(master, now);
+	return upgrade_runs(upgrade) ? NULL : upgrade->reason;
 }
 
 /* -------------------------------------------------------------------------- to wait */
 
-static bool may_settle(const struct master *master)
+/* Whoever does not get to its exec now is killed in its time, which is longer than nobody can
+ * be taken in. */
+static bool may_settle(const struct master *master, uint64_t now)
 {
-	return !master->reload.ended;
+	return !master->reload.ended &&
+	       (now >= master->upgrade.until || !tend_is_stuck(master, now - SETTLE_PATIENCE));
 }
 
 static void begin_to_settle(struct master *master, uint64_t now)
@@ -359,7 +379,7 @@ static int leap(struct master *master)
 	return resume_execute(&handover, state, master->upgrade.program, self, master->argv);
 }
 
-/* A child that hangs before its exec keeps its copy of our memory, and is reaped as others;
+/* A child that cannot be killed either keeps its copy of our memory, and is reaped as others;
  * records that do not get into their file go along. */
 static bool is_settled(struct master *master, uint64_t now)
 {
@@ -367,8 +387,27 @@ static bool is_settled(struct master *master, uint64_t now)
 
 	if (stop_count_closing(master) > 0)
 		return false;
-	return is_over ||
-	       (spawner_in_flight(master->spawner) == 0 && accounting_is_idle(master));
+	if (spawner_in_flight(master->spawner) > 0)
+		return is_over && master->upgrade.killed;
+	return is_over || accounting_is_idle(master);
+}
+
+/* The next image would not know whether a child has been executed.  Others are served while one
+ * takes its time, and only then, when it has had enough of it, it is killed. */
+static void give_up_settling(struct master *master, uint64_t now)
+{
+	struct upgrade *upgrade = &master->upgrade;
+
+	if (stop_count_closing(master) > 0) {
+		fail(master, "a connection is being closed for longer than that takes");
+	} else if (now < upgrade->until) {
+		upgrade->phase = UPGRADE_WAITING;
+		let_in(master);
+	} else {
+		tend_kill_slots(master);
+		upgrade->killed = true;
+		upgrade->due = now + SETTLE_PATIENCE;
+	}
 }
 
 static void try_to_leap(struct master *master, uint64_t now)
@@ -379,7 +418,7 @@ static void try_to_leap(struct master *master, uint64_t now)
 		r = leap(master);
 		fail(master, "%s: %s", master->program, explain_program(r));
 	} else if (now >= master->upgrade.due) {
-		fail(master, "a connection is being closed for longer than that takes");
+		give_up_settling(master, now);
 	}
 }
 
@@ -396,15 +435,14 @@ static void give_up_proof(struct master *master)
 	struct upgrade *upgrade = &master->upgrade;
 
 	loading_kill(&upgrade->proof);
-	upgrade->given_up = true;
 	tell_failed_proof(master, -ETIME, false);
 }
 
 static void go_on_waiting(struct master *master, uint64_t now)
 {
-	if (may_settle(master))
+	if (may_settle(master, now))
 		begin_to_settle(master, now);
-	else if (now >= master->upgrade.due)
+	else if (now >= master->upgrade.until)
 		fail(master, "a reload has still not ended");
 }
 
@@ -425,6 +463,10 @@ void upgrade_stop(struct master *master)
 {
 	struct upgrade *upgrade = &master->upgrade;
 
+	if (upgrade_runs(upgrade)) {
+		upgrade->n_failed++;
+		snprintf(upgrade->reason, sizeof upgrade->reason, "hatchd is stopping");
+	}
 	if (upgrade->phase >= UPGRADE_SETTLING && master->arrivals)
 		(void)sd_event_source_set_enabled(master->arrivals, SD_EVENT_ON);
 	if (upgrade->ended) {

@@ -4,7 +4,8 @@
  *
  *	prove    the program is started as a child of its own, which reads what it would be
  *	         given and has the configuration loaded (master/prove); clients are served
- *	wait     for a reload that is under way; clients are served
+ *	wait     for a reload that is under way, and for children that do not get to their
+ *	         exec; clients are served
  *	settle   nobody is taken in for a moment, until no child uses our memory any more
  *	leap     write down all there is (master/handover), and execve(2)
  *
@@ -42,14 +43,16 @@ enum upgrade_phase {
 struct upgrade {
 	enum upgrade_phase phase;
 	struct loading proof;
-	sd_event_source *ended; /* of its process; owned; NULL: none runs */
-	bool given_up;          /* it was killed, and has not ended yet */
+	sd_event_source *ended; /* of its process; owned; NULL: none runs.  While none is under
+	                           way: it was killed, and has not ended yet */
 	int answer;             /* owned: what it says of itself */
 	int program;            /* owned: that is to be executed (O_PATH) */
 	int image, secrets;     /* owned: the configuration that it has loaded */
 	struct prove_answer who;
-	uint64_t due;  /* usec, monotonic: when the phase is given up; UINT64_MAX: never */
-	uint64_t look; /* ... when it is looked again whether it is over */
+	uint64_t due;   /* usec, monotonic: when the phase is given up; UINT64_MAX: never */
+	uint64_t look;  /* ... when it is looked again whether it is over */
+	uint64_t until; /* ... when nothing is waited for any more */
+	bool killed;    /* children that did not get to their exec by then */
 	uint64_t n_done, n_failed;
 	char reason[UPGRADE_REASON_MAX]; /* of the last one that has failed; "": it has not */
 };
@@ -62,8 +65,9 @@ struct upgrade {
 		.secrets = -EBADF,               \
 		.due = UINT64_MAX})
 
-/* Somebody asks for it (SIGUSR2, hatchctl upgrade). */
-void upgrade_request(struct master *master, uint64_t now);
+/* Somebody asks for it (SIGUSR2, hatchctl upgrade).  NULL: it is on its way, or was already;
+ * else why it cannot be begun, which the log knows and which is valid until the next one. */
+const char *upgrade_request(struct master *master, uint64_t now);
 
 /* There were so many before, and this one has brought us here, or has failed. */
 void upgrade_count(struct upgrade *upgrade, uint64_t done, uint64_t failed, bool good);

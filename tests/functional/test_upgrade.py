@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import re
+import select
 import signal
 import socket
 import struct
@@ -14,11 +15,15 @@ import subprocess
 import pytest
 
 from harness import (
-    HATCHCTL, PYTHON, TIMEOUT, comes_in, connect, free_port, hatchctl, is_refused, listed,
-    proc_stat, put, read_all, read_exactly, run_hatchd, service, stanza, talk, wait_until,
+    HATCHCTL, PYTHON, TIMEOUT, children_named, comes_in, connect, free_port, hatchctl,
+    is_refused, listed, proc_stat, put, read_all, read_exactly, run_hatchd, service, stanza,
+    talk, wait_until,
 )
 from keeper import HAND_OVER
-from test_control import status
+from held import Lease
+from stub_control import StubControl
+from test_control import ask, dial, status
+from test_take_over import ASK
 from upgrades import Installed
 
 VERSION = hatchctl("--version").stdout.decode().split()[1]
@@ -291,6 +296,8 @@ def test_nothing_is_left_behind(hatchd, path):
         assert talk(port, b"x") == b"x"
     after = count()
     assert abs(after[0] - before[0]) <= 2 and abs(after[1] - before[1]) <= 4
+    # Whoever wrote the log for the images before has ended with them.
+    wait_until(lambda: len(children_named(daemon.pid, "hatchd-log")) <= 1)
 
 
 # ---------------------------------------------------------------------------
@@ -495,6 +502,125 @@ def test_wait_that_is_otherwise(hatchd, path, folder, how):
     else:
         wait_until(lambda: listed(path)["taker"]["state"] == "serving")
         assert talk(ports[0], b"x") == b"x"
+
+
+def test_link_that_leads_elsewhere(hatchd, folder, path):
+    """It is the path that is executed again, not what it led to before."""
+    folders = [folder / "one", folder / "two"]
+    for each in folders:
+        each.mkdir()
+    first, second = (Installed(each) for each in folders)
+    link, new = folder / "hatchd", folder / "new"
+    link.symlink_to(first.hatchd)
+    daemon = hatchd.file(cat(listen=f"tcp:{free_port()}"), f"--control={path}", binary=link)
+    for installed in (second, first):
+        new.symlink_to(installed.hatchd)
+        os.rename(new, link)
+        upgrade(path)
+        assert os.readlink(f"/proc/{daemon.pid}/exe") == str(installed.hatchd)
+    daemon.wait_log(f"upgrading: trying {link}", count=2)
+
+
+def test_start_that_hangs(hatchd, folder, path):
+    """Nobody would know of it afterwards: it is waited for, others are served, and in its time
+    it is killed."""
+    ports = [free_port(), free_port()]
+    program = Lease(folder)
+    daemon = hatchd.file(
+        service("hung", listen=f"tcp:{ports[0]}", exec=program.path, start_timeout="1500ms")
+        + cat(listen=f"tcp:{ports[1]}"), f"--control={path}")
+    with program, connect(ports[0]) as client:
+        program.wait_wanted()
+        daemon.signal(signal.SIGUSR2)
+        assert talk(ports[1], b"x") == b"x"
+        assert read_all(client) == b""
+        daemon.wait_log(f"unable to start {program.path}: exec: killed after start_timeout")
+        daemon.wait_log("upgraded to hatchd .*, 0 children living on")
+    assert talk(ports[0], b"x") == b"x"
+
+
+def not_begun(path, why):
+    done = hatchctl("upgrade", "-s", path)
+    assert (done.returncode, done.stdout, done.stderr.decode()) == (
+        1, b"", f"hatchctl: not upgraded: {why}\n")
+
+
+def test_while_another_one_takes_over(hatchd, path):
+    """Neither of the two comes in between the other."""
+    daemon = hatchd.file(cat(listen=f"tcp:{free_port()}"), f"--control={path}")
+    with dial(path) as successor:
+        successor.sendall(ASK)
+        assert successor.recv(1)
+        not_begun(path, "another hatchd takes over")
+        daemon.wait_log("unable to upgrade: another hatchd takes over, serving on")
+        assert status(path)["upgrade"] == {"running": False, "done": 0, "failed": 0}
+    daemon.wait_log("has not taken over")
+    upgrade(path)
+
+
+def test_take_over_while_it_proves(hatchd, folder, path):
+    held = Held(hatchd, folder, path, cat(listen=f"tcp:{free_port()}"))
+    held.begin()
+    with dial(path) as successor:
+        successor.sendall(ASK)
+        assert b"it is being upgraded" in read_all(successor)
+    held.go_on()
+    held.daemon.wait_log("upgraded to hatchd")
+
+
+def test_while_it_drains(hatchd, path):
+    """The service manager is not told that it serves."""
+    port = free_port()
+    daemon = hatchd.file(cat(listen=f"tcp:{port}"), f"--control={path}")
+    with connect(port) as client:
+        echo(client, b"x")
+        ask(path, "drain 1h")
+        daemon.wait_notified("STOPPING=1")
+        before = len(daemon.messages)
+        not_begun(path, "hatchd is about to stop")
+        assert status(path)["upgrade"]["failed"] == 0
+        client.close()
+    assert daemon.wait_end() == 0
+    while select.select([daemon.notify], [], [], 0)[0]:
+        daemon.messages.append(daemon.notify.recv(65536).decode())
+    assert not any("READY=1" in message for message in daemon.messages[before:])
+
+
+class Older(StubControl):
+    """One that knows of no upgrades, or of which there is another one meanwhile."""
+
+    def reply(self, request):
+        if request == "upgrade" and self.dies:
+            self.pid += 1
+            return [{"end": True}]
+        return super().reply(request)
+
+
+@pytest.mark.parametrize("dies, why", [
+    (False, "unknown request"), (True, "hatchd was started anew meanwhile")])
+def test_hatchctl_does_not_wait(folder, dies, why):
+    """For what will not be."""
+    with Older(folder / "control") as stub:
+        stub.dies = dies
+        not_begun(folder / "control", why)
+
+
+def test_text_of_the_last_one(hatchd, path):
+    """What SIGUSR2 has come to is not in the log alone."""
+    daemon = hatchd.file(cat(listen=f"tcp:{free_port()}"), f"--control={path}")
+
+    def shown():
+        lines = hatchctl("status", "-s", path).stdout.decode().splitlines()
+        return [line for line in lines if line.startswith("Last upgrade:")]
+
+    assert shown() == []
+    upgrade(path)
+    assert shown() == ["Last upgrade:  done; done so far: 1, failed: 0"]
+    daemon.write("nonsense\n")
+    daemon.signal(signal.SIGUSR2)
+    daemon.wait_log("unable to upgrade")
+    assert shown() == [f"Last upgrade:  failed: hatchd {VERSION} refuses the configuration; "
+                       "done so far: 1, failed: 1"]
 
 
 def test_stop_while_it_proves(hatchd, folder, path):

@@ -38,7 +38,7 @@ static const char help[] =
 
 struct progress {
 	bool running;
-	uint64_t done, failed;
+	uint64_t pid, done, failed;
 	char *version, *reason; /* owned */
 };
 
@@ -62,6 +62,7 @@ static int ask(const char *path, struct progress *ret, char why[REQUEST_WHY_MAX]
 	                             : (struct json_value){NULL, NULL};
 	*ret = (struct progress){
 		.running = json_is_true(json_get(upgrade, "running")),
+		.pid = request_number(&status, "pid"),
 		.done = json_to_number(json_get(upgrade, "done")),
 		.failed = json_to_number(json_get(upgrade, "failed")),
 		.version = request_text(&status, "hatchd"),
@@ -94,6 +95,9 @@ static int wait_for_end(const char *path, const struct progress *before)
 		_cleanup_progress_ struct progress now = {0};
 		int r = ask(path, &now, why);
 
+		if (r == 0 && now.pid != before->pid)
+			return command_failed(
+				"not upgraded: hatchd was started anew meanwhile");
 		if (r == 0 && !now.running &&
 			(now.done != before->done || now.failed != before->failed))
 			return tell(before, &now);
@@ -121,7 +125,10 @@ int command_upgrade(int argc, char **argv)
 	if (r < 0)
 		return request_tell(NULL, r, why);
 	r = request_try(flags.control, "upgrade", NULL, why);
-	if (r < 0 && r != -EREMOTEIO)
-		return request_tell(NULL, r, why);
+	/* It may have become the next one before it has answered. */
+	if (r < 0 && r != -ECONNRESET) {
+		command_failed("not upgraded: %s", why);
+		return request_status(r);
+	}
 	return wait_for_end(flags.control, &before);
 }

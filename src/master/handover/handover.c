@@ -389,7 +389,7 @@ void handover_each_fd(
 	}
 	each_of_workers(handover, each, userdata);
 	for (size_t i = 0; i < handover->n_callers; i++)
-		each(userdata, handover->callers[i].fd);
+		each(userdata, &handover->callers[i].fd);
 	for (size_t i = 0; i < handover->n_children; i++)
 		each(userdata, &handover->children[i].pidfd);
 }
