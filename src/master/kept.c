@@ -94,6 +94,27 @@ const char *kept_strerror(int error)
 	}
 }
 
+int kept_know(struct kept *kept, const struct addr *addr)
+{
+	struct kept_socket *last = kept->sockets[kept->n - 1];
+
+	if (!kept_name_is_lent(&last->name))
+		return 0;
+	last->known = malloc(sizeof *last->known);
+	if (!last->known)
+		return -ENOMEM;
+	*last->known = *addr;
+	return 0;
+}
+
+static int address_of(const struct kept_socket *socket, struct addr *ret)
+{
+	if (!socket->known)
+		return addr_of_socket(socket->fd, ret);
+	*ret = *socket->known;
+	return 0;
+}
+
 /* It is the caller's now. */
 static void take(struct kept_socket **place, struct kept_socket *ret)
 {
@@ -124,13 +145,15 @@ static void remove_path(int fd, const struct addr *addr)
 
 void kept_drop(struct master *master, struct kept_socket *socket)
 {
-	int fd = take_fd(&socket->fd);
 	bool lent = kept_name_is_lent(&socket->name);
 	struct addr addr;
+	int fd;
 
 	/* Of what is no socket of ours nothing is known. */
-	if (addr_of_socket(fd, &addr) < 0)
+	if (address_of(socket, &addr) < 0)
 		addr = (struct addr){.kind = ADDR_FD};
+	fd = take_fd(&socket->fd);
+	free(take_ptr(socket->known));
 	if (!master->kept.shared)
 		remove_path(fd, &addr);
 	/* The service manager may have it for a moment still. */
@@ -163,8 +186,8 @@ static const char *describe(const struct kept_socket *socket, char buf[ADDR_TEXT
 {
 	struct addr addr;
 
-	return addr_of_socket(socket->fd, &addr) < 0 ? "something that is no socket of ours"
-	                                             : addr_format(&addr, buf);
+	return address_of(socket, &addr) < 0 ? "something that is no socket of ours"
+	                                     : addr_format(&addr, buf);
 }
 
 /* Those whose place is not in `wanted`; NULL: all. */
@@ -256,6 +279,7 @@ void kept_done(struct kept *kept)
 			continue;
 		fd_close(kept->sockets[i]->fd);
 		free(kept->sockets[i]->stored);
+		free(kept->sockets[i]->known);
 		free(kept->sockets[i]);
 	}
 	free(kept->sockets);

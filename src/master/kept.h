@@ -28,6 +28,8 @@ struct kept_socket {
 	int fd; /* owned */
 	struct kept_name name;
 	struct stored *stored; /* as the service manager knows it, owned; NULL: it does not */
+	struct addr *known;    /* its address, owned, so that nobody has to ask it, which may
+	                          wait for a program; NULL: it has to be asked */
 };
 
 struct kept {
@@ -48,6 +50,10 @@ int kept_add(struct kept *kept, const char *name, int fd, struct stored *stored)
 
 /* What an error of kept_add() means, in words. */
 const char *kept_strerror(int error);
+
+/* The address of the one that was added last, for which it need not be asked if programs have
+ * had it.  0 or -ENOMEM. */
+int kept_know(struct kept *kept, const struct addr *addr);
 
 /*
  * Take the socket that a service wishes for.  True with *ret the caller's; it may still turn

@@ -271,7 +271,9 @@ static bool take_kept(
 static int check_kept(const struct listener *listener, const struct kept_socket *kept,
 	const struct service_conf *conf, struct listen_result *ret)
 {
-	int r = reuse_socket(kept->fd, conf, &conf->listen[listener->index].addr, ret);
+	const struct addr *asked = &conf->listen[listener->index].addr;
+	int r = kept->known ? reuse_known_socket(kept->fd, conf, asked, kept->known, ret)
+	                    : reuse_socket(kept->fd, conf, asked, ret);
 
 	if (r == 0 && !listener->service->master->kept.own)
 		r = reuse_check_peer(kept->fd, &ret->addr);
@@ -297,6 +299,7 @@ static int resume_kept(struct listener *listener, const struct service_conf *con
 		kept_drop(listener->service->master, &kept);
 		return 0;
 	}
+	free(kept.known);
 	listener->fd = kept.fd;
 	listener->stored = kept.stored;
 	listener->lent = kept_name_is_lent(&kept.name);

@@ -288,6 +288,17 @@ static void refuse(struct handover_listener *listener, int r)
 	listener->name = NULL;
 }
 
+/* With the interface that a link-local one is on now. */
+static int know_address(const struct handover_listener *listener, struct kept *kept)
+{
+	const struct addr *bound = &listener->bound;
+	struct addr addr;
+
+	addr_from_sockaddr(bound->kind, &bound->sa, bound->len, &addr);
+	addr.dual = bound->dual;
+	return kept_know(kept, &addr);
+}
+
 static int keep_socket(struct handover_listener *listener, struct master *master)
 {
 	struct stored *stored = NULL;
@@ -299,7 +310,7 @@ static int keep_socket(struct handover_listener *listener, struct master *master
 		stored = store_note(master, listener->name);
 	r = kept_add(&master->kept, listener->name, listener->fd, stored);
 	if (r == 0)
-		return 0;
+		return know_address(listener, &master->kept);
 	store_forget(master, stored);
 	if (r == -ENOMEM)
 		return r;

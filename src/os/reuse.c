@@ -147,30 +147,37 @@ static struct addr resulting(const struct addr *asked, const struct addr *own)
 	return addr;
 }
 
+int reuse_known_socket(int fd, const struct service_conf *service, const struct addr *asked,
+	const struct addr *own, struct listen_result *ret)
+{
+	struct listen_result result = {.fd = fd};
+	int r;
+
+	r = check_address(service, asked, own);
+	if (r == 0)
+		r = check_network(fd, own);
+	if (r == 0)
+		r = check_interface(fd, service, own);
+	if (r == 0)
+		r = check_listens(fd, own);
+	if (r == 0 && addr_is_path(own))
+		r = unix_path_find(fd, own, &result.dev, &result.ino);
+	if (r < 0)
+		return r;
+	result.addr = resulting(asked, own);
+	*ret = result;
+	return 0;
+}
+
 int reuse_socket(int fd, const struct service_conf *service, const struct addr *asked,
 	struct listen_result *ret)
 {
-	struct listen_result result = {.fd = fd};
 	struct addr own;
-	int r;
+	int r = addr_of_socket(fd, &own);
 
-	r = addr_of_socket(fd, &own);
 	if (r < 0)
 		return r == -EPROTONOSUPPORT ? -EINVAL : r;
-	r = check_address(service, asked, &own);
-	if (r == 0)
-		r = check_network(fd, &own);
-	if (r == 0)
-		r = check_interface(fd, service, &own);
-	if (r == 0)
-		r = check_listens(fd, &own);
-	if (r == 0 && addr_is_path(&own))
-		r = unix_path_find(fd, &own, &result.dev, &result.ino);
-	if (r < 0)
-		return r;
-	result.addr = resulting(asked, &own);
-	*ret = result;
-	return 0;
+	return reuse_known_socket(fd, service, asked, &own, ret);
 }
 
 int reuse_check_peer(int fd, const struct addr *addr)

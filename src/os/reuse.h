@@ -2,9 +2,11 @@
  * reuse: go on with a socket that is open already, instead of opening one.
  *
  * What somebody has kept for us is said to be the socket of an address, and may be
- * anything.  It is looked at, with questions that wait for nobody, until nothing is left in
- * which it could differ from what listen_open() makes; what it is to be told then is that
- * module's affair (listen_adjust()).
+ * anything.  It is looked at until nothing is left in which it could differ from what
+ * listen_open() makes; what it is to be told then is that module's affair (listen_adjust()).
+ *
+ * These questions wait for nobody, but for those after an address (getsockname(2) and
+ * getpeername(2) take the lock of a socket).  They are for a start, when nobody is served yet.
  *
  * Layer: os.
  */
@@ -24,6 +26,13 @@
  */
 int reuse_socket(int fd, const struct service_conf *service, const struct addr *asked,
 	struct listen_result *ret);
+
+/*
+ * The same of a socket whose own address is known to be that one.  To ask it for that takes its
+ * lock, which a program that shares it can hold for as long as it likes.
+ */
+int reuse_known_socket(int fd, const struct service_conf *service, const struct addr *asked,
+	const struct addr *own, struct listen_result *ret);
 
 /*
  * Whether a socket for datagrams hears everybody: 0, or -EISCONN: a program that had it has

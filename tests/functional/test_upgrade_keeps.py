@@ -1,12 +1,22 @@
 """What an upgrade in place keeps: children and their records, limits, bans, numbers."""
 
+import os
 import signal
 import socket
 
 import pytest
 
 from harness import (
-    connect, free_port, held_back, proc_stat, read_all, read_exactly, service, talk, wait_until,
+    built_helper,
+    connect,
+    free_port,
+    held_back,
+    proc_stat,
+    read_all,
+    read_exactly,
+    service,
+    talk,
+    wait_until,
 )
 from test_accounting import Book
 from test_bans import BAD, GOOD, bans, cat, change, is_served
@@ -93,6 +103,25 @@ def test_program_that_has_the_socket(hatchd):
             client.send(b"2.\n")
             daemon.wait_log(r"^2\.", after=mark)
             daemon.wait_log(f"w: child {child} ended: exit 0", after=mark)
+
+
+@pytest.mark.needs_root
+def test_program_that_holds_the_lock(hatchd):
+    """I2: of a socket that programs have had nothing is asked that would wait for them."""
+    port, other = free_port(), free_port()
+    daemon = hatchd.file(
+        service("held", listen=f"udp:127.0.0.1:{port}", wait=True, user="root",
+                exec=built_helper("hold-lock"))
+        + service("cat", listen=f"tcp:{other}", exec="/bin/cat"))
+    with connect(f"udp:127.0.0.1:{port}") as client:
+        client.send(b"x")
+        if "impossible" in daemon.wait_log("the lock is (held|impossible)").string:
+            pytest.skip("memory cannot be held back here")
+        (child,) = daemon.children()
+        upgrade(daemon)
+        assert talk(other, b"x") == b"x"
+        os.kill(child, signal.SIGKILL)
+        daemon.wait_log(f"held: child {child} ended")
 
 
 # ---------------------------------------------------------------------------

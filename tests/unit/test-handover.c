@@ -175,6 +175,7 @@ static void fill(struct handover *handover)
 	handover->listeners[0] = (struct handover_listener){
 		.service = 1,
 		.asked = address("unix:/run/x"),
+		.bound = address("unix:/run/x"),
 		.fd = 31,
 		.name = strdup("hatchd//unix=%2frun%2fx"),
 		.held = -EBADF,

@@ -80,6 +80,7 @@ static void listener_fields(struct codec *codec, void *object)
 	codec_fd(codec, &listener->held);
 	codec_u64(codec, &listener->held_number);
 	codec_u64(codec, &listener->held_since);
+	codec_addr(codec, &listener->bound);
 }
 
 static void setup_fields(struct codec *codec, void *object)

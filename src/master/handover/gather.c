@@ -224,6 +224,18 @@ static char *name_listener(
 	return r < 0 ? NULL : copy_text(g, kept_wish_name(&wish, false, name));
 }
 
+/* As the socket itself would say it: whether it takes clients of IPv4 is not as it is written.
+ */
+static struct addr bound_to(const struct listener *listener, const struct service_conf *conf)
+{
+	struct addr addr =
+		listener->bound ? listener->bound->addr : conf->listen[listener->index].addr;
+
+	if (addr_family(&addr) == AF_INET6 && addr_is_wildcard(&addr))
+		addr.dual = addr_takes_ipv4(&addr, conf->v6only);
+	return addr;
+}
+
 static void gather_listener(struct gather *g, uint32_t place, const struct listener *listener,
 	const struct service_conf *conf)
 {
@@ -239,6 +251,7 @@ static void gather_listener(struct gather *g, uint32_t place, const struct liste
 		.held = listener->held,
 		.held_number = listener->held_number,
 		.held_since = listener->held_since,
+		.bound = bound_to(listener, conf),
 	};
 	to->stored = listener->stored && listener->stored->sent;
 	if (listener->bound && listener->bound->handed_over)

@@ -99,6 +99,7 @@ struct handover_listener {
 	char *handed_over; /* owned: as what the service manager has handed it over; or NULL */
 	int held;          /* a client who waits for his child; -EBADF: none */
 	uint64_t held_number, held_since;
+	struct addr bound; /* what it is bound to */
 };
 
 /* A configuration that children were started with, in force still or no longer. */
