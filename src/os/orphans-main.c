@@ -2,8 +2,9 @@
  * hatchd-orphans: finds what an earlier hatchd has left running, and ends it when asked.
  *
  * The master reads no file, and a process can delay who reads its environment.  So it is this
- * process that goes through /proc, once, and ends.  Of what root may do it keeps to look into
- * processes and to send them signals; it is a user of its own.
+ * process that goes through /proc, once, and ends; who delays it is known by his control group
+ * alone, and nobody else is the worse for him (os/environ_reader).  Of what root may do it
+ * keeps to look into processes and to send them signals; it is a user of its own.
  *
  * A process counts if a hatchd of the master's family has started it, by the mark in its
  * environment (os/mark), that hatchd is no more, and it is still in the session that was made
@@ -17,6 +18,7 @@
 #include "base/clock.h"
 #include "base/own.h"
 #include "base/text.h"
+#include "os/environ_reader.h"
 #include "os/helper.h"
 #include "os/no_rights.h"
 #include "os/orphan_wire.h"
@@ -36,9 +38,6 @@
 #define RIGHT(capability) (UINT64_C(1) << (capability))
 #define RIGHTS            (RIGHT(CAP_SYS_PTRACE) | RIGHT(CAP_DAC_READ_SEARCH) | RIGHT(CAP_KILL))
 
-/* As much of an environment is looked at: far more than a child of ours is given. */
-#define ENVIRONMENT_MAX (256 << 10)
-
 /* More than the path of a control group can have. */
 #define GROUP_MAX 8192
 
@@ -48,7 +47,8 @@ struct search {
 	char name[PROCESS_NAME_MAX]; /* of the master */
 	uint64_t boot;               /* when the search was begun */
 	uint32_t n_found, n_told;
-	char environment[ENVIRONMENT_MAX]; /* of the process that is looked at */
+	struct environ_reader reader;
+	const char *environment; /* of the process that is looked at; the reader's */
 	size_t environment_len;
 };
 
@@ -91,8 +91,7 @@ static const char *find(const struct search *search, const char *name)
 /* Its environment is the one that find() looks at from now on. */
 static enum kin learn_kin(struct search *search, int folder, const struct process_stat *stat)
 {
-	ssize_t n = process_read(
-		folder, "environ", search->environment, sizeof search->environment);
+	ssize_t n = environ_read(&search->reader, folder, &search->environment);
 	const char *value;
 	struct mark mark;
 

@@ -14,6 +14,7 @@ from harness import (
     PYTHON, connect, free_port, hatchctl, is_alive, proc_stat, read_exactly, service, stanza,
     talk, wait_until, workers,
 )
+from slow_file import slow_file
 from test_control import ask, cat, dial, read_lines, status
 from test_redirect import Target, redirect
 
@@ -310,6 +311,58 @@ def test_what_is_on_its_own(start, path, hatchd):
             assert third.children() == []
         finally:
             os.kill(left, signal.SIGKILL)
+
+
+# One of its threads has its memory, and the other one wants it.
+DELAY = """
+import ctypes, mmap, os, sys, threading
+libc = ctypes.CDLL(None)
+libc.mmap.restype = ctypes.c_void_p
+fd = os.open(sys.argv[1], os.O_RDONLY)
+page = libc.mmap(None, 4096, mmap.PROT_READ, mmap.MAP_PRIVATE, fd, 0)
+copy = ctypes.create_string_buffer(8)
+touch = lambda: libc.memcpy(copy, ctypes.c_void_p(page), ctypes.c_size_t(8))
+threading.Thread(target=touch, daemon=True).start()
+while True:
+    at = libc.mmap(None, 4096, mmap.PROT_READ, mmap.MAP_PRIVATE | mmap.MAP_ANON, -1, 0)
+    libc.munmap(ctypes.c_void_p(at), 4096)
+"""
+
+
+@contextlib.contextmanager
+def who_delays(folder):
+    """The pid of a process whose environment nobody can read."""
+    folder.mkdir()
+    process = None
+    try:
+        with slow_file(folder) as path:
+            process = subprocess.Popen([PYTHON, "-S", "-E", "-c", DELAY, path])
+            wait_until(lambda: proc_stat(process.pid)[0] == "D")
+            yield process.pid
+    finally:
+        # Not before its file is gone does it end.
+        if process:
+            process.kill()
+            process.wait()
+
+
+def test_who_delays(start, path, folder):
+    """Who cannot be looked into delays others for a moment, and hides nobody."""
+    with contextlib.ExitStack() as stack:
+        try:
+            slow = stack.enter_context(who_delays(folder / "slow"))
+        except OSError:
+            pytest.skip("no FUSE here")
+        port = free_port()
+        first = start(cat("a", port))
+        client = stack.enter_context(opened(port))
+        (child,) = first.children()
+        assert child > slow
+        crash(first)
+        start(cat("a", port))
+        assert orphans(path).keys() == {child}
+        assert ctl(path, "--end")[1] == "1 process is told to end\n"
+        assert client.recv(1) == b""
 
 
 def test_strange_names(start, path, folder):
