@@ -277,6 +277,7 @@ static const struct rule {
 	size_t min, max; /* words behind it */
 	take_words take; /* NULL: there are none */
 	struct control_help help;
+	bool leaves; /* as control_request has it */
 } rules[_CONTROL_QUESTION_MAX] = {
 	[CONTROL_HELP] = {"help", 0, 0, NULL, {"help", "what can be asked", false}},
 	[CONTROL_STATUS] = {"status", 0, 0, NULL, {"status", "hatchd itself", false}},
@@ -287,7 +288,7 @@ static const struct rule {
 	[CONTROL_BANS] = {"bans", 0, 1, take_service,
 		{"bans [SERVICE]", "who is banned", false}},
 	[CONTROL_EVENTS] = {"events", 0, 1, take_service,
-		{"events [SERVICE]", "what happens from now on", false}},
+		{"events [SERVICE]", "what happens from now on", false}, true},
 	[CONTROL_METRICS] = {"metrics", 0, 0, NULL, {"metrics", "what is counted", false}},
 	[CONTROL_ORPHANS] = {"orphans", 0, 1, take_service,
 		{"orphans [SERVICE]", "what an earlier hatchd has left running", false}},
@@ -307,7 +308,7 @@ static const struct rule {
 		{"drain [DURATION [kill]]", "let nobody in, and stop when all have gone",
 			true}},
 	[CONTROL_TAKE_OVER] = {"take-over", 1, 1, take_version,
-		{"take-over VERSION", "another hatchd takes over all sockets", true}},
+		{"take-over VERSION", "another hatchd takes over all sockets", true}, true},
 	[CONTROL_BAN] = {"ban", 1, 3, take_ban,
 		{"ban ADDRESS[/BITS] [DURATION [SERVICE]]", "let nobody in from there", true}},
 	[CONTROL_UNBAN] = {"unban", 1, 2, take_unban,
@@ -350,6 +351,7 @@ static const char *parse(const char *line, size_t len, struct control_request *r
 	if (n - 1 < rule->min)
 		return "words are missing";
 	request.question = (enum control_question)(rule - rules);
+	request.leaves = rule->leaves;
 	why = rule->take ? rule->take(words + 1, n - 1, &request) : NULL;
 	if (!why)
 		*ret = request;

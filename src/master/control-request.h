@@ -82,6 +82,7 @@ enum control_limit {
 /* What is not asked for is 0. */
 struct control_request {
 	enum control_question question;
+	bool leaves; /* who asks that is no client any more, and wants no turn */
 	char service[SERVICE_NAME_MAX + 1]; /* "": all */
 	enum control_limit limit;
 	uint32_t count;      /* the value of a limit that is a number */

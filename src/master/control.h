@@ -11,13 +11,12 @@
  * looked at where it lies in the kernel's queue, and is taken out of there only if it has
  * none; the connection goes to the closer with all that is still in it.
  *
- * To have no such socket is no reason not to serve.
- *
  * Layer: master.
  */
 #ifndef HATCHD_MASTER_CONTROL_H
 #define HATCHD_MASTER_CONTROL_H
 
+#include "master/control-listen.h"
 #include "master/control-seat.h"
 #include "os/control_socket.h"
 
@@ -45,15 +44,8 @@ struct control {
 
 #define CONTROL_NONE ((struct control){.socket = CONTROL_SOCKET_NONE, .due = UINT64_MAX})
 
-/* Open the socket if there is to be one.  A failure is logged. */
-void control_open(struct master *master);
-
-/* The same with one that the image of hatchd before us had open, if it had (-EBADF: no), with
- * its path and whoever is in its queue. */
-void control_resume(struct master *master, int fd, uint64_t dev, uint64_t ino);
-
-/* After a reload: open it if it is not there, or no longer; give it to the group of now. */
-void control_refresh(struct master *master);
+/* Somebody is in the queue of the socket; an sd_event_io_handler_t of the master. */
+int control_on_queue(sd_event_source *source, int listener, uint32_t revents, void *userdata);
 
 /* When control_turn() has something to do, USEC_INFINITY: nothing. */
 uint64_t control_due(const struct control *control);
@@ -64,9 +56,6 @@ void control_turn(struct master *master, uint64_t now);
 /* A reload is over, however it went, or hatchd stops: who waits for that is answered in this
  * turn. */
 void control_look_again(struct master *master);
-
-/* Another hatchd answers at the path from now on; whoever is connected stays. */
-void control_leave_path(struct master *master);
 
 /* No more of this: everything is closed, by the closer if there is one, and the path is
  * removed. */
