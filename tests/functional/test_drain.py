@@ -140,7 +140,7 @@ def test_it_rests_while_it_stops(hatchd):
         daemon.wait_log("stopping, waiting for 1 child to end")
         before = daemon.cpu()
         # Longer than until it would have looked again how the drain goes.
-        assert not select.select([client], [], [], 1.5)[0]
+        assert not select.select([client], [], [], 2.5)[0]
         assert daemon.cpu() - before < 0.2
         client.close()
         assert daemon.wait_end() == 0
