@@ -89,6 +89,10 @@ static int judge_adhoc(struct cmdline_parser *p)
 		return -EINVAL;
 	if (p->cmdline->mode == CMDLINE_PLAN)
 		return cmdline_usage(p, "--plan is about a file: only files are reloaded");
+	/* All other services of that one would be closed. */
+	if (p->cmdline->take_over)
+		return cmdline_usage(
+			p, "--take-over is for services from a file, as the other one's");
 	p->cmdline->adhoc = true;
 	if (p->cmdline->mode == CMDLINE_SERVE)
 		p->cmdline->mode = CMDLINE_ADHOC;

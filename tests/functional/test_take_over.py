@@ -8,8 +8,8 @@ import threading
 import pytest
 
 from harness import (
-    PYTHON, connect, free_port, is_refused, read_all, read_line, reload, run_hatchd, service,
-    talk, wait_until,
+    PYTHON, connect, free_port, is_refused, put, read_all, read_line, reload, run_hatchd,
+    service, talk, wait_until,
 )
 from keeper import Keeper
 from test_control import ask, cat, dial, status
@@ -237,23 +237,14 @@ def test_the_other_one_has_mistakes(hatchd, path, folder):
     assert "giving all sockets" not in old.text()
 
 
-def test_the_other_one_fails(hatchd, path, folder):
-    """After it had everything: what it had stays where it is."""
-    unix, taken = folder / "socket", free_port()
-    config = service("u", listen=f"unix:{unix}", exec="/bin/cat")
-    old = hatchd.file(config, f"--control={path}")
-    with socket.create_server(("127.0.0.1", taken)):
-        done = run_hatchd(
-            f"--take-over={path}", "--control=none", "-l", f"unix:{unix}",
-            "-l", f"tcp:127.0.0.1:{taken}", "--", "/bin/cat")
-    assert done.returncode == 1, done
-    old.wait_log("process [0-9]+ has not taken over: it has gone, serving on")
-    assert talk(f"unix:{unix}", b"x") == b"x"
-    assert status(path)["state"] == "serving"
+def run_to_take_over(folder, path):
+    """One that has a service, and ends."""
+    config = put(folder, cat("a", free_port()), "new.conf")
+    return run_hatchd("-f", config, "--control=none", f"--take-over={path}")
 
 
-def test_nobody_is_there(hatchd, folder, path):
-    done = run_hatchd(f"--take-over={path}", "-l", "0", "--", "/bin/cat")
+def test_nobody_is_there(folder, path):
+    done = run_to_take_over(folder, path)
     assert done.returncode == 1
     assert f"unable to take over from {path}: No such file or directory" in done.stderr
 
@@ -282,7 +273,7 @@ def test_somebody_else_answers(folder, answer, why):
 
         thread = threading.Thread(target=serve)
         thread.start()
-        done = run_hatchd(f"--take-over={path}", "-l", "0", "--", "/bin/cat")
+        done = run_to_take_over(folder, path)
         thread.join()
     assert done.returncode == 1
     assert f"unable to take over from {path}: {why}" in done.stderr
@@ -506,6 +497,14 @@ def test_the_connection_ends(shared, between):
     between.hang_up()
     assert shared.new.wait_end() == 1
     shared.new.wait_log("it has ended the connection, and is still there$")
+    shared.old.wait_log("has not taken over: it has gone, serving on")
+    assert shared.servers() == 4 * [shared.old.pid]
+
+
+def test_the_new_one_dies(shared, between):
+    """It has everything, and never says that it is ready."""
+    shared.new.kill()
+    between.hang_up()
     shared.old.wait_log("has not taken over: it has gone, serving on")
     assert shared.servers() == 4 * [shared.old.pid]
 

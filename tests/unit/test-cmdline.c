@@ -369,9 +369,11 @@ static void test_control(void **ctx)
 	accepted(ARGV("--take-over=/tmp/c"));
 	assert_string_equal(cmdline.take_over, "/tmp/c");
 	cmdline_done(&cmdline);
-	accepted(ARGV("-l7", "--take-over", "/tmp/c", "--", "cat"));
+	accepted(ARGV("-f", "/tmp/f", "--take-over", "/tmp/c"));
 	assert_string_equal(cmdline.take_over, "/tmp/c");
 	cmdline_done(&cmdline);
+	refused(ARGV("-l7", "--take-over", "/tmp/c", "--", "cat"),
+		"--take-over is for services from a file, as the other one's");
 	refused(ARGV("--take-over=c"), "--take-over: 'c' is not the full path of a socket");
 	refused(ARGV("--take-over=/a", "--take-over=/b"), "--take-over is given twice");
 	refused(ARGV("--take-over=/a", "--check"),
