@@ -10,7 +10,7 @@ import time
 
 from arrivals import Arrivals, endpoint, expect_all_served
 from container import STARTED, UNIT
-from harness import free_port, service, stanza, take_time, wait_until
+from harness import free_port, service, stanza, take_time
 
 KILLS = int(os.environ.get("HATCHD_TEST_KILLS", "20"))
 RATE = int(os.environ.get("HATCHD_TEST_RATE", "300"))
