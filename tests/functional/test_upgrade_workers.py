@@ -11,11 +11,11 @@ import pytest
 
 from certificates import needs_tls, secure
 from harness import (
-    children_named, comes_in, connect, default_user, free_port, hatchctl, is_refused, listed,
-    read_exactly, reload, stanza, talk, wait_until,
+    children_named, comes_in, connect, default_user, free_port, hatchctl, is_alive, is_refused,
+    listed, read_exactly, reload, stanza, talk, wait_until,
 )
 from test_accounting import Book
-from test_backend import App, ask, is_there, listen, starts, visit, web
+from test_backend import App, ask, listen, starts, visit, web
 from test_control import status
 from tlsclient import Client, trusting
 from upgrades import upgrade
@@ -355,7 +355,7 @@ def test_backend_goes_on(hatchd, app, path):
         assert starts(daemon) == 1
         echo(client)
     daemon.wait_log(f"web: backend {pid} had no connection for 200 ms, stopping it")
-    wait_until(lambda: not is_there(pid))
+    wait_until(lambda: not is_alive(pid))
     daemon.wait_log(f"web: backend {pid} ended: exit 0")
     other, _ = visit(address)
     assert other != pid
@@ -370,7 +370,7 @@ def test_backend_without_clients(hatchd, app, path):
     upgrade(daemon)
     assert visit(address)[0] == pid
     daemon.stop(leave=True)
-    assert not is_there(pid)
+    assert not is_alive(pid)
 
 
 def test_backend_of_another_configuration(hatchd, app, path):
@@ -384,7 +384,7 @@ def test_backend_of_another_configuration(hatchd, app, path):
         upgrade(daemon)
         echo(client)
         daemon.wait_log(f"web: backend {pid} is not as configured, stopping it when 1")
-    wait_until(lambda: not is_there(pid))
+    wait_until(lambda: not is_alive(pid))
     assert visit(address)[1] == "second"
     daemon.stop(leave=True)
 
@@ -397,7 +397,7 @@ def test_backend_of_a_service_that_is_no_more(hatchd, app, path):
         daemon.write(cat(port))
         upgrade(daemon)
         echo(client)
-    wait_until(lambda: not is_there(pid))
+    wait_until(lambda: not is_alive(pid))
     assert talk(port, b"x") == b"x"
 
 
