@@ -25,8 +25,9 @@ struct setup {
 	struct service_conf *conf;  /* owned, immutable */
 	struct spawn_recipe recipe; /* points into conf */
 	unsigned n_holders;
-	uint8_t *record; /* owned; what `conf` was read from, once only children have it: for
-	                    an upgrade (master/upgrade); NULL: not so, or without memory */
+	uint8_t *record; /* owned; what `conf` was read from, once only children have it, or
+	                    an upgrade was begun (master/upgrade); NULL: not so, or without
+	                    memory */
 	size_t record_len;
 	int front_text; /* what hatchd-front tells its clients (master/introduce), a file in
 	                   memory; owned; negative: not made yet, or there is nothing */

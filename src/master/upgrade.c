@@ -105,7 +105,7 @@ static int write_handover(struct handover *handover)
 static int rehearse(const struct master *master)
 {
 	_cleanup_handover_ struct handover handover;
-	int r = handover_gather(master, &handover);
+	int r = handover_rehearse(master, &handover);
 
 	return r < 0 ? r : write_handover(&handover);
 }

@@ -21,6 +21,7 @@
 
 struct gather {
 	const struct master *master;
+	bool rehearsed;            /* no configuration is read */
 	struct handover *handover; /* with room for all there is */
 	struct setup **seen;       /* those of its setups */
 	uint32_t places_of_workers[WORKERS_MAX];
@@ -236,6 +237,7 @@ static struct addr bound_to(const struct listener *listener, const struct servic
 	return addr;
 }
 
+/* Without `conf`, where nobody will ask for it, as what it is kept is not said. */
 static void gather_listener(struct gather *g, uint32_t place, const struct listener *listener,
 	const struct service_conf *conf)
 {
@@ -246,19 +248,21 @@ static void gather_listener(struct gather *g, uint32_t place, const struct liste
 	g->handover->n_listeners++;
 	*to = (struct handover_listener){
 		.service = place,
-		.asked = conf->listen[listener->index].addr,
 		.fd = listener->fd,
 		.held = listener->held,
 		.held_number = listener->held_number,
 		.held_since = listener->held_since,
-		.bound = bound_to(listener, conf),
 	};
+	if (conf) {
+		to->asked = conf->listen[listener->index].addr;
+		to->bound = bound_to(listener, conf);
+	}
 	to->stored = listener->stored && listener->stored->sent;
 	if (listener->bound && listener->bound->handed_over)
 		to->handed_over = copy_text(g, listener->bound->handed_over);
 	else if (to->stored)
 		to->name = copy_text(g, listener->stored->name);
-	else
+	else if (conf)
 		to->name = name_listener(g, listener, conf);
 }
 
@@ -284,7 +288,7 @@ static uint32_t place_of_setup(
 {
 	struct setup *setup = child->setup;
 
-	if (setup == service->setup && !setup->record && !service->retired)
+	if (setup == service->setup && !setup->record && !service->retired && !g->rehearsed)
 		setup_keep_record(service);
 	if (!setup->record)
 		return HANDOVER_NONE;
@@ -471,16 +475,17 @@ static void gather_service(struct gather *g, struct service *service)
 		.first_listener = handover->n_listeners,
 		.first_setup = handover->n_setups,
 	};
-	const struct setup *setup = service->n_listeners > 0 ? service_setup(service) : NULL;
+	bool reads = service->n_listeners > 0 && !g->rehearsed;
+	const struct setup *setup = reads ? service_setup(service) : NULL;
 
 	handover->services[place].name = name_of(g, service);
 	g->first_listeners[place] = (uint32_t)handover->n_listeners;
 	handover->n_services++;
 	gather_state(g, service, &handover->services[place]);
-	if (service->n_listeners > 0 && !setup)
+	if (reads && !setup)
 		g->error = -ENOMEM;
-	for (uint32_t i = 0; setup && i < service->n_listeners; i++)
-		gather_listener(g, place, service->listeners[i], setup->conf);
+	for (uint32_t i = 0; i < service->n_listeners && (setup || !reads); i++)
+		gather_listener(g, place, service->listeners[i], setup ? setup->conf : NULL);
 	for (const struct child *child = service->first; child; child = child->next)
 		(void)gather_child(g, &of, child);
 	gather_backends(g, &of);
@@ -562,9 +567,9 @@ static int make_room(struct gather *g)
 	               : -ENOMEM;
 }
 
-int handover_gather(const struct master *master, struct handover *ret)
+static int gather(const struct master *master, bool rehearsed, struct handover *ret)
 {
-	struct gather g = {.master = master, .handover = ret};
+	struct gather g = {.master = master, .rehearsed = rehearsed, .handover = ret};
 
 	memset(ret, 0, sizeof *ret);
 	g.error = make_room(&g);
@@ -584,4 +589,14 @@ int handover_gather(const struct master *master, struct handover *ret)
 	free(g.seen);
 	free(g.first_listeners);
 	return g.error;
+}
+
+int handover_gather(struct master *master, struct handover *ret)
+{
+	return gather(master, false, ret);
+}
+
+int handover_rehearse(const struct master *master, struct handover *ret)
+{
+	return gather(master, true, ret);
 }
