@@ -8,8 +8,8 @@ import signal
 import pytest
 
 from harness import (
-    PYTHON, connect, free_port, hatchctl, listed, proc_fds, proc_stat, read_exactly, reload,
-    service, talk, wait_until,
+    PYTHON, children_named, connect, free_port, hatchctl, proc_fds, proc_stat, read_exactly,
+    reload, service, talk, wait_until,
 )
 from test_control import status
 from test_drain import FOREVER, drain
@@ -262,25 +262,27 @@ def zombies(pid):
     return found
 
 
-def test_program_that_is_written_into(hatchd, folder, path):
-    """After it has proved itself, while a client is waited for: what is there now has not."""
+def test_program_that_is_written_into(hatchd, folder):
+    """After it has proved itself, while a loader is waited for: what is there now has not."""
     installed = Installed(folder)
-    port = free_port()
-    daemon = hatchd.file(
-        cat("first", listen=f"tcp:{port}", proxy_protocol="required",
-            proxy_from="127.0.0.0/8"),
-        f"--control={path}", binary=installed.hatchd)
+    port, fifo = free_port(), folder / "hold"
+    os.mkfifo(fifo)
+    daemon = hatchd.file(cat(listen=f"tcp:{port}"), binary=installed.hatchd)
     installed.repair()
-    with connect(port) as client:
-        wait_until(lambda: listed(path)["first"]["pending"] == 1)
-        mark = daemon.mark()
-        daemon.signal(signal.SIGUSR2)
-        wait_until(lambda: str(installed.hatchd) in proc_fds(daemon.pid).values())
-        installed.hatchd.write_bytes(pathlib.Path("/bin/true").read_bytes())
-        client.sendall(b"PROXY UNKNOWN\r\n")
-        echo(client, b"x")
-        daemon.wait_log("unable to upgrade: .*: it was replaced meanwhile", after=mark)
-        echo(client, b"y")
+    loader = installed.folder / "hatchd-load"
+    loader.rename(installed.folder / "real")
+    loader.write_text(f"#!/bin/sh\nexec cat <'{fifo}'\n")
+    loader.chmod(0o755)
+    daemon.signal(signal.SIGHUP)
+    wait_until(lambda: children_named(daemon.pid, "hatchd-load"))
+    (installed.folder / "real").rename(loader)
+    mark = daemon.mark()
+    daemon.signal(signal.SIGUSR2)
+    wait_until(lambda: str(installed.hatchd) in proc_fds(daemon.pid).values())
+    installed.hatchd.write_bytes(pathlib.Path("/bin/true").read_bytes())
+    os.close(os.open(fifo, os.O_WRONLY))
+    daemon.wait_log("unable to upgrade: .*: it was replaced meanwhile", after=mark)
+    assert talk(port, b"x") == b"x"
     installed.repair()
     upgrade(daemon)
 
