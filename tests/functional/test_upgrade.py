@@ -563,7 +563,7 @@ def test_take_over_while_it_proves(hatchd, folder, path):
     held.begin()
     with dial(path) as successor:
         successor.sendall(ASK)
-        assert b"it is being upgraded" in read_all(successor)
+        assert b"hatchd is being upgraded" in read_all(successor)
     held.go_on()
     held.daemon.wait_log("upgraded to hatchd")
 
