@@ -263,7 +263,9 @@ def test_programs_get_what_hatchd_was_started_with(hatchd, path):
         service("limits", listen=f"tcp:{port}",
                 shell="ulimit -Hn; ulimit -Sn; ulimit -Hc; ulimit -Sc; pwd; umask; "
                       "ls /proc/self/fd | wc -l; "
-                      "env | sort | grep -v -e CONNECTION -e REMOTE"),
+                      "env | sort | grep -v -e CONNECTION -e REMOTE | "
+                      # Its last part is the child itself.
+                      "sed 's/^\\(HATCHD_MASTER=.*\\)-.*/\\1/'"),
         f"--control={path}")
     before = talk(port)
     upgrade(path)
