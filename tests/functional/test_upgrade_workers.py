@@ -284,7 +284,7 @@ def test_tls(hatchd, certificates, folder, path, how):
                 other.send(b"other")
                 other.end()
                 assert other.read_all() == b"other"
-            assert len(connections(path)) == 1
+            wait_until(lambda: len(connections(path)) == 1)
         names = {name for name, _ in finishing(path)}
         assert "hatchd-tls" in names
         client.send(b"end")
