@@ -57,7 +57,7 @@ def environment_of_user(name, connection="1"):
 def environment(found):
     """But for the mark, which names this hatchd."""
     left = dict(found.env)
-    assert re.fullmatch(r"[0-9a-f]{16}-\d+-\d+", left.pop("HATCHD_MASTER"))
+    assert re.fullmatch(r"[0-9a-f]{16}-\d+-\d+-\d+", left.pop("HATCHD_MASTER"))
     return left
 
 
