@@ -354,13 +354,17 @@ static bool may_go_on(const struct listener *listener, uint64_t now)
 	return can_be_served(listener);
 }
 
-/* False: no more from this service now. */
-static bool serve_held_of(struct listener *listener, uint64_t now)
+/* False: no more from this service now, whose sockets are closed when it has served the one
+ * client of --once. */
+static bool serve_held_of(struct service *service, size_t i, uint64_t now)
 {
-	struct service *service = listener->service;
 	struct conn conn;
 
-	while (service_setup(service) && conn_next_held(listener)) {
+	while (i < service->n_listeners && service_setup(service)) {
+		struct listener *listener = service->listeners[i];
+
+		if (!conn_next_held(listener))
+			break;
 		/* A reload may have changed whom its clients are for. */
 		if (service->wait)
 			conn_drop_held(listener, now);
@@ -378,7 +382,7 @@ void serve_held(struct service *service, uint64_t now)
 {
 	worker_resume(service, now);
 	for (size_t i = 0; i < service->n_listeners; i++)
-		if (!serve_held_of(service->listeners[i], now))
+		if (!serve_held_of(service, i, now))
 			break;
 }
 
