@@ -257,24 +257,24 @@ def test_forged(start, path, folder):
         start(cat("a", port))
         family = mark.split("=")[1].split("-")[0]
         dead = mark.rpartition("-")[0]
-        alive, session = proc_stat(os.getpid())[19], os.getsid(0)
+        alive = proc_stat(os.getpid())[19]
+        # $$ is the session of each: the one it begins with itself.
         marks = {
-            "forged": f"{dead}-{session}",
-            "reused": f"HATCHD_MASTER={family}-{os.getpid()}-{int(alive) + 1}-{session}",
-            "alive": f"HATCHD_MASTER={family}-{os.getpid()}-{alive}-{session}",
-            "stranger": f"HATCHD_MASTER={int(family, 16) ^ 1:016x}-{os.getpid()}-1-{session}",
-            "malformed": f"{dead}-{session}x",
-            "number": f"HATCHD_MASTER={family}-99999999999-1-{session}",
+            "forged": f"{dead}-$$",
+            "reused": f"HATCHD_MASTER={family}-{os.getpid()}-{int(alive) + 1}-$$",
+            "alive": f"HATCHD_MASTER={family}-{os.getpid()}-{alive}-$$",
+            "stranger": f"HATCHD_MASTER={int(family, 16) ^ 1:016x}-{os.getpid()}-1-$$",
+            "malformed": f"{dead}-$$x",
+            "number": f"HATCHD_MASTER={family}-99999999999-1-$$",
             "on its own": mark,
         }
         with contextlib.ExitStack() as stack:
             pids = {}
             for name, entry in marks.items():
-                key, _, value = entry.partition("=")
                 process = stack.enter_context(subprocess.Popen(
-                    ["/bin/cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                    env={key: value, "HATCHD_SERVICE": "\x1b[2J\nx",
-                         "HATCHD_CONNECTION": "-1"}))
+                    ["/bin/sh", "-c", f'exec /usr/bin/env "{entry}" /bin/cat'],
+                    stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
+                    env={"HATCHD_SERVICE": "\x1b[2J\nx", "HATCHD_CONNECTION": "-1"}))
                 process.stdin.write(b"x")
                 process.stdin.flush()
                 process.stdout.read(1)
