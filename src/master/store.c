@@ -136,9 +136,12 @@ int store_write_forgotten(const struct store *store, uint8_t **ret, size_t *ret_
 
 void store_read_forgotten(struct master *master, const uint8_t *names, size_t len)
 {
-	const char *name = (const char *)names, *end = name + len;
+	const char *name = (const char *)names, *end;
 	const char *nul;
 
+	if (len == 0) /* and nothing to point at */
+		return;
+	end = name + len;
 	for (; name < end && (nul = memchr(name, '\0', (size_t)(end - name))); name = nul + 1)
 		if (kept_name_is_ours(name) && nul - name < KEPT_NAME_MAX)
 			store_forget(master, store_note(master, name));
