@@ -8,8 +8,8 @@ import signal
 import pytest
 
 from harness import (
-    PYTHON, children_named, connect, free_port, hatchctl, proc_fds, proc_stat, read_exactly,
-    reload, service, talk, wait_until,
+    PYTHON, connect, free_port, hatchctl, proc_fds, proc_stat, read_exactly, reload, service,
+    talk, wait_until,
 )
 from test_control import status
 from test_drain import FOREVER, drain
@@ -274,13 +274,13 @@ def test_program_that_is_written_into(hatchd, folder):
     loader.write_text(f"#!/bin/sh\nexec cat <'{fifo}'\n")
     loader.chmod(0o755)
     daemon.signal(signal.SIGHUP)
-    wait_until(lambda: children_named(daemon.pid, "hatchd-load"))
+    held = os.open(fifo, os.O_WRONLY)  # returns once the loader reads: its script was read
     (installed.folder / "real").rename(loader)
     mark = daemon.mark()
     daemon.signal(signal.SIGUSR2)
     wait_until(lambda: str(installed.hatchd) in proc_fds(daemon.pid).values())
     installed.hatchd.write_bytes(pathlib.Path("/bin/true").read_bytes())
-    os.close(os.open(fifo, os.O_WRONLY))
+    os.close(held)
     daemon.wait_log("unable to upgrade: .*: it was replaced meanwhile", after=mark)
     assert talk(port, b"x") == b"x"
     installed.repair()
