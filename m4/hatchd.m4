@@ -65,3 +65,20 @@ AC_MSG_RESULT([$fortify])
 AS_IF([test $fortify != none],
 	[HARDENING_CPPFLAGS="-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=$fortify"])
 ])
+
+# HATCHD_SYSTEMD_FOLDER(VARIABLE, FOLDER, CONDITIONAL, WHAT)
+# --with-VARIABLE says where WHAT goes, or that it does not.  The folder of the distribution
+# is for what the distribution installs; systemd looks below /usr/local as well, and whoever
+# installs into his home may write to neither.
+AC_DEFUN([HATCHD_SYSTEMD_FOLDER], [
+AC_ARG_WITH([$1],
+	[AS_HELP_STRING([--with-$1=DIR],
+		[where $4 go, or no @<:@what systemd.pc says with --prefix=/usr,
+		else PREFIX/$2@:>@])],
+	[], [with_$1=])
+AS_IF([test -z "$with_$1"],
+	[AS_CASE([$prefix], [/|/usr], [PKG_CHECK_VAR([with_$1], [systemd], [$1])])])
+AS_IF([test -z "$with_$1"], [with_$1='${prefix}/$2'])
+AM_CONDITIONAL([$3], [test "$with_$1" != no])
+AC_SUBST([$1], [$with_$1])
+])
