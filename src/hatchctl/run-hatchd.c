@@ -2,6 +2,7 @@
 
 #include "base/fd.h"
 #include "base/own.h"
+#include "base/sibling.h"
 #include "hatchctl/command.h"
 
 #include <fcntl.h>
@@ -13,26 +14,6 @@
 #include <sys/wait.h>
 
 static const char name[] = "hatchd";
-
-/* Whoever may write beside our own binary could replace that as well. */
-static int find(char path[PATH_MAX])
-{
-	char self[PATH_MAX];
-	ssize_t len = readlink("/proc/self/exe", self, sizeof self - 1);
-	const char *slash;
-
-	if (len > 0) {
-		self[len] = '\0';
-		slash = strrchr(self, '/');
-		if (slash &&
-			snprintf(path, PATH_MAX, "%.*s/%s", (int)(slash - self), self, name) <
-				PATH_MAX &&
-			access(path, X_OK) == 0)
-			return 0;
-	}
-	snprintf(path, PATH_MAX, "%s/%s", SBINDIR, name);
-	return access(path, X_OK) < 0 ? -errno : 0;
-}
 
 /* Its name and the words, which are the caller's: exec has no type for what is not written
  * to.  NULL: there is no memory. */
@@ -55,7 +36,7 @@ int run_hatchd_instead(const char *const *words)
 {
 	_cleanup_free_ char **argv = make_argv(words);
 	char path[PATH_MAX];
-	int r = argv ? find(path) : -ENOMEM;
+	int r = argv ? sibling_find(name, SBINDIR, path) : -ENOMEM;
 
 	if (r < 0) {
 		command_failed("unable to find hatchd: %s", strerror(-r));
@@ -134,7 +115,7 @@ int run_hatchd(const char *const *words, char **ret_said, int *ret_status)
 	_cleanup_free_ char **argv = make_argv(words);
 	_cleanup_free_ char *said = NULL;
 	char path[PATH_MAX];
-	int r = argv ? find(path) : -ENOMEM;
+	int r = argv ? sibling_find(name, SBINDIR, path) : -ENOMEM;
 
 	if (r == 0)
 		r = run(path, argv, &said);

@@ -1,7 +1,6 @@
 /*
- * run-hatchd: the hatchd that belongs to this hatchctl, for what it alone can tell.
- *
- * In a build directory it lies beside us, installed it is where configure was told.
+ * run-hatchd: the hatchd that belongs to this hatchctl (base/sibling), for what it alone can
+ * tell.
  *
  * Layer: hatchctl.
  */

@@ -3,6 +3,7 @@
 #include "base/fd.h"
 #include "base/memfd.h"
 #include "base/own.h"
+#include "base/sibling.h"
 #include "conf/image.h"
 #include "conf/secrets.h"
 #include "master/prove.h"
@@ -23,34 +24,10 @@
 #define P_PIDFD 3
 #endif
 
-/*
- * In a build directory our programs lie beside us, installed under libexec.
- * Whoever may write beside our own binary could replace that as well.
- */
-static int find(const char *name, char path[PATH_MAX])
-{
-	char self[PATH_MAX];
-	ssize_t len = readlink("/proc/self/exe", self, sizeof self - 1);
-	char *slash;
-
-	if (len > 0) {
-		self[len] = '\0';
-		slash = strrchr(self, '/');
-		if (slash &&
-			snprintf(path, PATH_MAX, "%.*s/%s", (int)(slash - self), self, name) <
-				PATH_MAX &&
-			access(path, X_OK) == 0)
-			return 0;
-	}
-	if (snprintf(path, PATH_MAX, "%s/%s", LIBEXECDIR, name) >= PATH_MAX)
-		return -ENAMETOOLONG;
-	return access(path, X_OK) < 0 ? -errno : 0;
-}
-
 int loader_open_other(const char *name)
 {
 	char path[PATH_MAX];
-	int r = find(name, path), fd;
+	int r = sibling_find(name, LIBEXECDIR, path), fd;
 
 	if (r < 0)
 		return r;
@@ -61,7 +38,7 @@ int loader_open_other(const char *name)
 int loader_find(char **ret_path)
 {
 	char path[PATH_MAX];
-	int r = find("hatchd-load", path);
+	int r = sibling_find("hatchd-load", LIBEXECDIR, path);
 
 	if (r < 0)
 		return r;
@@ -109,7 +86,7 @@ char *loader_find_self(const char *cwd)
 int loader_exec(char **argv)
 {
 	char path[PATH_MAX];
-	int r = find("hatchd-load", path);
+	int r = sibling_find("hatchd-load", LIBEXECDIR, path);
 
 	if (r < 0)
 		return r;
