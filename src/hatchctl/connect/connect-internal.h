@@ -1,6 +1,7 @@
 /*
  * connect-internal: what the parts of hatchctl connect have in common: connect-options.c
- * reads the command line, connect.c talks as it is, connect-tls.c in TLS.
+ * reads the command line, connect.c talks as it is, connect-tls.c in TLS, in a program of its
+ * own (tls-main.c).
  *
  * Layer: hatchctl.
  */
@@ -45,7 +46,7 @@ int connect_report(const struct connect *c, enum pump_place where, int error);
 /* One line on standard error. */
 void connect_narrate_event(const char *event);
 
-/* The whole of it in TLS: the status of the command.  Not there in a build without TLS. */
+/* The whole of it in TLS: the status of the command.  In hatchctl-tls alone. */
 int connect_tls(const struct connect *c);
 
 #endif

@@ -4,6 +4,7 @@
 #include "base/addr.h"
 #include "base/fd.h"
 #include "base/text.h"
+#include "base/tls-programs.h"
 #include "hatchctl/command.h"
 #include "hatchctl/connect/connect-internal.h"
 #include "hatchctl/connect/dial.h"
@@ -174,6 +175,17 @@ static int talk(const struct connect *c)
 	return talk_in_messages(c, &list, next, peer);
 }
 
+/* The words have been looked at, so it finds no mistake in them. */
+static int become_tls(const struct connect *c, char **argv)
+{
+	char path[PATH_MAX], why[TLS_PROGRAM_WHY_MAX];
+
+	if (tls_program_find(TLS_PROGRAM_CONNECT, NULL, path, why) < 0)
+		return command_failed("unable to connect to %s: %s", c->text, why);
+	execv(path, argv);
+	return command_failed("unable to run %s: %s", path, strerror(errno));
+}
+
 int command_connect(int argc, char **argv)
 {
 	struct connect c;
@@ -182,11 +194,5 @@ int command_connect(int argc, char **argv)
 	r = connect_parse(argc, argv, &c);
 	if (r != COMMAND_DONE || c.helped)
 		return r;
-	if (!c.is_tls)
-		return talk(&c);
-	if (HAVE_TLS)
-		return connect_tls(&c);
-	return command_failed("unable to connect to %s: this hatchctl was built without TLS "
-			      "(--without-tls)",
-		c.text);
+	return c.is_tls ? become_tls(&c, argv) : talk(&c);
 }

@@ -1,7 +1,7 @@
 /*
  * tls: the client's end of a TLS connection, with a certificate that is looked at.
  *
- * The one file of hatchctl that knows OpenSSL; not there in a build without TLS.  It takes
+ * In hatchctl-tls alone, which knows OpenSSL; not there in a build without TLS.  It takes
  * what the system says about certificates that are trusted, and about algorithms, as other
  * clients do; but nothing before TLS 1.2.
  *
