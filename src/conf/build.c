@@ -33,7 +33,9 @@ struct build {
 	struct identities identities;
 	struct accesses accesses;
 	struct wrappings wrappings;
-	struct memo memo; /* of the file system */
+	struct memo memo;     /* of the file system */
+	struct notary notary; /* of certificates */
+	struct tls_files tls_files;
 	struct service_conf *defaults;
 	struct conf *conf;
 	bool *sound; /* by service: its words are right */
@@ -255,8 +257,8 @@ static int look_around(struct build *b, struct service_conf *service)
 		return look_around_sockets(b, service);
 	r = service_conf_runs_program(service) ? look_around_program(b, service)
 	                                       : look_around_worker(b, service);
-	if (r == 0 && HAVE_TLS)
-		r = tls_files_read(service, b->context, &b->memo, &b->report);
+	if (r == 0)
+		r = tls_files_read(&b->tls_files, service);
 	return r;
 }
 
@@ -385,8 +387,8 @@ static int build_all(struct build *b, const struct raw_conf *raw, const struct s
 	drop_refused(b, sources);
 	tls_names_check_hosts(b->conf, &b->report);
 	r = mux_prepare(b->conf, &b->report);
-	if (r == 0 && HAVE_TLS)
-		r = tls_files_compose(b->conf, &b->report);
+	if (r == 0)
+		r = tls_files_compose(&b->tls_files, b->conf);
 	if (r < 0)
 		return r;
 	return worker_settle(&b->identities, b->context, b->conf, &b->report);
@@ -398,11 +400,14 @@ int conf_build(const struct raw_conf *raw, struct source **sources,
 	struct build b = {.context = context, .conf = conf};
 	int r;
 
+	b.tls_files = (struct tls_files){context, &b.memo, &b.notary, &b.report};
+
 	conf_init(conf);
 	identities_init(&b.identities);
 	accesses_init(&b.accesses, sources);
 	wrappings_init(&b.wrappings, context->hosts_allow, context->hosts_deny, sources);
 	memo_init(&b.memo);
+	notary_init(&b.notary, context->programs);
 	r = report_init(&b.report, *sources, diags);
 	if (r < 0)
 		return r;
@@ -420,6 +425,7 @@ int conf_build(const struct raw_conf *raw, struct source **sources,
 	accesses_done(&b.accesses);
 	wrappings_done(&b.wrappings);
 	memo_done(&b.memo);
+	notary_done(&b.notary);
 	report_done(&b.report);
 	return r;
 }

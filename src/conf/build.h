@@ -26,7 +26,9 @@ struct build_context {
 	bool adhoc;  /* from a command line: runs as the caller, program searched in PATH */
 	const char *hosts_allow; /* other files than those of conf/wrappers; NULL: these */
 	const char *hosts_deny;
-	bool thorough; /* look around also for services that will be left out: --check */
+	const char *programs; /* folder of ours, to be executed; NULL: where they are
+	                         (base/sibling) */
+	bool thorough;        /* look around also for services that will be left out: --check */
 };
 
 /* Stands for a file in the origins of what a command line says. */
@@ -47,8 +49,8 @@ struct build_context {
  * Files that are no configuration but are named in one, and of which there is
  * something to say, are added to the end of `sources`.
  *
- * Origins in `conf` borrow from `raw` and `sources`.  0 or -ENOMEM; then `conf`
- * is empty.
+ * Origins in `conf` borrow from `raw` and `sources`.  0 or a negative errno; then `conf`
+ * is empty, and all but -ENOMEM has been told.
  */
 int conf_build(const struct raw_conf *raw, struct source **sources,
 	const struct build_context *context, struct conf *conf, struct diag_list *diags);

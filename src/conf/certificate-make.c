@@ -1,9 +1,9 @@
 /*
  * certificate-make: certificates that are signed by nobody but themselves.
  */
+#include "conf/certificate-name.h"
 #include "conf/certificate.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <openssl/bio.h>
 #include <openssl/bn.h>
@@ -43,28 +43,6 @@ static void own_bio(BIO **bio)
 }
 #define _cleanup_bio_ _cleanup_(own_bio)
 
-static bool is_address(const char *name)
-{
-	struct in6_addr addr;
-
-	return inet_pton(AF_INET, name, &addr) == 1 || inet_pton(AF_INET6, name, &addr) == 1;
-}
-
-int certificate_read_name(const char *text, char ret[CERTIFICATE_NAME_ROOM])
-{
-	bool wild = strncmp(text, "*.", 2) == 0;
-	char name[HOSTNAME_ROOM];
-
-	if (is_address(text)) {
-		snprintf(ret, CERTIFICATE_NAME_ROOM, "%s", text);
-		return 0;
-	}
-	if (hostname_read(wild ? text + 2 : text, name) < 0)
-		return -EINVAL;
-	snprintf(ret, CERTIFICATE_NAME_ROOM, "%s%s", wild ? "*." : "", name);
-	return tls_is_pattern(ret) ? 0 : -EINVAL;
-}
-
 /* Letters of a name cannot end it in the language that the library reads them in. */
 static int write_names(char *const *names, char **ret)
 {
@@ -81,7 +59,7 @@ static int write_names(char *const *names, char **ret)
 		r = certificate_read_name(names[i], name);
 		if (r == 0)
 			fprintf(out, "%s%s:%s", i > 0 ? "," : "",
-				is_address(name) ? "IP" : "DNS", name);
+				certificate_is_address(name) ? "IP" : "DNS", name);
 	}
 	if (fclose(out) != 0 && r == 0)
 		r = -ENOMEM;

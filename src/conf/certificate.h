@@ -1,8 +1,9 @@
 /*
  * certificate: what is in files of certificates and keys, and whether it can be used.
  *
- * The one module of this layer that knows OpenSSL; not there in a build without TLS.  Texts
- * for people say of a file what is wrong with it, to stand behind its name.
+ * The one module of this layer that knows OpenSSL, in hatchd-certificate alone; not there in a
+ * build without TLS.  The loader has a notary for all of this.  Texts for people say of a file
+ * what is wrong with it, to stand behind its name.
  *
  * Layer: conf.
  */
@@ -15,6 +16,10 @@
 
 /* Room for such a text. */
 #define CERTIFICATE_WHY_MAX 256
+
+/* Have everything in memory that OpenSSL would look for later, where there may be no files: its
+ * tables, and randomness.  0 or -ENOMEM. */
+int certificate_have_all(void);
 
 /* A certificate with those that lead to who signed it, and its key. */
 struct certificate;
@@ -71,13 +76,6 @@ int certificate_try(
 
 /* 0 or -ENOMEM. */
 int certificate_digest(const void *data, size_t len, uint8_t ret[CERTIFICATE_DIGEST_LEN]);
-
-/* Room for a name or an address of a certificate. */
-#define CERTIFICATE_NAME_ROOM (HOSTNAME_ROOM + 2)
-
-/* The name of a host, "*.example.org" for a label, or an address, as it stands in a
- * certificate.  0, or -EINVAL for anything else. */
-int certificate_read_name(const char *text, char ret[CERTIFICATE_NAME_ROOM]);
 
 /*
  * One that nobody has signed but itself, with a key of its own (P-256), for those names and

@@ -99,14 +99,6 @@ static int load(const struct cmdline *cmdline, struct load **ret)
 	return load_run(cmdline, stdout, stderr, ret);
 }
 
-static int write_certificate(const struct cmdline *cmdline)
-{
-	if (HAVE_TLS)
-		return self_signed(cmdline->certified, clock_wall().tv_sec, stdout, stderr);
-	fputs("hatchd: this hatchd was built without TLS (--without-tls)\n", stderr);
-	return LOAD_UNKNOWN;
-}
-
 int main(int argc, char **argv)
 {
 	/* Ends with the process: thousands of services are not freed one by one
@@ -123,7 +115,7 @@ int main(int argc, char **argv)
 		cmdline_help(stdout);
 		break;
 	case CMDLINE_SELF_SIGNED:
-		status = write_certificate(&cmdline);
+		status = self_signed(cmdline.certified, clock_wall().tv_sec, stdout, stderr);
 		break;
 	case CMDLINE_VERSION:
 		puts("hatchd-load " PACKAGE_VERSION);

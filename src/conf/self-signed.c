@@ -2,8 +2,9 @@
 
 #include "base/fd.h"
 #include "base/own.h"
-#include "conf/certificate.h"
+#include "conf/certificate-name.h"
 #include "conf/load.h"
+#include "conf/notary.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -59,19 +60,42 @@ static int write_file(const char *path, const char *data, size_t len)
 	return r;
 }
 
-static int make_file(const char *path, char *const *names, int64_t now)
+static int tell_unmade(struct notary *notary, int r, FILE *err)
 {
+	const char *missing = notary_missing(notary);
+
+	if (missing)
+		fprintf(err, "hatchd: %s\n", missing);
+	else
+		fprintf(err, "hatchd: unable to ask %s: %s\n", TLS_PROGRAM_CERTIFICATE,
+			notary_explain(r));
+	return LOAD_UNKNOWN;
+}
+
+static int tell_unwritten(const char *path, int r, FILE *err)
+{
+	if (r == -EEXIST)
+		fprintf(err, "hatchd: %s is there already, and is left as it is\n", path);
+	else if (r < 0)
+		fprintf(err, "hatchd: unable to write %s: %s\n", path, strerror(-r));
+	return r < 0 ? LOAD_UNKNOWN : LOAD_OK;
+}
+
+static int make_file(const char *path, char *const *names, int64_t now, FILE *err)
+{
+	_cleanup_notary_ struct notary notary;
 	size_t len = 0;
 	char *data = NULL;
 	int r;
 
-	r = certificate_make(names, now, DAYS, &data, &len);
+	notary_init(&notary, NULL);
+	r = notary_make(&notary, names, now, DAYS, &data, &len);
 	if (r < 0)
-		return r;
+		return tell_unmade(&notary, r, err);
 	r = write_file(path, data, len);
 	explicit_bzero(data, len);
 	free(data);
-	return r;
+	return tell_unwritten(path, r, err);
 }
 
 static void tell(const char *path, char *const *names, int64_t now, FILE *out)
@@ -96,17 +120,11 @@ static void tell(const char *path, char *const *names, int64_t now, FILE *out)
 int self_signed(char *const *names, int64_t now, FILE *out, FILE *err)
 {
 	char path[FILE_MAX];
-	int status = name_file(names, path, err), r;
+	int status = name_file(names, path, err);
 
-	if (status != LOAD_OK)
-		return status;
-	r = make_file(path, names, now);
-	if (r == -EEXIST)
-		fprintf(err, "hatchd: %s is there already, and is left as it is\n", path);
-	else if (r < 0)
-		fprintf(err, "hatchd: unable to write %s: %s\n", path, strerror(-r));
-	if (r < 0)
-		return LOAD_UNKNOWN;
-	tell(path, names, now, out);
-	return LOAD_OK;
+	if (status == LOAD_OK)
+		status = make_file(path, names, now, err);
+	if (status == LOAD_OK)
+		tell(path, names, now, out);
+	return status;
 }

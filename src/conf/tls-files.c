@@ -2,7 +2,6 @@
 
 #include "base/fd.h"
 #include "conf/access-file.h"
-#include "conf/certificate.h"
 #include "conf/merge.h"
 #include "conf/place.h"
 #include "conf/tls-names.h"
@@ -16,6 +15,7 @@ struct look {
 	struct service_conf *service;
 	const struct build_context *context;
 	struct memo *memo;
+	struct notary *notary;
 	struct report *report;
 };
 
@@ -39,6 +39,16 @@ static void pem_file_done(struct pem_file *file)
 static struct tls_bytes bytes_of(const struct pem_file *file)
 {
 	return (struct tls_bytes){(const uint8_t *)file->bytes, file->len};
+}
+
+/* It could not be asked, which is not the fault of the files.  Returns what it was given; who
+ * has no memory says so elsewhere. */
+static int tell_notary(const struct service_conf *service, int r, struct report *report)
+{
+	if (r < 0 && r != -ENOMEM)
+		report_mistake(report, service_conf_origin(service, "tls.certificate"),
+			"unable to ask %s: %s", TLS_PROGRAM_CERTIFICATE, notary_explain(r));
+	return r;
 }
 
 /* ------------------------------------------------------------------------ reading */
@@ -163,9 +173,9 @@ static int name_file(struct pem_file *file, const char *text, const struct origi
 
 /* The service is there all the same: who waits for a new one would be without any. */
 static void check_dates(const struct look *look, const struct pem_file *file,
-	const struct certificate *certificate)
+	const struct notary_reading *reading)
 {
-	int64_t begins = certificate_begins(certificate), ends = certificate_ends(certificate);
+	int64_t begins = reading->begins, ends = reading->pem.ends;
 	int64_t now = look->context->now;
 	char day[VALIDITY_DAY_MAX], text[VALIDITY_TEXT_MAX];
 
@@ -179,60 +189,41 @@ static void check_dates(const struct look *look, const struct pem_file *file,
 }
 
 static void check_order(const struct look *look, const struct pem_file *file,
-	const struct certificate *certificate)
+	const struct notary_reading *reading)
 {
-	if (!certificate_in_order(certificate))
+	if (!reading->in_order)
 		report_warning(look->report, file->origin,
 			"%s: the certificates are not in the order in which one signs the one "
 			"before; clients may refuse them",
 			file->path);
 }
 
-static char *copy_bytes(const struct tls_bytes *bytes)
+static void keep(struct service_conf *service, struct notary_reading *reading)
 {
-	char *copy = malloc(bytes->len);
-
-	if (copy)
-		memcpy(copy, bytes->data, bytes->len);
-	return copy;
-}
-
-static int keep(struct service_conf *service, const struct certificate *certificate)
-{
-	const struct tls_certificate pem = certificate_pem(certificate);
-	struct tls_pem *kept = &service->tls_pems[service->n_tls_pems++];
-
-	kept->chain = copy_bytes(&pem.chain);
-	kept->key = copy_bytes(&pem.key);
-	if (!kept->chain || !kept->key)
-		return -ENOMEM;
-	kept->chain_len = pem.chain.len;
-	kept->key_len = pem.key.len;
-	kept->ends = certificate_ends(certificate);
-	return 0;
+	service->tls_pems[service->n_tls_pems++] = reading->pem;
+	reading->pem = (struct tls_pem){0};
 }
 
 static int judge(
 	const struct look *look, const struct pem_file *chain, const struct pem_file *key)
 {
-	_cleanup_certificate_ struct certificate *certificate = NULL;
+	_cleanup_notary_reading_ struct notary_reading reading = {0};
 	const struct tls_bytes chain_bytes = bytes_of(chain), key_bytes = bytes_of(key);
-	char why[CERTIFICATE_WHY_MAX];
-	bool of_key;
 	int r;
 
-	r = certificate_read(&chain_bytes, &key_bytes, &certificate, &of_key, why);
+	r = notary_read(look->notary, &chain_bytes, &key_bytes, &reading);
 	if (r == -EINVAL) {
-		const struct pem_file *file = of_key ? key : chain;
+		const struct pem_file *file = reading.of_key ? key : chain;
 
-		report_mistake(look->report, file->origin, "%s %s", file->path, why);
+		report_mistake(look->report, file->origin, "%s %s", file->path, reading.why);
 		return 0;
 	}
 	if (r < 0)
-		return r;
-	check_dates(look, chain, certificate);
-	check_order(look, chain, certificate);
-	return keep(look->service, certificate);
+		return tell_notary(look->service, r, look->report);
+	check_dates(look, chain, &reading);
+	check_order(look, chain, &reading);
+	keep(look->service, &reading);
+	return 0;
 }
 
 /* Certificate `i` with its key. */
@@ -261,8 +252,7 @@ static int read_ca(const struct look *look)
 	_cleanup_pem_file_ struct pem_file file = {0};
 	char why[CERTIFICATE_WHY_MAX];
 	struct tls_bytes bytes;
-	ssize_t n;
-	int r;
+	int r, n;
 
 	if (!service->tls_ca || service->tls_verify == TLS_VERIFY_NONE)
 		return 0;
@@ -272,11 +262,11 @@ static int read_ca(const struct look *look)
 	if (r < 0 || !file.bytes)
 		return r;
 	bytes = bytes_of(&file);
-	n = certificate_count(&bytes, why);
+	n = notary_count(look->notary, &bytes, why);
 	if (n == 0)
 		report_mistake(look->report, file.origin, "%s %s", file.path, why);
 	if (n <= 0)
-		return (int)n;
+		return tell_notary(service, n, look->report);
 	service->tls_ca_pem = take_ptr(file.bytes);
 	service->tls_ca_pem_len = file.len;
 	return 0;
@@ -326,20 +316,38 @@ static int try_all(const struct look *look)
 		pems[i] = pem_of(&service->tls_pems[i]);
 	setup.ciphers = service->tls_ciphers;
 	setup.ciphersuites = service->tls_ciphersuites;
-	r = certificate_try(&setup, &which, why);
+	r = notary_try(look->notary, &setup, &which, why);
 	if (r > 0)
 		tell_refused(look, r, which, why);
-	return r < 0 ? r : 0;
+	return r < 0 ? tell_notary(service, r, look->report) : 0;
 }
 
-int tls_files_read(struct service_conf *service, const struct build_context *context,
-	struct memo *memo, struct report *report)
+/* It waits as others wait for a program. */
+static bool is_installed(const struct look *look)
 {
-	const struct look look = {service, context, memo, report};
+	const char *missing = notary_missing(look->notary);
+
+	if (missing)
+		report_condition(look->report, look->service,
+			service_conf_origin(look->service, "tls.certificate"), "%s", missing);
+	return !missing;
+}
+
+int tls_files_read(const struct tls_files *files, struct service_conf *service)
+{
+	const struct look look = {
+		.service = service,
+		.context = files->context,
+		.memo = files->memo,
+		.notary = files->notary,
+		.report = files->report,
+	};
 	size_t n = strv_length(service->tls_certificate);
 	int r = 0;
 
 	if (!service_conf_has_tls(service) && !service->tls_adds)
+		return 0;
+	if (!is_installed(&look))
 		return 0;
 	service->tls_pems = calloc(n + 1, sizeof *service->tls_pems);
 	if (!service->tls_pems)
@@ -410,22 +418,6 @@ static int gather(const struct conf *conf, const struct service_conf *host, stru
 	return tls_names_make(conf, host, setup);
 }
 
-/* What tells it from others does not depend on the key, which is another one each time. */
-static int digest(const struct tls_setup *setup, struct service_conf *host)
-{
-	struct wire_writer wire;
-	int r;
-
-	wire_writer_init(&wire);
-	r = tls_setup_write(setup, &wire);
-	if (r == 0)
-		r = certificate_digest(wire.data, wire.len, host->tls_digest);
-	if (wire.data)
-		explicit_bzero(wire.data, wire.len);
-	wire_writer_done(&wire);
-	return r;
-}
-
 static void put_text(struct wire_writer *wire, const char *text)
 {
 	wire_put_string(wire, text ? text : "");
@@ -433,21 +425,48 @@ static void put_text(struct wire_writer *wire, const char *text)
 
 /* Who has shaken hands under the one need not have done so under another one.  A renewed
  * certificate makes no difference. */
-static int digest_trust(const struct tls_setup *setup, struct service_conf *host)
+static void write_trust(const struct tls_setup *setup, struct wire_writer *wire)
 {
-	struct wire_writer wire;
+	wire_put_u32(wire, setup->verify);
+	wire_put_u32(wire, setup->min_version);
+	wire_put_raw(wire, setup->ca.data, setup->ca.len);
+	put_text(wire, setup->ciphers);
+	put_text(wire, setup->ciphersuites);
+}
+
+static int digest_both(const struct tls_files *files, const struct wire_writer *whole,
+	const struct wire_writer *trust, struct service_conf *host)
+{
+	const struct tls_bytes both[] = {{whole->data, whole->len}, {trust->data, trust->len}};
+	uint8_t digests[2][CERTIFICATE_DIGEST_LEN];
+	int r = notary_digest(files->notary, both, digests);
+
+	if (r < 0)
+		return tell_notary(host, r, files->report);
+	memcpy(host->tls_digest, digests[0], sizeof host->tls_digest);
+	memcpy(host->tls_trust, digests[1], sizeof host->tls_trust);
+	return 0;
+}
+
+/* What tells it from others does not depend on the key, which is another one each time. */
+static int digest(
+	const struct tls_files *files, const struct tls_setup *setup, struct service_conf *host)
+{
+	struct wire_writer whole, trust;
 	int r;
 
-	wire_writer_init(&wire);
-	wire_put_u32(&wire, setup->verify);
-	wire_put_u32(&wire, setup->min_version);
-	wire_put_raw(&wire, setup->ca.data, setup->ca.len);
-	put_text(&wire, setup->ciphers);
-	put_text(&wire, setup->ciphersuites);
-	r = wire.error;
+	wire_writer_init(&whole);
+	wire_writer_init(&trust);
+	write_trust(setup, &trust);
+	r = tls_setup_write(setup, &whole);
 	if (r == 0)
-		r = certificate_digest(wire.data, wire.len, host->tls_trust);
-	wire_writer_done(&wire);
+		r = trust.error;
+	if (r == 0)
+		r = digest_both(files, &whole, &trust, host);
+	if (whole.data)
+		explicit_bzero(whole.data, whole.len);
+	wire_writer_done(&whole);
+	wire_writer_done(&trust);
 	return r;
 }
 
@@ -480,46 +499,76 @@ static int write_setup(const struct tls_setup *setup, struct service_conf *host)
 	return 0;
 }
 
-static bool is_covered(const struct composed *c, const char *pattern)
-{
-	for (size_t i = 0; i < c->setup.n_certificates; i++) {
-		const struct tls_certificate *pem = &c->pems[i];
-		_cleanup_certificate_ struct certificate *certificate = NULL;
-		char why[CERTIFICATE_WHY_MAX];
-		bool of_key;
+/* A name that clients are said to ask for, and where that is said. */
+struct said {
+	char **names;             /* owned, as are the patterns; up to a NULL */
+	const struct origin **at; /* owned */
+	size_t n;
+};
 
-		if (certificate_read(&pem->chain, &pem->key, &certificate, &of_key, why) < 0)
-			return true;
-		if (certificate_covers(certificate, pattern))
-			return true;
-	}
-	return false;
+static void said_done(struct said *said)
+{
+	strv_free(said->names);
+	free(said->at);
 }
 
-/* A client that asks for it gets another certificate, and does not like that. */
-static void check_covered(
-	const struct composed *c, const struct service_conf *service, struct report *report)
+/* One that cannot be read has been told. */
+static int add_said(struct said *said, const struct service_conf *service)
 {
 	char pattern[HOSTNAME_ROOM + 2];
 
 	for (size_t i = 0; service->tls_name && service->tls_name[i]; i++) {
-		if (tls_names_read(service->tls_name[i], pattern) < 0 || is_covered(c, pattern))
+		const struct origin **at = reallocarray(said->at, said->n + 1, sizeof *at);
+
+		if (!at)
+			return -ENOMEM;
+		said->at = at;
+		if (tls_names_read(service->tls_name[i], pattern) < 0)
 			continue;
-		report_warning(report, &service->tls_name_at[i],
-			"tls_name: no certificate is for %s; clients will refuse it", pattern);
+		if (strv_add(&said->names, pattern) < 0)
+			return -ENOMEM;
+		said->at[said->n++] = &service->tls_name_at[i];
 	}
+	return 0;
 }
 
-static void check_names(const struct conf *conf, const struct service_conf *host,
-	const struct composed *c, struct report *report)
+static int list_said(
+	const struct conf *conf, const struct service_conf *host, struct said *said)
 {
-	check_covered(c, host, report);
-	for (size_t i = 0; i < conf->n_services && host->n_tls_guests > 0; i++)
+	int r = add_said(said, host);
+
+	for (size_t i = 0; i < conf->n_services && host->n_tls_guests > 0 && r == 0; i++)
 		if (is_guest_of(conf->services[i], host))
-			check_covered(c, conf->services[i], report);
+			r = add_said(said, conf->services[i]);
+	return r;
 }
 
-static int compose(const struct conf *conf, struct service_conf *host, struct report *report)
+/* A client that asks for it gets another certificate, and does not like that. */
+static int check_names(const struct tls_files *files, const struct conf *conf,
+	const struct service_conf *host, const struct tls_setup *setup)
+{
+	_cleanup_(said_done) struct said said = {0};
+	_cleanup_free_ bool *covered = NULL;
+	int r = list_said(conf, host, &said);
+
+	if (r < 0 || said.n == 0)
+		return r;
+	covered = calloc(said.n, sizeof *covered);
+	if (!covered)
+		return -ENOMEM;
+	r = notary_cover(files->notary, setup, said.names, covered);
+	if (r < 0)
+		return tell_notary(host, r, files->report);
+	for (size_t i = 0; i < said.n; i++)
+		if (!covered[i])
+			report_warning(files->report, said.at[i],
+				"tls_name: no certificate is for %s; clients will refuse it",
+				said.names[i]);
+	return 0;
+}
+
+static int compose(
+	const struct tls_files *files, const struct conf *conf, struct service_conf *host)
 {
 	_cleanup_(composed_done) struct composed c = {0};
 	int r;
@@ -527,10 +576,9 @@ static int compose(const struct conf *conf, struct service_conf *host, struct re
 	r = gather(conf, host, &c);
 	if (r < 0)
 		return r;
-	check_names(conf, host, &c, report);
-	r = digest(&c.setup, host);
+	r = check_names(files, conf, host, &c.setup);
 	if (r == 0)
-		r = digest_trust(&c.setup, host);
+		r = digest(files, &c.setup, host);
 	if (r == 0)
 		r = make_ticket_key(&c.setup);
 	if (r == 0)
@@ -539,7 +587,7 @@ static int compose(const struct conf *conf, struct service_conf *host, struct re
 	return r;
 }
 
-int tls_files_compose(struct conf *conf, struct report *report)
+int tls_files_compose(const struct tls_files *files, struct conf *conf)
 {
 	int r = 0;
 
@@ -548,7 +596,7 @@ int tls_files_compose(struct conf *conf, struct report *report)
 
 		if (!service->disable && !service->condition && service->n_tls_pems > 0 &&
 			service_conf_has_tls(service))
-			r = compose(conf, service, report);
+			r = compose(files, conf, service);
 	}
 	return r;
 }

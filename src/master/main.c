@@ -1,3 +1,4 @@
+#include "base/tls-programs.h"
 #include "conf/cmdline.h"
 #include "master/loader.h"
 #include "master/prove.h"
@@ -38,6 +39,17 @@ static void print_libraries(void)
 	}
 }
 
+/* What a build can do is one thing, what is installed of it another. */
+static void print_tls(void)
+{
+	char path[PATH_MAX], why[TLS_PROGRAM_WHY_MAX];
+
+	if (tls_programs_find(NULL, path, why) < 0)
+		puts(why);
+	else
+		puts("TLS is installed");
+}
+
 static void print_facility(const struct facility *facility)
 {
 	int version = facility->find();
@@ -58,6 +70,7 @@ static int print_version(const struct cmdline *cmdline)
 
 	printf("hatchd %s\n", PACKAGE_VERSION);
 	print_spawn_mode(cmdline);
+	print_tls();
 	print_libraries();
 	uname(&kernel);
 	printf("%s %s has, of what hatchd uses:\n", kernel.sysname, kernel.release);

@@ -145,13 +145,13 @@ def library_packages():
         "hatchd-front",
         "hatchd-lookup",
         "hatchd-relay",
-        "hatchd-tls",
         "hatchd-udp",
     )
     helpers = "hatchd-account", "hatchd-ask", "hatchd-bytes", "hatchd-orphans"
-    for program in ("hatchd", *helpers, *workers, "hatchd-load", "hatchctl"):
+    tls = "hatchctl-tls", "hatchd-certificate", "hatchd-tls"
+    for program in ("hatchd", *helpers, *workers, *tls, "hatchd-load", "hatchctl"):
         # It may have been built without TLS.
-        if program != "hatchd-tls" or (build / program).exists():
+        if program not in tls or (build / program).exists():
             paths.update(library_paths(build / program))
     return sorted({name for name in map(owner, paths) if name})
 

@@ -7,6 +7,7 @@
 #include "conf/build.h"
 #include "conf/parse.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 struct conf_text {
@@ -34,17 +35,21 @@ static const struct build_context conf_text_root = {
 	.cwd = "/",
 };
 
-/* To be released with conf_text_done(), whatever is returned. */
+/* To be released with conf_text_done(), whatever is returned.  Programs of ours are those of
+ * this build. */
 static inline int conf_text_load(
 	struct conf_text *t, const char *text, const struct build_context *context)
 {
+	struct build_context world = *context;
 	int r;
 
 	*t = (struct conf_text){0};
+	if (!world.programs)
+		world.programs = getenv("builddir") ? getenv("builddir") : ".";
 	r = parse_text("test.conf", text, strlen(text), &t->raw, &t->sources, &t->diags);
 	if (r < 0)
 		return r;
-	return conf_build(&t->raw, &t->sources, context, &t->conf, &t->diags);
+	return conf_build(&t->raw, &t->sources, &world, &t->conf, &t->diags);
 }
 
 static inline void conf_text_done(struct conf_text *t)

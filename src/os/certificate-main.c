@@ -1,0 +1,71 @@
+/*
+ * hatchd-certificate: says what certificates and keys are worth, and makes some.
+ *
+ * Started by the loader (conf/notary) where a configuration has certificates, with a socket as
+ * its standard input: a question, its answer, until the other end is closed.  All it needs
+ * comes in a question, so it is shut in before the first: it has no file, no network, no
+ * other process and no rights.  Where a kernel has no seccomp it goes on without, as what
+ * it reads are files of whoever writes the configuration; hatchd-tls does not.
+ */
+#include "base/fd.h"
+#include "base/own.h"
+#include "conf/certificate-answer.h"
+#include "conf/certificate.h"
+#include "os/sandbox.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+/* 0 to 2, and a few that nobody asks for. */
+#define FDS_MAX 8
+
+/* What is looked for later: the time zone, for the dates in certificates, and what OpenSSL
+ * finds out once. */
+static int have_all(void)
+{
+	tzset();
+	return certificate_have_all();
+}
+
+static int shut_in(void)
+{
+	const struct sandbox sandbox = {.max_fds = FDS_MAX, .seccomp_optional = true};
+	struct sandbox_report report;
+
+	return sandbox_enter(&sandbox, &report);
+}
+
+/* -ECHILD: nobody asks any more. */
+static int answer_next(void)
+{
+	_cleanup_certificate_message_ struct certificate_message question = {0};
+	struct wire_writer answer;
+	int r = certificate_receive(STDIN_FILENO, &question);
+
+	if (r < 0)
+		return r;
+	certificate_begin(&answer);
+	r = certificate_answer(question.data, question.len, &answer);
+	if (r == 0)
+		return certificate_send(STDIN_FILENO, &answer);
+	wire_writer_done(&answer);
+	return r;
+}
+
+int main(void)
+{
+	int r;
+
+	/* The loader has descriptors of the master's. */
+	fd_close_range(STDERR_FILENO + 1, INT_MAX);
+	r = have_all();
+	if (r == 0)
+		r = shut_in();
+	while (r == 0)
+		r = answer_next();
+	if (r == -ENOTSOCK)
+		fputs("hatchd-certificate: is started by hatchd-load\n", stderr);
+	_exit(r == -ECHILD ? 0 : 1);
+}
