@@ -8,6 +8,7 @@
 #include "os/lookup.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -103,6 +104,26 @@ static bool has_keys(const struct worker *worker)
 	return strcmp(worker_program(worker), "hatchd-tls") == 0;
 }
 
+bool worker_may_come_later(const struct worker *worker)
+{
+	return !worker_is_elder(worker) && has_keys(worker) && worker->program == -ENOENT;
+}
+
+/* All that we look for lie where the loader does.  To find out whether one that was not there
+ * is there now is the business of who executes it (I2). */
+static char *path_of(const struct worker *worker, const char *name)
+{
+	const char *loader = worker->master->loader, *slash = strrchr(loader, '/');
+	char *path;
+
+	if (!worker_may_come_later(worker))
+		return strdup(name);
+	if (asprintf(&path, "%.*s/%s", (int)(slash - loader), loader, worker_program(worker)) <
+		0)
+		return NULL;
+	return path;
+}
+
 /* Never root: then the configuration does not come from our loader, or it has no use for
  * that worker. */
 static int choose_identity(const struct worker *worker, struct service_conf *conf)
@@ -141,7 +162,7 @@ static int describe(const struct worker *worker, const char *name, struct servic
 	if (r < 0)
 		return r;
 	ret->directory = strdup("/");
-	ret->path = strdup(name);
+	ret->path = path_of(worker, name);
 	if (!ret->directory || !ret->path)
 		return -ENOMEM;
 	r = choose_arguments(ret, name, worker->places);
@@ -160,7 +181,7 @@ static int make_setup(const struct worker *worker)
 	if (r < 0)
 		return r;
 	conf = NULL;
-	worker->service->setup->recipe.by_descriptor = true;
+	worker->service->setup->recipe.by_descriptor = worker->program >= 0;
 	worker->service->setup->recipe.program_fd = CHANNEL_PROGRAM_FD;
 	return 0;
 }

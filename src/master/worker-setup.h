@@ -11,6 +11,10 @@
 
 #include <stdbool.h>
 
+/* Its program was not there when we were started, and may have been installed since: it is
+ * executed by its path then, where others are by the descriptor that was opened. */
+bool worker_may_come_later(const struct worker *worker);
+
 /* Before each start: who it is to be, and how many places it has, may have changed since the
  * last one.  0 or a negative errno. */
 int worker_prepare(struct worker *worker);

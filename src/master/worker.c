@@ -65,8 +65,9 @@ static int start(struct worker *worker, uint64_t now)
 
 	if (r >= 0) {
 		const int fds[] = {worker->unread, worker->theirs, worker->program};
+		size_t n = ARRAY_SIZE(fds) - (worker->program < 0);
 
-		r = hatch_process(worker->service, fds, ARRAY_SIZE(fds), now, &worker->process);
+		r = hatch_process(worker->service, fds, n, now, &worker->process);
 	}
 	if (r < 0) {
 		worker_close_channel(worker, now);
@@ -172,7 +173,7 @@ int worker_need(struct worker *worker, uint64_t now)
 		return worker->n_free > 0 ? 0 : -EAGAIN;
 	if (worker->master->stopping)
 		return -ESHUTDOWN;
-	if (worker->program < 0)
+	if (worker->program < 0 && !worker_may_come_later(worker))
 		return worker->program;
 	if (!may_start(worker))
 		return -EAGAIN;

@@ -103,6 +103,8 @@ def test_nobody_else_needs_it(programs, folder):
 
 
 def test_others_are_served(hatchd, programs, pem):
+    """And so is it, as soon as the package is there: without a restart, or a word to hatchd
+    but a reload."""
     port, tls_port = free_port(), free_port()
     other = service("other", listen=f"tcp:127.0.0.1:{port}", exec="/bin/cat")
     daemon = hatchd.file(other + web(tls_port, pem), binary=programs.hatchd)
@@ -110,6 +112,23 @@ def test_others_are_served(hatchd, programs, pem):
     assert talk(port, b"x") == b"x"
     with pytest.raises(ConnectionRefusedError):
         connect(tls_port).close()
+
+    programs.install()
+    reload(daemon)
+    assert speak(tls_port, pem) == b"hello"
+
+    with connect(port) as client:
+        client.sendall(b"x")
+        assert client.recv(1) == b"x"
+        # What has gone is told, and ends nothing but what needs it.
+        programs.remove()
+        mark = daemon.mark()
+        reload(daemon)
+        daemon.wait_log(f"waiting: {MISSING.format('hatchd-tls')}", after=mark)
+        with pytest.raises(ConnectionRefusedError):
+            connect(tls_port).close()
+        client.sendall(b"y")
+        assert client.recv(1) == b"y"
 
 
 def test_ad_hoc(programs, pem):
