@@ -1,0 +1,273 @@
+"""A small system for a test: this machine's /usr, and everything else its own.
+
+    trees = install("installed", run), unpack("runit", ["runit"], run), make_etc(folder)
+    box = Box(folder, trees, "runsvdir", "-P", "/etc/service")
+    box.run("sv", "start", "hatchd")
+    assert box.talk(7777, b"bom dia") == b"BOM DIA"
+
+On top of /usr lie the files of trees, as packages or `make install` leave them.  It has
+processes, a network and, where that can be, control groups of its own.  All of it is in
+memory, and ends with the test, whatever ends that.  Its process 1 is what the test says.
+"""
+
+import concurrent.futures
+import contextlib
+import ctypes
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from conftest import BUILD, HERE, KEPT
+
+os.environ.setdefault("HATCHD", str(BUILD / "hatchd"))
+sys.path.append(str(HERE.parent / "functional"))
+
+import harness
+
+PREFIX = "hatchd-box-"
+PR_SET_PDEATHSIG = 1
+libc = ctypes.CDLL(None, use_errno=True)
+_n_boxes = 0
+
+# The folder of its root, the one that it shares with us, its control group or -, the trees,
+# and after -- what process 1 executes.
+SETUP = """
+set -e
+root=$1 shared=$2 group=$3 usr=
+shift 3
+mount -t tmpfs -o mode=755 tmpfs "$root"
+cd "$root"
+mkdir dev etc proc root run shared sys tmp usr var .upper .work
+mkdir var/log
+while [ "$1" != -- ]; do
+	find "$1" -mindepth 1 -maxdepth 1 ! -name usr -exec cp -a -t . {} +
+	test ! -d "$1/usr" || usr=$usr$1/usr:
+	shift
+done
+shift
+for name in bin sbin lib lib32 lib64 libx32; do
+	test ! -L "/$name" || ln -s "usr/$name" "$name"
+done
+cp -a /etc/alternatives /etc/ld.so.cache etc/
+mount -t overlay -o "lowerdir=$usr/usr,upperdir=.upper,workdir=.work" overlay usr
+for name in null zero full random urandom tty; do
+	touch "dev/$name"
+	mount --bind "/dev/$name" "dev/$name"
+done
+ln -s /proc/self/fd dev/fd
+ln -s /shared/log dev/log
+mount --bind "$shared" shared
+mount -t proc proc proc
+mount -t sysfs sysfs sys
+test "$group" = - || mount -t cgroup2 cgroup2 sys/fs/cgroup
+ip link set lo up
+echo set up
+exec chroot . "$@" >&2
+"""
+
+UNSHARE = "unshare --mount --net --ipc --uts --cgroup --pid --fork --kill-child"
+
+# Into the control group first, so that it is the root of those inside.
+ENTER = f"""
+test "$1" = - || echo $$ >"$1/cgroup.procs" || exit
+shift
+exec {UNSHARE} "$@"
+"""
+
+PASSWD = "root:x:0:0::/root:/bin/sh\nnobody:x:65534:65534::/:/usr/sbin/nologin\n"
+GROUP = "root:x:0:\nadm:x:4:\nuucp:x:10:\nnogroup:x:65534:\n"
+NAMES = "passwd: files\ngroup: files\nhosts: files\nservices: files\nprotocols: files\n"
+
+INSIDE = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "HOME": "/root",
+    "LC_ALL": "C.UTF-8",
+}
+
+
+def end_with_us():
+    """In the new process: if we are killed, so is it, and with it all that is in the box."""
+    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+def need_boxes():
+    """Skip, with the reason, where there can be none: in many a container."""
+    if not os.path.islink("/bin"):
+        pytest.skip("programs of this machine are not all in /usr")
+    tried = subprocess.run(
+        [*UNSHARE.split(), "mount", "-t", "tmpfs", "tmpfs", "/mnt"], stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE)
+    if tried.returncode:
+        said = tried.stderr.decode(errors="backslashreplace").strip()
+        pytest.skip(f"namespaces or mounts are not allowed here: {said}")
+
+
+def merge_usr(tree):
+    """Packages of Debian 12 have files in /bin and /lib, which are links into /usr."""
+    for name in ("bin", "sbin", "lib", "lib64"):
+        if (tree / name).is_dir() and not (tree / name).is_symlink():
+            shutil.copytree(tree / name, tree / "usr" / name, symlinks=True, dirs_exist_ok=True)
+            shutil.rmtree(tree / name)
+
+
+def unpack(name, packages, run):
+    """The files of Debian's packages, beside the machine; kept once they are there."""
+    tree = KEPT / name
+    if tree.is_dir():
+        return tree
+    new = KEPT / f"{name}.new"
+    shutil.rmtree(new, ignore_errors=True)
+    new.mkdir()
+    got = subprocess.run(["apt-get", "-qq", "download", *packages], cwd=new,
+                         stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    if got.returncode:
+        said = got.stderr.decode(errors="backslashreplace").strip()
+        pytest.skip(f"unable to load {', '.join(packages)}: {said}")
+    for package in new.glob("*.deb"):
+        run("dpkg-deb", "--extract", package, new)
+        package.unlink()
+    merge_usr(new)
+    new.rename(tree)
+    return tree
+
+
+def install(name, run):
+    """What `make install` installs, for the prefix of this build."""
+    tree = KEPT / name
+    shutil.rmtree(tree, ignore_errors=True)
+    run(os.environ["MAKE"], "-C", BUILD, "install", f"DESTDIR={tree}")
+    merge_usr(tree)
+    return tree
+
+
+def make_etc(folder):
+    """A tree with what every system has; a test adds what its own is to have."""
+    etc = folder / "tree/etc"
+    etc.mkdir(parents=True)
+    for name, text in [("passwd", PASSWD), ("group", GROUP), ("nsswitch.conf", NAMES)]:
+        (etc / name).write_text(text)
+    return folder / "tree"
+
+
+def group_folder():
+    """Where control groups of version 2 are; None: nowhere."""
+    for line in pathlib.Path("/proc/self/mounts").read_text().splitlines():
+        _, folder, kind, options = line.split()[:4]
+        if kind == "cgroup2" and "rw" in options.split(","):
+            return pathlib.Path(folder)
+    return None
+
+
+def remove_group(group):
+    """A control group and those below; whether it is gone.  Not while there are processes."""
+    for folder, _, _ in os.walk(group, topdown=False):
+        with contextlib.suppress(OSError):
+            os.rmdir(folder)
+    return not group.exists()
+
+
+class Box:
+    """A system that has just begun: process 1 has been executed."""
+
+    def __init__(self, folder, trees, *argv):
+        self.shared = folder / "shared"
+        (folder / "root").mkdir()
+        self.shared.mkdir()
+        self.group = self._make_group()
+        self.output = open(folder / "console", "w+b")
+        self.syslog = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.syslog.bind(str(self.shared / "log"))
+        self.process = self.leader = None
+        try:
+            self._start(folder, trees, argv)
+        except BaseException:
+            self.close()
+            raise
+
+    @staticmethod
+    def _make_group():
+        global _n_boxes
+        _n_boxes += 1
+        folder = group_folder()
+        if folder is None:
+            return None
+        group = folder / f"{PREFIX}{os.getpid()}-{_n_boxes}"
+        try:
+            group.mkdir()
+        except OSError:
+            return None
+        return group
+
+    def _start(self, folder, trees, argv):
+        group = str(self.group or "-")
+        setup = ["sh", "-c", SETUP, "sh", folder / "root", self.shared, group, *trees, "--"]
+        self.process = subprocess.Popen(
+            [str(word) for word in ("sh", "-c", ENTER, "sh", group, *setup, *argv)],
+            env=INSIDE, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.output,
+            preexec_fn=end_with_us, start_new_session=True)
+        with self.process.stdout as ready:
+            assert ready.readline() == b"set up\n", self.console()
+        children = pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        self.leader = int(children.read_text().split()[0])
+
+    def close(self):
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+        if self.group:
+            harness.wait_until(lambda: remove_group(self.group), what="its end")
+        self.output.close()
+        self.syslog.close()
+
+    def console(self):
+        """What process 1 and its children have printed."""
+        return os.pread(self.output.fileno(), 1 << 20, 0).decode(errors="backslashreplace")
+
+    # -- inside
+
+    def path(self, name):
+        """A file in it, for us."""
+        return pathlib.Path(f"/proc/{self.leader}/root/{str(name).lstrip('/')}")
+
+    def write(self, name, text, mode=0o644):
+        path = self.path(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        path.chmod(mode)
+
+    def run(self, *argv, status=0):
+        """Run it to its end, and see that its status is right: what it printed, as text."""
+        done = subprocess.run(
+            ["nsenter", f"--target={self.leader}", "--all", "--root", "--wd",
+             *map(str, argv)],
+            env=INSIDE, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, timeout=3 * harness.TIMEOUT)
+        said = done.stdout.decode(errors="backslashreplace")
+        wrong = status is not None and done.returncode != status
+        assert not wrong, f"{argv}: status {done.returncode}\n{said}\n{self.console()}"
+        return said
+
+    def _call(self, function, *args, **more):
+        """Call it in a thread that has gone into its network."""
+        def inside():
+            with open(f"/proc/{self.leader}/ns/net") as network:
+                assert libc.setns(network.fileno(), 0) == 0
+            return function(*args, **more)
+
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            return pool.submit(inside).result()
+
+    def connect(self, port):
+        return self._call(harness.connect, f"tcp:127.0.0.1:{port}")
+
+    def talk(self, port, data=b""):
+        return self._call(harness.talk, f"tcp:127.0.0.1:{port}", data)
+
+    def is_refused(self, port):
+        return self._call(harness.is_refused, f"tcp:127.0.0.1:{port}")

@@ -1,0 +1,356 @@
+"""The files for OpenRC and runit, under the real ones, from Debian's packages.
+
+Each is process 1 of a small system: it boots, and hatchd with it.
+"""
+
+import contextlib
+import os
+import re
+import shutil
+import threading
+
+import pytest
+
+from box import Box, install, make_etc, need_boxes, unpack
+from conftest import need
+from harness import read_exactly, service, wait_until
+
+BAD = "service bad { listen = tcp:7 exce = /bin/cat }\n"
+
+# A service that is ordered after hatchd: what it got, when that was said to be started.
+AFTER = """#!/sbin/openrc-run
+depend()
+{
+	after hatchd
+}
+start()
+{
+	echo bom dia | hatchctl connect tcp:127.0.0.1:7777 >/shared/after.new 2>&1
+	mv /shared/after.new /shared/after
+}
+"""
+
+
+def upper(port, **more):
+    return service("upper", listen=f"tcp:{port}", exec=["/usr/bin/tr", "a-z", "A-Z"], **more)
+
+
+def echo(name, port, **more):
+    return service(name, listen=f"tcp:{port}", exec=["/bin/cat"], **more)
+
+
+def say(sock, text):
+    """What comes back from an echo service."""
+    sock.sendall(text)
+    return read_exactly(sock, len(text))
+
+
+class Init:
+    """A system that boots with hatchd, and what its operator does."""
+
+    def __init__(self, folder, installed, unpacked):
+        self.installed = installed
+        self.tree = make_etc(folder)
+        self.config = self.place("hatchd.conf", "etc")
+        self.prepare()
+        self.serve(upper(7777) + echo("echo", 7) + echo("short", 9, stop="terminate"))
+        self.box = Box(folder, [installed, unpacked, self.tree], *self.FIRST)
+
+    def find(self, name, below):
+        """A file that was installed, wherever this build has it."""
+        return next(path for path in self.installed.rglob(name) if below in path.parts)
+
+    def place(self, name, below):
+        """Where that is on the machine."""
+        return "/" + str(self.find(name, below).relative_to(self.installed))
+
+    def add(self, name, text, mode=0o644):
+        """Before it boots."""
+        path = self.tree / name.lstrip("/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        path.chmod(mode)
+
+    def serve(self, text, name="test"):
+        path = f"{os.path.dirname(self.config)}/services.d/{name}.conf"
+        if hasattr(self, "box"):
+            self.box.write(path, text)
+        else:
+            self.add(path, text)
+
+    def pid(self):
+        """Of the hatchd that answers, as it is numbered inside; None: there is none."""
+        said = self.box.run("hatchctl", "status", status=None)
+        found = re.search(r"^Process: +(\d+)", said, re.MULTILINE)
+        return found and int(found[1])
+
+    def wait_other(self, pid):
+        """Until another hatchd serves."""
+        wait_until(lambda: self.pid() not in (None, pid), what="another hatchd")
+
+    def replace_program(self):
+        """As a package does: another file, by the same name."""
+        program = self.box.path(self.place("hatchd", "sbin"))
+        shutil.copy2(program, f"{program}.new")
+        os.rename(f"{program}.new", program)
+
+    def is_replaced(self, pid):
+        return os.readlink(self.box.path(f"/proc/{pid}/exe")).endswith("(deleted)")
+
+    def wait_log(self, pattern):
+        wait_until(lambda: re.search(pattern, self.log()), what=f"{pattern} in the log")
+
+
+class OpenRC(Init):
+    PACKAGES = ["openrc", "libeinfo1", "librc1"]
+    FIRST = ["/sbin/openrc-init"]
+    SETTINGS = ""
+
+    def prepare(self):
+        self.lines = []
+        script = self.find("hatchd.initd", "openrc")
+        settings = self.find("hatchd.confd", "openrc")
+        self.add("/etc/init.d/hatchd", script.read_text(), script.stat().st_mode)
+        self.add("/etc/conf.d/hatchd", settings.read_text() + self.SETTINGS)
+        # Groups of version 2 alone, and what is left in them killed: unless a service objects.
+        self.add("/etc/rc.conf", 'rc_cgroup_mode="unified"\nrc_cgroup_cleanup="YES"\n')
+        self.add("/etc/insserv.conf", "")
+        self.add("/etc/insserv.conf.d/none", "")
+        self.add("/etc/init.d/after", AFTER, 0o755)
+        default = self.tree / "etc/runlevels/default"
+        default.mkdir(parents=True)
+        for name in ("hatchd", "after"):
+            (default / name).symlink_to(f"/etc/init.d/{name}")
+
+    def wait_booted(self):
+        self.follow = threading.Thread(target=self._collect, daemon=True)
+        self.follow.start()
+        said = self.box.shared / "after"
+        wait_until(said.exists, what=f"booting\n{self.box.console()}")
+        return said.read_text()
+
+    def _collect(self):
+        """Of the system's log."""
+        with contextlib.suppress(OSError):
+            while True:
+                self.lines.append(self.box.syslog.recv(65536).decode())
+
+    def log(self):
+        return "\n".join(self.lines)
+
+    def ask(self, *command, status=0):
+        return self.box.run("rc-service", "hatchd", *command, status=status)
+
+    def start(self):
+        self.ask("start")
+
+    def stop(self):
+        self.ask("stop")
+
+    def reload(self):
+        self.ask("reload")
+
+    def reload_bad(self):
+        assert "unknown option 'exce'" in self.ask("reload", status=1)
+        assert "unknown option 'exce'" in self.ask("checkconfig", status=1)
+
+    def upgrade(self):
+        assert "upgraded to hatchd" in self.ask("upgrade")
+
+    def start_bad(self):
+        assert "unknown option 'exce'" in self.ask("start", status=1)
+
+    def after_death(self, died):
+        """Nobody starts it again, but it is noticed."""
+        assert "does not answer" in self.ask("status", status=32)
+        self.ask("restart")
+
+    def see_started(self):
+        said = self.ask("status")
+        assert "status: started" in said and "Services:      3, serving 3" in said
+
+    def see_stopped(self):
+        assert "status: stopped" in self.ask("status", status=3)
+
+
+class SupervisedOpenRC(OpenRC):
+    """OpenRC before 0.62 does not wait for it."""
+
+    SETTINGS = "supervisor=supervise-daemon\n"
+
+    def wait_booted(self):
+        super().wait_booted()
+        self.start()
+        return "BOM DIA\n"
+
+    def start(self):
+        self.box.run("rc-service", "--ifstopped", "hatchd", "start")
+        wait_until(self.pid, what="hatchd")
+
+    def start_bad(self):
+        self.box.run("rc-service", "hatchd", "start")
+        self.wait_log("unknown option 'exce'")
+        self.stop()
+
+    def after_death(self, died):
+        self.wait_other(died)
+
+    def log(self):
+        return self.box.path("/var/log/hatchd.log").read_text()
+
+
+class Runit(Init):
+    PACKAGES = ["runit"]
+    FIRST = ["runsvdir", "-P", "/etc/service"]
+
+    def prepare(self):
+        folder = self.find("check", "runit").parent
+        shutil.copytree(folder, self.tree / "etc/sv/hatchd")
+        runlevels = self.tree / "etc/runit/runsvdir"
+        (runlevels / "default").mkdir(parents=True)
+        (runlevels / "default/hatchd").symlink_to("/etc/sv/hatchd")
+        (runlevels / "current").symlink_to("default")
+
+    def wait_booted(self):
+        wait_until(self.box.path("/etc/sv/hatchd/supervise/ok").exists)
+        self.start()
+        return self.box.talk(7777, b"bom dia\n").decode()
+
+    def log(self):
+        return self.box.path("/var/log/runit/hatchd/current").read_text()
+
+    def start(self):
+        self.box.run("sv", "-w", "20", "start", "hatchd")
+
+    def stop(self):
+        self.box.run("sv", "-w", "20", "stop", "hatchd")
+
+    def reload(self):
+        self.box.run("sv", "reload", "hatchd")
+        self.wait_log("reloaded")
+
+    def reload_bad(self):
+        self.box.run("sv", "reload", "hatchd")
+        self.wait_log("unknown option 'exce'")
+
+    def upgrade(self):
+        self.box.run("sv", "2", "hatchd")
+        self.wait_log("upgraded")
+
+    def start_bad(self):
+        """It does not try again and again."""
+        self.box.run("sv", "-w", "1", "start", "hatchd", status=1)
+        self.wait_log("hatchd: not started again, status 78")
+        wait_until(lambda: self.box.run("sv", "status", "hatchd").startswith("down: "))
+
+    def after_death(self, died):
+        self.wait_other(died)
+
+    def see_started(self):
+        self.box.run("sv", "check", "hatchd")
+        assert self.box.run("sv", "status", "hatchd").startswith("run: hatchd: ")
+
+    def see_stopped(self):
+        assert self.box.run("sv", "status", "hatchd").startswith("down: hatchd: ")
+
+
+INITS = [OpenRC, SupervisedOpenRC, Runit]
+
+
+@pytest.fixture(scope="session")
+def installed(run):
+    need("apt-get", "dpkg-deb", "ip", "nsenter", "unshare")
+    need_boxes()
+    return install("installed", run)
+
+
+@pytest.fixture
+def boot(folder, installed, run):
+    """boot(KIND): that one, which ends with the test."""
+    with contextlib.ExitStack() as boxes:
+
+        def boot(kind):
+            unpacked = unpack("-".join(kind.PACKAGES), kind.PACKAGES, run)
+            init = kind(folder, installed, unpacked)
+            boxes.callback(init.box.close)
+            return init
+
+        yield boot
+
+
+@pytest.fixture(params=INITS, ids=lambda kind: kind.__name__)
+def init(request, boot):
+    return boot(request.param)
+
+
+def test_life(init):
+    """From the boot, through reloads and an upgrade, to a stop that ends nobody."""
+    assert init.wait_booted() == "BOM DIA\n"
+    init.see_started()
+    pid = init.pid()
+    with init.box.connect(7) as client:
+        assert say(client, b"1") == b"1"
+
+        init.serve(echo("new", 70), "new")
+        init.reload()
+        assert init.box.talk(70, b"new") == b"new"
+
+        init.serve(BAD, "new")
+        init.reload_bad()
+        assert init.box.talk(70, b"as it was") == b"as it was"
+        init.serve(echo("new", 71), "new")
+
+        init.replace_program()
+        assert init.is_replaced(pid)
+        init.upgrade()
+        assert init.pid() == pid and not init.is_replaced(pid)
+        assert init.box.talk(71, b"by the other one") == b"by the other one"
+        assert say(client, b"2") == b"2"
+
+        # What runs is not what is installed, but it is hatchd.
+        init.replace_program()
+        with init.box.connect(9) as other:
+            assert say(other, b"1") == b"1"
+            init.stop()
+            assert other.recv(1) == b""
+        assert init.box.is_refused(7777)
+        assert say(client, b"3") == b"3"
+        init.see_stopped()
+
+        init.start()
+        assert init.box.talk(7777, b"again") == b"AGAIN"
+        assert init.pid() != pid
+        assert say(client, b"4") == b"4"
+
+
+def test_trouble(init):
+    """A hatchd that dies, and one that cannot start."""
+    init.wait_booted()
+    died = init.pid()
+    init.box.run("sh", "-c", f"kill -KILL {died}")
+    init.after_death(died)
+    assert init.box.talk(7777, b"lives") == b"LIVES"
+
+    init.stop()
+    good = init.box.path(init.config).read_text()
+    init.box.write(init.config, BAD)
+    init.start_bad()
+    init.see_stopped()
+    init.box.write(init.config, good)
+    init.start()
+    assert init.box.talk(7777, b"at last") == b"AT LAST"
+
+
+def test_openrc_instance(boot):
+    """One more hatchd: a link, with settings of its own."""
+    init = boot(OpenRC)
+    init.wait_booted()
+    init.box.path("/etc/init.d/hatchd.green").symlink_to("hatchd")
+    init.box.write("/etc/conf.d/hatchd.green", 'cfgfile="/etc/green.conf"\n')
+    init.box.write("/etc/green.conf", echo("green", 70))
+    init.box.run("rc-service", "hatchd.green", "start")
+    assert init.box.talk(70, b"green") == b"green"
+    init.stop()
+    assert "serving 1" in init.box.run("rc-service", "hatchd.green", "status")
+    init.box.run("rc-service", "hatchd.green", "stop")
+    assert init.box.is_refused(70)
