@@ -11,6 +11,7 @@
 #include "master/announce.h"
 #include "master/apply.h"
 #include "master/handover/adopt.h"
+#include "master/init.h"
 #include "master/loader.h"
 #include "master/master.h"
 #include "master/refusals.h"
@@ -455,10 +456,12 @@ static int find_out_what_we_are(struct master *master, struct resume *resume)
 	if (r < 0)
 		return r;
 	r = inherited_take(&master->inherited, resume);
-	if (r < 0)
+	if (r < 0) {
 		log_error("unable to clean up what the process was started with: %s",
 			strerror(-r));
-	return r;
+		return r;
+	}
+	return resume_is_wanted(resume) ? 0 : init_stay_behind(master->cmdline);
 }
 
 void master_decline(char **argv)
