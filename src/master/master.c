@@ -140,8 +140,9 @@ int master_add_sources(struct master *master)
 		tally_on_news, master);
 	if (r < 0)
 		return r;
-	return sd_event_add_io(master->event, NULL, child_table_fd(master->children), EPOLLIN,
+	r = sd_event_add_io(master->event, NULL, child_table_fd(master->children), EPOLLIN,
 		on_child_end, master);
+	return r < 0 ? r : watchdog_begin(master);
 }
 
 int master_move_up(const struct master *master, int fd)

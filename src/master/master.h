@@ -42,6 +42,7 @@
 #include "master/told.h"
 #include "master/upgrade.h"
 #include "master/waiting.h"
+#include "master/watchdog.h"
 #include "master/worker.h"
 #include "os/closer.h"
 #include "os/notify.h"
@@ -81,6 +82,7 @@ struct master {
 	struct refusals *bans;          /* the same of those that begin a ban */
 	struct log_gate other_refusals; /* for which there is no place among these */
 	struct notify *notify;          /* to the service manager */
+	struct watchdog watchdog;       /* that it has set on us */
 	struct closer *closer; /* closes what programs and clients have had their hands on */
 	uint32_t n_closing;    /* descriptors of no service with it; atomic */
 	struct worker workers[WORKERS_MAX]; /* one of each kind, then elders */

@@ -179,10 +179,11 @@ static int require_all(const struct master *master)
 
 static void say_started(struct master *master)
 {
-	char state[64];
+	char request[WATCHDOG_TEXT_MAX], state[64 + WATCHDOG_TEXT_MAX];
 
 	announce(master);
-	snprintf(state, sizeof state, "READY=1\nMAINPID=%d\n", (int)getpid());
+	snprintf(state, sizeof state, "READY=1\nMAINPID=%d\n%s", (int)getpid(),
+		watchdog_request(&master->watchdog, request));
 	announce_status(master, state);
 }
 
@@ -268,11 +269,14 @@ static int begin(struct master *master, struct resume *resume)
 	return 0;
 }
 
-/* What the image before us has left, without a change to it. */
+/* What the image before us has left, without a change to it.  Its last word to the service
+ * manager was the last thing it did. */
 static int take_what_was_left(struct master *master, struct resume *resume)
 {
-	int r = resume_sockets(resume, master);
+	int r;
 
+	watchdog_say(master);
+	r = resume_sockets(resume, master);
 	return r < 0 ? r : resume_memory(resume, master, clock_monotonic());
 }
 
@@ -428,6 +432,7 @@ static void clean_up(struct master *master)
 	notify_free(master->notify);
 	kept_done(&master->kept);
 	store_done(&master->store);
+	watchdog_done(&master->watchdog);
 	sd_event_source_unref(master->arrivals);
 	sd_event_unref(master->event);
 	child_table_free(master->children);
@@ -522,6 +527,7 @@ int master_run(const struct cmdline *cmdline, char **argv)
 	}
 	store_init(&master, getenv("NOTIFY_SOCKET") ? getenv("FDSTORE") : NULL);
 	store_take_inherited(&master);
+	watchdog_init(&master);
 
 	if (resume_is_wanted(&resume))
 		r = resume_process(&master, &resume, &image);

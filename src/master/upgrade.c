@@ -362,6 +362,7 @@ static int leap(struct master *master)
 
 	if (self < 0)
 		return self;
+	watchdog_say(master);
 	tally_flush(master);
 	r = handover_gather(master, &handover);
 	if (r < 0)
@@ -376,6 +377,7 @@ static int leap(struct master *master)
 	r = check_program(&master->upgrade);
 	if (r < 0)
 		return r;
+	watchdog_say(master);
 	return resume_execute(&handover, state, master->upgrade.program, self, master->argv);
 }
 

@@ -178,6 +178,21 @@ def test_notification(background):
     assert f"MAINPID={pid}" in message
 
 
+def test_watchdog(background):
+    """It is meant for the caller's process, and the daemon is in its place."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+        notify.bind(f"\0hatchd-test/{os.getpid()}/{background.folder.name}")
+        notify.settimeout(20)
+        subprocess.run(
+            ["/bin/sh", "-c", 'WATCHDOG_PID=$$ exec "$@"', "sh",
+             *hatchd_command(*background.args())],
+            env={**base_environment(), "WATCHDOG_USEC": "1000000",
+                 "NOTIFY_SOCKET": "@" + notify.getsockname()[1:].decode()}, check=True)
+        while notify.recv(65536) != b"WATCHDOG=1":
+            pass
+    background.stop(background.pid())
+
+
 def test_sockets_that_were_handed_over(background):
     """They are meant for the caller's process, which is not the daemon."""
     with socket.socket() as sock:
