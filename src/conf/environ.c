@@ -1,5 +1,6 @@
 #include "conf/environ.h"
 
+#include "conf/manager-environ.h"
 #include "conf/merge.h"
 
 #include <string.h>
@@ -87,6 +88,8 @@ const char *environ_check_name(const char *text)
 {
 	if (strchr(text, '='))
 		return "write the name alone; env sets values";
+	if (manager_environ_has(text, strlen(text)))
+		return "with this variable the service manager speaks to hatchd alone";
 	return check_name(text, strlen(text));
 }
 

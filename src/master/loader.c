@@ -5,6 +5,7 @@
 #include "base/own.h"
 #include "base/sibling.h"
 #include "conf/image.h"
+#include "conf/manager-environ.h"
 #include "conf/secrets.h"
 #include "master/prove.h"
 
@@ -181,8 +182,8 @@ static bool take_descriptors(const struct loading_request *request, const struct
 
 /* As an ordinary program: nothing blocked, nothing ignored.  Between fork and
  * exec of a process with threads: system calls only. */
-static _Noreturn void run_child(
-	char **args, const struct loading_request *request, const struct loading *loading)
+static _Noreturn void run_child(char **args, char **env, const struct loading_request *request,
+	const struct loading *loading)
 {
 	sigset_t none;
 
@@ -196,7 +197,7 @@ static _Noreturn void run_child(
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	if (chdir(request->cwd) < 0 && chdir("/") < 0)
 		_exit(LOADER_NOT_RUN);
-	execv(request->path, args);
+	execve(request->path, args, env);
 	_exit(LOADER_NOT_RUN);
 }
 
@@ -212,9 +213,11 @@ static int open_memfds(struct loading *loading)
 static int start(const struct loading_request *request, struct loading *loading)
 {
 	_cleanup_free_ char **args = arguments(request);
+	/* What pass_env names is in there. */
+	_cleanup_free_ char **env = manager_environ_without(environ);
 	int r;
 
-	if (!args)
+	if (!args || !env)
 		return -ENOMEM;
 	r = open_memfds(loading);
 	if (r < 0)
@@ -224,7 +227,7 @@ static int start(const struct loading_request *request, struct loading *loading)
 	if (loading->pid < 0)
 		return -errno;
 	if (loading->pid == 0)
-		run_child(args, request, loading);
+		run_child(args, env, request, loading);
 	loading->pidfd = (int)syscall(SYS_pidfd_open, loading->pid, 0);
 	if (loading->pidfd >= 0)
 		return 0;

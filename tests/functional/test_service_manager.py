@@ -1,0 +1,77 @@
+"""What a service manager says to hatchd is for hatchd alone."""
+
+import signal
+
+import pytest
+from harness import Loader, Probe, free_port, helper, service, stanza, talk, workers
+from upgrades import upgrade
+
+# With which a service manager speaks to the process that it has started ...
+OURS = {
+    "LISTEN_FDNAMES": "web", "LISTEN_FDS": "0", "LISTEN_PID": "1", "LISTEN_PIDFDID": "7",
+    "WATCHDOG_USEC": "30000000", "WATCHDOG_PID": "1", "FDSTORE": "0", "SYSTEMD_EXEC_PID": "1",
+    "MEMORY_PRESSURE_WATCH": "/dev/null", "MEMORY_PRESSURE_WRITE": "c29tZQ==",
+}
+# ... and what it says of the unit.
+OF_THE_UNIT = {
+    "INVOCATION_ID": 32 * "0", "JOURNAL_STREAM": "1:2", "CREDENTIALS_DIRECTORY": "/run/x",
+    "MANAGERPID": "1", "RUNTIME_DIRECTORY": "/run/hatchd", "LOGS_DIRECTORY": "/var/log/hatchd",
+}
+
+
+@pytest.fixture
+def probe(folder):
+    return helper("probe", folder)
+
+
+def environment_of(pid):
+    """The names."""
+    with open(f"/proc/{pid}/environ") as file:
+        return {entry.partition("=")[0] for entry in file.read().split("\0") if entry}
+
+
+@pytest.mark.needs_root
+def test_nothing_of_the_service_manager_reaches_children(hatchd, probe):
+    """Nor a worker: each would take it for its own."""
+    port, other = free_port(), free_port()
+    daemon = hatchd.file(
+        service("look", listen=f"tcp:{port}", exec=probe)
+        + stanza("service", "echo", listen=f"tcp:{other}", builtin="echo"),
+        env={**OURS, **OF_THE_UNIT})
+    manager = {"NOTIFY_SOCKET", "HATCHD_HANDOVER", *OURS, *OF_THE_UNIT}
+    for _ in range(2):
+        assert not manager & set(Probe(talk(port)).env)
+        assert talk(other, b"x") == b"x"
+        (worker,) = workers(daemon.pid)
+        assert not manager & environment_of(worker)
+        upgrade(daemon)
+
+
+@pytest.mark.needs_root
+def test_nothing_of_the_service_manager_reaches_the_loader(hatchd, folder, monkeypatch):
+    """What pass_env may name does."""
+    loader = Loader(folder, monkeypatch)
+    daemon = hatchd.file("", env={**OURS, **OF_THE_UNIT, "LANG": "pt_PT.UTF-8"})
+    loader.hold()
+    daemon.signal(signal.SIGHUP)
+    pid = loader.wait_held()
+    found = environment_of(pid)
+    loader.release(pid)
+    assert not found & {"NOTIFY_SOCKET", *OURS}
+    assert found >= {"LANG", *OF_THE_UNIT}
+    daemon.notified("READY=1", 2)
+
+
+@pytest.mark.parametrize("name", ["NOTIFY_SOCKET", *OURS])
+def test_pass_env_of_what_is_said_to_hatchd(hatchd, name):
+    done = hatchd.check(
+        service("s", listen=f"tcp:{free_port()}", exec="/bin/cat", pass_env=[name]))
+    assert done.returncode == 1
+    assert "pass_env: with this variable the service manager speaks" in done.stderr
+
+
+def test_pass_env_of_what_is_said_of_the_unit(hatchd, probe):
+    port = free_port()
+    hatchd.file(service("look", listen=f"tcp:{port}", exec=probe, pass_env=[*OF_THE_UNIT]),
+                env=OF_THE_UNIT)
+    assert OF_THE_UNIT.items() <= Probe(talk(port)).env.items()
