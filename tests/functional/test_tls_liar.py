@@ -1,10 +1,13 @@
 """A hatchd-tls that somebody has taken over: what it says is believed as far as it can be."""
 
 import contextlib
+import os
+import shutil
 
 import pytest
 
-from harness import connect, free_port, read_all, read_exactly, run_hatchd, service, talk
+from harness import (
+    HATCHD, connect, free_port, read_all, read_exactly, run_hatchd, service, talk)
 from test_workers import liar
 
 BEGIN = r"""
@@ -69,6 +72,7 @@ def web(port, pem, name="web", **options):
 
 def serve(hatchd, folder, pem, port, text, more="", **options):
     binary = liar(folder, BEGIN + text + "\nsignal.pause()\n", worker="hatchd-tls")
+    shutil.copy(os.path.join(os.path.dirname(HATCHD), "hatchd-certificate"), folder / "own")
     return hatchd.file(web(port, pem, **options) + more, binary=binary)
 
 
