@@ -180,3 +180,66 @@ int certificate_answer(const void *question, size_t len, struct wire_writer *ans
 		return -EBADMSG;
 	return answers[what](&reader, answer);
 }
+
+/* ---------------------------------------------------------------------- once more */
+
+/* Of those that are the same whenever they are asked: what is made is another one each time. */
+static bool is_worth_it(const struct certificate_message *question)
+{
+	return question->len > 0 && question->len <= CERTIFICATE_REMEMBERED_MAX &&
+	       question->data[0] < CERTIFICATE_MAKE;
+}
+
+static bool is_same(const struct certificate_message *a, const struct certificate_message *b)
+{
+	return a->data && a->len == b->len && memcmp(a->data, b->data, a->len) == 0;
+}
+
+static void move(struct certificate_message *to, struct certificate_message *from)
+{
+	certificate_message_done(to);
+	*to = *from;
+	*from = (struct certificate_message){0};
+}
+
+/* Without memory for it, it is forgotten. */
+static void remember(struct certificate_memory *memory, struct certificate_message *question,
+	const uint8_t *answer, size_t len)
+{
+	struct certificate_message copy = {.data = malloc(len), .len = len};
+	uint8_t kind = question->data[0];
+
+	if (!copy.data)
+		return;
+	memcpy(copy.data, answer, len);
+	move(&memory->answers[kind], &copy);
+	move(&memory->questions[kind], question);
+}
+
+int certificate_answer_again(struct certificate_memory *memory,
+	struct certificate_message *question, struct wire_writer *answer)
+{
+	const struct certificate_message *known;
+	size_t begin = answer->len;
+	int r;
+
+	if (!is_worth_it(question))
+		return certificate_answer(question->data, question->len, answer);
+	known = &memory->answers[question->data[0]];
+	if (is_same(&memory->questions[question->data[0]], question)) {
+		wire_put_raw(answer, known->data, known->len);
+		return 0;
+	}
+	r = certificate_answer(question->data, question->len, answer);
+	if (r == 0 && answer->error == 0)
+		remember(memory, question, answer->data + begin, answer->len - begin);
+	return r;
+}
+
+void certificate_memory_done(struct certificate_memory *memory)
+{
+	for (size_t i = 0; i < _CERTIFICATE_QUESTION_MAX; i++) {
+		certificate_message_done(&memory->questions[i]);
+		certificate_message_done(&memory->answers[i]);
+	}
+}

@@ -12,4 +12,24 @@
  * written.  0; -EBADMSG: they are no question, so whoever asks is to be left. */
 int certificate_answer(const void *question, size_t len, struct wire_writer *answer);
 
+/* Longer ones are not remembered. */
+#define CERTIFICATE_REMEMBERED_MAX (256 * 1024)
+
+/*
+ * The last question of each kind, with its answer.  Thousands of services may share one
+ * certificate, and what is asked about each of them is the same then, byte for byte; OpenSSL
+ * takes a millisecond for it.
+ */
+struct certificate_memory {
+	struct certificate_message questions[_CERTIFICATE_QUESTION_MAX];
+	struct certificate_message answers[_CERTIFICATE_QUESTION_MAX];
+};
+
+/* As certificate_answer(), from memory if it is there; the question may be kept, and is empty
+ * then. */
+int certificate_answer_again(struct certificate_memory *memory,
+	struct certificate_message *question, struct wire_writer *answer);
+
+void certificate_memory_done(struct certificate_memory *memory);
+
 #endif

@@ -37,6 +37,7 @@ enum certificate_question {
 	CERTIFICATE_COVER,
 	CERTIFICATE_DIGEST,
 	CERTIFICATE_MAKE,
+	_CERTIFICATE_QUESTION_MAX,
 };
 
 /* Bytes of a question or an answer: two setups, for the digests of both, are more than any

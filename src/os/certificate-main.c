@@ -38,7 +38,7 @@ static int shut_in(void)
 }
 
 /* -ECHILD: nobody asks any more. */
-static int answer_next(void)
+static int answer_next(struct certificate_memory *memory)
 {
 	_cleanup_certificate_message_ struct certificate_message question = {0};
 	struct wire_writer answer;
@@ -47,7 +47,7 @@ static int answer_next(void)
 	if (r < 0)
 		return r;
 	certificate_begin(&answer);
-	r = certificate_answer(question.data, question.len, &answer);
+	r = certificate_answer_again(memory, &question, &answer);
 	if (r == 0)
 		return certificate_send(STDIN_FILENO, &answer);
 	wire_writer_done(&answer);
@@ -56,6 +56,7 @@ static int answer_next(void)
 
 int main(void)
 {
+	struct certificate_memory memory = {0};
 	int r;
 
 	/* The loader has descriptors of the master's. */
@@ -64,7 +65,8 @@ int main(void)
 	if (r == 0)
 		r = shut_in();
 	while (r == 0)
-		r = answer_next();
+		r = answer_next(&memory);
+	certificate_memory_done(&memory);
 	if (r == -ENOTSOCK)
 		fputs("hatchd-certificate: is started by hatchd-load\n", stderr);
 	_exit(r == -ECHILD ? 0 : 1);

@@ -123,6 +123,59 @@ static void test_try_and_cover(void **ctx)
 	assert_int_equal(notary_try(&notary, &setup, &which, why), REFUSED_CIPHERSUITES);
 }
 
+/* Services that share a certificate have the same question; what is made is another one each
+ * time. */
+static void test_again(void **ctx)
+{
+	_cleanup_notary_reading_ struct notary_reading first = {0}, again = {0}, third = {0};
+	_cleanup_drop_ struct tls_bytes one = {0}, other = {0};
+	_cleanup_notary_ struct notary notary;
+
+	(void)ctx;
+	notary_init(&notary, programs());
+	one = make(&notary, "a.test");
+	other = make(&notary, "a.test");
+	assert_false(one.len == other.len && memcmp(one.data, other.data, one.len) == 0);
+	assert_int_equal(notary_read(&notary, &one, &one, &first), 0);
+	assert_int_equal(notary_read(&notary, &one, &one, &again), 0);
+	assert_int_equal(notary_read(&notary, &other, &other, &third), 0);
+	assert_string_equal(first.why, again.why);
+	assert_int_equal(first.pem.key_len, again.pem.key_len);
+	assert_memory_equal(first.pem.key, again.pem.key, first.pem.key_len);
+	assert_memory_not_equal(first.pem.key, third.pem.key, first.pem.key_len);
+}
+
+/* The same without a program: the second answer is the first one, and no other question's. */
+static void test_memory(void **ctx)
+{
+	const struct tls_bytes hello = text("hello\n"), longer = text("hello, hello\n");
+	struct certificate_memory memory = {0};
+	struct wire_writer answers[3];
+
+	(void)ctx;
+	for (size_t i = 0; i < 3; i++) {
+		struct certificate_message question;
+		struct wire_writer w;
+
+		wire_writer_init(&w);
+		wire_put_u8(&w, CERTIFICATE_DIGEST);
+		certificate_put_bytes(&w, &hello);
+		certificate_put_bytes(&w, i < 2 ? &hello : &longer);
+		question = (struct certificate_message){w.data, w.len};
+		certificate_begin(&answers[i]);
+		assert_int_equal(certificate_answer_again(&memory, &question, &answers[i]), 0);
+		/* Only who is new is kept. */
+		assert_true(i == 1 ? question.data != NULL : question.data == NULL);
+		certificate_message_done(&question);
+	}
+	assert_int_equal(answers[0].len, answers[1].len);
+	assert_memory_equal(answers[0].data, answers[1].data, answers[0].len);
+	assert_memory_not_equal(answers[0].data, answers[2].data, answers[0].len);
+	for (size_t i = 0; i < 3; i++)
+		wire_writer_done(&answers[i]);
+	certificate_memory_done(&memory);
+}
+
 /* The largest there are, in both directions, one after another: nobody waits for somebody
  * who waits for him. */
 static void test_large(void **ctx)
@@ -271,6 +324,8 @@ int main(void)
 		cmocka_unit_test(test_read),
 		cmocka_unit_test(test_what_is_wrong),
 		cmocka_unit_test(test_try_and_cover),
+		cmocka_unit_test(test_again),
+		cmocka_unit_test(test_memory),
 		cmocka_unit_test(test_large),
 		cmocka_unit_test(test_no_questions),
 		cmocka_unit_test(test_another_program),
