@@ -291,7 +291,9 @@ int notary_make(struct notary *notary, char *const *names, int64_t now, unsigned
 		return r;
 	pem = certificate_get_bytes(&reader);
 	r = end(&reader, result);
-	return r == 0 ? copy_bytes(&pem, ret, ret_len) : r > 0 ? -EBADMSG : r;
+	if (r > 0 || (r == 0 && pem.len == 0))
+		return -EBADMSG;
+	return r < 0 ? r : copy_bytes(&pem, ret, ret_len);
 }
 
 const char *notary_explain(int error)

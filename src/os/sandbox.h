@@ -19,8 +19,8 @@
  * others): there neither the options of setsockopt(2) nor the kinds of socket(2) are
  * looked at.
  *
- * Layer: os, in a library of its own: linked into workers, hatchd-account and hatchd-bytes; of
- * the master, what `hatchd -V` says of Landlock, and nothing else.
+ * Layer: os, in a library of its own: linked into workers, hatchd-account, hatchd-bytes and
+ * hatchd-certificate; of the master, what `hatchd -V` says of Landlock, and nothing else.
  */
 #ifndef HATCHD_OS_SANDBOX_H
 #define HATCHD_OS_SANDBOX_H
