@@ -162,7 +162,13 @@ static void look_at_clock(struct conf *conf)
 	}
 }
 
-/* Without that group, the socket is for root alone. */
+/* Only root can give a socket to a group that he is not in. */
+static bool may_give_to(gid_t gid)
+{
+	return geteuid() == 0 || group_member(gid);
+}
+
+/* Without that group, the socket is for root alone, or for the user that we are. */
 static void look_up_admins(const struct load *load, struct conf *conf)
 {
 	gid_t gid;
@@ -171,9 +177,9 @@ static void look_up_admins(const struct load *load, struct conf *conf)
 	if (!load->cmdline->control)
 		return;
 	r = identity_find_group(CMDLINE_CONTROL_GROUP, &gid);
-	if (r == 0)
+	if (r == 0 && may_give_to(gid))
 		conf->control_gid = gid;
-	else if (r != -ENOENT)
+	else if (r < 0 && r != -ENOENT)
 		fprintf(load->err,
 			"hatchd: warning: unable to look up group '%s', whose members may not "
 			"ask for the state now: %s\n",

@@ -5,6 +5,8 @@
 #include "base/log.h"
 #include "master/master.h"
 
+#include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 
 /* Who has not asked for it, and is nobody in particular, need not hear of that. */
@@ -30,16 +32,28 @@ static int watch(struct master *master)
 	return r;
 }
 
+/* systemd knows no group for RuntimeDirectory=, but says which folder it is. */
+static bool is_made_for_us(const char *path)
+{
+	const char *folder = getenv("RUNTIME_DIRECTORY");
+	size_t len = folder ? strlen(folder) : 0;
+
+	return len > 0 && strncmp(path, folder, len) == 0 && path[len] == '/' &&
+	       !strchr(path + len + 1, '/');
+}
+
 void control_open(struct master *master)
 {
+	const char *path = master->cmdline->control;
 	const struct control_place place = {
-		.path = master->cmdline->control,
+		.path = path,
 		.gid = image_conf(master->image)->control_gid,
-		.folder_is_ours = !master->cmdline->control_given,
+		.folder_is_ours =
+			path && (!master->cmdline->control_given || is_made_for_us(path)),
 	};
 	int r;
 
-	if (!place.path)
+	if (!path)
 		return;
 	r = control_socket_open(&place, &master->control.socket);
 	if (r == 0)

@@ -14,8 +14,8 @@ import subprocess
 import pytest
 
 from harness import (
-    PYTHON, Loader, connect, free_port, proc_status, read_all, run_hatchd, service, talk,
-    wait_until,
+    PYTHON, Loader, connect, free_port, proc_status, read_all, run_hatchd, service, stanza,
+    talk, wait_until,
 )
 from namespace import with_mounts
 
@@ -563,12 +563,47 @@ def test_who_may_ask(hatchd, path):
     assert "hatchd" in json.loads(as_user(0, path).stdout)
 
 
+def with_admins(groups, gid):
+    """A launcher of a hatchd that knows the group whose members may ask."""
+    groups.write_text(f"root:x:0:\nnogroup:x:65534:\nhatchd-admin:x:{gid}:\n")
+    return with_mounts('mount --bind "$1" /etc/group || exit 99; shift; exec "$@"', groups)
+
+
+@pytest.mark.needs_root
+@pytest.mark.parametrize("made", ["", ":/run/other", "/other"])
+def test_folder_that_was_made_for_it(hatchd, path, folder, made):
+    """RUNTIME_DIRECTORY says so; any other one that is there stays as it is."""
+    gid = 54321
+    path.parent.mkdir(0o750)
+    hatchd.file(cat("a", free_port()), f"--control={path}",
+                launcher=with_admins(folder / "group", gid),
+                env={"RUNTIME_DIRECTORY": f"{path.parent}{made}"})
+    assert path.stat().st_gid == gid
+    assert path.parent.stat().st_gid == (0 if made else gid)
+
+
+@pytest.mark.needs_root
+@pytest.mark.parametrize("groups", [[], [54321]])
+def test_group_of_others(hatchd, path, folder, groups):
+    """Who is not root can give a socket to his own groups only; else it is for him alone."""
+    port = free_port()
+    path.parent.mkdir(0o700)
+    os.chown(path.parent, 65534, 65534)
+    become = ["setpriv", "--reuid=65534", "--regid=65534",
+              f"--groups={groups[0]}" if groups else "--clear-groups"]
+    daemon = hatchd.file(stanza("service", "a", listen=f"tcp:{port}", exec=["/bin/cat"]),
+                         f"--control={path}",
+                         launcher=[*with_admins(folder / "group", 54321), *become])
+    assert status(path)["pid"] == daemon.pid
+    assert path.stat().st_gid == (groups or [65534])[0]
+    assert path.stat().st_mode & 0o777 == (0o660 if groups else 0o600)
+
+
 @pytest.mark.needs_root
 def test_a_group_may_ask(hatchd, path, folder):
     gid = 54321
     groups = folder / "group"
-    groups.write_text(f"root:x:0:\nnogroup:x:65534:\nhatchd-admin:x:{gid}:\n")
-    launcher = with_mounts('mount --bind "$1" /etc/group || exit 99; shift; exec "$@"', groups)
+    launcher = with_admins(groups, gid)
     daemon = hatchd.file(cat("a", free_port()), f"--control={path}", launcher=launcher)
     for name, mode in ((path, 0o660), (path.parent, 0o750)):
         assert name.stat().st_gid == gid
