@@ -1,6 +1,6 @@
 """A small system for a test: this machine's /usr, and everything else its own.
 
-    trees = install("installed", run), unpack("runit", ["runit"], run), make_etc(folder)
+    trees = install(run), unpack("runit", run), make_etc(folder)
     box = Box(folder, trees, "runsvdir", "-P", "/etc/service")
     box.run("sv", "start", "hatchd")
     assert box.talk(7777, b"bom dia") == b"BOM DIA"
@@ -15,11 +15,13 @@ import contextlib
 import ctypes
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -116,30 +118,38 @@ def merge_usr(tree):
             shutil.rmtree(tree / name)
 
 
-def unpack(name, packages, run):
-    """The files of Debian's packages, beside the machine; kept once they are there."""
-    tree = KEPT / name
+def libraries_of(package, run):
+    """The packages of libraries that it needs; everybody has that of C."""
+    said = run("apt-cache", "depends", "--no-recommends", "--no-suggests", package,
+               status=None)
+    names = re.findall(r"^ *Depends: (lib\S+)$", said, re.MULTILINE)
+    return [name for name in names if name != "libc6"]
+
+
+def unpack(package, run):
+    """The files of a package of Debian, beside the machine; kept once they are there."""
+    tree, new = KEPT / "boxes" / package, KEPT / "boxes/new"
     if tree.is_dir():
         return tree
-    new = KEPT / f"{name}.new"
     shutil.rmtree(new, ignore_errors=True)
-    new.mkdir()
+    new.mkdir(parents=True)
+    packages = [package, *libraries_of(package, run)]
     got = subprocess.run(["apt-get", "-qq", "download", *packages], cwd=new,
                          stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
     if got.returncode:
         said = got.stderr.decode(errors="backslashreplace").strip()
         pytest.skip(f"unable to load {', '.join(packages)}: {said}")
-    for package in new.glob("*.deb"):
-        run("dpkg-deb", "--extract", package, new)
-        package.unlink()
+    for file in new.glob("*.deb"):
+        run("dpkg-deb", "--extract", file, new)
+        file.unlink()
     merge_usr(new)
     new.rename(tree)
     return tree
 
 
-def install(name, run):
+def install(run):
     """What `make install` installs, for the prefix of this build."""
-    tree = KEPT / name
+    tree = KEPT / "boxes/installed"
     shutil.rmtree(tree, ignore_errors=True)
     run(os.environ["MAKE"], "-C", BUILD, "install", f"DESTDIR={tree}")
     merge_usr(tree)
@@ -181,14 +191,25 @@ class Box:
         self.shared.mkdir()
         self.group = self._make_group()
         self.output = open(folder / "console", "w+b")
-        self.syslog = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.syslog.bind(str(self.shared / "log"))
+        self.syslog = []
+        threading.Thread(target=self._collect, args=(self._log(),), daemon=True).start()
         self.process = self.leader = None
         try:
             self._start(folder, trees, argv)
         except BaseException:
             self.close()
             raise
+
+    def _log(self):
+        """The socket that syslog(3) writes to."""
+        log = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        log.bind(str(self.shared / "log"))
+        return log
+
+    def _collect(self, log):
+        with log:
+            while message := log.recv(65536):
+                self.syslog.append(message.decode(errors="backslashreplace"))
 
     @staticmethod
     def _make_group():
@@ -223,7 +244,9 @@ class Box:
         if self.group:
             harness.wait_until(lambda: remove_group(self.group), what="its end")
         self.output.close()
-        self.syslog.close()
+        # Empty: the end.
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as log:
+            log.sendto(b"", str(self.shared / "log"))
 
     def console(self):
         """What process 1 and its children have printed."""

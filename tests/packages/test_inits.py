@@ -1,4 +1,4 @@
-"""The files for OpenRC and runit, under the real ones, from Debian's packages.
+"""The files for service managers other than systemd, under the real ones, from Debian.
 
 Each is process 1 of a small system: it boots, and hatchd with it.
 """
@@ -7,7 +7,6 @@ import contextlib
 import os
 import re
 import shutil
-import threading
 
 import pytest
 
@@ -17,17 +16,25 @@ from harness import read_exactly, service, wait_until
 
 BAD = "service bad { listen = tcp:7 exce = /bin/cat }\n"
 
-# A service that is ordered after hatchd: what it got, when that was said to be started.
-AFTER = """#!/sbin/openrc-run
-depend()
-{
-	after hatchd
-}
-start()
-{
+# What comes after hatchd: what it got, when that was said to be started.
+ASK = """
+	PATH=$PATH:/usr/local/bin
 	echo bom dia | hatchctl connect tcp:127.0.0.1:7777 >/shared/after.new 2>&1
 	mv /shared/after.new /shared/after
-}
+"""
+AFTER = f"""#!/sbin/openrc-run
+depend()
+{{
+	after hatchd
+}}
+start()
+{{{ASK}}}
+"""
+
+INITTAB = """
+id:2:initdefault:
+h:2:wait:/etc/init.d/hatchd start
+a:2:wait:/etc/init.d/after
 """
 
 
@@ -101,13 +108,45 @@ class Init:
         wait_until(lambda: re.search(pattern, self.log()), what=f"{pattern} in the log")
 
 
-class OpenRC(Init):
-    PACKAGES = ["openrc", "libeinfo1", "librc1"]
+class Scripted(Init):
+    """hatchd puts itself into the background, and a script returns when it serves."""
+
+    def wait_booted(self):
+        said = self.box.shared / "after"
+        wait_until(said.exists, what=f"booting\n{self.box.console()}")
+        return said.read_text()
+
+    def log(self):
+        return "\n".join(self.box.syslog)
+
+    def start(self):
+        self.ask("start")
+
+    def stop(self):
+        self.ask("stop")
+
+    def reload(self):
+        self.ask("reload")
+
+    def reload_bad(self):
+        assert "unknown option 'exce'" in self.ask("reload", status=1)
+
+    def upgrade(self):
+        assert "upgraded to hatchd" in self.ask("upgrade")
+
+    def see_started(self):
+        assert "Services:      3, serving 3" in self.ask("status")
+
+    def see_stopped(self):
+        self.ask("status", status=3)
+
+
+class OpenRC(Scripted):
+    PACKAGE = "openrc"
     FIRST = ["/sbin/openrc-init"]
     SETTINGS = ""
 
     def prepare(self):
-        self.lines = []
         script = self.find("hatchd.initd", "openrc")
         settings = self.find("hatchd.confd", "openrc")
         self.add("/etc/init.d/hatchd", script.read_text(), script.stat().st_mode)
@@ -122,40 +161,12 @@ class OpenRC(Init):
         for name in ("hatchd", "after"):
             (default / name).symlink_to(f"/etc/init.d/{name}")
 
-    def wait_booted(self):
-        self.follow = threading.Thread(target=self._collect, daemon=True)
-        self.follow.start()
-        said = self.box.shared / "after"
-        wait_until(said.exists, what=f"booting\n{self.box.console()}")
-        return said.read_text()
-
-    def _collect(self):
-        """Of the system's log."""
-        with contextlib.suppress(OSError):
-            while True:
-                self.lines.append(self.box.syslog.recv(65536).decode())
-
-    def log(self):
-        return "\n".join(self.lines)
-
     def ask(self, *command, status=0):
         return self.box.run("rc-service", "hatchd", *command, status=status)
 
-    def start(self):
-        self.ask("start")
-
-    def stop(self):
-        self.ask("stop")
-
-    def reload(self):
-        self.ask("reload")
-
     def reload_bad(self):
-        assert "unknown option 'exce'" in self.ask("reload", status=1)
+        super().reload_bad()
         assert "unknown option 'exce'" in self.ask("checkconfig", status=1)
-
-    def upgrade(self):
-        assert "upgraded to hatchd" in self.ask("upgrade")
 
     def start_bad(self):
         assert "unknown option 'exce'" in self.ask("start", status=1)
@@ -166,11 +177,8 @@ class OpenRC(Init):
         self.ask("restart")
 
     def see_started(self):
-        said = self.ask("status")
-        assert "status: started" in said and "Services:      3, serving 3" in said
-
-    def see_stopped(self):
-        assert "status: stopped" in self.ask("status", status=3)
+        super().see_started()
+        assert "status: started" in self.ask("status")
 
 
 class SupervisedOpenRC(OpenRC):
@@ -199,8 +207,29 @@ class SupervisedOpenRC(OpenRC):
         return self.box.path("/var/log/hatchd.log").read_text()
 
 
+class SysV(Scripted):
+    PACKAGE = "sysvinit-core"
+    FIRST = ["/sbin/init"]
+
+    def prepare(self):
+        script = self.find("hatchd", "sysvinit")
+        self.add("/etc/init.d/hatchd", script.read_text(), script.stat().st_mode)
+        self.add("/etc/init.d/after", f"#!/bin/sh{ASK}", 0o755)
+        self.add("/etc/inittab", INITTAB)
+
+    def ask(self, command, status=0):
+        return self.box.run("/etc/init.d/hatchd", command, status=status)
+
+    def start_bad(self):
+        assert "unknown option 'exce'" in self.ask("start", status=78)
+
+    def after_death(self, died):
+        self.see_stopped()
+        self.ask("restart")
+
+
 class Runit(Init):
-    PACKAGES = ["runit"]
+    PACKAGE = "runit"
     FIRST = ["runsvdir", "-P", "/etc/service"]
 
     def prepare(self):
@@ -254,14 +283,92 @@ class Runit(Init):
         assert self.box.run("sv", "status", "hatchd").startswith("down: hatchd: ")
 
 
-INITS = [OpenRC, SupervisedOpenRC, Runit]
+class Daemontools(Init):
+    """The run of runit, without its log: the console has it."""
+
+    PACKAGE = "daemontools"
+    FIRST = ["svscan", "/service"]
+    TELL = "svc"
+    LOOK = "svstat"
+
+    def prepare(self):
+        self.folder = self.tree / "service/hatchd"
+        self.folder.mkdir(parents=True)
+        shutil.copy2(self.find("run", "runit").parent / "run", self.folder)
+
+    def wait_booted(self):
+        wait_until(self.pid, what="booting")
+        return self.box.talk(7777, b"bom dia\n").decode()
+
+    def tell(self, what):
+        self.box.run(self.TELL, what, "/service/hatchd")
+
+    def log(self):
+        return self.box.console()
+
+    def start(self):
+        self.tell("-u")
+        wait_until(self.pid, what="hatchd")
+
+    def stop(self):
+        self.tell("-d")
+        wait_until(self.is_down, what="its end")
+
+    def is_down(self):
+        return ": down " in ": " + self.box.run(self.LOOK, "/service/hatchd")
+
+    def reload(self):
+        self.tell("-h")
+        self.wait_log("reloaded")
+
+    def reload_bad(self):
+        self.tell("-h")
+        self.wait_log("unknown option 'exce'")
+
+    def upgrade(self):
+        self.box.run("hatchctl", "upgrade")
+
+    def see_started(self):
+        assert not self.is_down()
+
+    def see_stopped(self):
+        assert self.is_down()
+
+
+class S6(Daemontools):
+    PACKAGE = "s6"
+    FIRST = ["s6-svscan", "/service"]
+    TELL = "s6-svc"
+    LOOK = "s6-svstat"
+
+    def prepare(self):
+        super().prepare()
+        shutil.copy2(self.find("finish", "runit"), self.folder)
+
+    def upgrade(self):
+        self.tell("-2")
+        self.wait_log("upgraded")
+
+    def after_death(self, died):
+        self.wait_other(died)
+
+    def start_bad(self):
+        """It does not try again and again."""
+        self.tell("-u")
+        self.wait_log("hatchd: not started again, status 78")
+        wait_until(self.is_down)
+
+
+# All start and stop it; what happens in between, daemontools do not care much about.
+CAREFUL = [OpenRC, SupervisedOpenRC, SysV, Runit, S6]
+INITS = [*CAREFUL, Daemontools]
 
 
 @pytest.fixture(scope="session")
 def installed(run):
     need("apt-get", "dpkg-deb", "ip", "nsenter", "unshare")
     need_boxes()
-    return install("installed", run)
+    return install(run)
 
 
 @pytest.fixture
@@ -270,21 +377,21 @@ def boot(folder, installed, run):
     with contextlib.ExitStack() as boxes:
 
         def boot(kind):
-            unpacked = unpack("-".join(kind.PACKAGES), kind.PACKAGES, run)
-            init = kind(folder, installed, unpacked)
+            init = kind(folder, installed, unpack(kind.PACKAGE, run))
             boxes.callback(init.box.close)
             return init
 
         yield boot
 
 
-@pytest.fixture(params=INITS, ids=lambda kind: kind.__name__)
-def init(request, boot):
-    return boot(request.param)
+def name(kind):
+    return kind.__name__
 
 
-def test_life(init):
+@pytest.mark.parametrize("kind", INITS, ids=name)
+def test_life(boot, kind):
     """From the boot, through reloads and an upgrade, to a stop that ends nobody."""
+    init = boot(kind)
     assert init.wait_booted() == "BOM DIA\n"
     init.see_started()
     pid = init.pid()
@@ -323,8 +430,10 @@ def test_life(init):
         assert say(client, b"4") == b"4"
 
 
-def test_trouble(init):
+@pytest.mark.parametrize("kind", CAREFUL, ids=name)
+def test_trouble(boot, kind):
     """A hatchd that dies, and one that cannot start."""
+    init = boot(kind)
     init.wait_booted()
     died = init.pid()
     init.box.run("sh", "-c", f"kill -KILL {died}")
