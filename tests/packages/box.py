@@ -264,16 +264,25 @@ class Box:
         path.write_text(text)
         path.chmod(mode)
 
-    def run(self, *argv, status=0):
-        """Run it to its end, and see that its status is right: what it printed, as text."""
-        done = subprocess.run(
+    def popen(self, *argv):
+        """A process inside; its standard output is what it prints, on either output."""
+        return subprocess.Popen(
             ["nsenter", f"--target={self.leader}", "--all", "--root", "--wd",
              *map(str, argv)],
             env=INSIDE, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, timeout=3 * harness.TIMEOUT)
-        said = done.stdout.decode(errors="backslashreplace")
-        wrong = status is not None and done.returncode != status
-        assert not wrong, f"{argv}: status {done.returncode}\n{said}\n{self.console()}"
+            stderr=subprocess.STDOUT, preexec_fn=end_with_us)
+
+    def run(self, *argv, status=0):
+        """Run it to its end, and see that its status is right: what it printed, as text."""
+        with self.popen(*argv) as process:
+            try:
+                said = process.communicate(timeout=3 * harness.TIMEOUT)[0]
+            except BaseException:
+                process.kill()
+                raise
+        said = said.decode(errors="backslashreplace")
+        wrong = status is not None and process.returncode != status
+        assert not wrong, f"{argv}: status {process.returncode}\n{said}\n{self.console()}"
         return said
 
     def _call(self, function, *args, **more):

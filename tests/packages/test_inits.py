@@ -111,6 +111,8 @@ class Init:
 class Scripted(Init):
     """hatchd puts itself into the background, and a script returns when it serves."""
 
+    STOP = ["/etc/init.d/hatchd", "stop"]
+
     def wait_booted(self):
         said = self.box.shared / "after"
         wait_until(said.exists, what=f"booting\n{self.box.console()}")
@@ -230,6 +232,7 @@ class SysV(Scripted):
 
 class Runit(Init):
     PACKAGE = "runit"
+    STOP = ["sv", "-w", "20", "stop", "hatchd"]
     FIRST = ["runsvdir", "-P", "/etc/service"]
 
     def prepare(self):
@@ -252,7 +255,7 @@ class Runit(Init):
         self.box.run("sv", "-w", "20", "start", "hatchd")
 
     def stop(self):
-        self.box.run("sv", "-w", "20", "stop", "hatchd")
+        self.box.run(*self.STOP)
 
     def reload(self):
         self.box.run("sv", "reload", "hatchd")
@@ -270,7 +273,12 @@ class Runit(Init):
         """It does not try again and again."""
         self.box.run("sv", "-w", "1", "start", "hatchd", status=1)
         self.wait_log("hatchd: not started again, status 78")
-        wait_until(lambda: self.box.run("sv", "status", "hatchd").startswith("down: "))
+        wait_until(self.is_down)
+
+    def is_down(self):
+        """And meant to be: it is not the second before it is started again."""
+        said = self.box.run("sv", "status", "hatchd")
+        return said.startswith("down: ") and "want up" not in said
 
     def after_death(self, died):
         self.wait_other(died)
@@ -280,7 +288,7 @@ class Runit(Init):
         assert self.box.run("sv", "status", "hatchd").startswith("run: hatchd: ")
 
     def see_stopped(self):
-        assert self.box.run("sv", "status", "hatchd").startswith("down: hatchd: ")
+        assert self.is_down()
 
 
 class Daemontools(Init):
@@ -315,7 +323,8 @@ class Daemontools(Init):
         wait_until(self.is_down, what="its end")
 
     def is_down(self):
-        return ": down " in ": " + self.box.run(self.LOOK, "/service/hatchd")
+        said = self.box.run(self.LOOK, "/service/hatchd")
+        return re.search(r"(^|: )down ", said) and "want up" not in said
 
     def reload(self):
         self.tell("-h")
@@ -448,6 +457,27 @@ def test_trouble(boot, kind):
     init.box.write(init.config, good)
     init.start()
     assert init.box.talk(7777, b"at last") == b"AT LAST"
+
+
+@pytest.mark.parametrize("kind", [OpenRC, SupervisedOpenRC, SysV, Runit], ids=name)
+def test_drain(boot, kind):
+    """To stop one that drains is to wait for its clients."""
+    init = boot(kind)
+    init.wait_booted()
+    main = init.box.path(init.config)
+    init.box.write(init.config, "drain_timeout = 1min\n" + main.read_text())
+    init.reload()
+    with init.box.connect(7) as client:
+        assert say(client, b"1") == b"1"
+        stop = init.box.popen(*init.STOP)
+        wait_until(lambda: init.box.is_refused(7777))
+        assert say(client, b"2") == b"2"
+        assert stop.poll() is None
+    said = stop.communicate()[0]
+    assert stop.returncode == 0, said
+    init.see_stopped()
+    init.start()
+    assert init.box.talk(7777, b"again") == b"AGAIN"
 
 
 def test_openrc_instance(boot):
