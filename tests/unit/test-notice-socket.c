@@ -1,0 +1,159 @@
+/* notice_socket: who has sent a message is known, and every descriptor that came is taken. */
+#include "base/fd.h"
+#include "base/own.h"
+#include "os/notice_socket.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static struct notice_mail mail;
+
+static void send_to(const char *name, const void *text, size_t len, const int *fds, size_t n)
+{
+	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	char room[CMSG_SPACE(NOTICE_FDS_MAX * sizeof(int))] = {0};
+	struct sockaddr_un to = {.sun_family = AF_UNIX};
+	struct iovec part = {.iov_base = (void *)text, .iov_len = len};
+	struct msghdr message = {.msg_iov = &part,
+		.msg_iovlen = 1,
+		.msg_name = &to,
+		.msg_namelen =
+			(socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(name))};
+
+	assert_int_equal(name[0], '@');
+	memcpy(to.sun_path + 1, name + 1, strlen(name) - 1);
+	if (n > 0) {
+		struct cmsghdr *header = (struct cmsghdr *)room;
+
+		header->cmsg_level = SOL_SOCKET;
+		header->cmsg_type = SCM_RIGHTS;
+		header->cmsg_len = CMSG_LEN(n * sizeof *fds);
+		memcpy(CMSG_DATA(header), fds, n * sizeof *fds);
+		message.msg_control = room;
+		message.msg_controllen = CMSG_SPACE(n * sizeof *fds);
+	}
+	assert_int_equal(sendmsg(fd, &message, 0), len);
+}
+
+static void test_names_differ(void **ctx)
+{
+	char one[NOTICE_SOCKET_NAME_MAX], other[NOTICE_SOCKET_NAME_MAX];
+	_cleanup_close_ int a = notice_socket_open(one);
+	_cleanup_close_ int b = notice_socket_open(other);
+
+	(void)ctx;
+	assert_true(a >= 0 && b >= 0);
+	assert_string_not_equal(one, other);
+	assert_int_equal(strlen(one), NOTICE_SOCKET_NAME_MAX - 1);
+	assert_true(fcntl(a, F_GETFD) & FD_CLOEXEC);
+	assert_int_equal(notice_socket_take(a, &mail), 0);
+}
+
+static void test_message(void **ctx)
+{
+	char name[NOTICE_SOCKET_NAME_MAX];
+	_cleanup_close_ int fd = notice_socket_open(name);
+
+	(void)ctx;
+	send_to(name, "READY=1", 7, NULL, 0);
+	send_to(name, "", 0, NULL, 0);
+	assert_int_equal(notice_socket_take(fd, &mail), 1);
+	assert_int_equal(mail.pid, getpid());
+	assert_int_equal(mail.len, 7);
+	assert_memory_equal(mail.text, "READY=1", 7);
+	assert_true(mail.whole);
+	assert_int_equal(mail.n_fds, 0);
+	assert_int_equal(notice_socket_take(fd, &mail), 1);
+	assert_int_equal(mail.len, 0);
+	assert_int_equal(notice_socket_take(fd, &mail), 0);
+}
+
+static void test_who_sends(void **ctx)
+{
+	char name[NOTICE_SOCKET_NAME_MAX];
+	_cleanup_close_ int fd = notice_socket_open(name);
+	pid_t pid = fork();
+
+	(void)ctx;
+	if (pid == 0) {
+		send_to(name, "READY=1", 7, NULL, 0);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	assert_int_equal(notice_socket_take(fd, &mail), 1);
+	assert_int_equal(mail.pid, pid);
+}
+
+static void test_too_long(void **ctx)
+{
+	char name[NOTICE_SOCKET_NAME_MAX], text[NOTICE_MAX + 1];
+	_cleanup_close_ int fd = notice_socket_open(name);
+
+	(void)ctx;
+	memset(text, 'x', sizeof text);
+	send_to(name, text, NOTICE_MAX, NULL, 0);
+	send_to(name, text, NOTICE_MAX + 1, NULL, 0);
+	assert_int_equal(notice_socket_take(fd, &mail), 1);
+	assert_true(mail.whole);
+	assert_int_equal(mail.len, NOTICE_MAX);
+	assert_int_equal(notice_socket_take(fd, &mail), 1);
+	assert_false(mail.whole);
+	assert_int_equal(mail.len, NOTICE_MAX);
+	assert_int_equal(mail.pid, getpid());
+}
+
+/* Each of them, up to what the kernel lets anybody send. */
+static void test_descriptors(void **ctx)
+{
+	static const size_t counts[] = {1, 2, 100, NOTICE_FDS_MAX};
+	char name[NOTICE_SOCKET_NAME_MAX];
+	_cleanup_close_ int fd = notice_socket_open(name);
+	int fds[NOTICE_FDS_MAX];
+
+	(void)ctx;
+	for (size_t i = 0; i < NOTICE_FDS_MAX; i++)
+		fds[i] = fd;
+	for (size_t i = 0; i < ARRAY_SIZE(counts); i++) {
+		send_to(name, "BARRIER=1", 9, fds, counts[i]);
+		assert_int_equal(notice_socket_take(fd, &mail), 1);
+		assert_int_equal(mail.pid, getpid());
+		assert_int_equal(mail.n_fds, counts[i]);
+		for (size_t j = 0; j < mail.n_fds; j++) {
+			assert_true(fcntl(mail.fds[j], F_GETFD) & FD_CLOEXEC);
+			close(mail.fds[j]);
+		}
+	}
+	send_to(name, "READY=1", 7, NULL, 0);
+	assert_int_equal(notice_socket_take(fd, &mail), 1);
+	assert_int_equal(mail.n_fds, 0);
+}
+
+static void test_no_socket(void **ctx)
+{
+	(void)ctx;
+	assert_int_equal(notice_socket_take(-1, &mail), -EBADF);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_names_differ),
+		cmocka_unit_test(test_message),
+		cmocka_unit_test(test_who_sends),
+		cmocka_unit_test(test_too_long),
+		cmocka_unit_test(test_descriptors),
+		cmocka_unit_test(test_no_socket),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
