@@ -167,6 +167,36 @@ static void check_wait(const struct service_conf *service, struct report *report
 			"pass_as: listen_fds passes at most %d sockets", CONF_LISTEN_FDS_MAX);
 }
 
+/* As far as that can be told. */
+static bool gets_all_sockets(const struct service_conf *service)
+{
+	return (service->wait || !check_understood(service, "wait")) &&
+	       (service->pass_as == PASS_LISTEN_FDS || !check_understood(service, "pass_as"));
+}
+
+/* Who gets all sockets once takes clients for long; who gets one connection, or is started to
+ * be connected to, is ready when he is there. */
+static void check_notify(const struct service_conf *service,
+	const struct service_conf *defaults, struct report *report)
+{
+	const struct conf_option *timeout = conf_option_find("ready_timeout");
+
+	if (!check_understood(service, "notify"))
+		return;
+	if (!service->notify && check_given_here(service, defaults, timeout))
+		check_tell_warning(report, service, "ready_timeout",
+			report->adhoc ? "has no effect without --notify"
+				      : "has no effect without notify = yes");
+	if (!service->notify)
+		return;
+	if (service_conf_says_backend(service))
+		check_tell_mistake(report, service, "notify",
+			"a backend is ready when it takes clients; leave that out");
+	else if (service_conf_has_program(service) && !gets_all_sockets(service))
+		check_tell_mistake(
+			report, service, "notify", "needs wait = yes and pass_as = listen_fds");
+}
+
 /* What the service manager hands over may be a socket of datagrams. */
 static bool may_have_peers(const struct service_conf *service)
 {
@@ -418,6 +448,7 @@ int check_service(struct service_conf *service, const struct service_conf *defau
 	check_builtin(service, defaults, report);
 	check_redirect(service, defaults, report);
 	check_wait(service, report);
+	check_notify(service, defaults, report);
 	check_peers(service, defaults, report);
 	check_stderr(service, report);
 	check_backend(service, defaults, report);

@@ -237,6 +237,7 @@ struct service_conf {
 	bool wait;
 	bool per_datagram;
 	int pass_as;     /* enum pass_as */
+	bool notify;     /* the program says when it is ready */
 	char *stderr_to; /* `stderr`: log, socket, null or a path */
 	int stop;        /* enum stop_policy */
 
@@ -255,6 +256,7 @@ struct service_conf {
 	uint32_t instances;
 	uint32_t per_source;    /* COUNT_UNLIMITED: no limit; resolved to half of instances */
 	uint64_t start_timeout; /* usec */
+	uint64_t ready_timeout; /* usec, DURATION_UNLIMITED: none */
 	char **only_from;       /* NULL: everybody */
 	char **no_access;
 	bool resolve;            /* names of clients are looked up */
@@ -429,6 +431,7 @@ struct conf {
 	int program_error; /* loader only: errno of a program that cannot be run; 0: none */
 	struct origin total_instances_at; /* loader only: where that was given */
 	uint32_t n_addresses;             /* of an image: those of all services */
+	uint32_t n_notify;                /* of an image: services with it */
 	uint32_t n_pending; /* of an image: the sum of their `pending`, where it is needed */
 	/* Of an image: the first of all tls_not_after; 0: nobody speaks TLS. */
 	int64_t certificates_end;

@@ -19,6 +19,7 @@ static const char *const per_connection[] = {
 	"LISTEN_FDS",
 	"LISTEN_PID",
 	"NCAT_*",
+	"NOTIFY_SOCKET",
 	"PROTO",
 	"PROXY_*",
 	"REMOTE_ADDR",

@@ -25,6 +25,7 @@ enum silence {
 enum effect {
 	ON_ALL,
 	ON_STARTED,  /* for whom a program is started */
+	ON_AWAITED,  /* whose program is to say that it is ready */
 	ON_ACCEPTED, /* whose connection hatchd takes itself */
 	ON_BANNED,   /* of these, who can be banned */
 	ON_SEEN,     /* of whom hatchd sees who he is */
@@ -61,6 +62,7 @@ static const struct limit_row {
 	{"", "pending", SAID, ON_PENDING},
 	{"", "pending_per_source", SAID, ON_PENDING},
 	{"per child", "start_timeout", NOT_SAID, ON_STARTED},
+	{"", "ready_timeout", SAID, ON_AWAITED},
 	{"", "time_limit", NOT_SAID, ON_ALL},
 	{"", "first_byte_timeout", NOT_SAID, ON_WATCHED},
 	{"", "idle_timeout", NOT_SAID, ON_WATCHED},
@@ -102,6 +104,8 @@ static bool is_on_him(const struct explain *e, enum effect effect)
 		return true;
 	case ON_STARTED:
 		return service_conf_has_program(service);
+	case ON_AWAITED:
+		return service->notify && service_conf_has_program(service);
 	case ON_ACCEPTED:
 		return !service->wait;
 	case ON_BANNED:

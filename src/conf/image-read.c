@@ -472,6 +472,9 @@ static bool addresses_hold(const struct service_conf *service)
 					  !service_conf_redirect_takes(service, addr))
 			return false;
 	}
+	if (service->notify && service_conf_has_program(service) &&
+		service->pass_as != PASS_LISTEN_FDS)
+		return false;
 	return service->pass_as != PASS_LISTEN_FDS || service->wait;
 }
 
@@ -675,6 +678,7 @@ int image_get_globals(const void *data, size_t len, struct conf *conf)
 	conf->files = wire_get_strv(&wire);
 	get_options(&wire, conf, OPTION_GLOBAL);
 	conf->n_addresses = wire_get_u32(&wire);
+	conf->n_notify = wire_get_u32(&wire);
 	conf->n_pending = wire_get_u32(&wire);
 	conf->certificates_end = (int64_t)wire_get_u64(&wire);
 	get_zone(&wire, &conf->zone);

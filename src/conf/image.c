@@ -273,6 +273,16 @@ static uint32_t count_addresses(const struct conf *conf)
 	return n;
 }
 
+static uint32_t count_notify(const struct conf *conf)
+{
+	uint32_t n = 0;
+
+	for (size_t i = 0; i < conf->n_services; i++)
+		n += !conf->services[i]->disable && conf->services[i]->notify &&
+		     service_conf_has_program(conf->services[i]);
+	return n;
+}
+
 static uint32_t count_pending(const struct conf *conf)
 {
 	uint32_t n = 0;
@@ -332,6 +342,7 @@ static int put_globals(struct image_draft *draft)
 	wire_put_strv(wire, conf->files);
 	put_options(wire, conf, OPTION_GLOBAL);
 	wire_put_u32(wire, count_addresses(conf));
+	wire_put_u32(wire, count_notify(conf));
 	wire_put_u32(wire, count_pending(conf));
 	wire_put_u64(wire, (uint64_t)find_first_end(conf));
 	put_zone(wire, &conf->zone);

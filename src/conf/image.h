@@ -16,7 +16,7 @@
 
 #include "conf/conf.h"
 
-#define IMAGE_VERSION 21
+#define IMAGE_VERSION 22
 
 /* Name of the memfd, by which a running master's image is found in /proc. */
 #define IMAGE_NAME "hatchd-conf"

@@ -143,6 +143,7 @@ static bool tell_foreign(const struct name *name, struct diag_list *diags)
 		{"TriggerLimitBurst", "write rate = COUNT/TIME"},
 		{"TriggerLimitIntervalSec", "write rate = COUNT/TIME"},
 		{"RuntimeMaxSec", "write time_limit = TIME"},
+		{"TimeoutStartSec", "write ready_timeout = TIME, with notify = yes"},
 		{"TimeoutStopSec", "write kill_after = TIME"},
 		{"allow", "write only_from = ADDRESS"},
 		{"deny", "write no_access = ADDRESS"},

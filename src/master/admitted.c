@@ -4,6 +4,7 @@
 #include "master/findings.h"
 #include "master/master.h"
 #include "master/overdue.h"
+#include "master/readiness.h"
 #include "master/service.h"
 #include "master/tally.h"
 #include "master/waiting.h"
@@ -57,6 +58,7 @@ void admitted_forget(struct child *child, uint64_t now)
 	tally_forget(child);
 	if (child->carrier)
 		caller_left(child->carrier, now);
+	readiness_close(child, now);
 	if (child->listener)
 		service_update(child->listener->service);
 	/* It was told to end because its socket is somebody else's now, who may be

@@ -26,13 +26,14 @@ static uint64_t min_u64(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-/* One for each listener, one for the journal's stream of each service where there is a
- * journal, and one for what clients are told of each service that is in use. */
+/* One for each listener, and for each program that says how it is; one for the journal's stream
+ * of each service where there is a journal, and one for what clients are told of each service
+ * that is in use. */
 static uint64_t own_descriptors(const struct image *image)
 {
 	bool journal = log_target() == LOG_TARGET_JOURNAL;
 
-	return SLACK + image_conf(image)->n_addresses +
+	return SLACK + image_conf(image)->n_addresses + image_conf(image)->n_notify +
 	       (journal ? image_n_services(image) : 0) +
 	       (image_conf(image)->n_pending > 0 ? SETUPS_MAX : 0);
 }

@@ -32,6 +32,7 @@ struct findings;
 struct service;
 struct setup;
 struct listener;
+struct readiness;
 struct tally_place;
 struct worker;
 
@@ -80,8 +81,9 @@ struct child {
 	/* How long it may live, see master/overdue; without a deadline: as it likes. */
 	struct heap_node due; /* in the table's heap, or not */
 	struct lifetime life;
-	struct tcp_handle tcp; /* of its connection, if that is watched */
-	uint64_t taken;        /* bytes of its client that its program will not see */
+	struct readiness *readiness; /* what it says of itself (notify = yes); NULL: nothing */
+	struct tcp_handle tcp;       /* of its connection, if that is watched */
+	uint64_t taken;              /* bytes of its client that its program will not see */
 	struct tcp_ends *ends; /* the addresses that it has; owned; NULL: local and peer */
 	struct findings
 		*findings; /* what was looked up about its client; held; NULL: nothing */

@@ -4,6 +4,7 @@
 #include "master/account.h"
 #include "master/child.h"
 #include "master/findings.h"
+#include "master/readiness.h"
 #include "master/service.h"
 #include "master/worker.h"
 
@@ -18,9 +19,14 @@ bool control_is_connection(const struct child *child)
 /* One whose program cannot be executed never runs, also before it is reaped. */
 static const char *state_of(const struct child *child)
 {
+	const char *said;
+
 	if (child->life.reason != LIFETIME_UNLIMITED || child->unwanted || child->end_wanted)
 		return "ending";
-	return child->slot || child->report.error != 0 ? "starting" : "running";
+	if (child->slot || child->report.error != 0)
+		return "starting";
+	said = readiness_describe(child);
+	return said ? said : "running";
 }
 
 /* Either the process that is the child, or the worker that it is with. */
@@ -86,6 +92,8 @@ void control_put_connection(struct json *json, const struct child *child, uint64
 	json_text(json, "state", state_of(child));
 	if (child->life.reason != LIFETIME_UNLIMITED)
 		json_text(json, "reason", lifetime_reason(child->life.reason));
+	if (readiness_status(child))
+		json_text(json, "status", readiness_status(child));
 	json_close(json, '}');
 	json_end_line(json);
 }

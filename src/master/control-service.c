@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "master/caller.h"
 #include "master/master.h"
+#include "master/readiness.h"
 #include "master/service.h"
 #include "policy/validity.h"
 
@@ -42,6 +43,8 @@ static void put_state(struct json *json, const struct service *service,
 		json_text(json, "reason", reason);
 	if (service->paused_until > now)
 		json_number(json, "resumes_usec", service->paused_until - now);
+	if (readiness_status(service->wait_child))
+		json_text(json, "status", readiness_status(service->wait_child));
 }
 
 /* Of a service that has one, whether it was needed yet or not. */

@@ -6,6 +6,7 @@
 #include "master/environ.h"
 #include "master/master.h"
 #include "master/pause.h"
+#include "master/readiness.h"
 #include "master/record.h"
 #include "master/tally.h"
 
@@ -77,7 +78,7 @@ static void tell_start(const struct child *child, const struct conn *conn)
 			child->pid);
 }
 
-static int start_child(struct child *child, const struct conn *conn)
+static int start_child(struct child *child, const struct conn *conn, uint64_t now)
 {
 	struct service *service = child->service;
 	struct master *master = service->master;
@@ -87,6 +88,8 @@ static int start_child(struct child *child, const struct conn *conn)
 	plan->recipe = &child->setup->recipe;
 	plan_descriptors(conn, plan);
 	r = environ_fill(conn, child->setup->conf, plan);
+	if (r == 0)
+		r = readiness_open(child, plan);
 	if (r == 0)
 		r = lineage_mark(&master->orphans.lineage, plan);
 	if (r < 0)
@@ -102,6 +105,7 @@ static int start_child(struct child *child, const struct conn *conn)
 	admitted_count(child);
 	if (service->wait)
 		lend_sockets(child, conn);
+	readiness_begin(child, now);
 	master->slot_delay = USEC_PER_MSEC;
 	return 0;
 }
@@ -128,6 +132,7 @@ static void not_started(struct child *child, int r, uint64_t now)
 		stats_not_started(child);
 		service_pause(service, PAUSE_SUSPECT, NULL);
 	}
+	readiness_close(child, now);
 	child_free(service->master->children, child);
 }
 
@@ -143,7 +148,7 @@ int hatch(struct conn *conn, uint64_t now)
 
 	child = admitted_note(conn, now);
 	child->slot = slot;
-	r = start_child(child, conn);
+	r = start_child(child, conn, now);
 	if (r < 0) {
 		/* Datagrams are lost. */
 		if (!service->wait && shortage(-r) && !conn->listener->is_datagram)

@@ -205,6 +205,7 @@ static uint64_t patience(const struct master *master, uint64_t now)
 	due = earlier(due, child_table_retry_due(master->children));
 	due = earlier(due, child_table_due(master->children));
 	due = earlier(due, master->overdue.asker_due);
+	due = earlier(due, master->readinesses.due);
 	due = earlier(due, master->tally.due);
 	due = earlier(due, master->workers_due);
 	due = earlier(due, master->callers.due);
@@ -262,6 +263,7 @@ static void turn(struct master *master, bool event_came)
 	child_table_retry(master->children, now);
 	tally_turn(master, now);
 	overdue_turn(master, now);
+	readinesses_turn(master, now);
 	master->workers_due = workers_turn(master, now);
 	backends_turn(master, now);
 	master->young_due = tend_young(master, now);

@@ -30,6 +30,7 @@
 #include "master/kept.h"
 #include "master/orphans.h"
 #include "master/overdue.h"
+#include "master/readiness.h"
 #include "master/reload.h"
 #include "master/setup.h"
 #include "master/state.h"
@@ -91,6 +92,7 @@ struct master {
 	struct inquiries inquiries;
 	struct backends backends;
 	struct overdue overdue;
+	struct readinesses readinesses;
 	struct tally tally;
 	struct state state;
 	struct control control;

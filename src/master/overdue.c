@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log-gate.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "master/account.h"
 #include "master/master.h"
 #include "master/service.h"
@@ -72,6 +73,16 @@ void overdue_resume(struct child *child)
 		child->service->master->children, child, lifetime_due(&child->life, &limits));
 }
 
+/* Nobody else would know why it is started again and again. */
+static void tell_not_ready(const struct child *child, uint64_t now)
+{
+	char text[TEXT_NUMBER_MAX];
+
+	log_warning("%sprocess %d has not said READY=1 after %s (ready_timeout), ending it",
+		child->service->label, child->pid,
+		text_format_elapsed(now - child->born, text));
+}
+
 /* What comes before its program runs is thrown away: then master/tend tells it. */
 static void tell_to_end(struct child *child)
 {
@@ -98,6 +109,8 @@ static void act_on(struct child *child, enum lifetime_act act, uint64_t now)
 {
 	if (act == LIFETIME_TERM)
 		tell_to_end(child);
+	if (act == LIFETIME_TERM && child->life.reason == LIFETIME_READY)
+		tell_not_ready(child, now);
 	if (act == LIFETIME_KILL)
 		child_signal(child, SIGKILL);
 	set_due(child, now);

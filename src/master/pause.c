@@ -181,6 +181,7 @@ void service_recovered(struct service *service)
 {
 	service_end_pause(service, PAUSE_BROKEN);
 	service_end_pause(service, PAUSE_PROCESSES);
+	service_end_pause(service, PAUSE_UNREADY);
 	service->pauses = 0;
 }
 
@@ -191,6 +192,7 @@ const char *service_pause_reason(const struct service *service)
 		[PAUSE_BROKEN] = "the program cannot be started",
 		[PAUSE_PROCESSES] = "its user may have no more processes",
 		[PAUSE_SUSPECT] = "the program dies at once, or leaves what woke it",
+		[PAUSE_UNREADY] = "the program ends before it is ready",
 	};
 
 	if (service->paused_until == 0 || service->pauses == 0)

@@ -47,6 +47,10 @@ enum pause_why {
 	/* The program dies at once, or leaves what woke it.  A client may have caused
 	 * that: always 0.1 s. */
 	PAUSE_SUSPECT,
+	/* The program ends, or is ended, before it has said that it is ready (notify = yes),
+	 * and until then it takes no clients: 0.1 s, doubling to 30 s. */
+	PAUSE_UNREADY,
+	_PAUSE_WHY_MAX,
 };
 
 /*
@@ -57,8 +61,8 @@ enum pause_why {
  */
 void service_pause(struct service *service, enum pause_why why, const char *reason);
 
-/* A child was started: failures to start no longer add up, and a pause because of
- * them is over. */
+/* A child was started, and is ready if it is to say so: failures to start no longer add up, and
+ * a pause because of them is over. */
 void service_recovered(struct service *service);
 
 /* If it is paused for that reason, look at its sockets again now. */

@@ -489,6 +489,7 @@ int master_run(const struct cmdline *cmdline, char **argv)
 		.cwd = getcwd(NULL, 0),
 		.listeners_fd = -EBADF,
 		.overdue = OVERDUE_NONE,
+		.readinesses = READINESSES_NONE,
 		.tally = TALLY_NONE,
 		.reload = RELOAD_NONE,
 		.upgrade = UPGRADE_NONE,

@@ -8,6 +8,7 @@
 #include "master/findings.h"
 #include "master/master.h"
 #include "master/pause.h"
+#include "master/readiness.h"
 #include "master/steer.h"
 #include "os/journal_stream.h"
 
@@ -240,6 +241,7 @@ struct service *service_free(struct service *service)
 	service_leave_lists(service);
 	backend_part(service, clock_monotonic());
 	for (struct child *child = service->first; child; child = child->next) {
+		readiness_abandon(child);
 		child->setup = setup_release(child->setup);
 		child->findings = findings_release(child->findings);
 		free(child->ends);

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "master/master.h"
+#include "master/readiness.h"
 #include "master/service.h"
 #include "policy/admit.h"
 
@@ -54,6 +55,8 @@ const char *state_describe(const struct service *service)
 		return "without an address";
 	if (service->paused_until > 0)
 		return "paused";
+	if (readiness_describe(service->wait_child))
+		return readiness_describe(service->wait_child);
 	if (service_is_full(service))
 		return "full";
 	if (service_is_paced(service))

@@ -7,6 +7,7 @@
 #include "master/admitted.h"
 #include "master/master.h"
 #include "master/pause.h"
+#include "master/readiness.h"
 #include "master/record.h"
 #include "master/serve.h"
 #include "master/service.h"
@@ -14,6 +15,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -101,8 +103,9 @@ static void judge_start(struct child *child, uint64_t now)
 	}
 	stats_started(child, now);
 	log_debug("%sexec %s", child->service->label, child->setup->conf->path);
-	/* Of a worker it is a start when it says so, of a backend when others do. */
-	if (!worker_of_process(child) && !child->backend)
+	/* Of a worker, or with notify = yes, it is a start when it says so, of a backend when
+	 * others do. */
+	if (!worker_of_process(child) && !child->backend && !readiness_is_awaited(child))
 		service_recovered(child->service);
 }
 
@@ -302,6 +305,42 @@ static void judge_wait_child(struct child *child, const struct child_end *end, u
 			"the program ended without taking what woke it");
 }
 
+/* It has not begun to serve, by what it said itself, and is started anew for who waits.  Who
+ * was told to end is no such case, unless it was for that. */
+static bool was_unready(const struct child *child)
+{
+	enum lifetime_reason reason = child->life.reason;
+
+	return readiness_is_awaited(child) && executed(child) && !child->unwanted &&
+	       (reason == LIFETIME_UNLIMITED || reason == LIFETIME_READY) &&
+	       child->service->state == SERVICE_ACTIVE;
+}
+
+/* That it took too long was told when it was ended. */
+static void judge_unready(const struct child *child)
+{
+	char reason[96];
+
+	snprintf(reason, sizeof reason, "process %d ended before it said READY=1", child->pid);
+	service_pause(child->service, PAUSE_UNREADY,
+		child->life.reason == LIFETIME_READY ? NULL : reason);
+}
+
+/* What the service is to think of its program. */
+static void judge_end(
+	struct child *child, const struct child_end *end, bool is_backend, uint64_t now)
+{
+	if (was_unready(child)) {
+		judge_unready(child);
+		return;
+	}
+	if (!is_backend && (executed(child) || child->report.error == 0))
+		judge_life(child, end, now);
+	if (child->setup->conf->wait && !child->unwanted &&
+		child->service->state == SERVICE_ACTIVE)
+		judge_wait_child(child, end, now);
+}
+
 /* As env(1) and timeout(1) report: 126 found but not executable, 127 not found. */
 static int once_status(const struct child *child, const struct child_end *end)
 {
@@ -332,12 +371,7 @@ void tend_on_end(void *userdata, struct child *child, const struct child_end *en
 		backend_ended(backend, now);
 	if (!worker && !backend && master->cmdline->once)
 		master_end_once(master, once_status(child, end));
-	if (!backend && (executed(child) || child->report.error == 0))
-		judge_life(child, end, now);
-	if (child->setup->conf->wait && !child->unwanted &&
-		child->service->state == SERVICE_ACTIVE)
-		judge_wait_child(child, end, now);
-
+	judge_end(child, end, backend != NULL, now);
 	if (executed(child))
 		service_end_pause(child->service, PAUSE_PROCESSES);
 	admitted_forget(child, now);

@@ -29,13 +29,36 @@ void lifetime_begin(
 	};
 }
 
+void lifetime_await_ready(struct lifetime *life, uint64_t timeout, uint64_t now)
+{
+	life->ready_by = after(now, timeout);
+}
+
+void lifetime_extend(struct lifetime *life, uint64_t until)
+{
+	if (life->ready_by != 0 && until > life->ready_by)
+		life->ready_by = until;
+}
+
+void lifetime_ready(struct lifetime *life)
+{
+	life->ready_by = 0;
+}
+
+static uint64_t ready_due(const struct lifetime *life)
+{
+	return life->ready_by != 0 ? life->ready_by : LIFETIME_NEVER;
+}
+
 uint64_t lifetime_due(const struct lifetime *life, const struct lifetime_limits *limits)
 {
+	uint64_t due = earlier(ready_due(life), life->ask_at);
+
 	if (life->killed)
 		return LIFETIME_NEVER;
 	if (life->reason != LIFETIME_UNLIMITED)
 		return after(life->told, limits->kill_after);
-	return earlier(after(life->born, limits->time_limit), life->ask_at);
+	return earlier(after(life->born, limits->time_limit), due);
 }
 
 static enum lifetime_act tell(struct lifetime *life, enum lifetime_reason reason, uint64_t now)
@@ -56,6 +79,8 @@ enum lifetime_act lifetime_act(
 	}
 	if (now >= after(life->born, limits->time_limit))
 		return tell(life, LIFETIME_TIME_LIMIT, now);
+	if (now >= ready_due(life))
+		return tell(life, LIFETIME_READY, now);
 	return LIFETIME_ASK;
 }
 
@@ -116,6 +141,7 @@ const char *lifetime_reason(enum lifetime_reason reason)
 		[LIFETIME_FIRST_BYTE] = "first_byte_timeout",
 		[LIFETIME_IDLE] = "idle_timeout",
 		[LIFETIME_KILLED] = "killed",
+		[LIFETIME_READY] = "ready_timeout",
 	};
 
 	return reason < _LIFETIME_REASON_MAX ? words[reason] : NULL;

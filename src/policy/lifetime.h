@@ -4,6 +4,7 @@
  *	time_limit            since its birth
  *	first_byte_timeout    until its client has said something
  *	idle_timeout          without a byte in either direction
+ *	ready_timeout         until it has said that it is ready, if it is to say so
  *	kill_after            from SIGTERM, which all of them end in, to SIGKILL
  *
  * Whoever is asked what the client does (os/asker) is asked as rarely as can be: when
@@ -36,13 +37,15 @@ enum lifetime_reason {
 	LIFETIME_FIRST_BYTE,
 	LIFETIME_IDLE,
 	LIFETIME_KILLED, /* an operator wants it */
+	LIFETIME_READY,  /* it has not said that it is ready */
 	_LIFETIME_REASON_MAX,
 };
 
 struct lifetime {
 	uint64_t born;
-	uint64_t ask_at; /* LIFETIME_NEVER: its client is not watched */
-	uint64_t told;   /* to end; counts if there is a reason */
+	uint64_t ask_at;   /* LIFETIME_NEVER: its client is not watched */
+	uint64_t ready_by; /* it is to have said that it is ready; 0: it need not, or has */
+	uint64_t told;     /* to end; counts if there is a reason */
 	enum lifetime_reason reason;
 	bool heard;  /* its client has said something */
 	bool killed; /* nothing is left to be done */
@@ -70,6 +73,15 @@ struct lifetime_facts {
 /* A child is born; `watched`: its client can be asked after. */
 void lifetime_begin(struct lifetime *life, const struct lifetime_limits *limits, bool watched,
 	uint64_t now);
+
+/* It is to say that it is ready, in that time; LIFETIME_NEVER: whenever it likes. */
+void lifetime_await_ready(struct lifetime *life, uint64_t timeout, uint64_t now);
+
+/* It may take until then, if that is later.  Nothing happens if it is not waited for. */
+void lifetime_extend(struct lifetime *life, uint64_t until);
+
+/* It has said so. */
+void lifetime_ready(struct lifetime *life);
 
 /* When lifetime_act() has something to do, LIFETIME_NEVER: not any more. */
 uint64_t lifetime_due(const struct lifetime *life, const struct lifetime_limits *limits);

@@ -231,13 +231,15 @@ def test_gunicorn(hatchd, folder):
     daemon = hatchd.file(
         service(
             "web", listen=[f"tcp:127.0.0.1:{port}" for port in ports], wait=True,
-            pass_as="listen_fds", directory=folder, env=["PYTHONDONTWRITEBYTECODE=1"],
+            pass_as="listen_fds", notify=True, directory=folder,
+            env=["PYTHONDONTWRITEBYTECODE=1"],
             exec=[gunicorn, "--workers=1", "--worker-tmp-dir=/dev/shm", "words:app"],
         )
     )
     for port in ports:
         assert run(curl, "-sS", f"http://127.0.0.1:{port}/bom-dia") == b"/bom-dia"
     assert len(daemon.children()) == 1
+    daemon.wait_log("web: process .* is ready after")
     end_child(daemon)
 
 

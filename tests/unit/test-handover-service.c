@@ -384,7 +384,7 @@ static void test_cannot_be(void **ctx)
 
 	(void)ctx;
 	fill(&before);
-	before.service->pause_why = PAUSE_SUSPECT + 1;
+	before.service->pause_why = _PAUSE_WHY_MAX;
 	refuse_state(&before);
 	before.service->pause_why = PAUSE_SUSPECT;
 	set_rate(&before, 5);

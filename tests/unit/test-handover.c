@@ -66,6 +66,12 @@ static void fill_children(struct handover *handover)
 		.local = address("unix:@name"),
 		.peer_uid = UINT32_MAX,
 		.source = {.family = ADDR_SOURCE_IPV4, .bytes = {10, 0, 0, 1}},
+		.readiness = {.there = true,
+			.fd = 42,
+			.awaited = true,
+			.state = NOTICE_RELOADING,
+			.status = strdup("loading"),
+			.ready_by = 99},
 	};
 	handover->children[1] = (struct handover_child){
 		.setup = 0,
@@ -83,6 +89,7 @@ static void fill_children(struct handover *handover)
 		.proxy_local = address("tcp:80"),
 		.has_findings = true,
 		.findings = {.name = strdup("host.example"), .name_state = 1},
+		.readiness = {.fd = -EBADF},
 	};
 	handover->children[2] = (struct handover_child){
 		.setup = HANDOVER_NONE,
@@ -93,6 +100,7 @@ static void fill_children(struct handover *handover)
 		.carrier = HANDOVER_NONE,
 		.backend = 8,
 		.news = BACKEND_REACHED,
+		.readiness = {.fd = -EBADF},
 	};
 }
 
@@ -235,7 +243,12 @@ static void test_round_trip(void **state)
 	assert_true(addr_equal(&handover.children[0].peer,
 		&(struct addr[]){address("tcp:[fe80::1%lo]:80")}[0]));
 	assert_int_equal(handover.children[0].listener, 0);
+	assert_true(handover.children[0].readiness.there);
+	assert_int_equal(handover.children[0].readiness.fd, 42);
+	assert_int_equal(handover.children[0].readiness.state, NOTICE_RELOADING);
+	assert_string_equal(handover.children[0].readiness.status, "loading");
 	assert_int_equal(handover.children[1].life_reason, LIFETIME_IDLE);
+	assert_int_equal(handover.children[1].readiness.fd, -EBADF);
 	assert_string_equal(handover.children[1].findings.name, "host.example");
 	assert_int_equal(handover.children[2].place, 3);
 	assert_int_equal(handover.children[2].backend, 8);
@@ -366,7 +379,7 @@ static void count(void *userdata, int *fd)
 static void test_inconsistent(void **state)
 {
 	(void)state;
-	for (int i = 0; i < 14; i++) {
+	for (int i = 0; i < 16; i++) {
 		_cleanup_handover_ struct handover handover, read = {0};
 		int fd = memfd_create("test", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
@@ -411,6 +424,12 @@ static void test_inconsistent(void **state)
 		case 12:
 			handover.callers[1].shaken = true;
 			break;
+		case 13:
+			handover.children[0].readiness.fd = -EBADF;
+			break;
+		case 14:
+			handover.children[0].readiness.state = _NOTICE_STATE_MAX;
+			break;
 		default:
 			handover.children[2].news = BACKEND_GIVEN_UP + 1;
 		}
@@ -428,9 +447,9 @@ static void test_descriptors(void **state)
 	(void)state;
 	fill(&handover);
 	handover_each_fd(&handover, count, &n);
-	/* Of the process 4, a spare, a listener, two children, four of each worker, whom
-	 * one carries, and a caller. */
-	assert_int_equal(n, 18);
+	/* Of the process 4, a spare, a listener, two children, one of which says how it is,
+	 * four of each worker, whom one carries, and a caller. */
+	assert_int_equal(n, 19);
 }
 
 int main(void)

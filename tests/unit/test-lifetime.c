@@ -274,6 +274,54 @@ static void test_time_limit_comes_first(void **ctx)
 	assert_int_equal(life.reason, LIFETIME_TIME_LIMIT);
 }
 
+/* A program that is to say when it is ready has its time for that, and more if it asks. */
+static void test_ready(void **ctx)
+{
+	struct lifetime life;
+
+	(void)ctx;
+	lifetime_begin(&life, &unlimited, false, START);
+	lifetime_await_ready(&life, 90 * SEC, START);
+	assert_int_equal(lifetime_due(&life, &unlimited), START + 90 * SEC);
+	assert_int_equal(lifetime_act(&life, &unlimited, START + 90 * SEC - 1), LIFETIME_REST);
+	lifetime_extend(&life, START + 60 * SEC);
+	assert_int_equal(lifetime_due(&life, &unlimited), START + 90 * SEC);
+	lifetime_extend(&life, START + 100 * SEC);
+	assert_int_equal(lifetime_act(&life, &unlimited, START + 99 * SEC), LIFETIME_REST);
+	assert_int_equal(lifetime_act(&life, &unlimited, START + 100 * SEC), LIFETIME_TERM);
+	assert_int_equal(life.reason, LIFETIME_READY);
+	assert_int_equal(lifetime_act(&life, &unlimited, START + 110 * SEC), LIFETIME_KILL);
+
+	lifetime_begin(&life, &unlimited, false, START);
+	lifetime_await_ready(&life, 90 * SEC, START);
+	lifetime_ready(&life);
+	lifetime_extend(&life, START + 1);
+	assert_int_equal(lifetime_due(&life, &unlimited), LIFETIME_NEVER);
+
+	lifetime_await_ready(&life, LIFETIME_NEVER, START);
+	assert_int_equal(lifetime_due(&life, &unlimited), LIFETIME_NEVER);
+}
+
+/* It is ended for whichever comes first. */
+static void test_ready_and_time_limit(void **ctx)
+{
+	struct lifetime_limits limits = unlimited;
+	struct lifetime life;
+
+	(void)ctx;
+	limits.time_limit = 5 * SEC;
+	lifetime_begin(&life, &limits, false, START);
+	lifetime_await_ready(&life, 9 * SEC, START);
+	assert_int_equal(lifetime_due(&life, &limits), START + 5 * SEC);
+	assert_int_equal(lifetime_act(&life, &limits, START + 5 * SEC), LIFETIME_TERM);
+	assert_int_equal(life.reason, LIFETIME_TIME_LIMIT);
+
+	lifetime_begin(&life, &limits, false, START);
+	lifetime_await_ready(&life, 3 * SEC, START);
+	assert_int_equal(lifetime_act(&life, &limits, START + 3 * SEC), LIFETIME_TERM);
+	assert_int_equal(life.reason, LIFETIME_READY);
+}
+
 static void test_unwatched(void **ctx)
 {
 	struct lifetime_limits limits = unlimited;
@@ -310,6 +358,7 @@ static void test_words(void **ctx)
 	assert_string_equal(lifetime_reason(LIFETIME_FIRST_BYTE), "first_byte_timeout");
 	assert_string_equal(lifetime_reason(LIFETIME_IDLE), "idle_timeout");
 	assert_string_equal(lifetime_reason(LIFETIME_KILLED), "killed");
+	assert_string_equal(lifetime_reason(LIFETIME_READY), "ready_timeout");
 	assert_null(lifetime_reason(_LIFETIME_REASON_MAX));
 }
 
@@ -331,6 +380,8 @@ int main(void)
 		cmocka_unit_test(test_unknown_is_asked_again),
 		cmocka_unit_test(test_answer_that_comes_too_late),
 		cmocka_unit_test(test_time_limit_comes_first),
+		cmocka_unit_test(test_ready),
+		cmocka_unit_test(test_ready_and_time_limit),
 		cmocka_unit_test(test_unwatched),
 		cmocka_unit_test(test_ended_for_no_limit),
 		cmocka_unit_test(test_words),

@@ -32,6 +32,7 @@ enum connection_column {
 	CONNECTION_IDENT,
 	CONNECTION_PROXY,
 	CONNECTION_REACHED,
+	CONNECTION_STATUS,
 	_CONNECTION_COLUMN_MAX,
 };
 
@@ -47,7 +48,8 @@ static const struct table_column columns[_CONNECTION_COLUMN_MAX] = {
 		"which program of hatchd serves it, if one does"},
 	[CONNECTION_PROGRAM] = {"PROGRAM", "program", TABLE_TEXT, "what that process runs now"},
 	[CONNECTION_USER] = {"USER", "user", TABLE_TEXT, "who the program was started as"},
-	[CONNECTION_STATE] = {"STATE", "state", TABLE_TEXT, "starting, running or ending"},
+	[CONNECTION_STATE] = {"STATE", "state", TABLE_TEXT,
+		"starting, running, reloading, stopping or ending"},
 	[CONNECTION_REASON] = {"REASON", "reason", TABLE_TEXT, "why it is ending"},
 	[CONNECTION_CPU] = {"CPU", "cpu_usec", TABLE_DURATION, "what the process has used"},
 	[CONNECTION_MEMORY] = {"MEMORY", "memory", TABLE_BYTES,
@@ -60,6 +62,8 @@ static const struct table_column columns[_CONNECTION_COLUMN_MAX] = {
 	[CONNECTION_PROXY] = {"PROXY", "proxy", TABLE_TEXT,
 		"who speaks for him, if somebody does"},
 	[CONNECTION_REACHED] = {"REACHED", "reached", TABLE_TEXT, "where that one has come to"},
+	[CONNECTION_STATUS] = {"STATUS", "status", TABLE_TEXT,
+		"what the program says of itself (notify = yes)"},
 };
 
 static const struct view_command connections = {
@@ -116,7 +120,7 @@ static void put_facts(struct table *table, struct json_value connection)
 		CONNECTION_PEER, CONNECTION_LOCAL, CONNECTION_AGE, CONNECTION_SINCE,
 		CONNECTION_PID, CONNECTION_WORKER, CONNECTION_USER, CONNECTION_STATE,
 		CONNECTION_REASON, CONNECTION_NAME, CONNECTION_IDENT, CONNECTION_PROXY,
-		CONNECTION_REACHED};
+		CONNECTION_REACHED, CONNECTION_STATUS};
 
 	for (size_t i = 0; i < ARRAY_SIZE(as_told); i++)
 		table_put(table, as_told[i], json_get(connection, columns[as_told[i]].key));

@@ -29,6 +29,8 @@ const struct table_column service_columns[_SERVICE_COLUMN_MAX] = {
 	[SERVICE_CERTIFICATE_ENDS] = {"CERTIFICATE_ENDS", "certificate_ends", TABLE_TIME,
 		"when the first of them does"},
 	[SERVICE_BACKEND] = {"BACKEND", "backend", TABLE_VALUE, "how that is, if it has one"},
+	[SERVICE_STATUS] = {"STATUS", "status", TABLE_TEXT,
+		"what its program says of itself (notify = yes)"},
 };
 
 bool service_is_serving(struct json_value service)
@@ -139,13 +141,18 @@ static void write_certificate(FILE *out, struct json_value service)
 			text_format_elapsed((now - ends) * USEC_PER_SEC, elapsed));
 }
 
-/* Why it does not serve, or which of its addresses it lacks, and why. */
+/* Why it does not serve, or which of its addresses it lacks, and why; or what its program says
+ * of that. */
 static bool write_reason(FILE *out, struct json_value service)
 {
 	struct json_value lacking = find_lacking(service);
 
 	if (json_get(service, "reason").at) {
 		write_text(out, json_get(service, "reason"), "?");
+		return true;
+	}
+	if (!lacking.at && !service_is_serving(service) && json_get(service, "status").at) {
+		write_text(out, json_get(service, "status"), "?");
 		return true;
 	}
 	if (!lacking.at)
@@ -210,7 +217,8 @@ static uint64_t sum_up(struct json_value counts)
 /* What is as it has to be has none. */
 static const char *color_of(struct json_value service)
 {
-	static const char *const passing[] = {"full", "above its rate", "disabled"};
+	static const char *const passing[] = {
+		"full", "above its rate", "disabled", "starting", "reloading", "stopping"};
 	_cleanup_free_ char *state = json_to_string(json_get(service, "state"));
 
 	for (size_t i = 0; state && i < ARRAY_SIZE(passing); i++)
@@ -241,4 +249,5 @@ void service_row_add(struct table *table, struct json_value service)
 	table_put(table, SERVICE_CERTIFICATE_ENDS, json_get(service, "certificate_ends"));
 	put_written(
 		table, SERVICE_BACKEND, json_get(service, "backend"), service, write_backend);
+	table_put(table, SERVICE_STATUS, json_get(service, "status"));
 }

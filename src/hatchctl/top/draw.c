@@ -218,6 +218,8 @@ static enum top_ink ink_of_state(const char *state)
 		{"serving", TOP_INK_GOOD},
 		{"running", TOP_INK_GOOD},
 		{"starting", TOP_INK_WARN},
+		{"reloading", TOP_INK_WARN},
+		{"stopping", TOP_INK_WARN},
 		{"ending", TOP_INK_WARN},
 		{"full", TOP_INK_WARN},
 		{"above its rate", TOP_INK_WARN},

@@ -15,6 +15,7 @@
 #include "master/master.h"
 #include "master/overdue.h"
 #include "master/pass.h"
+#include "master/readiness.h"
 #include "master/service.h"
 #include "master/setup.h"
 #include "master/tally.h"
@@ -361,6 +362,7 @@ static bool adopt(struct places *places, struct handover_child *from, uint64_t n
 	if (!child->announced)
 		child_begin(master->children, child);
 	tally_resume(child, &from->counted);
+	readiness_resume(child, &from->readiness, now);
 	overdue_resume(child);
 	end_if_superseded(child);
 	if (served)

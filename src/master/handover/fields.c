@@ -2,6 +2,8 @@
 
 #include "os/channel.h"
 
+#include <errno.h>
+
 #define RECORD_MAX (UINT32_C(1) << 26)
 
 /* ------------------------------------------------------------------- the fields */
@@ -222,6 +224,19 @@ static void serving_fields(struct codec *codec, struct handover_child *child)
 	codec_u8(codec, &child->news);
 }
 
+/* Of a hatchd that knew nothing of it there is none. */
+static void readiness_fields(struct codec *codec, struct readiness_saved *readiness)
+{
+	codec_bool(codec, &readiness->there);
+	codec_fd(codec, &readiness->fd);
+	codec_bool(codec, &readiness->awaited);
+	codec_u8(codec, &readiness->state);
+	codec_text(codec, &readiness->status);
+	codec_u64(codec, &readiness->ready_by);
+	if (!readiness->there)
+		readiness->fd = -EBADF;
+}
+
 static void child_fields(struct codec *codec, void *object)
 {
 	struct handover_child *child = object;
@@ -242,6 +257,7 @@ static void child_fields(struct codec *codec, void *object)
 	codec_bool(codec, &child->has_findings);
 	life_fields(codec, child);
 	client_fields(codec, child);
+	readiness_fields(codec, &child->readiness);
 }
 
 static void state_fields(struct codec *codec, void *object)

@@ -12,6 +12,7 @@
 #include "master/kept-name.h"
 #include "master/listener.h"
 #include "master/master.h"
+#include "master/readiness.h"
 #include "master/service.h"
 #include "master/setup.h"
 #include "master/strays.h"
@@ -335,6 +336,13 @@ static void gather_life(const struct child *child, struct handover_child *to)
 	to->life_killed = child->life.killed;
 }
 
+static void gather_readiness(
+	struct gather *g, const struct child *child, struct handover_child *to)
+{
+	readiness_save(child, &to->readiness);
+	to->readiness.status = copy_text(g, to->readiness.status);
+}
+
 static void gather_client(
 	struct gather *g, const struct child *child, struct handover_child *to)
 {
@@ -403,6 +411,7 @@ static struct handover_child *gather_child(
 	gather_serving(g, child, to);
 	gather_life(child, to);
 	gather_client(g, child, to);
+	gather_readiness(g, child, to);
 	return to;
 }
 

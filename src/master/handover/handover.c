@@ -150,6 +150,8 @@ static bool is_child(const struct handover *handover, const struct handover_chil
 	       is_place(child->carrier, handover->n_workers) &&
 	       !(has_process && child->worker != HANDOVER_NONE) &&
 	       child->life_reason < _LIFETIME_REASON_MAX &&
+	       child->readiness.there == (child->readiness.fd >= 0) &&
+	       child->readiness.state < _NOTICE_STATE_MAX &&
 	       child->backend_state <= BACKEND_STOPPING && child->news <= BACKEND_GIVEN_UP;
 }
 
@@ -323,6 +325,7 @@ static void free_lists(struct handover *handover)
 	for (size_t i = 0; i < handover->n_children; i++) {
 		free(handover->children[i].findings.name);
 		free(handover->children[i].findings.user);
+		free(handover->children[i].readiness.status);
 	}
 }
 
@@ -390,6 +393,8 @@ void handover_each_fd(
 	each_of_workers(handover, each, userdata);
 	for (size_t i = 0; i < handover->n_callers; i++)
 		each(userdata, &handover->callers[i].fd);
-	for (size_t i = 0; i < handover->n_children; i++)
+	for (size_t i = 0; i < handover->n_children; i++) {
 		each(userdata, &handover->children[i].pidfd);
+		each(userdata, &handover->children[i].readiness.fd);
+	}
 }

@@ -21,6 +21,7 @@
 #include "base/addr.h"
 #include "base/tcp-diag.h"
 #include "conf/conf.h"
+#include "master/readiness.h"
 #include "policy/lifetime.h"
 
 #include <stdbool.h>
@@ -209,6 +210,7 @@ struct handover_child {
 	bool has_ends;
 	struct addr proxy_local, proxy_peer;
 	struct handover_findings findings;
+	struct readiness_saved readiness; /* its text is owned */
 };
 
 /* Everything.  All zero: nothing. */

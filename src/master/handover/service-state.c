@@ -24,7 +24,7 @@ static void pause_fields(struct codec *codec, struct saved_service *state)
 	codec_u64(codec, &state->paused_until);
 	codec_u8(codec, &state->fruitless);
 	codec_expect(codec, state->deaths <= NIBBLE_MAX && state->pauses <= NIBBLE_MAX &&
-				    state->pause_why <= PAUSE_SUSPECT);
+				    state->pause_why < _PAUSE_WHY_MAX);
 }
 
 static void pace_fields(struct codec *codec, struct saved_service *state)
