@@ -1,4 +1,4 @@
-"""hatchd-certificate by itself: what the loader has it do, it does with nothing in its hands."""
+"""hatchd-certificate by itself: what the loader has it do, it does with empty hands."""
 
 import contextlib
 import hashlib

@@ -342,7 +342,8 @@ def test_drained_service(site):
 
 def test_roll_waits_for_the_last_client(site):
     with one_on_each(site) as clients:
-        said = site.roll("-p", "balancer", "-t", "1", "-c", "touch /run/run", "hatch1", status=1)
+        run = "touch /run/run"
+        said = site.roll("-p", "balancer", "-t", "1", "-c", run, "hatch1", status=1)
         assert "hatch1: after 1 s it still has clients" in said
         site.on("hatch1", "rm /run/out-of-pool; test ! -e /run/run")
         site.wait_status("hatch1", status="UP")
@@ -372,7 +373,8 @@ def test_roll_ends_at_a_failure(site):
     expect_one_missing(site)
     site.on("hatch1", "rm /run/out-of-pool")
     site.wait_status("hatch1", status="UP")
-    said = site.roll("-p", "balancer", "-t", "3", "-c", "hatchctl drain --stop", *HOSTS, status=1)
+    end = "hatchctl drain --stop"
+    said = site.roll("-p", "balancer", "-t", "3", "-c", end, *HOSTS, status=1)
     assert "hatch1: after 3 s it is not back in the pool" in said
     expect_one_missing(site)
     site.on("hatch1", START)

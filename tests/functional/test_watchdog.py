@@ -1,4 +1,4 @@
-"""The watchdog of the service manager: WATCHDOG=1 comes from a loop that turns, and no other."""
+"""The watchdog of the service manager: WATCHDOG=1 comes from a loop that turns alone."""
 
 import os
 import select
