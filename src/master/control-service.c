@@ -139,6 +139,8 @@ static void put_address(
 	json_open(json, NULL, '{');
 	json_text(json, "address", addr ? addr_format(addr, text) : NULL);
 	json_text(json, "state", listener->fd >= 0 ? "open" : "waiting");
+	if (listener_is_handed_over(listener))
+		json_text(json, "handed_over", listener->bound->handed_over->name);
 	if (listener->fd < 0)
 		put_failure(json, listener);
 	json_close(json, '}');

@@ -58,21 +58,17 @@ static bool sockets_are_ours(void)
 	return text && text_parse_i32(text, &pid) == 0 && pid == getpid();
 }
 
+/* How many there are, or a negative errno. */
 static int take_sockets(struct inherited *inherited)
 {
-	int n = 0;
+	_cleanup_strv_ char **names = NULL;
+	int n = sockets_are_ours() ? sd_listen_fds_with_names(1, &names) : 0;
+	int r = 0;
 
-	if (sockets_are_ours())
-		n = sd_listen_fds_with_names(1, &inherited->socket_names);
-	if (n < 0)
-		return n;
-	inherited->n_sockets = n;
-	inherited->sockets = calloc((size_t)n + 1, sizeof *inherited->sockets);
-	if (!inherited->sockets)
-		return -ENOMEM;
-	for (int i = 0; i < n; i++)
-		inherited->sockets[i] = INHERITED_FIRST + i;
-	return 0;
+	for (int i = 0; i < n && r == 0; i++)
+		r = handed_over_add(
+			&inherited->handed_over, names[i], INHERITED_FIRST + i, NULL);
+	return r < 0 ? r : n;
 }
 
 /* Nothing else of our parent's stays open; the log is ours. */
@@ -165,7 +161,7 @@ static void note_limits(struct inherited *inherited, const struct handover_proce
 
 int inherited_take(struct inherited *inherited, struct resume *resume)
 {
-	int r;
+	int r, n_sockets;
 
 	memset(inherited, 0, sizeof *inherited);
 	r = note_identity(inherited);
@@ -177,13 +173,13 @@ int inherited_take(struct inherited *inherited, struct resume *resume)
 	r = clean_signals();
 	if (r < 0)
 		return r;
-	r = take_sockets(inherited);
-	if (r < 0)
-		return r;
+	n_sockets = take_sockets(inherited);
+	if (n_sockets < 0)
+		return n_sockets;
 	if (resume_is_wanted(resume))
 		resume_clean_up(resume);
 	else
-		close_strays(INHERITED_FIRST + inherited->n_sockets);
+		close_strays(INHERITED_FIRST + n_sockets);
 
 	if (getrlimit(RLIMIT_NOFILE, &inherited->nofile) < 0 ||
 		getrlimit(RLIMIT_CORE, &inherited->core) < 0)
@@ -205,46 +201,9 @@ int inherited_take(struct inherited *inherited, struct resume *resume)
 
 void inherited_done(struct inherited *inherited)
 {
-	inherited->socket_names = strv_free(inherited->socket_names);
+	handed_over_done(&inherited->handed_over);
 	free(inherited->unit);
 	inherited->unit = NULL;
 	free(inherited->groups);
 	inherited->groups = NULL;
-	free(inherited->sockets);
-	inherited->sockets = NULL;
-}
-
-int inherited_socket(struct inherited *inherited, const char *name)
-{
-	for (int i = 0; i < inherited->n_sockets; i++) {
-		if (inherited->sockets[i] < 0 || strcmp(inherited->socket_names[i], name) != 0)
-			continue;
-		return take_fd(&inherited->sockets[i]);
-	}
-	return -1;
-}
-
-void inherited_give_back(struct inherited *inherited, const char *name, int fd)
-{
-	for (int i = 0; i < inherited->n_sockets; i++) {
-		if (inherited->sockets[i] >= 0 || strcmp(inherited->socket_names[i], name) != 0)
-			continue;
-		inherited->sockets[i] = fd;
-		return;
-	}
-	fd_close(fd);
-}
-
-int inherited_add(struct inherited *inherited, const char *name, int fd)
-{
-	size_t n = (size_t)inherited->n_sockets;
-	int *sockets = reallocarray(inherited->sockets, n + 1, sizeof *sockets);
-
-	if (!sockets)
-		return -ENOMEM;
-	inherited->sockets = sockets;
-	if (strv_add(&inherited->socket_names, name) < 0)
-		return -ENOMEM;
-	inherited->sockets[inherited->n_sockets++] = fd;
-	return 0;
 }

@@ -11,6 +11,8 @@
 #ifndef HATCHD_MASTER_INHERITED_H
 #define HATCHD_MASTER_INHERITED_H
 
+#include "master/handed-over.h"
+
 #include <stdbool.h>
 #include <sys/resource.h>
 #include <sys/types.h>
@@ -31,9 +33,7 @@ struct inherited {
 	unsigned spawn_reset; /* enum spawn_reset: scheduling of ours that children must not get
 	                       */
 	char *unit;           /* of systemd, that we are a part of; owned; NULL: none */
-	int n_sockets;        /* handed over by the service manager */
-	char **socket_names;  /* their names, owned */
-	int *sockets; /* owned descriptors; -EBADF: a listener has it, or it is closed */
+	struct handed_over handed_over; /* by the service manager */
 };
 
 /*
@@ -46,15 +46,5 @@ struct inherited {
 struct resume;
 int inherited_take(struct inherited *inherited, struct resume *resume);
 void inherited_done(struct inherited *inherited);
-
-/* The next untaken handed-over socket with that name, now the caller's; or -1. */
-int inherited_socket(struct inherited *inherited, const char *name);
-
-/* One more, under that name, as if the service manager had handed it over: 0, and it is ours;
- * or -ENOMEM. */
-int inherited_add(struct inherited *inherited, const char *name, int fd);
-
-/* It is not needed now, and cannot be had again: keep it for who will want it. */
-void inherited_give_back(struct inherited *inherited, const char *name, int fd);
 
 #endif

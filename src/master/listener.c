@@ -63,6 +63,11 @@ struct listener *listener_free(struct listener *listener)
 	return NULL;
 }
 
+bool listener_is_handed_over(const struct listener *listener)
+{
+	return listener->bound && listener->bound->handed_over;
+}
+
 static void narrate(void *userdata, const char *line)
 {
 	const struct service *service = userdata;
@@ -70,11 +75,31 @@ static void narrate(void *userdata, const char *line)
 	log_debug("%s%s", service->label, line);
 }
 
-static const char *explain(const struct listener *listener, int error)
+/* Of a socket of the service manager. */
+static const char *explain_theirs(int error)
 {
-	const struct addr *asked = listener_asked(listener);
-	bool adopted = asked && asked->kind == ADDR_FD;
+	switch (-error) {
+	case ENOENT:
+		return "the service manager handed over none with that name";
+	case EINVAL:
+		return "it is not a listening socket of a kind that this service can serve";
+	case EOPNOTSUPP:
+		return "it is for datagrams, and ident = required is for connections";
+	case EPROTOTYPE:
+		return "it is of another protocol or type";
+	case EADDRNOTAVAIL:
+		return "it is not for the same versions of IP (v6only)";
+	case ENODEV:
+		return "it is not bound to the same interface (bind_to_device)";
+	case EISCONN:
+		return "it is connected, so it hears nobody else";
+	default:
+		return strerror(-error);
+	}
+}
 
+static const char *explain(int error)
+{
 	switch (-error) {
 	case EADDRINUSE:
 		return "somebody listens there already";
@@ -91,24 +116,19 @@ static const char *explain(const struct listener *listener, int error)
 	case EACCES:
 		return "not permitted (ports below 1024 and other users' directories need "
 		       "root)";
-	case ENOENT:
-		return adopted ? "the service manager handed over none with that name"
-		               : strerror(ENOENT);
-	case EINVAL:
-		return adopted ? "it is not a listening socket of a kind that this service "
-		                 "can serve"
-		               : strerror(EINVAL);
-	case EOPNOTSUPP:
-		return adopted ? "it is for datagrams, and ident = required is for connections"
-		               : strerror(EOPNOTSUPP);
 	default:
 		return strerror(-error);
 	}
 }
 
+static const char *explain_told(const struct listener *listener)
+{
+	return listener->told_theirs ? explain_theirs(listener->told) : explain(listener->told);
+}
+
 const char *listener_reason(const struct listener *listener)
 {
-	return listener->told == 0 ? NULL : explain(listener, listener->told);
+	return listener->told == 0 ? NULL : explain_told(listener);
 }
 
 /* At a command line nothing waits: it is the end of it. */
@@ -120,28 +140,31 @@ void listener_tell(const struct listener *listener)
 	log_message(adhoc ? LOG_ERR : LOG_WARNING, "%s%sunable to %s %s: %s",
 		listener->service->label,
 		adhoc ? "" : "waiting: ", listener->told_step ? listener->told_step : "open",
-		listener_text(listener_asked(listener), text),
-		explain(listener, listener->told));
+		listener_text(listener_asked(listener), text), explain_told(listener));
 }
 
 /* Once, not at every attempt. */
-static void tell_failure(struct listener *listener, const char *step, int error)
+static void tell(struct listener *listener, const char *step, bool theirs, int error)
 {
-	if (listener->quiet || listener->told == error)
+	if (listener->quiet || (listener->told == error && listener->told_theirs == theirs))
 		return;
 	listener->told = error;
+	listener->told_theirs = theirs;
 	listener->told_just_now = true;
 	free(listener->told_step);
 	listener->told_step = strdup(step);
 	listener_tell(listener);
 }
 
+static void tell_failure(struct listener *listener, const char *step, int error)
+{
+	tell(listener, step, false, error);
+}
+
 static struct bound *bound_free(struct bound *bound)
 {
-	if (bound) {
-		free(bound->handed_over);
+	if (bound)
 		strv_free(bound->links);
-	}
 	free(bound);
 	return NULL;
 }
@@ -232,27 +255,85 @@ static int bind_socket(struct listener *listener, const struct service_conf *con
 	return remember(listener, &result, conf);
 }
 
-static int adopt_socket(struct listener *listener, const struct service_conf *conf)
+/* What is of the service manager can be served, or a negative errno. */
+static int check_theirs(const struct handed_socket *socket, const struct service_conf *conf,
+	const struct addr *asked)
+{
+	int r = 0;
+
+	if (socket->kind == HANDED_OTHER)
+		return -EINVAL;
+	if (asked->kind != ADDR_FD)
+		r = reuse_handed_over(socket->fd, conf, asked, &socket->addr);
+	return r < 0 ? r : listen_adopt(socket->fd, conf, &socket->addr);
+}
+
+/* It may be less than was asked for: IPv4 alone, or one path. */
+static void tell_difference(const struct listener *listener, const struct handed_socket *socket,
+	const struct addr *asked)
+{
+	char text[ADDR_TEXT_MAX], own[ADDR_TEXT_MAX];
+
+	if (asked->kind != ADDR_FD && (asked->kind != socket->addr.kind ||
+					      addr_family(asked) != addr_family(&socket->addr)))
+		log_warning("%s%s: what was handed over is %s, serving that",
+			listener->service->label, addr_format(asked, text),
+			addr_format(&socket->addr, own));
+}
+
+/* From here on it is the listener's, until that gives it back. */
+static int adopt(struct listener *listener, struct handed_socket *socket,
+	const struct service_conf *conf)
 {
 	const struct addr *asked = &conf->listen[listener->index].addr;
-	int fd = inherited_socket(&listener->service->master->inherited, asked->name);
-	struct addr addr;
-	int r = fd < 0 ? -ENOENT : listen_adopt(fd, conf, &addr);
+	int r = check_theirs(socket, conf, asked);
 
-	if (r < 0) {
-		tell_failure(listener, "take over socket", r);
-		if (fd >= 0)
-			inherited_give_back(
-				&listener->service->master->inherited, asked->name, fd);
+	if (r < 0)
 		return r;
-	}
-	listener->fd = fd;
 	listener->bound = calloc(1, sizeof *listener->bound);
-	if (listener->bound)
-		listener->bound->handed_over = strdup(asked->name);
-	if (!listener->bound || !listener->bound->handed_over)
+	if (!listener->bound)
 		return -ENOMEM;
-	return remember_addr(listener, &addr, conf);
+	listener->bound->handed_over = socket;
+	listener->fd = take_fd(&socket->fd);
+	socket->told = false;
+	tell_difference(listener, socket, asked);
+	return remember_addr(listener, &socket->addr, conf);
+}
+
+static void tell_misfit(struct listener *listener, const struct handed_socket *socket,
+	const struct addr *asked, int error)
+{
+	char step[64 + 4 * ADDR_NAME_MAX], shown[4 * ADDR_NAME_MAX];
+
+	snprintf(step, sizeof step, "take over socket");
+	if (asked->kind != ADDR_FD)
+		snprintf(step, sizeof step, "take over the socket handed over as '%s' for",
+			text_escape(socket->name, strlen(socket->name), shown, sizeof shown));
+	tell(listener, step, true, error);
+}
+
+/*
+ * 1: it goes on with a socket of the service manager; 0: there is none for that address, which
+ * it may open.  Where there is one that cannot be served, nobody else can have that address.
+ */
+static int adopt_socket(struct listener *listener, const struct service_conf *conf)
+{
+	const struct handed_over *all = &listener->service->master->inherited.handed_over;
+	const struct addr *asked = &conf->listen[listener->index].addr;
+	struct handed_socket *socket, *first = NULL;
+	int error = asked->kind == ADDR_FD ? -ENOENT : 0, r;
+	size_t at = 0;
+
+	while ((socket = handed_over_find(all, asked, &at))) {
+		r = adopt(listener, socket, conf);
+		if (r == 0)
+			return 1;
+		error = first ? error : r;
+		first = first ? first : socket;
+	}
+	if (error < 0)
+		tell_misfit(listener, first, asked, error);
+	return error;
 }
 
 /* What a former life has left, whatever it is. */
@@ -310,14 +391,17 @@ static int resume_kept(struct listener *listener, const struct service_conf *con
 	return 1;
 }
 
-/* 1: it was open already. */
-static int get_socket(struct listener *listener, const struct service_conf *conf)
+/* Of a socket at that address which is kept and one that is handed over the service manager
+ * goes on to have the second. */
+static int get_socket(
+	struct listener *listener, const struct service_conf *conf, bool *ret_resumed)
 {
-	int r;
+	int r = adopt_socket(listener, conf);
 
-	if (conf->listen[listener->index].addr.kind == ADDR_FD)
-		return adopt_socket(listener, conf);
-	r = resume_kept(listener, conf);
+	if (r == 0) {
+		r = resume_kept(listener, conf);
+		*ret_resumed = r == 1;
+	}
 	return r != 0 ? r : bind_socket(listener, conf);
 }
 
@@ -367,8 +451,7 @@ static void tell_socket(struct listener *listener, const struct service_conf *co
 	r = listen_adjust(&request, &socket, step);
 	if (r < 0)
 		log_error("%sunable to %s %s: %s, leaving it as it was",
-			listener->service->label, step, addr_format(asked, text),
-			explain(listener, r));
+			listener->service->label, step, addr_format(asked, text), explain(r));
 }
 
 /* Who has read that it waits wants to know. */
@@ -384,13 +467,12 @@ static void tell_success(struct listener *listener)
 
 int listener_open(struct listener *listener, const struct service_conf *conf)
 {
-	bool resumed;
+	bool resumed = false;
 	int r;
 
 	if (listener->fd >= 0)
 		return 0;
-	r = get_socket(listener, conf);
-	resumed = r == 1;
+	r = get_socket(listener, conf, &resumed);
 	if (r >= 0)
 		r = settle(listener, conf);
 	if (r < 0) {
@@ -422,9 +504,8 @@ int listener_try(struct listener *listener, const struct service_conf *conf)
 
 bool listener_suits(const struct listener *listener, const struct service_conf *conf)
 {
-	const struct bound *bound = listener->bound;
-
-	return !bound || !bound->handed_over || listen_suits(conf, &bound->addr) == 0;
+	return !listener_is_handed_over(listener) ||
+	       listen_suits(conf, &listener->bound->addr) == 0;
 }
 
 void listener_adjust(struct listener *listener, const struct service_conf *conf, char **links)
@@ -433,7 +514,7 @@ void listener_adjust(struct listener *listener, const struct service_conf *conf,
 	if (listener->fd < 0)
 		return;
 	/* One that was handed over is told nothing else: programs may have had it. */
-	if (listener->bound && listener->bound->handed_over) {
+	if (listener_is_handed_over(listener)) {
 		if (!conf->wait)
 			suit_worker(listener, conf);
 		fd_set_nonblock(listener->fd, !conf->wait);
@@ -466,8 +547,7 @@ static void let_go(struct listener *listener)
 	if (bound && bound->ino != 0 && !stays)
 		listen_unlink(&bound->addr, bound->dev, bound->ino, bound->links);
 	if (bound && bound->handed_over)
-		inherited_give_back(&listener->service->master->inherited, bound->handed_over,
-			listener->fd);
+		bound->handed_over->fd = listener->fd;
 	else if (listener->is_ip && !listener->lent)
 		fd_close(listener->fd);
 	else

@@ -18,14 +18,15 @@
 
 struct behind;
 struct child;
+struct handed_socket;
 struct service;
 struct stored;
 
 /* What most listeners need not remember. */
 struct bound {
-	struct addr addr;  /* that it is bound to, be it another than is configured */
-	char *handed_over; /* owned: the name under which we got it, to be given back */
-	dev_t dev;         /* UNIX path: ours to unlink while this is its inode */
+	struct addr addr; /* that it is bound to, be it another than is configured */
+	struct handed_socket *handed_over; /* whose it is, to be given back; NULL: ours */
+	dev_t dev; /* UNIX path: ours to unlink while this is its inode */
 	ino_t ino;
 	char **links; /* owned: symbolic links to that path, ours too; NULL: none */
 	bool stays;   /* the path, and links to it, are not removed */
@@ -45,6 +46,7 @@ struct listener {
 	bool quiet : 1;         /* within listener_try() */
 	bool given : 1;         /* its socket, to another hatchd (master/successor) */
 	bool told_just_now : 1; /* `told` is, since waiting_begin() */
+	bool told_theirs : 1;   /* `told` is about a socket of the service manager */
 	bool claimed : 1;       /* scratch of apply(), false outside */
 	char *told_step; /* where it failed as `told` says, "bind"; owned; NULL: unknown */
 	int told;        /* negative errno of the failure that the log has told of; 0: none */
@@ -65,6 +67,9 @@ struct listener *listener_new(struct service *service, uint32_t index);
 /* What is configured: its port may be 0, its family still open.  NULL where the
  * configuration cannot be read now. */
 const struct addr *listener_asked(const struct listener *listener);
+
+/* Is its socket one that the service manager has handed over? */
+bool listener_is_handed_over(const struct listener *listener);
 
 /* What it is bound to, as far as it is; NULL as above. */
 const struct addr *listener_addr(const struct listener *listener);

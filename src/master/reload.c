@@ -124,7 +124,7 @@ static void finish_full(struct master *master, int result, struct image *image)
 	steer_forget_all(master, clock_monotonic());
 	workers_renew_lookup(master, clock_monotonic());
 	master->reload.hindered = false;
-	close_unwanted(master);
+	report_unwanted(master);
 	waiting_begin(master, clock_monotonic());
 	control_refresh(master);
 	say_applied(master, &applied);

@@ -259,20 +259,48 @@ int resume_image(struct resume *resume, struct image **ret)
 
 /* ------------------------------------------------------------------------ sockets */
 
+/* With the interface that a link-local one is on now. */
+static struct addr as_of_now(const struct addr *bound)
+{
+	struct addr addr;
+
+	addr_from_sockaddr(bound->kind, &bound->sa, bound->len, &addr);
+	addr.dual = bound->dual;
+	return addr;
+}
+
+static int give(
+	struct handed_over *handed_over, const char *name, int fd, const struct addr *bound)
+{
+	struct addr addr = as_of_now(bound);
+
+	return fd < 0 ? 0 : handed_over_add(handed_over, name, fd, &addr);
+}
+
+static int give_spare(struct handed_over *handed_over, const struct handover_spare *spare)
+{
+	int r = give(handed_over, spare->name, spare->fd, &spare->bound);
+
+	if (r == 0 && spare->fd >= 0)
+		handed_over_last(handed_over)->told = spare->told;
+	return r;
+}
+
 /* As if the service manager had handed them over just now. */
-static int give_handed_over(const struct resume *resume, struct inherited *inherited)
+static int give_handed_over(const struct resume *resume, struct handed_over *handed_over)
 {
 	const struct handover *handover = &resume->handover;
 	int r = 0;
 
 	for (size_t i = 0; i < handover->n_spares && r == 0; i++)
-		if (handover->spares[i].fd >= 0)
-			r = inherited_add(
-				inherited, handover->spares[i].name, handover->spares[i].fd);
-	for (size_t i = 0; i < handover->n_listeners && r == 0; i++)
-		if (handover->listeners[i].handed_over && handover->listeners[i].fd >= 0)
-			r = inherited_add(inherited, handover->listeners[i].handed_over,
-				handover->listeners[i].fd);
+		r = give_spare(handed_over, &handover->spares[i]);
+	for (size_t i = 0; i < handover->n_listeners && r == 0; i++) {
+		const struct handover_listener *listener = &handover->listeners[i];
+
+		if (listener->handed_over)
+			r = give(handed_over, listener->handed_over, listener->fd,
+				&listener->bound);
+	}
 	return r;
 }
 
@@ -288,14 +316,10 @@ static void refuse(struct handover_listener *listener, int r)
 	listener->name = NULL;
 }
 
-/* With the interface that a link-local one is on now. */
 static int know_address(const struct handover_listener *listener, struct kept *kept)
 {
-	const struct addr *bound = &listener->bound;
-	struct addr addr;
+	struct addr addr = as_of_now(&listener->bound);
 
-	addr_from_sockaddr(bound->kind, &bound->sa, bound->len, &addr);
-	addr.dual = bound->dual;
 	return kept_know(kept, &addr);
 }
 
@@ -321,7 +345,7 @@ static int keep_socket(struct handover_listener *listener, struct master *master
 int resume_sockets(struct resume *resume, struct master *master)
 {
 	struct handover *handover = &resume->handover;
-	int r = give_handed_over(resume, &master->inherited);
+	int r = give_handed_over(resume, &master->inherited.handed_over);
 
 	master->kept.own = true;
 	store_read_forgotten(

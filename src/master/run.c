@@ -252,7 +252,7 @@ static int begin(struct master *master, struct resume *resume)
 		return failed_status(master->cmdline);
 	kept_close_rest(master);
 	master->store.active = true;
-	close_unwanted(master);
+	report_unwanted(master);
 	waiting_begin(master, clock_monotonic());
 	/* The other one has just closed what could not be taken as it was. */
 	if (takes_over)

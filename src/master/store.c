@@ -43,8 +43,8 @@ static uint64_t can_be_handed_over(const struct inherited *inherited)
 {
 	uint64_t places = inherited->nofile.rlim_cur / 2, others = OTHER_DESCRIPTORS;
 
-	for (int i = 0; i < inherited->n_sockets; i++)
-		others += !kept_name_is_ours(inherited->socket_names[i]);
+	for (size_t i = 0; i < inherited->handed_over.n; i++)
+		others += !kept_name_is_ours(inherited->handed_over.sockets[i]->name);
 	return places > others ? places - others : 0;
 }
 
@@ -199,7 +199,7 @@ void store_listener(struct listener *listener, const struct service_conf *conf)
 {
 	struct store *store = &listener->service->master->store;
 
-	if (store->max == 0 || conf->listen[listener->index].addr.kind == ADDR_FD)
+	if (store->max == 0 || listener_is_handed_over(listener))
 		return;
 	name_listener(listener, conf);
 	look_again(store);
@@ -269,20 +269,21 @@ static void make_room(unsigned n)
 
 void store_take_inherited(struct master *master)
 {
-	struct inherited *inherited = &master->inherited;
+	struct handed_over *handed_over = &master->inherited.handed_over;
 	unsigned n = 0;
 
-	for (int i = 0; i < inherited->n_sockets; i++) {
-		const char *name = inherited->socket_names[i];
-		size_t bytes = name_bytes(name);
+	for (size_t i = 0; i < handed_over->n; i++) {
+		struct handed_socket *socket = handed_over->sockets[i];
+		size_t bytes = name_bytes(socket->name);
 
-		if (kept_name_is_ours(name)) {
-			take_over(master, name, take_fd(&inherited->sockets[i]));
+		if (kept_name_is_ours(socket->name)) {
+			take_over(master, socket->name, take_fd(&socket->fd));
 			n++;
 		} else if (bytes < master->store.name_room) {
 			master->store.name_room -= bytes;
 		}
 	}
+	handed_over_forget_taken(handed_over);
 	make_room(n);
 }
 
@@ -380,14 +381,13 @@ static void try_name(struct listener *listener)
 	if (store->n >= store->max || store->n_bytes + KEPT_NAME_MAX > store->name_room)
 		return;
 	setup = service_setup(listener->service);
-	if (setup && setup->conf->listen[listener->index].addr.kind != ADDR_FD)
+	if (setup)
 		name_listener(listener, setup->conf);
 }
 
 static bool is_left_out(struct listener *listener)
 {
-	if (listener->fd < 0 || listener->stored ||
-		(listener->bound && listener->bound->handed_over))
+	if (listener->fd < 0 || listener->stored || listener_is_handed_over(listener))
 		return false;
 	try_name(listener);
 	return !listener->stored;
@@ -424,8 +424,7 @@ static size_t count(const struct master *master, listener_test test)
 
 static bool lacks_place(const struct listener *listener)
 {
-	return listener->fd >= 0 && !listener->stored &&
-	       !(listener->bound && listener->bound->handed_over);
+	return listener->fd >= 0 && !listener->stored && !listener_is_handed_over(listener);
 }
 
 static bool is_sent(const struct listener *listener)

@@ -17,7 +17,7 @@
  * Names to be taken back are bounded like sockets: a new one is sent only when none of them is
  * left, so there are never more than what the manager had.
  *
- * Sockets that the manager has opened itself (fd:NAME) are its own affair.
+ * Sockets that the manager has opened itself (master/handed-over) are its own affair.
  *
  * Layer: master.
  */

@@ -164,7 +164,7 @@ static int put(struct successor *successor, const struct service_conf *conf,
 /* What the service manager has opened is not given to anybody. */
 static bool is_for_it(const struct listener *listener)
 {
-	return listener->fd >= 0 && !(listener->bound && listener->bound->handed_over);
+	return listener->fd >= 0 && !listener_is_handed_over(listener);
 }
 
 /* Those of the service where the place is, as many as there is room for; the place moves on.

@@ -286,25 +286,13 @@ static int check_listens(int fd)
 	return listening ? 0 : -EINVAL;
 }
 
-int listen_adopt(int fd, const struct service_conf *service, struct addr *ret_addr)
+int listen_adopt(int fd, const struct service_conf *service, const struct addr *own)
 {
-	struct addr addr;
-	int r;
+	int r = addr_is_datagram(own) ? 0 : check_listens(fd);
 
-	r = addr_of_socket(fd, &addr);
-	if (r < 0)
-		return r == -EPROTONOSUPPORT ? -EINVAL : r;
-	if (!addr_is_datagram(&addr))
-		r = check_listens(fd);
 	if (r == 0)
-		r = listen_suits(service, &addr);
-	if (r < 0)
-		return r;
-	r = fd_set_nonblock(fd, !service->wait);
-	if (r < 0)
-		return r;
-	*ret_addr = addr;
-	return 0;
+		r = listen_suits(service, own);
+	return r < 0 ? r : fd_set_nonblock(fd, !service->wait);
 }
 
 static bool is_among(const char *link, char *const *links)

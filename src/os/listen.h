@@ -59,11 +59,11 @@ int listen_adjust(const struct listen_request *request, const struct listen_resu
 int listen_suits(const struct service_conf *service, const struct addr *addr);
 
 /*
- * Take over an open socket handed over by the service manager: check that it
- * waits for clients, set blocking mode as the service needs it.  *ret_addr is
- * what it is bound to.  Errors as above, and -EINVAL: it does not listen.
+ * Take over an open socket handed over by the service manager, which is bound to `own`: check
+ * that it waits for clients, set blocking mode as the service needs it.  Errors as above, and
+ * -EINVAL: it does not listen.
  */
-int listen_adopt(int fd, const struct service_conf *service, struct addr *ret_addr);
+int listen_adopt(int fd, const struct service_conf *service, const struct addr *own);
 
 /* Remove those of the links to a UNIX socket that it had and has no longer, as far
  * as they are still those that we made. */

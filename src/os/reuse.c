@@ -67,6 +67,30 @@ static int check_address(
 	return is_same(own, &wanted) ? 0 : -EADDRNOTAVAIL;
 }
 
+/* Without what tells one kind of socket from another there. */
+static bool is_spot(const struct addr *asked, const struct addr *own)
+{
+	struct addr addr = *asked;
+
+	addr.kind = own->kind;
+	addr.dual = own->dual;
+	return addr_equal(&addr, own);
+}
+
+bool reuse_is_place(const struct addr *asked, const struct addr *own)
+{
+	const char *ports = addr_port_space(asked), *own_ports = addr_port_space(own);
+	struct addr ipv4 = *asked;
+
+	if (!ports || !own_ports)
+		return !ports && !own_ports && addr_family(asked) == addr_family(own) &&
+		       is_spot(asked, own);
+	if (strcmp(ports, own_ports) != 0 || addr_port(asked) == 0)
+		return false;
+	addr_fall_back_to_ipv4(&ipv4);
+	return is_spot(asked, own) || is_spot(&ipv4, own);
+}
+
 /* ------------------------------------------------------------------------ networks */
 
 /* What tells network name spaces apart: the kernel's number, or the file behind one. */
@@ -178,6 +202,20 @@ int reuse_socket(int fd, const struct service_conf *service, const struct addr *
 	if (r < 0)
 		return r == -EPROTONOSUPPORT ? -EINVAL : r;
 	return reuse_known_socket(fd, service, asked, &own, ret);
+}
+
+int reuse_handed_over(int fd, const struct service_conf *service, const struct addr *asked,
+	const struct addr *own)
+{
+	int r = check_address(service, asked, own);
+
+	/* That a machine without IPv6 would do with it is not known here. */
+	if (r == 0 && service->v6only > 0 && addr_family(own) != addr_family(asked))
+		r = -EADDRNOTAVAIL;
+	if (r < 0)
+		return r == -EINVAL ? -EPROTOTYPE : r;
+	r = check_interface(fd, service, own);
+	return r < 0 ? r : reuse_check_peer(fd, own);
 }
 
 int reuse_check_peer(int fd, const struct addr *addr)

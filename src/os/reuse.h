@@ -35,6 +35,23 @@ int reuse_known_socket(int fd, const struct service_conf *service, const struct 
 	const struct addr *own, struct listen_result *ret);
 
 /*
+ * Would a socket of the address that is asked for be in the way of one that is bound to `own`,
+ * so that the two mean the same place?  The kinds of UNIX sockets share their names, MPTCP and
+ * TCP their ports, and the IPv4 wildcard is a part of what `tcp:80` asks for.  Port 0 is no
+ * place.  No system call.
+ */
+bool reuse_is_place(const struct addr *asked, const struct addr *own);
+
+/*
+ * Can the service go on with a socket of that place which somebody else has opened, and goes on
+ * to own?  In which network that is, and what leads there, is his affair.  0; -EPROTOTYPE: it
+ * is of another kind; -EADDRNOTAVAIL: it is for other versions of IP; -ENODEV: it is bound to
+ * an interface that was not asked for, or not to the one that was; -EISCONN as below.
+ */
+int reuse_handed_over(int fd, const struct service_conf *service, const struct addr *asked,
+	const struct addr *own);
+
+/*
  * Whether a socket for datagrams hears everybody: 0, or -EISCONN: a program that had it has
  * made it hear one peer alone, which it may still be in the middle of.
  */

@@ -660,8 +660,11 @@ def test_handed_over_socket(hatchd, folder, wait):
     reload(daemon, say("again", listen="fd:web"))
     assert set(daemon.listening()) == set(before)
     assert talk(port) == b"again"
-    reload(daemon, "", line="no service wants the handed-over socket fd:web, closing it")
-    wait_until(lambda: is_refused(port))
+    reload(daemon, "", line=f"a socket handed over as 'web', tcp:127.0.0.1:{port}, is for no "
+                            "service; add listen = fd:web")
+    assert not is_refused(port)
+    reload(daemon, say("more", listen="fd:web"))
+    assert talk(port) == b"more"
 
 
 # ---------------------------------------------------------------------------

@@ -167,7 +167,10 @@ static void fill(struct handover *handover)
 	*handover = (struct handover){.process = a_process()};
 	handover->spares = calloc(1, sizeof *handover->spares);
 	handover->n_spares = 1;
-	handover->spares[0] = (struct handover_spare){.name = strdup("web"), .fd = 30};
+	handover->spares[0] = (struct handover_spare){.name = strdup("web"),
+		.fd = 30,
+		.bound = address("tcp:127.0.0.1:80"),
+		.told = true};
 	handover->strays = calloc(1, sizeof *handover->strays);
 	handover->n_strays = 1;
 	handover->strays[0].pid = 77;
@@ -234,6 +237,9 @@ static void test_round_trip(void **state)
 	assert_true(handover.process.nofile_hard == UINT64_MAX);
 	assert_int_equal(handover.n_spares, 1);
 	assert_string_equal(handover.spares[0].name, "web");
+	assert_true(addr_equal(
+		&handover.spares[0].bound, &(struct addr[]){address("tcp:127.0.0.1:80")}[0]));
+	assert_true(handover.spares[0].told);
 	assert_int_equal(handover.strays[0].pid, 77);
 	assert_int_equal(handover.n_services, 2);
 	assert_memory_equal(handover.services[0].state, "abc", 3);

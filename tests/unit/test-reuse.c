@@ -120,6 +120,90 @@ static void test_another_place(void **state)
 }
 
 /* By its number, which a new interface of the same name does not have. */
+static bool is_place(const char *asked, const char *own)
+{
+	struct addr a = address(asked), b = address(own);
+
+	return reuse_is_place(&a, &b);
+}
+
+static void test_places(void **state)
+{
+	(void)state;
+	assert_true(is_place("tcp:127.0.0.1:80", "tcp:127.0.0.1:80"));
+	assert_true(is_place("mptcp:127.0.0.1:80", "tcp:127.0.0.1:80"));
+	assert_true(is_place("tcp:80", "tcp6:80"));
+	assert_true(is_place("tcp6:80", "tcp:80"));
+	assert_true(is_place("tcp:80", "tcp4:80"));
+	assert_true(is_place("unix:/run/x", "unix-seqpacket:/run/x"));
+	assert_true(is_place("unix:@x", "unix-dgram:@x"));
+	assert_true(is_place("vsock:any:80", "vsock:any:80"));
+
+	assert_false(is_place("tcp4:80", "tcp:80"));
+	assert_false(is_place("tcp6:80", "tcp4:80"));
+	assert_false(is_place("tcp:80", "tcp:127.0.0.1:80"));
+	assert_false(is_place("tcp:127.0.0.1:80", "udp:127.0.0.1:80"));
+	assert_false(is_place("udp:127.0.0.1:80", "udplite:127.0.0.1:80"));
+	assert_false(is_place("tcp:127.0.0.1:80", "tcp:127.0.0.1:81"));
+	assert_false(is_place("tcp:0", "tcp:80"));
+	assert_false(is_place("vsock:any:80", "vsock:2:80"));
+	assert_false(is_place("tcp:80", "vsock:any:80"));
+	assert_false(is_place("tcp:80", "unix:/run/x"));
+	assert_false(is_place("unix:/run/x", "tcp:80"));
+	assert_false(is_place("unix:/run/x", "unix:/run/y"));
+	assert_false(is_place("unix:/run/x", "unix:@/run/x"));
+}
+
+/* What it says of a socket that is opened for one address, to who asks for another. */
+static int handed(const char *is, const char *asked, int8_t v6only)
+{
+	struct service_conf service = plain_service(), opener = plain_service();
+	struct addr own = address(is), wanted = address(asked);
+	struct listen_result result = opened(&opener, &own);
+	int r;
+
+	service.v6only = v6only;
+	assert_int_equal(addr_of_socket(result.fd, &own), 0);
+	if (addr_port_space(&wanted))
+		addr_set_port(&wanted, addr_port(&own));
+	assert_true(reuse_is_place(&wanted, &own));
+	r = reuse_handed_over(result.fd, &service, &wanted, &own);
+	close(result.fd);
+	return r;
+}
+
+static void test_what_was_handed_over(void **state)
+{
+	(void)state;
+	assert_int_equal(handed("tcp:127.0.0.1:0", "tcp:127.0.0.1:0", -1), 0);
+	assert_int_equal(handed("tcp:127.0.0.1:0", "mptcp:127.0.0.1:0", -1), 0);
+	assert_int_equal(handed("udp:127.0.0.1:0", "udp:127.0.0.1:0", -1), 0);
+	assert_int_equal(handed("unix:@test-reuse", "unix:@test-reuse", -1), 0);
+	assert_int_equal(
+		handed("unix:@test-reuse", "unix-seqpacket:@test-reuse", -1), -EPROTOTYPE);
+	assert_int_equal(handed("tcp4:0", "tcp:0", -1), 0);
+	assert_int_equal(handed("tcp4:0", "tcp:0", 1), -EADDRNOTAVAIL);
+}
+
+static void test_versions_of_ip(void **state)
+{
+	struct service_conf service = plain_service();
+	struct addr dual = address("tcp:0");
+	struct listen_result result = opened(&service, &dual);
+	bool has_ipv6 = addr_family(&result.addr) == AF_INET6;
+
+	(void)state;
+	close(result.fd);
+	if (!has_ipv6)
+		skip();
+	assert_int_equal(handed("tcp:0", "tcp:0", -1), 0);
+	assert_int_equal(handed("tcp6:0", "tcp6:0", -1), 0);
+	assert_int_equal(handed("tcp6:0", "tcp:0", -1), -EADDRNOTAVAIL);
+	assert_int_equal(handed("tcp6:0", "tcp:0", 1), 0);
+	assert_int_equal(handed("tcp:0", "tcp6:0", -1), -EADDRNOTAVAIL);
+	assert_int_equal(handed("tcp:0", "tcp:0", 1), -EADDRNOTAVAIL);
+}
+
 static void test_another_interface(void **state)
 {
 	struct service_conf any = plain_service(), bound = plain_service();
@@ -258,6 +342,9 @@ int main(void)
 		cmocka_unit_test(test_paths),
 		cmocka_unit_test(test_v6only_counts),
 		cmocka_unit_test(test_another_place),
+		cmocka_unit_test(test_places),
+		cmocka_unit_test(test_what_was_handed_over),
+		cmocka_unit_test(test_versions_of_ip),
 		cmocka_unit_test(test_another_interface),
 		cmocka_unit_test(test_another_network),
 		cmocka_unit_test(test_one_that_hears_one_peer),

@@ -172,7 +172,7 @@ static void test_stay(void **state)
 	assert_int_equal(resume_sockets(&resume, &master), 0);
 	assert_int_equal(master.kept.n, 1);
 	assert_int_equal(master.kept.sockets[0]->fd, first);
-	assert_int_equal(master.inherited.sockets[0], spare);
+	assert_int_equal(master.inherited.handed_over.sockets[0]->fd, spare);
 	assert_int_equal(resume.handover.listeners[0].fd, first);
 	assert_int_equal(resume.handover.listeners[1].fd, second);
 	assert_int_equal(resume.handover.spares[0].fd, spare);

@@ -40,6 +40,8 @@ static void spare_fields(struct codec *codec, void *object)
 
 	codec_text(codec, &spare->name);
 	codec_fd(codec, &spare->fd);
+	codec_addr(codec, &spare->bound);
+	codec_bool(codec, &spare->told);
 }
 
 static void stray_fields(struct codec *codec, void *object)

@@ -100,16 +100,18 @@ static void gather_forgotten(struct gather *g)
 
 static void gather_spares(struct gather *g)
 {
-	const struct inherited *inherited = &g->master->inherited;
+	const struct handed_over *handed_over = &g->master->inherited.handed_over;
 
-	for (int i = 0; i < inherited->n_sockets; i++) {
-		struct handover_spare *spare = &g->handover->spares[g->handover->n_spares];
+	for (size_t i = 0; i < handed_over->n; i++) {
+		const struct handed_socket *socket = handed_over->sockets[i];
 
-		if (inherited->sockets[i] < 0)
-			continue;
-		g->handover->n_spares++;
-		spare->name = copy_text(g, inherited->socket_names[i]);
-		spare->fd = inherited->sockets[i];
+		if (socket->fd >= 0)
+			g->handover->spares[g->handover->n_spares++] = (struct handover_spare){
+				.name = copy_text(g, socket->name),
+				.fd = socket->fd,
+				.bound = socket->addr,
+				.told = socket->told,
+			};
 	}
 }
 
@@ -238,6 +240,13 @@ static struct addr bound_to(const struct listener *listener, const struct servic
 	return addr;
 }
 
+static void gather_handed_over(
+	struct gather *g, const struct handed_socket *socket, struct handover_listener *to)
+{
+	to->handed_over = copy_text(g, socket->name);
+	to->bound = socket->addr;
+}
+
 /* Without `conf`, where nobody will ask for it, as what it is kept is not said. */
 static void gather_listener(struct gather *g, uint32_t place, const struct listener *listener,
 	const struct service_conf *conf)
@@ -259,8 +268,8 @@ static void gather_listener(struct gather *g, uint32_t place, const struct liste
 		to->bound = bound_to(listener, conf);
 	}
 	to->stored = listener->stored && listener->stored->sent;
-	if (listener->bound && listener->bound->handed_over)
-		to->handed_over = copy_text(g, listener->bound->handed_over);
+	if (listener_is_handed_over(listener))
+		gather_handed_over(g, listener->bound->handed_over, to);
 	else if (to->stored)
 		to->name = copy_text(g, listener->stored->name);
 	else if (conf)
@@ -557,7 +566,7 @@ static int make_room(struct gather *g)
 		listeners += master->services[i]->n_listeners;
 	for (const struct service *s = master->retired; s; s = s->next_retired)
 		services++;
-	to->spares = calloc((size_t)master->inherited.n_sockets + 1, sizeof *to->spares);
+	to->spares = calloc(master->inherited.handed_over.n + 1, sizeof *to->spares);
 	to->strays = calloc(STRAYS_MAX, sizeof *to->strays);
 	to->followers = calloc(FOLLOWERS_MAX, sizeof *to->followers);
 	to->services = calloc(services + 1, sizeof *to->services);

@@ -78,6 +78,8 @@ struct handover_stray {
 struct handover_spare {
 	char *name; /* owned */
 	int fd;
+	struct addr bound; /* what it is bound to; without a length: unknown */
+	bool told;         /* the log knows that no service asks for it */
 };
 
 /* An operator who follows what happens (master/follow). */
