@@ -725,5 +725,5 @@ def test_usage_errors(args, words):
 @pytest.mark.skipif(has_tls(), reason="built with TLS")
 def test_without_tls():
     done = hatchctl("connect", "tls:127.0.0.1:443", input=b"x")
-    assert complaint(done) == ("unable to connect to tls:127.0.0.1:443: this hatchctl was "
+    assert complaint(done) == ("unable to connect to tls:127.0.0.1:443: this hatchd was "
                                "built without TLS (--without-tls)")
