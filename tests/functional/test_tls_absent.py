@@ -103,8 +103,7 @@ def test_nobody_else_needs_it(programs, folder):
 
 
 def test_others_are_served(hatchd, programs, pem):
-    """And so is it, as soon as the package is there: without a restart, or a word to hatchd
-    but a reload."""
+    """And so is it, as soon as the package is there, without a restart or a word to hatchd."""
     port, tls_port = free_port(), free_port()
     other = service("other", listen=f"tcp:127.0.0.1:{port}", exec="/bin/cat")
     daemon = hatchd.file(other + web(tls_port, pem), binary=programs.hatchd)
@@ -114,7 +113,7 @@ def test_others_are_served(hatchd, programs, pem):
         connect(tls_port).close()
 
     programs.install()
-    reload(daemon)
+    daemon.wait_log("web: served now")
     assert speak(tls_port, pem) == b"hello"
 
     with connect(port) as client:
