@@ -175,7 +175,7 @@ class OpenRC(Scripted):
 
     def after_death(self, died):
         """Nobody starts it again, but it is noticed."""
-        assert "does not answer" in self.ask("status", status=32)
+        assert "status: crashed" in self.ask("status", status=32)
         self.ask("restart")
 
     def see_started(self):
