@@ -108,6 +108,7 @@ def need_boxes():
     if tried.returncode:
         said = tried.stderr.decode(errors="backslashreplace").strip()
         pytest.skip(f"namespaces or mounts are not allowed here: {said}")
+    remove_stale_groups()
 
 
 def merge_usr(tree):
@@ -180,6 +181,14 @@ def remove_group(group):
         with contextlib.suppress(OSError):
             os.rmdir(folder)
     return not group.exists()
+
+
+def remove_stale_groups():
+    """Those of tests that were killed."""
+    folder = group_folder()
+    for group in folder.glob(f"{PREFIX}*") if folder else ():
+        if not os.path.exists(f"/proc/{group.name.removeprefix(PREFIX).split('-')[0]}"):
+            remove_group(group)
 
 
 class Box:
