@@ -493,3 +493,26 @@ def test_openrc_instance(boot):
     assert "serving 1" in init.box.run("rc-service", "hatchd.green", "status")
     init.box.run("rc-service", "hatchd.green", "stop")
     assert init.box.is_refused(70)
+
+
+def test_runit_instance(boot):
+    """One more hatchd: a copy of the folder, with settings of its own; a user for the logs."""
+    init = boot(Runit)
+    init.wait_booted()
+    with init.box.path("/etc/passwd").open("a") as users:
+        users.write("_runit-log:x:700:4::/:/usr/sbin/nologin\n")
+    init.box.write("/etc/green.conf", echo("green", 70))
+    example = init.place("check", "runit").removesuffix("/check")
+    init.box.run("cp", "-R", example, "/etc/sv/green")
+    init.box.write("/etc/sv/green/conf", "CONFIG=/etc/green.conf\nCONTROL=/run/green/control\n")
+    # Not to wait until it is found.
+    with init.box.popen("runsv", "/etc/sv/green") as runsv:
+        wait_until(init.box.path("/etc/sv/green/supervise/ok").exists)
+        init.box.run("sv", "-w", "20", "start", "/etc/sv/green")
+        assert init.box.talk(70, b"green") == b"green"
+        init.stop()
+        assert "serving 1" in init.box.run("hatchctl", "-s", "/run/green/control", "status")
+        init.box.run("sv", "-w", "20", "exit", "/etc/sv/green")
+        runsv.communicate(timeout=20)
+    assert init.box.path("/var/log/runit/green/current").stat().st_uid == 700
+    assert init.box.is_refused(70)
