@@ -67,7 +67,8 @@ def test_files(query):
     base, tls = files(query, "hatchd"), files(query, "hatchd-tls")
     assert tls == TLS | SHARED and base & tls == SHARED
     assert {"/usr/bin/hatchctl", "/usr/sbin/hatchd", LIBEXEC + "hatchd-load",
-            "/usr/lib/systemd/system/hatchd.service", "/usr/lib/sysusers.d/hatchd.conf",
+            "/usr/lib/systemd/system/hatchd.service", "/usr/lib/systemd/system/hatchd@.service",
+            "/usr/lib/systemd/user/hatchd.service", "/usr/lib/sysusers.d/hatchd.conf",
             "/usr/share/hatchd/services/echo.conf",
             "/usr/share/bash-completion/completions/hatchctl",
             "/etc/hatchd", "/etc/hatchd/services.d"} <= base
