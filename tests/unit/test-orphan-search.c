@@ -231,7 +231,9 @@ static void test_shortage(void **ctx)
 
 		orphan_search_begin(search, &order, clock_monotonic());
 		assert_true(orphan_search_pids(search, pids) > 0);
-		assert_int_equal(prlimit(pids[0], RLIMIT_NOFILE, &few, NULL), 0);
+		/* It may have been quicker: it has ended, or is another user already. */
+		if (prlimit(pids[0], RLIMIT_NOFILE, &few, NULL) < 0)
+			assert_true(errno == ESRCH || errno == EPERM);
 		while ((news = take(search)).kind == ORPHAN_FOUND)
 			assert_int_not_equal(news.orphan.pid, pid);
 		assert_int_equal(news.n_found, 0);
