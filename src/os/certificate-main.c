@@ -21,20 +21,30 @@
 /* 0 to 2, and a few that nobody asks for. */
 #define FDS_MAX 8
 
+static int fail(const char *what, int r)
+{
+	fprintf(stderr, "hatchd-certificate: unable to %s: %s\n", what, strerror(-r));
+	return r;
+}
+
 /* What is looked for later: the time zone, for the dates in certificates, and what OpenSSL
  * finds out once. */
 static int have_all(void)
 {
+	int r;
+
 	tzset();
-	return certificate_have_all();
+	r = certificate_have_all();
+	return r < 0 ? fail("begin", r) : 0;
 }
 
 static int shut_in(void)
 {
 	const struct sandbox sandbox = {.max_fds = FDS_MAX, .seccomp_optional = true};
 	struct sandbox_report report;
+	int r = sandbox_enter(&sandbox, &report);
 
-	return sandbox_enter(&sandbox, &report);
+	return r < 0 ? fail(report.failed ? report.failed : "enter the sandbox", r) : 0;
 }
 
 /* -ECHILD: nobody asks any more. */

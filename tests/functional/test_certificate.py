@@ -1,6 +1,7 @@
 """hatchd-certificate by itself: what the loader has it do, it does with empty hands."""
 
 import contextlib
+import errno
 import hashlib
 import os
 import pathlib
@@ -12,11 +13,15 @@ import subprocess
 import pytest
 
 from certificates import needs_tls
-from harness import HATCHD, TIMEOUT, base_environment, proc_status
+from harness import (
+    HATCHD, IS_SANITIZED, TIMEOUT, base_environment, built_helper, proc_status, run_hatchd)
 
 pytestmark = needs_tls
 
 PROGRAM = pathlib.Path(HATCHD).parent / "hatchd-certificate"
+
+# The same on all machines.
+LANDLOCK_RESTRICT_SELF = 446
 
 MARK = 0x68637101
 DIGEST = 4
@@ -31,12 +36,13 @@ def message(body, mark=MARK):
 
 
 @contextlib.contextmanager
-def started(**more):
+def started(launcher=(), **more):
     ours, theirs = socket.socketpair()
     ours.settimeout(TIMEOUT)
     with ours, theirs:
-        process = subprocess.Popen([PROGRAM], stdin=theirs, stdout=subprocess.DEVNULL,
-                                   env=base_environment(), **more)
+        process = subprocess.Popen(
+            [*launcher, PROGRAM], stdin=theirs, stdout=subprocess.DEVNULL,
+            env=base_environment(), **more)
         theirs.close()
         try:
             yield process, ours
@@ -77,6 +83,19 @@ def test_has_nothing():
             assert {int(status[name], 16) for name in ("CapPrm", "CapEff", "CapInh")} == {0}
             if os.geteuid() == 0:
                 assert sorted(os.listdir(f"/proc/{process.pid}/fd")) == ["0", "1", "2"]
+
+
+@pytest.mark.skipif(IS_SANITIZED, reason="sanitizers need what is refused")
+def test_cannot_be_shut_in():
+    """It says why, and answers nothing."""
+    if "Landlock       yes" not in run_hatchd("-V").stdout:
+        pytest.skip("there is no Landlock here that could fail")
+    refuse = [built_helper("refuse-call"), str(LANDLOCK_RESTRICT_SELF), str(errno.EPERM)]
+    with started(refuse, stderr=subprocess.PIPE, text=True) as (process, sock):
+        assert process.communicate(timeout=TIMEOUT)[1] == (
+            "hatchd-certificate: unable to leave the file system: Operation not permitted\n")
+        assert process.returncode == 1
+        assert sock.recv(1) == b""
 
 
 def test_one_question_after_another():
