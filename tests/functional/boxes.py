@@ -13,6 +13,7 @@ import pathlib
 import shutil
 import signal
 import subprocess
+import zlib
 
 import pytest
 
@@ -34,6 +35,7 @@ COPIED = ("alternatives", "group", "hosts", "ld.so.cache", "localtime", "nsswitc
 
 def make_etc(folder):
     """A small /etc, with the users that hatchd is installed with."""
+    shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     for name in COPIED:
         path = pathlib.Path("/etc", name)
@@ -46,6 +48,13 @@ def make_etc(folder):
             for number, user in enumerate(("hatchd-guest", "hatchd-admin"), 7700):
                 file.write(line.format(user, number))
     return folder
+
+
+def card_of(name):
+    """The address of its network card, which is the same when the machine boots again: others
+    remember it for half a minute."""
+    number = zlib.crc32(name.encode()).to_bytes(4, "big")
+    return "02:00:" + number.hex(":")
 
 
 class Box:
@@ -76,8 +85,8 @@ class Box:
 
     def cable(self, other, name, bridge=None):
         """From an interface of that name, at a bridge if there is one, to eth0 of the other."""
-        self.ip("link", "add", name, "type", "veth", "peer", "name", "eth0", "netns",
-                other.init)
+        self.ip("link", "add", name, "type", "veth", "peer", "name", "eth0",
+                "address", card_of(other.name), "netns", other.init)
         if bridge:
             self.ip("link", "set", name, "master", bridge)
         self.ip("link", "set", name, "up")

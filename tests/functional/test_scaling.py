@@ -26,7 +26,8 @@ import pytest
 from arrivals import Arrivals, expect_all_served
 from boxes import Box
 from harness import (
-    HATCHCTL, TIMEOUT, connect, read_all, read_exactly, take_time, talk, wait_until,
+    HATCHCTL, TIMEOUT, connect, make_folder, read_all, read_exactly, take_time, talk,
+    wait_until,
 )
 from test_programs import need
 from upgrades import Installed
@@ -42,7 +43,11 @@ BALANCER = "192.0.2.10"
 HOSTS = {"hatch1": "192.0.2.1", "hatch2": "192.0.2.2", "hatch3": "192.0.2.3"}
 PORT = 7777
 
-pytestmark = pytest.mark.needs_root
+pytestmark = [pytest.mark.needs_root, pytest.mark.xdist_group("scaling")]
+
+# Who is not one of the clients is not served.
+CAT = "shell = 'case $REMOTE_ADDR in 198.51.100.10[1-4]) exec cat ;; esac'"
+WHO = "shell = 'echo $REMOTE_ADDR $PROXY_ADDR $(hostname)'"
 
 CONFIG = """\
 include_dir("services.d")
@@ -69,7 +74,7 @@ def script(path, text):
 class Site:
     """All of it.  A server of haproxy has the name of its box."""
 
-    def __init__(self, folder, stack, program):
+    def __init__(self, folder, stack):
         need("haproxy", "ip", "nsenter", "socat")
         self.folder = pathlib.Path(folder)
         self.programs = Installed(folder).folder
@@ -77,15 +82,26 @@ class Site:
         self.reach = script(self.folder / "reach", REACH.format(
             folder=folder, programs=self.programs))
         script(self.programs / "restart", RESTART)
-        self.balancer = stack.enter_context(Box("balancer", folder))
-        self.boxes = {name: stack.enter_context(Box(name, folder)) for name in HOSTS}
-        for box in (self.balancer, *self.boxes.values()):
-            (self.folder / f"{box.name}.pid").write_text(f"{box.init}\n")
+        self.stack = stack
+        self.boxes = {}
+        self.balancer = self._box("balancer")
         self._connect_servers()
         self._connect_clients(stack)
         for name in HOSTS:
-            self._start_hatchd(name, program)
+            self.boot(name)
         self._start_haproxy()
+
+    def _box(self, name):
+        box = self.stack.enter_context(Box(name, self.folder))
+        (self.folder / f"{name}.pid").write_text(f"{box.init}\n")
+        return box
+
+    def boot(self, name):
+        """A machine with hatchd, that is there for the first time, or again."""
+        self.boxes[name] = box = self._box(name)
+        self.balancer.cable(box, name, "servers")
+        box.ip("address", "add", f"{HOSTS[name]}/24", "dev", "eth0")
+        self._start_hatchd(name)
 
     def _connect_servers(self):
         balancer = self.balancer
@@ -93,9 +109,6 @@ class Site:
             balancer.ip("link", "add", "servers", "type", "bridge")
         except AssertionError:
             pytest.skip("this machine has no bridges")
-        for name, box in self.boxes.items():
-            balancer.cable(box, name, "servers")
-            box.ip("address", "add", f"{HOSTS[name]}/24", "dev", "eth0")
         balancer.ip("address", "add", f"{BALANCER}/24", "dev", "servers")
         balancer.ip("link", "set", "servers", "up")
 
@@ -121,10 +134,14 @@ class Site:
         path.write_text(text)
         shutil.copymode(EXAMPLE / name, path)
 
-    def _start_hatchd(self, name, program):
-        etc = self.boxes[name].etc / "hatchd"
-        self._install("upper.conf", etc / "services.d/upper.conf",
+    def install_service(self, name, program):
+        """The one of the example, with another program."""
+        self._install("upper.conf", self.boxes[name].etc / "hatchd/services.d/upper.conf",
                       [("exec           = { /usr/bin/tr, a-z, A-Z }", program)])
+
+    def _start_hatchd(self, name):
+        etc = self.boxes[name].etc / "hatchd"
+        self.install_service(name, CAT)
         self._install("pool.conf", etc / "services.d/pool.conf")
         self._install("pool-agent", etc / "pool-agent")
         (etc / "hatchd.conf").write_text(CONFIG)
@@ -210,21 +227,32 @@ def endpoints():
     return [f"tcp:{front}:{PORT}" for front in FRONTS]
 
 
-# Who is not one of the clients is not served.
-CAT = "shell = 'case $REMOTE_ADDR in 198.51.100.10[1-4]) exec cat ;; esac'"
-WHO = "shell = 'echo $REMOTE_ADDR $PROXY_ADDR $(hostname)'"
-
-
 @contextlib.contextmanager
-def machines(folder, program):
-    with contextlib.ExitStack() as stack:
-        yield Site(folder, stack, program)
+def machines():
+    folder = make_folder()
+    try:
+        with contextlib.ExitStack() as stack:
+            yield Site(folder, stack)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def all_there():
+    """One for the tests that leave it as it was."""
+    with machines() as made:
+        yield made
 
 
 @pytest.fixture
-def site(folder):
-    with machines(folder, CAT) as made:
-        yield made
+def site(all_there):
+    """With all of its machines in the pool, as the files say, and without clients."""
+    for name in HOSTS:
+        all_there.on(name, "rm -f /run/out-of-pool; hatchctl reload")
+    all_there.wait_status(*HOSTS, status="UP")
+    wait_until(lambda: all(row["weight"] == "100" for row in all_there.servers().values()),
+               what="all machines without clients")
+    return all_there
 
 
 def expect_clients_seen(site):
@@ -275,9 +303,14 @@ def test_replaced(site):
     expect_rate(crowd.totals)
 
 
-def test_who_the_client_is(folder):
-    with machines(folder, WHO) as site:
-        said = [talk(f"tcp:{front}:{PORT}").decode().split() for front in 3 * list(FRONTS)]
+def test_who_the_client_is(site):
+    """They do not end their side: haproxy gives up who has nothing to say and ends it."""
+    for name in HOSTS:
+        site.install_service(name, WHO)
+        site.on(name, "hatchctl reload")
+    said = [talk(address, half_close=False).decode().split() for address in 3 * endpoints()]
+    for name in HOSTS:
+        site.install_service(name, CAT)
     assert [words[0] for words in said] == 3 * list(FRONTS.values())
     assert {words[1] for words in said} == {BALANCER}
     assert {words[2] for words in said} == set(HOSTS)
@@ -347,7 +380,7 @@ def test_roll_waits_for_the_last_client(site):
         assert "hatch1: after 1 s it still has clients" in said
         site.on("hatch1", "rm /run/out-of-pool; test ! -e /run/run")
         site.wait_status("hatch1", status="UP")
-        rolling = site.begin_roll("-p", "balancer", "-c", "touch /run/run", "hatch1")
+        rolling = site.begin_roll("-p", "balancer", "-c", run, "hatch1")
         site.wait_status("hatch1", status="DRAIN")
         assert is_served(clients["hatch1"])
         site.on("hatch1", "test ! -e /run/run")
@@ -404,6 +437,7 @@ def expect_end(client, began, seconds):
 
 def test_one_loses_power(site):
     """Lost is at most who was there; others who come wait until haproxy tries another one.
+    When it is there again it is in the pool again.
 
     Who is there and silent is told after half a minute: it is waited for in long runs.
     """
@@ -422,4 +456,8 @@ def test_one_loses_power(site):
     assert [one for one in crowd.failures if one["begun"] > dead] == []
     assert len(crowd.failures) < there, "one of them is there to stay"
     assert crowd.totals["wrong"] == crowd.totals["refused"] == 0
+    # The cable is there for as long as the kernel tries to end what the dead one has had.
+    site.balancer.ip("link", "delete", "hatch2")
+    site.boot("hatch2")
+    site.wait_status("hatch2", status="UP")
     print(f"{len(crowd.failures)} of {there} lost, slowest {crowd.totals['slowest']:.3f} s")
