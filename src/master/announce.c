@@ -1,8 +1,13 @@
 #include "master/announce.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "master/gate.h"
+#include "master/master.h"
 #include "master/service.h"
+
+#include <stdio.h>
+#include <string.h>
 
 static const char *who_can_reach(const struct addr *addr)
 {
@@ -52,7 +57,7 @@ static size_t count_served(const struct master *master)
 	return n;
 }
 
-void announce(const struct master *master)
+void announce_listeners(const struct master *master)
 {
 	size_t served = count_served(master), waiting = master->n_services - served;
 
@@ -72,10 +77,78 @@ void announce(const struct master *master)
 			waiting == 1 ? "" : "s");
 }
 
-void announce_status(const struct master *master, const char *state)
+/* ------------------------------------------------------------- the service manager */
+
+/* Without a look at all services, and so with processes of backends. */
+static size_t count_clients(const struct master *master)
+{
+	return master_clients(master) + master->callers.ledgers.n;
+}
+
+static const char *describe(const struct master *master, char buf[ANNOUNCE_TEXT_MAX])
+{
+	size_t n = drain_left(master);
+	char connections[64] = "";
+
+	if (n > 0)
+		snprintf(connections, sizeof connections, ", %zu connection%s", n,
+			n == 1 ? "" : "s");
+	snprintf(buf, ANNOUNCE_TEXT_MAX, "Serving %zu of %zu services%s%s",
+		count_served(master), master->n_services, connections,
+		master->reload.failed ? "; the last reload failed" : "");
+	return buf;
+}
+
+static void note(struct master *master)
+{
+	master->announced.clients = count_clients(master);
+	master->announced.again = false;
+	master->announced.due = USEC_INFINITY;
+}
+
+void announce_status(struct master *master, const char *state)
 {
 	log_flush();
-	notify_send(master->notify, "%sSTATUS=Serving %zu of %zu services%s", state,
-		count_served(master), master->n_services,
-		master->reload.failed ? "; the last reload failed" : "");
+	note(master);
+	notify_send(
+		master->notify, "%sSTATUS=%s", state, describe(master, master->announced.text));
+}
+
+void announce_again(struct master *master)
+{
+	master->announced.again = true;
+}
+
+/* While something else is going on it is told of that, and at the end of it how we are. */
+static bool is_in_between(const struct master *master)
+{
+	return master->leaving || (master->reload.ended && master->reload.full);
+}
+
+static void look(struct master *master)
+{
+	struct announced *announced = &master->announced;
+	char text[ANNOUNCE_TEXT_MAX], message[sizeof "STATUS=" + ANNOUNCE_TEXT_MAX];
+
+	note(master);
+	if (strcmp(describe(master, text), announced->text) == 0)
+		return;
+	snprintf(message, sizeof message, "STATUS=%s", text);
+	if (notify_pass(master->notify, message, -EBADF))
+		strcpy(announced->text, text);
+	else
+		announced->again = true;
+}
+
+void announce_turn(struct master *master, uint64_t now)
+{
+	struct announced *announced = &master->announced;
+
+	if (is_in_between(master) || notify_error(master->notify) == -ENOTCONN)
+		announced->due = USEC_INFINITY;
+	else if (now >= announced->due)
+		look(master);
+	else if (announced->due == USEC_INFINITY &&
+		 (announced->again || count_clients(master) != announced->clients))
+		announced->due = now + ANNOUNCE_EVERY;
 }

@@ -215,6 +215,7 @@ static uint64_t patience(const struct master *master, uint64_t now)
 	due = earlier(due, master->expiry.due);
 	due = earlier(due, master->accounting.due);
 	due = earlier(due, master->store.due);
+	due = earlier(due, master->announced.due);
 	due = earlier(due, upgrade_due(&master->upgrade));
 	due = earlier(due, master->strays.due);
 	due = earlier(due, master->orphans.due);
@@ -292,6 +293,7 @@ static void turn(struct master *master, bool event_came)
 		stop_turn(master, now);
 	followers_turn(master, now);
 	notify_flush(master->notify);
+	announce_turn(master, now);
 	store_turn(master, now);
 	log_flush();
 	upgrade_turn(master, now);

@@ -16,6 +16,7 @@
 #include "conf/cmdline.h"
 #include "conf/image.h"
 #include "master/accounting.h"
+#include "master/announce.h"
 #include "master/backend.h"
 #include "master/budget.h"
 #include "master/caller.h"
@@ -84,6 +85,7 @@ struct master {
 	struct log_gate other_refusals; /* for which there is no place among these */
 	struct notify *notify;          /* to the service manager */
 	struct watchdog watchdog;       /* that it has set on us */
+	struct announced announced;     /* what it knows of us */
 	struct closer *closer; /* closes what programs and clients have had their hands on */
 	uint32_t n_closing;    /* descriptors of no service with it; atomic */
 	struct worker workers[WORKERS_MAX]; /* one of each kind, then elders */

@@ -27,7 +27,7 @@ static void say_reloading(const struct master *master, uint64_t now)
 }
 
 /* Whoever has asked since then is answered by the reload that comes next. */
-static void say_ready(const struct master *master)
+static void say_ready(struct master *master)
 {
 	announce_status(master, master->reload.again ? "" : "READY=1\n");
 }

@@ -181,7 +181,7 @@ static void say_started(struct master *master)
 {
 	char request[WATCHDOG_TEXT_MAX], state[64 + WATCHDOG_TEXT_MAX];
 
-	announce(master);
+	announce_listeners(master);
 	snprintf(state, sizeof state, "READY=1\nMAINPID=%d\n%s", (int)getpid(),
 		watchdog_request(&master->watchdog, request));
 	announce_status(master, state);
@@ -501,6 +501,7 @@ int master_run(const struct cmdline *cmdline, char **argv)
 		.orphans = ORPHANS_NONE,
 		.followers = FOLLOWERS_NONE,
 		.store = STORE_NONE,
+		.announced = ANNOUNCED_NONE,
 		.take_over = TAKE_OVER_NONE,
 		.drain = DRAIN_NONE,
 		.started = clock_monotonic(),

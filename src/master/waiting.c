@@ -217,6 +217,7 @@ void waiting_turn(struct master *master, uint64_t now)
 {
 	if (now < master->waiting.due)
 		return;
+	announce_again(master);
 	if (try_all(master, now))
 		plan_next(&master->waiting, now);
 	else

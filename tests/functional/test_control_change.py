@@ -154,7 +154,7 @@ def test_disable(hatchd, path):
     with opened(port) as client:
         change(path, "disable a")
         daemon.wait_log("a: disabled at the control socket, 1 child")
-        daemon.wait_notified("STATUS=Serving 1 of 2 services")
+        daemon.wait_notified("STATUS=Serving 1 of 2 services, 1 connection")
         [line] = listed(path, "list a")
         assert line["state"] == "disabled" and line["children"] == 1
         assert is_refused(f"tcp:127.0.0.1:{port}")

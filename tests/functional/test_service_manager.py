@@ -1,9 +1,14 @@
-"""What a service manager says to hatchd is for hatchd alone."""
+"""What a service manager says to hatchd, which is for hatchd alone, and what it is told."""
 
+import contextlib
+import select
 import signal
+import socket
 
 import pytest
-from harness import Loader, Probe, free_port, helper, service, stanza, talk, workers
+from harness import (
+    Loader, Probe, connect, free_port, helper, reload, service, stanza, talk, workers,
+)
 from upgrades import upgrade
 
 # With which a service manager speaks to the process that it has started ...
@@ -75,3 +80,63 @@ def test_pass_env_of_what_is_said_of_the_unit(hatchd, probe):
     hatchd.file(service("look", listen=f"tcp:{port}", exec=probe, pass_env=[*OF_THE_UNIT]),
                 env=OF_THE_UNIT)
     assert OF_THE_UNIT.items() <= Probe(talk(port)).env.items()
+
+
+# -- STATUS
+
+
+def cat(port, name="s"):
+    return service(name, listen=f"tcp:{port}", exec="/bin/cat")
+
+
+def statuses(daemon):
+    return [line for message in daemon.messages for line in message.split("\n")
+            if line.startswith("STATUS=")]
+
+
+def test_status_counts_connections(hatchd):
+    """Now and then, as they come and go all the time; and with what it says at once."""
+    port = free_port()
+    daemon = hatchd.file(cat(port))
+    assert statuses(daemon) == ["STATUS=Serving 1 of 1 services"]
+    with connect(port), connect(port):
+        for _ in range(20):
+            assert talk(port, b"x") == b"x"
+        daemon.wait_children(2)
+        daemon.wait_notified("STATUS=Serving 1 of 1 services, 2 connections")
+        reload(daemon, cat(port) + cat(free_port(), "t"))
+        daemon.wait_notified("STATUS=Serving 2 of 2 services, 2 connections")
+    daemon.wait_notified("STATUS=Serving 2 of 2 services")
+    daemon.fds_at_start = None  # there is a socket more
+    assert statuses(daemon) == [
+        "STATUS=Serving 1 of 1 services", "STATUS=Serving 1 of 1 services, 2 connections",
+        "STATUS=Reading the configuration", "STATUS=Serving 2 of 2 services, 2 connections",
+        "STATUS=Serving 2 of 2 services"]
+
+
+def test_status_when_an_address_is_free(hatchd):
+    port = free_port()
+    with socket.create_server(("127.0.0.1", port)):
+        daemon = hatchd.file(cat(port))
+        assert statuses(daemon) == ["STATUS=Serving 0 of 1 services"]
+    daemon.wait_notified("STATUS=Serving 1 of 1 services")
+
+
+def test_status_does_not_crowd_out_what_counts(hatchd):
+    """A manager that reads nothing for a while gets READY=1 all the same."""
+    port = free_port()
+    with contextlib.ExitStack() as stack:
+        daemon = hatchd.file(cat(port))
+        full = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+        full.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                full.sendto(b"X=1", daemon.notify.getsockname())
+        reload(daemon, cat(port) + cat(free_port(), "t"))
+        stack.enter_context(connect(port))
+        daemon.wait_children(1)
+        # It looks again, and cannot say it.
+        select.select([], [], [], 4)  # the period observed
+        daemon.notified("READY=1", 2)
+        daemon.wait_notified("STATUS=Serving 2 of 2 services, 1 connection")
+        daemon.fds_at_start = None  # there is a socket more
