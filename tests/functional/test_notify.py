@@ -356,6 +356,35 @@ def test_upgrade_keeps_the_time(hatchd, folder, path):
     daemon.wait_children(0)
 
 
+def test_reload_that_ends_it(app, folder):
+    """It is told to end because it is to be another one: it has not failed to start."""
+    daemon, program, state = app
+    (address,) = state()["addresses"]
+    port = int(address["address"].rsplit(":", 1)[1])
+    reload(daemon, notifying("app", port, folder, instances=7))
+    daemon.wait_children(0)
+    daemon.wait_log("app: child .* ended: signal 15")
+    assert "READY=1" not in daemon.text() and state()["state"] == "serving"
+
+
+def test_take_over(hatchd, folder, path):
+    """Each hatchd listens to the program that it has started."""
+    port = free_port()
+    config = notifying("app", port, folder)
+    old = hatchd.file(config, f"--control={path}")
+    with Program(port) as first:
+        first.say("READY=1\\nSTATUS=first")
+        hatchd.file(config, f"--control={path}", f"--take-over={path}")
+        assert old.wait_end() == 0
+    with Program(port) as second:
+        second.do("pid")
+        (line,) = listed(path)
+        assert (line["state"], line.get("status")) == ("starting", None)
+        second.say("READY=1")
+        assert listed(path)[0]["state"] == "serving"
+        second.client.sendall(b"exit 0\n")
+
+
 # ---------------------------------------------------------------------------
 # With the real ones
 
