@@ -23,9 +23,6 @@
 #define BATCH 8
 #define REST  (10 * USEC_PER_MSEC)
 
-/* Descriptors of one service on their way to be closed, before more may come. */
-#define CLOSING_MAX 2
-
 struct readiness {
 	struct child *child;
 	sd_event_source *source; /* owned; NULL: nobody listens */
@@ -122,18 +119,10 @@ static void tell_stranger(struct readiness *r, pid_t sender)
 		r->child->service->label, sender, r->child->pid);
 }
 
-static void drop_descriptors(
-	const struct readiness *r, const struct notice_mail *mail, uint64_t now)
-{
-	for (size_t i = 0; i < mail->n_fds; i++)
-		service_close_later(r->child->service, mail->fds[i], 0, now);
-}
-
 static void hear(struct readiness *r, const struct notice_mail *mail, uint64_t now)
 {
 	struct notice notice;
 
-	drop_descriptors(r, mail, now);
 	if (!is_of_program(r->child, mail->pid))
 		tell_stranger(r, mail->pid);
 	else if (mail->whole && notice_parse(mail->text, mail->len, &notice))
@@ -151,6 +140,15 @@ static void rest(struct readiness *r, uint64_t now)
 		all->due = now + REST;
 }
 
+/* What cannot be thrown away now is heard once more, which makes no difference. */
+static int drop(const struct readiness *r, const struct notice_mail *mail, uint64_t now)
+{
+	if (mail->laden)
+		return service_drop_message_later(r->child->service, r->fd, now);
+	notice_socket_drop(r->fd);
+	return 0;
+}
+
 static int on_notice(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 {
 	struct readiness *r = userdata;
@@ -159,14 +157,16 @@ static int on_notice(sd_event_source *source, int fd, uint32_t revents, void *us
 
 	(void)source;
 	(void)revents;
-	for (int i = 0; i < BATCH && service_closing(r->child->service) < CLOSING_MAX; i++) {
-		int taken = notice_socket_take(fd, &mail);
+	for (int i = 0; i < BATCH && service_closing(r->child->service) == 0; i++) {
+		int found = notice_socket_look(fd, &mail);
 
-		if (taken == 0)
+		if (found == 0)
 			return 0;
-		if (taken < 0)
+		if (found < 0)
 			break;
 		hear(r, &mail, now);
+		if (drop(r, &mail, now) < 0)
+			break;
 	}
 	rest(r, now);
 	return 0;

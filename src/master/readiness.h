@@ -9,9 +9,9 @@
  * The master itself listens, since these are words for it, of a few kinds (policy/notice), and
  * no payload (I1): a helper would need the same words passed on, and could lie where the kernel
  * cannot.  What anybody may send it has bounds (I9): a few messages are read at a time, then
- * the next ones wait for a moment, in a queue that the kernel keeps short; descriptors that
- * come along are closed by somebody who may wait (I2), and until that is done no more are
- * taken.
+ * the next ones wait for a moment, in a queue that the kernel keeps short; a message with
+ * descriptors is thrown away by somebody who may wait (I2), and until that is done no other is
+ * read.
  *
  * Layer: master.
  */

@@ -12,6 +12,8 @@
 #include "master/steer.h"
 #include "os/journal_stream.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -100,6 +102,20 @@ void service_close_listener_later(struct service *service, int fd, uint64_t now)
 	const struct closer_job job = {.fd = fd, .tell = true};
 
 	close_later(service, job, now);
+}
+
+/* By a copy: the socket itself may be closed meanwhile. */
+int service_drop_message_later(struct service *service, int fd, uint64_t now)
+{
+	const struct closer_job job = {
+		.fd = fcntl(fd, F_DUPFD_CLOEXEC, service->master->budget.low_limit),
+		.drop = true,
+	};
+
+	if (job.fd < 0)
+		return -errno;
+	close_later(service, job, now);
+	return 0;
 }
 
 uint32_t service_closing(const struct service *service)

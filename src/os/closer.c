@@ -74,6 +74,8 @@ static void finish(const struct closer *closer, const struct job *job)
 {
 	static const struct linger none;
 
+	if (job->what.drop)
+		(void)!recv(job->what.fd, NULL, 0, MSG_DONTWAIT);
 	setsockopt(job->what.fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
 	close(job->what.fd);
 	if (job->what.tell)

@@ -40,6 +40,7 @@ struct closer_job {
 	int fd;            /* taken over */
 	bool tell;         /* an address that it is bound to is waited for */
 	bool patient;      /* nobody waits for it: it may be done with others, in a while */
+	bool drop;         /* a message that lies in it goes first, with what came along */
 	uint64_t ticket;   /* children with a lower one may have a copy: spawner_started() */
 	uint32_t *pending; /* counted up now and down when it is closed, with atomic
 	                      operations; must live as long */

@@ -10,10 +10,10 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-/* Who it is comes first, then the descriptors. */
+/* For who it is, and not for a descriptor: what there is no room for is not taken in. */
 union room {
 	struct cmsghdr header;
-	char bytes[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(NOTICE_FDS_MAX * sizeof(int))];
+	char bytes[CMSG_LEN(sizeof(struct ucred))];
 };
 
 static int choose_name(char ret[NOTICE_SOCKET_NAME_MAX])
@@ -60,41 +60,21 @@ int notice_socket_open(char ret_name[NOTICE_SOCKET_NAME_MAX])
 	return take_fd(&fd);
 }
 
-static void take_sender(const struct cmsghdr *header, struct notice_mail *mail)
+static pid_t sender_of(struct msghdr *message)
 {
+	const struct cmsghdr *header = CMSG_FIRSTHDR(message);
 	struct ucred sender;
 
-	if (header->cmsg_len != CMSG_LEN(sizeof sender))
-		return;
+	if (!header || header->cmsg_level != SOL_SOCKET ||
+		header->cmsg_type != SCM_CREDENTIALS ||
+		header->cmsg_len != CMSG_LEN(sizeof sender))
+		return 0;
 	memcpy(&sender, CMSG_DATA(header), sizeof sender);
-	mail->pid = sender.pid;
+	return sender.pid;
 }
 
-static void take_fds(const struct cmsghdr *header, struct notice_mail *mail)
-{
-	size_t n = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-
-	if (n > NOTICE_FDS_MAX - mail->n_fds)
-		n = NOTICE_FDS_MAX - mail->n_fds;
-	memcpy(mail->fds + mail->n_fds, CMSG_DATA(header), n * sizeof(int));
-	mail->n_fds += n;
-}
-
-static void take_company(struct msghdr *message, struct notice_mail *mail)
-{
-	struct cmsghdr *header = CMSG_FIRSTHDR(message);
-
-	for (; header; header = CMSG_NXTHDR(message, header)) {
-		if (header->cmsg_level != SOL_SOCKET)
-			continue;
-		if (header->cmsg_type == SCM_CREDENTIALS)
-			take_sender(header, mail);
-		else if (header->cmsg_type == SCM_RIGHTS)
-			take_fds(header, mail);
-	}
-}
-
-int notice_socket_take(int fd, struct notice_mail *ret)
+/* The message keeps its descriptors, so nothing is closed by this. */
+int notice_socket_look(int fd, struct notice_mail *ret)
 {
 	struct iovec part = {.iov_base = ret->text, .iov_len = sizeof ret->text};
 	union room room;
@@ -102,16 +82,20 @@ int notice_socket_take(int fd, struct notice_mail *ret)
 		.msg_iov = &part,
 		.msg_iovlen = 1,
 		.msg_control = &room,
-		.msg_controllen = sizeof room,
+		.msg_controllen = CMSG_LEN(sizeof(struct ucred)),
 	};
-	ssize_t len = recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	ssize_t len = recvmsg(fd, &message, MSG_PEEK | MSG_DONTWAIT);
 
 	if (len < 0)
 		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
-	ret->pid = 0;
-	ret->n_fds = 0;
+	ret->pid = sender_of(&message);
 	ret->len = (size_t)len;
 	ret->whole = !(message.msg_flags & MSG_TRUNC);
-	take_company(&message, ret);
+	ret->laden = message.msg_flags & MSG_CTRUNC;
 	return 1;
+}
+
+void notice_socket_drop(int fd)
+{
+	(void)!recv(fd, NULL, 0, MSG_DONTWAIT);
 }

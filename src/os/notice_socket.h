@@ -7,9 +7,11 @@
  * the same network namespace.  So the kernel says with each message who has sent it, and whom
  * to believe is the caller's to decide.
  *
- * Whoever sends can send descriptors along (sd_notify_barrier(3) does).  Each of them is taken
- * in, for the caller to have closed by somebody who may wait: what there is no room for, the
- * kernel would close right here, and what it is of decides how long that takes.
+ * Whoever sends can send descriptors along (sd_notify_barrier(3) does), and they may be of
+ * anything: to close one can take as long as he likes, and while it lies in our table every
+ * child that is started closes a copy of it.  So none is ever taken in.  A message is only
+ * looked at here; where descriptors are with it, it is for somebody who may wait to throw it
+ * away (os/closer).
  *
  * Layer: os.
  */
@@ -25,22 +27,21 @@
 /* Room for a name as NOTIFY_SOCKET has it, NUL included: "@hatchd/notify/0123456789abcdef". */
 #define NOTICE_SOCKET_NAME_MAX 32
 
-/* As many as the kernel lets anybody send at once. */
-#define NOTICE_FDS_MAX 253
-
 struct notice_mail {
 	pid_t pid;  /* of who has sent it; 0: he cannot be seen from here */
 	bool whole; /* all of it is in `text` */
+	bool laden; /* descriptors are with it */
 	size_t len;
 	char text[NOTICE_MAX]; /* not terminated */
-	size_t n_fds;
-	int fds[NOTICE_FDS_MAX]; /* the caller's to close; close-on-exec */
 };
 
 /* A new socket, non-blocking and close-on-exec, with its name; or a negative errno. */
 int notice_socket_open(char ret_name[NOTICE_SOCKET_NAME_MAX]);
 
-/* The next message.  1; 0: there is none; or a negative errno. */
-int notice_socket_take(int fd, struct notice_mail *ret);
+/* Look at the next message, which stays.  1; 0: there is none; or a negative errno. */
+int notice_socket_look(int fd, struct notice_mail *ret);
+
+/* Throw that one away; not if it is laden. */
+void notice_socket_drop(int fd);
 
 #endif

@@ -215,6 +215,19 @@ def test_descriptors(app):
         wait_until(lambda: daemon.count_fds() <= before)
 
 
+def test_descriptor_that_lingers(app, path):
+    """Its close may take a minute, and nobody waits for that but who has sent it."""
+    daemon, program, state = app
+    program.do("linger STATUS=slow")
+    wait_until(lambda: state().get("status") == "slow")
+    program.do("say READY=1")
+    for _ in range(3):
+        assert status(path)["state"] == "serving"
+    assert state()["state"] == "starting"
+    program.do("release")
+    wait_until(lambda: state()["state"] == "serving")
+
+
 def test_what_cannot_be_read(app):
     daemon, program, state = app
     for text in ("", r"READY=1\x00", r"\x00READY=1", "READY=1\\n" + "x" * 4096, "READY=1 ",

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/own.h"
 #include "os/closer.h"
+#include "os/rights.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -53,6 +54,42 @@ static void close_by(
 	};
 
 	closer_close(closer, &job, clock_monotonic());
+}
+
+/* A message is thrown away first, with a descriptor that is with it, also where another copy of
+ * the socket stays. */
+static void test_drops_a_message(void **state)
+{
+	struct closer_job job = {.drop = true, .ticket = TICKET};
+	int pair[2], ends[2], kept;
+	uint32_t pending = 0;
+	struct closer *closer;
+	struct iovec part = {.iov_base = "one", .iov_len = 3};
+	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+	union rights_room room;
+	char text[4];
+
+	(void)state;
+	assert_int_equal(closer_new(1, &closer), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM, 0, pair), 0);
+	assert_int_equal(pipe(ends), 0);
+	rights_put(&message, &room, &ends[1], 1);
+	assert_int_equal(sendmsg(pair[1], &message, 0), 3);
+	assert_int_equal(send(pair[1], "two", 3, 0), 3);
+	close(ends[1]);
+	kept = dup(pair[0]);
+	job.fd = pair[0];
+	job.pending = &pending;
+	closer_close(closer, &job, clock_monotonic());
+	closer_tend(closer, TICKET + 1, clock_monotonic());
+	wait_for_end(ends[0]);
+	wait_for_none(&pending);
+	assert_int_equal(recv(kept, text, sizeof text, MSG_DONTWAIT), 3);
+	assert_memory_equal(text, "two", 3);
+	close(kept);
+	close(pair[1]);
+	close(ends[0]);
+	closer_done(closer);
 }
 
 static void test_closes_many(void **state)
@@ -265,6 +302,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_closes_many),
+		cmocka_unit_test(test_drops_a_message),
 		cmocka_unit_test(test_nothing_to_do),
 		cmocka_unit_test(test_does_not_linger),
 		cmocka_unit_test(test_waits_for_the_ticket),

@@ -9,15 +9,19 @@ when it is done; in TEXT, \\n is a newline, and \\x1b and the like are bytes:
     stranger TEXT       the same by the leader of a session of its own
     flood N TEXT        N times
     pass N TEXT         with N descriptors
+    linger TEXT         with one whose close takes as long as a minute
+    release             or until then
     barrier             come back when all that was said has been heard
     name, pid           the name of the socket, the number of the process
     exit N              end with that status
 """
 
 import array
+import contextlib
 import os
 import select
 import socket
+import struct
 
 NAME = os.environ["NOTIFY_SOCKET"]
 assert NAME.startswith("@")
@@ -39,6 +43,20 @@ def barrier():
     poll.register(ours, 0)
     poll.poll()
     os.close(ours)
+
+
+def send_lingering(text):
+    """A connection that is full, of which the last copy is the one on its way."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        ours = socket.create_connection(server.getsockname())
+        held.append(server.accept()[0])
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 60))
+    ours.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            ours.send(bytes(65536))
+    send(text, [ours.fileno()])
+    ours.close()
 
 
 def by_another(text, leader):
@@ -65,6 +83,10 @@ def obey(command, rest):
     elif command == "pass":
         count, _, text = rest.partition(" ")
         send(text, [0] * int(count))
+    elif command == "linger":
+        send_lingering(rest)
+    elif command == "release":
+        held.pop().close()
     elif command == "barrier":
         barrier()
     elif command == "exit":
@@ -73,6 +95,7 @@ def obey(command, rest):
 
 
 listener = socket.socket(fileno=3)
+held = []
 clients = {}
 while True:
     for ready in select.select([listener, *clients], [], [])[0]:
