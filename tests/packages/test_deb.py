@@ -1,8 +1,8 @@
 """The Debian packages: what is in them, and what Debian's own tools say of them.
 
-They are made once, without their unit tests, and kept in deb/.  What takes longer than a few
-seconds is chosen by HATCHD_TEST_DEBIAN=1: a second build, which has to be the same to the bit,
-and piuparts.
+They are made once, without their unit tests, and kept in deb/.  What takes longer is chosen by
+HATCHD_TEST_DEBIAN=1: a second build, which has to be the same to the bit, autopkgtest, and
+piuparts.
 """
 
 import hashlib
@@ -49,7 +49,7 @@ BASE_FILES = {
 PROGRAM = re.compile(r"/usr/(s?bin|libexec/hatchd)/|.*/examples/.*/(run|finish|check|hatchd"
                      r"|hatchd\.initd|pool-agent|rolling-upgrade)$")
 
-slow = pytest.mark.skipif(not SLOW, reason="takes a minute; HATCHD_TEST_DEBIAN=1 runs it")
+slow = pytest.mark.skipif(not SLOW, reason="takes long; HATCHD_TEST_DEBIAN=1 runs it")
 
 
 def make(run, source, folder, *prefix, **more):
@@ -176,6 +176,7 @@ def debian():
     return trees.debian(trees.release(), ["apt-utils"])
 
 
+@slow
 def test_autopkgtest(run, debs, debian, folder):
     """The tests that come with the package, in the tree; that of the unit is not for it."""
     need("autopkgtest")
