@@ -25,11 +25,12 @@ import threading
 import time
 
 from harness import TIMEOUT, Log, wait_until
-from prepare import cgroup_folders
+from prepare import cgroup_folders, tree_folder
 
 FOLDER = pathlib.Path(os.environ["HATCHD_SYSTEM"])
 PREFIX = "hatchd-system-"
 UNIT = "hatchd.service"
+EXAMPLES = "/usr/share/doc/hatchd/examples/systemd"
 PR_SET_PDEATHSIG = 1
 
 # What is to end the tests, by way of KeyboardInterrupt.
@@ -38,12 +39,12 @@ ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 # Message of systemd: a unit has been started, systemd.journal-fields(7).
 STARTED = "39f53479d3a045ac8e11786248231fbf"
 
-# The folder with the layers, the name, the folders of its control groups after --,
-# and after another -- how systemd-nspawn is to start it.
+# The folder with the layers, which of them, the name, the folders of its control groups, and
+# after -- how systemd-nspawn is to start it.
 BOOT = """
 set -e
-layers=$1 name=$2
-shift 2
+folder=$1 layers=$2 name=$3
+shift 3
 while [ "$1" != -- ]; do
 	echo $$ >"$1/cgroup.procs"
 	shift
@@ -51,9 +52,10 @@ done
 shift
 mount -t tmpfs -o mode=755 tmpfs /run
 mkdir /run/layers /run/up /run/work /run/machine
-mount --bind "$layers" /run/layers
-cd /run
-mount -t overlay -o lowerdir=layers/root:layers/tree,upperdir=up,workdir=work overlay machine
+mount --bind "$folder" /run/layers
+cd /run/layers
+mount -t overlay -o "lowerdir=$layers,upperdir=/run/up,workdir=/run/work" overlay /run/machine
+cd /
 exec systemd-nspawn --quiet --directory=/run/machine --machine="$name" --register=no \
 	--keep-unit --settings=no --link-journal=no --resolv-conf=off --timezone=off \
 	--capability=CAP_NET_ADMIN "$@"
@@ -105,7 +107,7 @@ def remove_stale_groups():
 class Nspawn:
     """A running systemd-nspawn in control groups of its own."""
 
-    def __init__(self, *args, env=None):
+    def __init__(self, layers, *args, env=None):
         global _n_machines
         _n_machines += 1
         self.name = f"{PREFIX}{os.getpid()}-{_n_machines}"
@@ -116,14 +118,14 @@ class Nspawn:
             for group in self.groups:
                 group.mkdir()
             with undisturbed():
-                self.process = self._start(args, env or {})
+                self.process = self._start(layers, args, env or {})
         except BaseException:
             self.close()
             raise
 
-    def _start(self, args, env):
+    def _start(self, layers, args, env):
         return subprocess.Popen(
-            ["unshare", "--mount", "sh", "-c", BOOT, "sh", str(FOLDER), self.name]
+            ["unshare", "--mount", "sh", "-c", BOOT, "sh", str(FOLDER), layers, self.name]
             + [str(group) for group in self.groups] + ["--", *args],
             env={
                 **INSIDE,
@@ -161,9 +163,15 @@ class Nspawn:
         self.output.close()
 
 
-def try_it():
+def layers(release, installed=True):
+    """The folders that the files of a machine come from, the first that has one."""
+    tree = tree_folder(release).name
+    return f"root:{tree}" if installed else tree
+
+
+def try_it(release):
     """Why systemd-nspawn cannot start a mere program here; None if it can."""
-    nspawn = Nspawn("--as-pid2", "true")
+    nspawn = Nspawn(layers(release), "--as-pid2", "true")
     try:
         status = nspawn.process.wait(TIMEOUT)
         return nspawn.text().strip() or f"status {status}" if status else None
@@ -175,9 +183,10 @@ def try_it():
 
 
 class Machine:
-    """A container that has booted."""
+    """A container that has booted, with hatchd as `make install` leaves it, or without."""
 
-    def __init__(self):
+    def __init__(self, release, installed=True):
+        self.release = release
         self.journals = []
         self.leader = None
         self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -186,6 +195,7 @@ class Machine:
             self.notify.bind("")
             name = "@" + self.notify.getsockname()[1:].decode()
             self.nspawn = Nspawn(
+                layers(release, installed),
                 "--boot", "--console=read-only", "--notify-ready=yes",
                 env={"NOTIFY_SOCKET": name},
             )
@@ -286,6 +296,14 @@ class Machine:
         """A unit of the test's own."""
         self.write(f"/etc/systemd/system/{name}", text)
         self.systemctl("daemon-reload")
+
+    def drop_in(self, name, unit=UNIT):
+        """One of our examples for part of a unit, put where it says that it is to be put."""
+        self.unit_file(f"{unit}.d/{name}", self.path(f"{EXAMPLES}/{name}").read_text())
+
+    def version(self):
+        """Of systemd."""
+        return int(self.systemctl("--version").split()[1])
 
     def log(self):
         """What our units have to say, for whoever wants to know why a test has failed."""

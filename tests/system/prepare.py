@@ -1,10 +1,13 @@
-"""prepare.py check | tree: what the tests need before the first container boots.
+"""prepare.py check | trees | tree RELEASE: what the tests need before a container boots.
 
 check   says "SKIP: reason" and ends with 77 where a container cannot be.
-tree    makes a small Debian in $HATCHD_SYSTEM/tree, of the release of this machine so
-        that its libraries fit what was built here; HATCHD_SYSTEM_SUITE names another,
-        which has to have packages of the same names.  It takes half a minute, so it is
-        kept, and made anew when anything that it was made from has changed.
+trees   makes a small Debian of each release, at the same time.
+tree    makes one, in $HATCHD_SYSTEM/tree-RELEASE.  It takes half a minute, so it is kept,
+        and made anew when anything that it was made from has changed.
+
+What was built here runs on the release of this machine, which has all tests, and on newer
+ones, whose tests are those that are marked.  HATCHD_SYSTEM_SUITE names others, the first of
+them for all tests; they have to have packages of the same names.
 """
 
 import contextlib
@@ -27,8 +30,12 @@ TOOLS = {
     "unshare": "util-linux",
 }
 
-# No more than a small machine has: no procps, whose kill many a unit runs.
-PACKAGES = ["systemd", "systemd-sysv", "dbus"]
+# Whose systemd the units are for, from the oldest to the newest: 252, 257.
+RELEASES = ["bookworm", "trixie"]
+
+# No more than a small machine has: no procps, whose kill many a unit runs.  libpam-systemd is
+# for the service managers of users.
+PACKAGES = ["systemd", "systemd-sysv", "dbus", "libpam-systemd"]
 
 # What is not to begin by itself in the middle of a test.
 MASKED = [
@@ -54,8 +61,8 @@ class Skip(Exception):
 # What this machine can do
 
 
-def release():
-    """The code name of the Debian that this machine runs, or of that which is asked for."""
+def own_release():
+    """The code name of the Debian that this machine runs."""
     fields = {}
     with contextlib.suppress(FileNotFoundError):
         for line in pathlib.Path("/etc/os-release").read_text().splitlines():
@@ -63,7 +70,18 @@ def release():
             fields[name] = value.strip("\"'")
     if fields.get("ID") != "debian" or not fields.get("VERSION_CODENAME"):
         raise Skip("this machine is not Debian, whose tree would fit what was built here")
-    return os.environ.get("HATCHD_SYSTEM_SUITE") or fields["VERSION_CODENAME"]
+    return fields["VERSION_CODENAME"]
+
+
+def releases():
+    """Those that are tested; the first has all tests."""
+    own = own_release()
+    newer = RELEASES[RELEASES.index(own) + 1:] if own in RELEASES else []
+    return os.environ.get("HATCHD_SYSTEM_SUITE", "").split() or [own, *newer]
+
+
+def tree_folder(suite):
+    return pathlib.Path(os.environ["HATCHD_SYSTEM"]) / f"tree-{suite}"
 
 
 def cgroup_folders():
@@ -104,7 +122,9 @@ def check_namespaces():
 
 
 def check():
-    release()
+    own = own_release()
+    for older in RELEASES[:RELEASES.index(own)] if own in RELEASES else []:
+        print(f"SKIP: {older}, which is older than this machine, cannot run what it builds")
     if os.geteuid() != 0:
         raise Skip("only root can start systemd-nspawn")
     for tool, package in TOOLS.items():
@@ -157,7 +177,8 @@ def library_packages():
 
 
 def sources(suite):
-    """Where this machine has its Debian from; nothing if that is not known."""
+    """Where this machine has its Debian from, with that release for its own; nothing if that
+    is not known."""
     form = "$(ORIGIN) $(REPO_URI) $(RELEASE) $(COMPONENT)"
     done = subprocess.run(["apt-get", "indextargets", "--format", form], stdout=subprocess.PIPE)
     lines = set()
@@ -166,8 +187,9 @@ def sources(suite):
         if origin != "Debian" or len(place) != 3:
             continue
         uri, name, component = place
-        if uri.startswith("http") and component == "main" and re.match(f"{suite}(-|$)", name):
-            lines.add(f"deb {uri} {name} main\n")
+        part = re.match(f"(?:{own_release()}|{suite})(-.*)?$", name)
+        if uri.startswith("http") and component == "main" and part:
+            lines.add(f"deb {uri} {suite}{part[1] or ''} main\n")
     return "".join(sorted(lines)) if any(f" {suite} " in line for line in lines) else ""
 
 
@@ -204,36 +226,52 @@ def settle(tree):
         link.symlink_to("/dev/null")
 
 
-def make_tree():
-    folder = pathlib.Path(os.environ["HATCHD_SYSTEM"])
-    suite, packages = release(), [*PACKAGES, *library_packages()]
+def make_tree(suite):
+    packages = [*PACKAGES, *library_packages()]
     text = sources(suite)
     recipe = "\n".join(
         [suite, platform.machine(), *packages, text, pathlib.Path(__file__).read_text()]
     )
-    tree, stamp = folder / "tree", folder / "tree.stamp"
+    tree = tree_folder(suite)
+    new, stamp = tree.with_suffix(".new"), tree.with_suffix(".stamp")
     if tree.is_dir() and stamp.is_file() and stamp.read_text() == recipe:
         return
     print(f"tests/system: making a Debian {suite} in {tree}, half a minute", flush=True)
     stamp.unlink(missing_ok=True)
-    for old in (tree, folder / "tree.new"):
+    for old in (tree, new):
         if old.exists():
             shutil.rmtree(old)
     try:
-        debootstrap(suite, packages, text, folder / "tree.new")
-        settle(folder / "tree.new")
-        (folder / "tree.new").rename(tree)
+        debootstrap(suite, packages, text, new)
+        settle(new)
+        new.rename(tree)
         stamp.write_text(recipe)
     finally:
-        shutil.rmtree(folder / "tree.new", ignore_errors=True)
+        shutil.rmtree(new, ignore_errors=True)
+
+
+def make_trees():
+    """Those after the first may be skipped: that is told, and their tests are, too."""
+    makers = []
+    try:
+        for suite in releases():
+            makers.append(subprocess.Popen([sys.executable, __file__, "tree", suite]))
+        statuses = [maker.wait() for maker in makers]
+    finally:
+        for maker in makers:
+            maker.terminate()
+            maker.wait()
+    for number, status in enumerate(statuses):
+        if status and (number == 0 or status != SKIP):
+            sys.exit(status)
 
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        {"check": check, "tree": make_tree}[sys.argv[1]]()
+        {"check": check, "trees": make_trees, "tree": make_tree}[sys.argv[1]](*sys.argv[2:])
     except Skip as reason:
-        print(f"SKIP: {reason}")
+        print(f"SKIP: {': '.join([*sys.argv[2:], str(reason)])}")
         sys.exit(SKIP)
     except KeyboardInterrupt:
         sys.exit("interrupted")

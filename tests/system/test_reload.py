@@ -64,6 +64,7 @@ def reload_under_load(machine, port):
     return clients.answers
 
 
+@pytest.mark.everywhere
 def test_reloaded_means_in_force(machine):
     port = free_port()
     machine.serve(number(port, 0))
@@ -87,15 +88,17 @@ def test_behind_another(machine):
         assert talk(port) == b"%d\n" % n
 
 
+@pytest.mark.everywhere
 def test_notify_reload(machine):
     """Type=notify-reload does without the commands of ExecReload=, from systemd 253 on."""
-    if int(machine.run("systemctl", "--version").split()[1]) < 253:
+    if machine.version() < 253:
         pytest.skip("systemd here is older than 253")
     port = free_port()
-    text = "[Service]\nType=notify-reload\nExecReload=\nNotifyAccess=main\n"
-    machine.unit_file(f"{UNIT}.d/type.conf", text)
+    machine.drop_in("notify-reload.conf")
     machine.serve(number(port, 0))
     machine.systemctl("start", "hatchd")
+    assert machine.show("Type") == "notify-reload"
+    assert machine.show("ExecReload") == ""
     reload_under_load(machine, port)
 
 

@@ -43,10 +43,15 @@ def restart(machine):
     machine.systemctl("restart", "hatchd")
 
 
+@pytest.mark.everywhere
 @pytest.mark.parametrize("end", [kill, restart])
-def test_nobody_is_refused(machine, end):
-    """Neither TCP nor UNIX clients, while one hatchd goes and the next one comes."""
-    port, path = free_port(), "/run/echo.sock"
+@pytest.mark.parametrize("path", ["/run/echo.sock", "/run/hatchd/echo.sock"])
+def test_nobody_is_refused(machine, end, path):
+    """Neither TCP nor UNIX clients, while one hatchd goes and the next one comes.
+
+    A restart leaves the folder that systemd makes for the unit, and what is in it.
+    """
+    port = free_port()
     addresses = [f"tcp:{port}", f"unix:{path}"]
     begin(machine, service("echo", listen=addresses, exec=["/bin/cat"]), 2)
     for _ in range(5):
