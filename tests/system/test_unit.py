@@ -2,7 +2,8 @@
 
 import signal
 
-from container import STARTED, UNIT
+import pytest
+from container import EXAMPLES, STARTED, UNIT
 from harness import connect, free_port, is_refused, read_exactly, service, talk
 
 LOADER = "/usr/libexec/hatchd/hatchd-load"
@@ -28,10 +29,30 @@ def say(sock, text):
     return read_exactly(sock, len(text))
 
 
+@pytest.mark.everywhere
 def test_verify(machine):
-    """Not a word about the unit.  Whether its manual pages are there is for `man` to say."""
-    said = machine.run("systemd-analyze", "verify", "--man=no", UNIT)
-    assert said.strip() == ""
+    """Not a word about any unit.  Whether the manual pages are there is for `man` to say."""
+    verify = ["systemd-analyze", "verify", "--man=no"]
+    units = [UNIT, "hatchd@blue.service", f"{EXAMPLES}/hatchd.socket"]
+    assert machine.run(*verify, *units).strip() == ""
+    machine.drop_in("hardening.conf")
+    if machine.version() >= 253:
+        machine.drop_in("notify-reload.conf")
+    assert machine.run(*verify, UNIT).strip() == ""
+    user = "/usr/lib/systemd/user/hatchd.service"
+    assert machine.run("env", "XDG_RUNTIME_DIR=/run", *verify, "--user", user).strip() == ""
+
+
+@pytest.mark.everywhere
+def test_users(machine):
+    """systemd-sysusers makes those that hatchd has in mind; it is for packages to run it."""
+    machine.run("systemd-sysusers")
+    for name in ("hatchd-guest", "_hatchd", "_hatchd-tls"):
+        user, _, uid, gid, _, home, shell = machine.run("getent", "passwd", name).split(":")
+        assert (user, home, shell.strip()) == (name, "/nonexistent", "/usr/sbin/nologin")
+        assert machine.run("id", "-G", name).split() == [gid]
+        assert 0 < int(uid) < 1000
+    assert machine.run("getent", "group", "hatchd-admin").startswith("hatchd-admin:")
 
 
 def test_start_and_status(machine):
@@ -48,14 +69,15 @@ def test_control_socket(machine):
     """Its folder comes and goes with the unit, and is for the group hatchd-admin."""
     ask = ["hatchctl", "list"]
     somebody = ["setpriv", "--reuid=65534", "--regid=65534"]
-    machine.run("sh", "-c", "echo hatchd-admin:x:777: >>/etc/group")
+    machine.run("systemd-sysusers")
+    gid = machine.run("getent", "group", "hatchd-admin").split(":")[2]
     machine.serve(upper(free_port()))
     assert "is hatchd running?" in machine.run("sh", "-c", "hatchctl status 2>&1", status=1)
     machine.systemctl("start", "hatchd")
-    assert machine.run("stat", "-c", "%a %u:%g", "/run/hatchd").strip() == "750 0:777"
-    assert machine.run("stat", "-c", "%a %u:%g", "/run/hatchd/control").strip() == "660 0:777"
+    stat = ["stat", "-c", "%a %u:%g", "/run/hatchd", "/run/hatchd/control"]
+    assert machine.run(*stat).split("\n")[:2] == [f"750 0:{gid}", f"660 0:{gid}"]
     assert "upper" in machine.run(*ask)
-    assert "upper" in machine.run(*somebody, "--groups=777", *ask)
+    assert "upper" in machine.run(*somebody, "--groups=hatchd-admin", *ask)
     machine.run(*somebody, "--clear-groups", *ask, status=1)
     machine.systemctl("stop", "hatchd")
     machine.run("test", "-e", "/run/hatchd", status=1)
