@@ -44,9 +44,11 @@ def make_etc(folder):
         elif path.exists():
             shutil.copy(path, folder / name, follow_symlinks=False)
     for name, line in (("group", "{0}:x:{1}:\n"), ("passwd", "{0}:x:{1}:{1}::/:/bin/false\n")):
+        known = (folder / name).read_text()
         with open(folder / name, "a", encoding="ascii") as file:
             for number, user in enumerate(("hatchd-guest", "hatchd-admin"), 7700):
-                file.write(line.format(user, number))
+                if f"\n{user}:" not in known:
+                    file.write(line.format(user, number))
     return folder
 
 
