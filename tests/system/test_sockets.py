@@ -71,6 +71,38 @@ def test_reload_keeps_what_was_handed_over(machine):
         assert read_exactly(client, 3) == b"old"
 
 
+def test_socket_of_an_address(machine):
+    """The configuration is the same without the socket unit; systemd's file is not removed."""
+    port, path = free_port(), "/run/upper.sock"
+    hand_over(machine, "web", f"ListenStream={port}", f"ListenStream={path}")
+    machine.serve(
+        service("web", listen=f"tcp:{port}", exec=["/bin/cat"])
+        + service("local", listen=f"unix:{path}", exec=["/usr/bin/tr", "a-z", "A-Z"])
+    )
+    machine.systemctl("start", "hatchd")
+    for _ in range(3):
+        assert machine.show("StatusText") == "Serving 2 of 2 services"
+        assert talk(port, b"abc") == b"abc"
+        assert talk(f"unix:{machine.path(path)}", b"abc") == b"ABC"
+        machine.systemctl("restart", "hatchd")
+    machine.systemctl("stop", "hatchd")
+    assert machine.path(path).is_socket()
+
+
+def test_what_nobody_asks_for(machine):
+    """It is kept for who asks for it later."""
+    port = free_port()
+    hand_over(machine, "web", f"ListenStream=127.0.0.1:{port}")
+    machine.serve("")
+    machine.systemctl("start", "hatchd")
+    machine.journal("-u", "hatchd").wait(
+        MESSAGE=f"'web', tcp:127.0.0.1:{port}, is for no service; add listen = fd:web$",
+        PRIORITY="4")
+    machine.serve(service("web", listen=f"tcp:127.0.0.1:{port}", exec=["/bin/cat"]))
+    machine.systemctl("reload", "hatchd")
+    assert talk(port, b"x") == b"x"
+
+
 def test_datagrams(machine):
     port = free_port()
     hand_over(machine, "gram", f"ListenDatagram=127.0.0.1:{port}")
