@@ -10,7 +10,8 @@ GREEN = "hatchd@green.service"
 # What they have to have in common with the unit of the machine.
 COMMON = ["Type", "NotifyAccess", "Restart", "RestartUSec", "RestartPreventExitStatus",
           "KillMode", "OOMPolicy", "TasksMax", "FileDescriptorStoreMax", "Environment",
-          "WatchdogUSec", "StartLimitIntervalUSec", "RuntimeDirectoryPreserve", "ExecReload"]
+          "WatchdogUSec", "WatchdogSignal", "StartLimitIntervalUSec",
+          "RuntimeDirectoryPreserve", "ExecReload"]
 
 UID = 1234
 
