@@ -243,8 +243,16 @@ class Runit(Init):
         (runlevels / "default/hatchd").symlink_to("/etc/sv/hatchd")
         (runlevels / "current").symlink_to("default")
 
+    def wait_watched(self, folder):
+        """Until its runsv hears sv: that its pipe is there is not enough."""
+        def is_watched():
+            said = self.box.run("sv", "status", folder, status=None)
+            return said.startswith(("run: ", "down: "))
+
+        wait_until(is_watched, what=f"runsv of {folder}")
+
     def wait_booted(self):
-        wait_until(self.box.path("/etc/sv/hatchd/supervise/ok").exists)
+        self.wait_watched("/etc/sv/hatchd")
         self.start()
         return self.box.talk(7777, b"bom dia\n").decode()
 
@@ -507,7 +515,7 @@ def test_runit_instance(boot):
     init.box.write("/etc/sv/green/conf", "CONFIG=/etc/green.conf\nCONTROL=/run/green/control\n")
     # Not to wait until it is found.
     with init.box.popen("runsv", "/etc/sv/green") as runsv:
-        wait_until(init.box.path("/etc/sv/green/supervise/ok").exists)
+        init.wait_watched("/etc/sv/green")
         init.box.run("sv", "-w", "20", "start", "/etc/sv/green")
         assert init.box.talk(70, b"green") == b"green"
         init.stop()
