@@ -4,6 +4,7 @@ import contextlib
 import select
 import signal
 import socket
+import time
 
 import pytest
 from harness import (
@@ -97,6 +98,7 @@ def statuses(daemon):
 def test_status_counts_connections(hatchd):
     """Now and then, as they come and go all the time; and with what it says at once."""
     port = free_port()
+    began = time.monotonic()
     daemon = hatchd.file(cat(port))
     assert statuses(daemon) == ["STATUS=Serving 1 of 1 services"]
     with connect(port), connect(port):
@@ -108,10 +110,8 @@ def test_status_counts_connections(hatchd):
         daemon.wait_notified("STATUS=Serving 2 of 2 services, 2 connections")
     daemon.wait_notified("STATUS=Serving 2 of 2 services")
     daemon.fds_at_start = None  # there is a socket more
-    assert statuses(daemon) == [
-        "STATUS=Serving 1 of 1 services", "STATUS=Serving 1 of 1 services, 2 connections",
-        "STATUS=Reading the configuration", "STATUS=Serving 2 of 2 services, 2 connections",
-        "STATUS=Serving 2 of 2 services"]
+    # At the start and of the reload, and one in three seconds besides.
+    assert len(statuses(daemon)) <= 3 + (time.monotonic() - began) / 3
 
 
 def test_status_when_an_address_is_free(hatchd):

@@ -181,16 +181,15 @@ static void turn_until_heard(struct pair *pair)
 
 static void test_as_often_as_it_is_to(void **state)
 {
-	uint64_t before, took;
+	uint64_t before = clock_monotonic(), took;
 	struct pair pair;
 	char text[64];
 
 	(void)state;
 	open_pair(&pair);
 	assert_string_equal(heard(&pair, text), "");
-	turn_until_heard(&pair);
-	before = clock_monotonic();
-	for (int i = 0; i < 3; i++)
+	/* The first is at once. */
+	for (int i = 0; i < 4; i++)
 		turn_until_heard(&pair);
 	took = clock_monotonic() - before;
 	assert_true(took >= 3 * TIMEOUT / 2);
