@@ -48,8 +48,7 @@ for name in null zero full random urandom tty; do
 	touch dev/$name
 	mount --bind /dev/$name dev/$name
 done
-pivot_root . mnt
-umount -l /mnt
+mount --move . /
 exec chroot "$@"
 """
 
