@@ -1,5 +1,6 @@
-"""Sockets that systemd opens: fd:NAME."""
+"""Sockets that systemd opens: fd:NAME, or the address that a service asks for."""
 
+import pytest
 from harness import connect, free_port, read_exactly, service, talk
 
 SOCKETS = """[Socket]
@@ -71,6 +72,7 @@ def test_reload_keeps_what_was_handed_over(machine):
         assert read_exactly(client, 3) == b"old"
 
 
+@pytest.mark.everywhere
 def test_socket_of_an_address(machine):
     """The configuration is the same without the socket unit; systemd's file is not removed."""
     port, path = free_port(), "/run/upper.sock"
