@@ -9,8 +9,7 @@ import hashlib
 import os
 import pathlib
 import re
-import shutil
-import subprocess
+import tempfile
 
 import pytest
 
@@ -152,19 +151,27 @@ def digests(debs):
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in debs.values()}
 
 
+@pytest.fixture
+def public():
+    """A folder that others may enter; that of the tests is for root alone."""
+    with tempfile.TemporaryDirectory() as name:
+        os.chmod(name, 0o755)
+        yield pathlib.Path(name)
+
+
 @slow
-def test_reproducible(run, debs, folder):
+def test_reproducible(run, debs, public):
     """Another folder, time, user, home, umask, locale, time zone and name of the machine.
 
     It is made from the source package, so that one tells as well that all is in that.
     """
-    source = unpack_source(run, folder)
-    source = source.rename(folder / "a much longer path")
-    run("chown", "-R", "nobody", folder)
+    source = unpack_source(run, public)
+    source = source.rename(public / "a much longer path")
+    run("chown", "-R", "nobody", public)
     other = "hostname other && umask 077 && exec setpriv --reuid=nobody --clear-groups " \
         "env -i HOME=/nonexistent PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 " \
         "TZ=Asia/Kathmandu \"$@\""
-    again = make(run, source, folder / "made", "unshare", "--uts", "sh", "-c", other, "sh")
+    again = make(run, source, public / "made", "unshare", "--uts", "sh", "-c", other, "sh")
     assert digests(again) == digests(debs)
 
 

@@ -36,12 +36,12 @@ def fresh(request, run, monkeypatch):
     run("rm", "-rf", layers)
     repository.parent.mkdir(parents=True)
     tree = trees.debian(request.param, ["git", "systemd", "systemd-sysv", "dbus", "procps"])
-    (layers / "tree").symlink_to(tree)
+    (layers / f"tree-{request.param}").symlink_to(tree)
     run("git", "clone", "--quiet", "--bare", SOURCE, repository)
     monkeypatch.setenv("HATCHD_SYSTEM", str(layers))
     import container
     monkeypatch.setattr(container, "FOLDER", layers)
-    machine = container.Machine()
+    machine = container.Machine(request.param)
     yield machine
     machine.close()
 
