@@ -189,8 +189,9 @@ def test_autopkgtest(run, debs, debian, folder):
     """The tests that come with the package, in the tree; that of the unit is not for it."""
     need("autopkgtest")
     source = unpack_source(run, folder)
-    said = run(*trees.over(debian), "autopkgtest", "--timeout-test=60", "--apt-upgrade",
-               *debs.values(), source, "--", "chroot", trees.PLACE, status=None)
+    said = run(*trees.over(debian), *trees.WITH_PROC, "autopkgtest", "--timeout-test=60",
+               "--apt-upgrade", *debs.values(), source, "--", "chroot", trees.PLACE,
+               status=None)
     for name, wanted in [("adhoc", "PASS"), ("tls", "PASS"), ("service", "PASS"),
                          ("unit", "SKIP")]:
         assert re.search(rf"^{name} +{wanted}\b", said, re.MULTILINE), said[-8000:]

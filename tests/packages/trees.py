@@ -64,6 +64,10 @@ def make(suite, packages, text, tree):
         shutil.rmtree(new, ignore_errors=True)
 
 
+# Further on: with /proc in the tree, as any machine has it.
+WITH_PROC = ["sh", "-c", f'mount -t proc proc {PLACE}/proc && exec "$@"', "sh"]
+
+
 def over(tree):
     """The beginning of a command that has a copy of the tree, to be changed, at PLACE."""
     return ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
