@@ -226,7 +226,7 @@ def test_bans(stub):
     (["-o", "resumes_usec"], "RESUMES"),
     (["-o", "started", "-O"],
      "STARTED SERVICE STATE CHILDREN LIMIT PENDING REFUSED ADDRESSES REASON RESUMES REFUSALS "
-     "CERTIFICATE CERTIFICATE_ENDS BACKEND"),
+     "CERTIFICATE CERTIFICATE_ENDS BACKEND STATUS"),
 ])
 def test_columns(stub, args, heads):
     done = hatchctl("list", "-r", *args, "-s", stub.path)
