@@ -72,6 +72,18 @@ bool handed_over_is_for(const struct handed_socket *socket, const struct addr *a
 	return socket->kind == HANDED_SOCKET && reuse_is_place(asked, &socket->addr);
 }
 
+struct handed_socket *handed_over_find_again(
+	const struct handed_over *handed_over, const struct addr *asked)
+{
+	for (size_t i = 0; i < handed_over->n; i++) {
+		struct handed_socket *socket = handed_over->sockets[i];
+
+		if (socket->fd >= 0 && addr_equal(asked, &socket->asked))
+			return socket;
+	}
+	return NULL;
+}
+
 struct handed_socket *handed_over_find(
 	const struct handed_over *handed_over, const struct addr *asked, size_t *at)
 {

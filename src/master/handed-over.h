@@ -32,8 +32,10 @@ struct handed_socket {
 	char *name; /* owned */
 	int fd;     /* owned; -EBADF: a listener has it, or it is closed */
 	enum handed_kind kind;
-	struct addr addr; /* of HANDED_SOCKET */
-	bool told;        /* the log knows that no service asks for it */
+	struct addr addr;  /* of HANDED_SOCKET */
+	struct addr asked; /* as the listener is configured that has it, or had it last; zeroed:
+	                      none has */
+	bool told;         /* the log knows that no service asks for it */
 };
 
 struct handed_over {
@@ -53,6 +55,14 @@ struct handed_socket *handed_over_last(const struct handed_over *handed_over);
 
 /* Is it what that address asks for? */
 bool handed_over_is_for(const struct handed_socket *socket, const struct addr *asked);
+
+/*
+ * The one that a listener of just that address has had and given back; NULL: there is none.
+ * Several may be for it, by one name or by SO_REUSEPORT, and those who wait in the queue of one
+ * are served by nobody who comes back with another (I3).
+ */
+struct handed_socket *handed_over_find_again(
+	const struct handed_over *handed_over, const struct addr *asked);
 
 /* The next one that is, and that no listener has; NULL: there is none.  *at is where to look, 0
  * for the first, and moves on. */

@@ -295,6 +295,7 @@ static int adopt(struct listener *listener, struct handed_socket *socket,
 		return -ENOMEM;
 	listener->bound->handed_over = socket;
 	listener->fd = take_fd(&socket->fd);
+	socket->asked = *asked;
 	socket->told = false;
 	tell_difference(listener, socket, asked);
 	return remember_addr(listener, &socket->addr, conf);
@@ -320,10 +321,12 @@ static int adopt_socket(struct listener *listener, const struct service_conf *co
 {
 	const struct handed_over *all = &listener->service->master->inherited.handed_over;
 	const struct addr *asked = &conf->listen[listener->index].addr;
-	struct handed_socket *socket, *first = NULL;
+	struct handed_socket *socket = handed_over_find_again(all, asked), *first = NULL;
 	int error = asked->kind == ADDR_FD ? -ENOENT : 0, r;
 	size_t at = 0;
 
+	if (socket && adopt(listener, socket, conf) == 0)
+		return 1;
 	while ((socket = handed_over_find(all, asked, &at))) {
 		r = adopt(listener, socket, conf);
 		if (r == 0)

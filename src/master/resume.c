@@ -269,38 +269,42 @@ static struct addr as_of_now(const struct addr *bound)
 	return addr;
 }
 
-static int give(
-	struct handed_over *handed_over, const char *name, int fd, const struct addr *bound)
+static int give(struct handed_over *handed_over, const struct handover_spare *from)
 {
-	struct addr addr = as_of_now(bound);
+	struct addr addr = as_of_now(&from->bound);
+	int r = from->fd < 0 ? 0 : handed_over_add(handed_over, from->name, from->fd, &addr);
 
-	return fd < 0 ? 0 : handed_over_add(handed_over, name, fd, &addr);
+	if (r < 0 || from->fd < 0)
+		return r;
+	handed_over_last(handed_over)->told = from->told;
+	handed_over_last(handed_over)->asked = from->asked;
+	return 0;
 }
 
-static int give_spare(struct handed_over *handed_over, const struct handover_spare *spare)
+/* Back to where it came from, as if its listener had been closed. */
+static int give_back(struct handed_over *handed_over, const struct handover_listener *listener)
 {
-	int r = give(handed_over, spare->name, spare->fd, &spare->bound);
+	struct handover_spare spare = {
+		.name = listener->handed_over,
+		.fd = listener->fd,
+		.bound = listener->bound,
+		.asked = listener->asked,
+	};
 
-	if (r == 0 && spare->fd >= 0)
-		handed_over_last(handed_over)->told = spare->told;
-	return r;
+	return spare.name ? give(handed_over, &spare) : 0;
 }
 
-/* As if the service manager had handed them over just now. */
+/* As if the service manager had handed them over just now.  Those in use come first: a spare
+ * one may be for the same address, and have been had by it before. */
 static int give_handed_over(const struct resume *resume, struct handed_over *handed_over)
 {
 	const struct handover *handover = &resume->handover;
 	int r = 0;
 
+	for (size_t i = 0; i < handover->n_listeners && r == 0; i++)
+		r = give_back(handed_over, &handover->listeners[i]);
 	for (size_t i = 0; i < handover->n_spares && r == 0; i++)
-		r = give_spare(handed_over, &handover->spares[i]);
-	for (size_t i = 0; i < handover->n_listeners && r == 0; i++) {
-		const struct handover_listener *listener = &handover->listeners[i];
-
-		if (listener->handed_over)
-			r = give(handed_over, listener->handed_over, listener->fd,
-				&listener->bound);
-	}
+		r = give(handed_over, &handover->spares[i]);
 	return r;
 }
 

@@ -2,12 +2,14 @@
 
 import contextlib
 import os
+import pathlib
+import re
 import socket
 
 import pytest
 from harness import (
-    PYTHON, connect, free_port, have_ipv6, is_refused, listed, parse_address, protocol_of,
-    read_exactly, reload, service, talk, udp,
+    PYTHON, connect, free_port, hatchctl, have_ipv6, is_refused, listed, parse_address,
+    protocol_of, read_exactly, reload, service, talk, udp,
 )
 from keeper import Keeper, die
 from test_kinds import needs_mptcp
@@ -48,6 +50,17 @@ def opened(address, v6only=None, listens=True):
 
 def target(sock):
     return f"socket:[{os.fstat(sock.fileno()).st_ino}]"
+
+
+def polled(daemon, *sockets):
+    """Which of them a service has; the others are open, too."""
+    numbers = set()
+    for path in pathlib.Path(f"/proc/{daemon.pid}/fdinfo").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            numbers.update(re.findall(r"^tfd: +(\d+)", path.read_text(), re.MULTILINE))
+    fds = daemon.fds()
+    targets = {fds.get(int(number)) for number in numbers}
+    return [sock for sock in sockets if target(sock) in targets]
 
 
 def cat(listen, name="s", **more):
@@ -314,6 +327,50 @@ def test_upgrades(hatchd, port):
         reload(daemon, cat(addresses))
         assert talk(port, b"x") == b"x" and talk(spare, b"x") == b"x"
         assert set(daemon.listening()) == {target(one), target(other)}
+
+
+def opened_twice(stack, kind):
+    """Two that one address asks for, and that address."""
+    if kind == "name":
+        return "fd:web", [stack.enter_context(opened("tcp:127.0.0.1:0")) for _ in range(2)]
+    sockets = [stack.enter_context(socket.socket()) for _ in range(2)]
+    for sock in sockets:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        sock.bind(sockets[0].getsockname() if sock is sockets[1] else ("127.0.0.1", 0))
+        sock.listen()
+    return f"tcp:127.0.0.1:{sockets[0].getsockname()[1]}", sockets
+
+
+@pytest.mark.parametrize("kind", ["name", "address"])
+def test_upgrades_where_another_would_do(hatchd, kind):
+    """Who waits in the queue of the one that was served is not left there (I3)."""
+    with contextlib.ExitStack() as stack:
+        address, sockets = opened_twice(stack, kind)
+        daemon = hatchd.file(cat(address), **handed_over(sockets, "web:web"))
+        for _ in range(3):
+            assert polled(daemon, *sockets) == sockets[:1]
+            upgrade(daemon)
+        assert daemon.text().count("is for no service") == 1
+
+
+def test_each_has_its_own_again(hatchd, folder):
+    """Also where one comes back first that would have the other's, and over an upgrade."""
+    def steer(*words):
+        assert hatchctl(*words, f"--control={folder}/control").returncode == 0
+
+    with opened("tcp:127.0.0.1:0") as one, opened("tcp:127.0.0.1:0") as other:
+        address = f"tcp:127.0.0.1:{one.getsockname()[1]}"
+        daemon = hatchd.file(
+            cat(address, name="a") + cat("fd:web", name="b"), f"--control={folder}/control",
+            **handed_over([one, other], "web:web"))
+        steer("disable", "a", "b")
+        for _ in range(2):
+            steer("enable", "b")
+            assert polled(daemon, one, other) == [other]
+            steer("disable", "b")
+            upgrade(daemon)
+        steer("enable", "a", "b")
+        assert polled(daemon, one, other) == [one, other]
 
 
 def test_they_are_not_stored(folder, port):

@@ -66,6 +66,25 @@ static void test_by_name_and_by_address(void **state)
 	close_all(&all);
 }
 
+/* Not the first one that would do. */
+static void test_who_had_it(void **state)
+{
+	struct handed_over all = {0};
+	struct addr web = address("fd:web"), own = address("tcp:127.0.0.1:7");
+
+	(void)state;
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(handed_over_add(&all, "web", listening("udp:0"), NULL), 0);
+	assert_null(handed_over_find_again(&all, &web));
+	all.sockets[0]->asked = own;
+	all.sockets[1]->asked = web;
+	assert_ptr_equal(handed_over_find_again(&all, &web), all.sockets[1]);
+	assert_ptr_equal(handed_over_find_again(&all, &own), all.sockets[0]);
+	close(take_fd(&all.sockets[1]->fd));
+	assert_null(handed_over_find_again(&all, &web));
+	close_all(&all);
+}
+
 /* Which is not asked then: programs may hold its lock. */
 static void test_address_that_is_known(void **state)
 {
@@ -123,6 +142,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_by_name_and_by_address),
+		cmocka_unit_test(test_who_had_it),
 		cmocka_unit_test(test_address_that_is_known),
 		cmocka_unit_test(test_kinds),
 		cmocka_unit_test(test_those_taken_for_good),

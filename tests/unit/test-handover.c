@@ -170,7 +170,8 @@ static void fill(struct handover *handover)
 	handover->spares[0] = (struct handover_spare){.name = strdup("web"),
 		.fd = 30,
 		.bound = address("tcp:127.0.0.1:80"),
-		.told = true};
+		.told = true,
+		.asked = address("fd:web")};
 	handover->strays = calloc(1, sizeof *handover->strays);
 	handover->n_strays = 1;
 	handover->strays[0].pid = 77;
@@ -240,6 +241,8 @@ static void test_round_trip(void **state)
 	assert_true(addr_equal(
 		&handover.spares[0].bound, &(struct addr[]){address("tcp:127.0.0.1:80")}[0]));
 	assert_true(handover.spares[0].told);
+	assert_true(
+		addr_equal(&handover.spares[0].asked, &(struct addr[]){address("fd:web")}[0]));
 	assert_int_equal(handover.strays[0].pid, 77);
 	assert_int_equal(handover.n_services, 2);
 	assert_memory_equal(handover.services[0].state, "abc", 3);

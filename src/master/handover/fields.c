@@ -42,6 +42,7 @@ static void spare_fields(struct codec *codec, void *object)
 	codec_fd(codec, &spare->fd);
 	codec_addr(codec, &spare->bound);
 	codec_bool(codec, &spare->told);
+	codec_addr(codec, &spare->asked);
 }
 
 static void stray_fields(struct codec *codec, void *object)

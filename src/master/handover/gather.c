@@ -111,6 +111,7 @@ static void gather_spares(struct gather *g)
 				.fd = socket->fd,
 				.bound = socket->addr,
 				.told = socket->told,
+				.asked = socket->asked,
 			};
 	}
 }

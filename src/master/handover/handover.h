@@ -80,6 +80,7 @@ struct handover_spare {
 	int fd;
 	struct addr bound; /* what it is bound to; without a length: unknown */
 	bool told;         /* the log knows that no service asks for it */
+	struct addr asked; /* as the listener is configured that had it; zeroed: unknown */
 };
 
 /* An operator who follows what happens (master/follow). */
