@@ -15,6 +15,7 @@ enum command_status {
 	COMMAND_DONE = 0,
 	COMMAND_FAILED = 1,
 	COMMAND_USAGE = 2,
+	COMMAND_FOREIGN = 3, /* upgrade: it takes a start, whenever it is tried again */
 };
 
 struct option;

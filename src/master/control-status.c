@@ -36,6 +36,8 @@ static void put_upgrade(struct json *json, const struct upgrade *upgrade)
 	json_number(json, "failed", upgrade->n_failed);
 	if (upgrade->reason[0])
 		json_text(json, "reason", upgrade->reason);
+	if (upgrade->foreign)
+		json_bool(json, "foreign", true);
 	json_close(json, '}');
 }
 

@@ -135,6 +135,8 @@ static void tell_failed_proof(struct master *master, int status, bool answered)
 {
 	const char *path = master->program, *why = explain_status(status);
 
+	master->upgrade.foreign =
+		status == LOADER_OTHER_HANDOVER || status == LOADER_BAD_HANDOVER;
 	if (why)
 		fail(master, "%s: %s", path, why);
 	else if (!answered)
@@ -300,6 +302,7 @@ static void begin(struct master *master, uint64_t now)
 	int r;
 
 	upgrade->reason[0] = '\0';
+	upgrade->foreign = false;
 	log_info("upgrading: trying %s", master->program);
 	upgrade->phase = UPGRADE_PROVING;
 	upgrade->due = now + (uint64_t)master->cmdline->loader_timeout * USEC_PER_MSEC;

@@ -55,6 +55,8 @@ struct upgrade {
 	bool killed;    /* children that did not get to their exec by then */
 	uint64_t n_done, n_failed;
 	char reason[UPGRADE_REASON_MAX]; /* of the last one that has failed; "": it has not */
+	bool foreign;                    /* ... it never will: what is to be executed does not
+	                                    take over from us, and can only be started anew */
 };
 
 #define UPGRADE_NONE                             \

@@ -184,8 +184,11 @@ OTHER, DAMAGED = "it takes over from other versions only", "it does not understa
     ("", "it was replaced meanwhile", 15),
 ], ids=["newer", "older", "magic", "last byte", "some byte", "end", "half", "nothing", "more",
         "not sealed", "as it was"])
-def test_other_handover(upgradable, damage, why, seals):
-    """Of an older or a newer version, damaged, cut off, or not sealed."""
+def test_other_handover(upgradable, path, damage, why, seals):
+    """Of an older or a newer version, damaged, cut off, or not sealed.
+
+    Status 3 is for those who will never understand each other.
+    """
     installed = upgradable.installed
     real = installed.folder / "real"
     real.write_bytes(installed.hatchd.read_bytes())
@@ -193,8 +196,11 @@ def test_other_handover(upgradable, damage, why, seals):
     installed.replace(BETWEEN.format(
         python=PYTHON, damage=damage, seals=seals, real=real).encode())
     assert why in upgradable.expect_refused()
+    done = hatchctl("upgrade", "--control", path)
+    assert done.returncode == (3 if why in (OTHER, DAMAGED) else 1)
     installed.repair()
     upgradable.expect_upgraded()
+    assert "foreign" not in status(path)["upgrade"]
 
 
 def test_again_and_again(upgradable):

@@ -34,10 +34,11 @@ static const char help[] =
 	"  -s, --control PATH   the socket of hatchd (/run/hatchd/control)\n"
 	"  -h, --help           this text\n"
 	"\n"
-	"Exit status: 0 done, 1 not done, 2 the command line is wrong.\n";
+	"Exit status: 0 done, 1 not done, 2 the command line is wrong, 3 the one that is\n"
+	"installed cannot go on where the one that runs is, which has to be started again.\n";
 
 struct progress {
-	bool running;
+	bool running, foreign;
 	uint64_t pid, done, failed;
 	char *version, *reason; /* owned */
 };
@@ -62,6 +63,7 @@ static int ask(const char *path, struct progress *ret, char why[REQUEST_WHY_MAX]
 	                             : (struct json_value){NULL, NULL};
 	*ret = (struct progress){
 		.running = json_is_true(json_get(upgrade, "running")),
+		.foreign = json_is_true(json_get(upgrade, "foreign")),
 		.pid = request_number(&status, "pid"),
 		.done = json_to_number(json_get(upgrade, "done")),
 		.failed = json_to_number(json_get(upgrade, "failed")),
@@ -79,10 +81,11 @@ static int tell(const struct progress *before, const struct progress *after)
 		printf("upgraded to hatchd %s\n", after->version ? after->version : "?");
 		return command_flush();
 	}
-	return command_failed("not upgraded: %s",
+	command_failed("not upgraded: %s",
 		after->reason
 			? text_escape(after->reason, strlen(after->reason), shown, sizeof shown)
 			: "the next hatchd could not take over");
+	return after->foreign ? COMMAND_FOREIGN : COMMAND_FAILED;
 }
 
 /* While one image becomes the other, nobody answers, or in the middle of it no more. */
