@@ -28,20 +28,17 @@ FOLDER = SOURCE / "packaging/container"
 GUEST = "hatchd-guest"
 ENGINE = ["unshare", "--pid", "--mount", "--net", "--uts", "--ipc", "--fork", "--kill-child"]
 
-# The tree, a folder of services, the user for whom /run/hatchd is, and the command.  What is
-# written goes with the container.
+# The tree, a folder of services, and the command.  What is written goes with the container.
 BEGIN = """
 set -e
-tree=$1 services=$2 user=$3
-shift 3
+tree=$1 services=$2
+shift 2
 ip link set lo up
 mount -t tmpfs tmpfs /mnt
 mkdir /mnt/up /mnt/work /mnt/root
 mount -t overlay -o lowerdir="$tree",upperdir=/mnt/up,workdir=/mnt/work overlay /mnt/root
 cd /mnt/root
 mount --bind -o ro "$services" etc/hatchd/services.d
-mkdir -p run/hatchd
-mount -t tmpfs -o mode=0700,uid="$user" tmpfs run/hatchd
 mount -t proc proc proc
 mount -t tmpfs tmpfs dev
 for name in null zero full random urandom tty; do
@@ -58,9 +55,11 @@ UPPER = """
 service upper {
 	listen = tcp:7777
 	exec   = { /usr/bin/tr, a-z, A-Z }
-	user   = hatchd-guest
 }
 """
+
+# For who may not make /run/hatchd, as the README has it.
+ELSEWHERE = "/tmp/hatchd/control"
 
 
 # ---------------------------------------------------------------------------
@@ -132,6 +131,13 @@ def test_tree_is_made_in_the_same_way():
     assert all(name in tree for name in copied)
 
 
+def test_podman_is_told_of_health():
+    """Its own format has no HEALTHCHECK; it warns, and makes an image that is never healthy."""
+    for file in (SOURCE / "README.md", FOLDER / "Containerfile"):
+        lines = re.findall(r"podman build .*", file.read_text())
+        assert lines and all("--format docker " in line for line in lines), lines
+
+
 def test_usage(run):
     for script, words in (("setup", ()), ("setup", ("install",)), ("tree", ()),
                           ("tree", ("--base", "x"))):
@@ -178,10 +184,8 @@ class Container:
 
     def __init__(self, tree, services, *args, user="root"):
         entry, default = command()
-        ids = {name: number for name, _, number, *_ in
-               (line.split(":") for line in (tree / "etc/passwd").read_text().splitlines())}
         self.process = subprocess.Popen(
-            [*ENGINE, "sh", "-c", BEGIN, "sh", str(tree), str(services), ids[user],
+            [*ENGINE, "sh", "-c", BEGIN, "sh", str(tree), str(services),
              f"--userspec={user}", ".", *entry, *(args or default)],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
             env={"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"})
@@ -209,10 +213,10 @@ class Container:
     def talk(self, text, port=7777):
         return self.exec("hatchctl", "connect", f"tcp:127.0.0.1:{port}", input=text.encode())
 
-    def health(self):
+    def health(self, *more):
         """(0, ...) if it is well."""
         (words,) = re.findall(r"CMD (\[.*\])$", said("HEALTHCHECK"))
-        return self.exec(*json.loads(words))
+        return self.exec(*json.loads(words), *more)
 
     def stop(self):
         """As an engine does it, with its patience; returns the status."""
@@ -307,8 +311,19 @@ def test_command_line(container):
 
 def test_without_root(container):
     """docker run --user hatchd-guest: it serves what needs no rights, and is healthy."""
-    made = container(UPPER, user=GUEST)
+    made = container(UPPER, *command()[1], f"--control={ELSEWHERE}", user=GUEST)
     assert proc_status(made.hatchd())["Uid"].split()[0] != "0"
     assert made.talk("x") == (0, "X")
-    assert made.health()[0] == 0, made.log.text()
+    assert made.health("-s", ELSEWHERE)[0] == 0, made.log.text()
     assert made.stop() == 0
+
+
+def test_folder_of_somebody_else(tree, folder):
+    """As it is mounted where an engine maps no users: hatchd says why it does not serve it."""
+    os.chown(folder, 1000, 1000)
+    made = Container(tree, folder)
+    try:
+        made.log.wait("services.d': it does not belong to root; use chown root")
+        assert made.process.wait(10) == 78
+    finally:
+        made.close()
