@@ -100,6 +100,25 @@ static void put_n_kept(struct json *json, const struct master *master)
 		json_null(json, "kept");
 }
 
+/* Only where there are some. */
+static void put_handed_over(struct json *json, const struct handed_over *handed_over)
+{
+	uint64_t n = 0, unclaimed = 0;
+
+	for (size_t i = 0; i < handed_over->n; i++) {
+		const struct handed_socket *socket = handed_over->sockets[i];
+
+		n += socket->kind == HANDED_SOCKET;
+		unclaimed += socket->kind == HANDED_SOCKET && socket->fd >= 0 && socket->told;
+	}
+	if (n == 0)
+		return;
+	json_open(json, "handed_over", '{');
+	json_number(json, "sockets", n);
+	json_number(json, "unclaimed", unclaimed);
+	json_close(json, '}');
+}
+
 static void put_counts(struct json *json, const struct master *master)
 {
 	size_t remembered = sources_remembered(master->sources);
@@ -110,6 +129,7 @@ static void put_counts(struct json *json, const struct master *master)
 	json_number(json, "total_instances", master->budget.total_instances);
 	control_put_n_orphans(json, master);
 	put_n_kept(json, master);
+	put_handed_over(json, &master->inherited.handed_over);
 	json_number(json, "connections", master->next_connection - 1);
 	json_number(json, "clients", sources_used(master->sources) - remembered);
 	json_number(json, "remembered", remembered);

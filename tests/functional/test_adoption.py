@@ -406,3 +406,30 @@ def test_a_kept_one_makes_way(folder, port):
         assert list(daemon.listening()) == [target(sock)]
         assert talk(port, b"x") == b"x"
         die(daemon)
+
+
+# -- who asks
+
+
+def test_it_is_told(hatchd, folder, port):
+    """Whose sockets they are, and that nobody asks for one, also after an upgrade."""
+    spare, own = free_port(), free_port()
+    served, unclaimed, opens = (f"tcp:127.0.0.1:{n}" for n in (port, spare, own))
+    control = folder / "run/control"
+
+    def says(*lines):
+        said = hatchctl("status", "-s", control).stdout.decode()
+        return [x.split(None, 2)[2] for x in said.splitlines() if "Handed" in x] == [*lines]
+
+    with opened(served) as one, opened(unclaimed) as other:
+        daemon = hatchd.file(cat([served, opens]), f"--control={control}",
+                             **handed_over([one, other], "web:spare"))
+        for _ in range(2):
+            assert says("2 sockets, by the service manager; for no service: 1")
+            rows = hatchctl("list", "-s", control).stdout.decode()
+            assert f" {served}=fd:web {opens}\n" in rows
+            upgrade(daemon)
+        reload(daemon, cat(["fd:spare", opens]))
+        assert says("2 sockets, by the service manager; for no service: 1")
+        reload(daemon, cat(["fd:spare", served]))
+        assert says("2 sockets, by the service manager")

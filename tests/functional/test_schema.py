@@ -11,6 +11,7 @@ from certificates import needs_tls, secure
 from harness import (
     TIMEOUT, connect, free_port, hatchctl, put, reload, service, stanza, wait_until,
 )
+from test_adoption import handed_over, opened
 
 jsonschema = pytest.importorskip("jsonschema", reason="there is no python3-jsonschema")
 
@@ -75,6 +76,18 @@ def test_nothing(hatchd, path):
     assert told(path, "bans") == {"bans": []}
     assert told(path, "orphans") == {"orphans": []}
     assert told(path, "status")["services"] == []
+
+
+def test_a_socket_that_is_handed_over(hatchd, path):
+    with opened(f"tcp:127.0.0.1:{free_port()}") as sock, \
+            opened(f"tcp:127.0.0.1:{free_port()}") as other:
+        hatchd.file(service("a", listen="fd:web", exec="/bin/cat"), f"--control={path}",
+                    **handed_over([sock, other], "web:spare"))
+        assert told(path, "status")["hatchd"]["handed_over"] == {"sockets": 2, "unclaimed": 1}
+        ((address,),) = [row["addresses"] for row in told_all(path, "list")]
+        assert address["handed_over"] == "web"
+        assert not jsonschema.Draft7Validator(schema_of("list")).is_valid(
+            {"services": [{"addresses": [{**address, "handed_over": None}]}]})
 
 
 def test_while_it_drains(hatchd, path):

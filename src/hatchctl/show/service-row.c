@@ -18,7 +18,7 @@ const struct table_column service_columns[_SERVICE_COLUMN_MAX] = {
 	[SERVICE_REFUSED] = {"REFUSED", "refused", TABLE_COUNT,
 		"clients that were turned away"},
 	[SERVICE_ADDRESSES] = {"ADDRESSES", "addresses", TABLE_VALUE,
-		"where it listens; ( ): cannot be had now"},
+		"where it listens; ( ): cannot be had now, =fd: handed over"},
 	[SERVICE_REASON] = {"REASON", "reason", TABLE_TEXT, "what is wrong with it"},
 	[SERVICE_RESUMES] = {"RESUMES", "resumes_usec", TABLE_DURATION,
 		"when it tries again, if it is paused"},
@@ -66,6 +66,9 @@ static void write_addresses(FILE *out, struct json_value service)
 
 		fprintf(out, "%s%s", before, open ? "" : "(");
 		write_text(out, json_get(item, "address"), "?");
+		if (json_get(item, "handed_over").at)
+			fputs("=fd:", out);
+		write_text(out, json_get(item, "handed_over"), "");
 		fputs(open ? "" : ")", out);
 		before = " ";
 	}

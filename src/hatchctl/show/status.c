@@ -196,6 +196,20 @@ static void put_kept(FILE *out, uint64_t n)
 	fprintf(out, "%" PRIu64 " socket%s, by the service manager\n", n, n == 1 ? "" : "s");
 }
 
+static void put_handed_over(FILE *out, struct json_value handed_over)
+{
+	uint64_t n = number(handed_over, "sockets");
+	uint64_t unclaimed = number(handed_over, "unclaimed");
+
+	if (n == 0)
+		return;
+	put_head(out, "Handed over:");
+	fprintf(out, "%" PRIu64 " socket%s, by the service manager", n, n == 1 ? "" : "s");
+	if (unclaimed > 0)
+		fprintf(out, "; for no service: %" PRIu64, unclaimed);
+	fputc('\n', out);
+}
+
 static void put_clients(FILE *out, struct json_value status)
 {
 	put_head(out, "Connections:");
@@ -224,6 +238,7 @@ static void put_facts(FILE *out, struct json_value status, const struct answer *
 	fprintf(out, "%zu, serving %zu\n", services->n_lines, count_serving(services));
 	put_children(out, status);
 	put_kept(out, number(status, "kept"));
+	put_handed_over(out, json_get(status, "handed_over"));
 	put_clients(out, status);
 	put_workers(out, json_get(status, "workers"));
 	put_backends(out, services);
