@@ -202,7 +202,7 @@ def test_killed_under_load(machine):
 
 # Short, and with a moment in which there is no hatchd.
 WATCHED = """[Service]
-WatchdogSec=2
+WatchdogSec=5
 RestartSec=500ms
 """
 
