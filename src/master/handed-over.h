@@ -35,6 +35,7 @@ struct handed_socket {
 	struct addr addr;  /* of HANDED_SOCKET */
 	struct addr asked; /* as the listener is configured that has it, or had it last; zeroed:
 	                      none has */
+	bool lent;         /* programs have had it, and may have kept it */
 	bool told;         /* the log knows that no service asks for it */
 };
 

@@ -255,7 +255,8 @@ static int bind_socket(struct listener *listener, const struct service_conf *con
 	return remember(listener, &result, conf);
 }
 
-/* What is of the service manager can be served, or a negative errno. */
+/* What is of the service manager can be served, or a negative errno.  To ask who is at the
+ * other end takes the lock, which programs may hold for as long as they like (I2). */
 static int check_theirs(const struct handed_socket *socket, const struct service_conf *conf,
 	const struct addr *asked)
 {
@@ -265,6 +266,8 @@ static int check_theirs(const struct handed_socket *socket, const struct service
 		return -EINVAL;
 	if (asked->kind != ADDR_FD)
 		r = reuse_handed_over(socket->fd, conf, asked, &socket->addr);
+	if (r == 0 && asked->kind != ADDR_FD && !socket->lent)
+		r = reuse_check_peer(socket->fd, &socket->addr);
 	return r < 0 ? r : listen_adopt(socket->fd, conf, &socket->addr);
 }
 
@@ -295,6 +298,7 @@ static int adopt(struct listener *listener, struct handed_socket *socket,
 		return -ENOMEM;
 	listener->bound->handed_over = socket;
 	listener->fd = take_fd(&socket->fd);
+	listener->lent = socket->lent;
 	socket->asked = *asked;
 	socket->told = false;
 	tell_difference(listener, socket, asked);
@@ -518,7 +522,7 @@ void listener_adjust(struct listener *listener, const struct service_conf *conf,
 		return;
 	/* One that was handed over is told nothing else: programs may have had it. */
 	if (listener_is_handed_over(listener)) {
-		if (!conf->wait)
+		if (!conf->wait && !listener->lent)
 			suit_worker(listener, conf);
 		fd_set_nonblock(listener->fd, !conf->wait);
 		return;
@@ -537,6 +541,14 @@ void listener_drop_links(struct listener *listener, const struct service_conf *c
 			&listener->bound->addr, listener->bound->links, conf->symlinks);
 }
 
+static void give_back(const struct listener *listener)
+{
+	struct handed_socket *socket = listener->bound->handed_over;
+
+	socket->fd = listener->fd;
+	socket->lent = listener->lent;
+}
+
 /*
  * With it go clients that were not accepted, and what they have sent.  A program
  * that has had the socket may have made a connection of it that lingers: it is
@@ -550,7 +562,7 @@ static void let_go(struct listener *listener)
 	if (bound && bound->ino != 0 && !stays)
 		listen_unlink(&bound->addr, bound->dev, bound->ino, bound->links);
 	if (bound && bound->handed_over)
-		bound->handed_over->fd = listener->fd;
+		give_back(listener);
 	else if (listener->is_ip && !listener->lent)
 		fd_close(listener->fd);
 	else

@@ -272,12 +272,15 @@ static struct addr as_of_now(const struct addr *bound)
 static int give(struct handed_over *handed_over, const struct handover_spare *from)
 {
 	struct addr addr = as_of_now(&from->bound);
+	struct handed_socket *last;
 	int r = from->fd < 0 ? 0 : handed_over_add(handed_over, from->name, from->fd, &addr);
 
 	if (r < 0 || from->fd < 0)
 		return r;
-	handed_over_last(handed_over)->told = from->told;
-	handed_over_last(handed_over)->asked = from->asked;
+	last = handed_over_last(handed_over);
+	last->asked = from->asked;
+	last->lent = from->lent;
+	last->told = from->told;
 	return 0;
 }
 
@@ -289,6 +292,7 @@ static int give_back(struct handed_over *handed_over, const struct handover_list
 		.fd = listener->fd,
 		.bound = listener->bound,
 		.asked = listener->asked,
+		.lent = listener->lent,
 	};
 
 	return spare.name ? give(handed_over, &spare) : 0;

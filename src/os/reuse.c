@@ -214,8 +214,7 @@ int reuse_handed_over(int fd, const struct service_conf *service, const struct a
 		r = -EADDRNOTAVAIL;
 	if (r < 0)
 		return r == -EINVAL ? -EPROTOTYPE : r;
-	r = check_interface(fd, service, own);
-	return r < 0 ? r : reuse_check_peer(fd, own);
+	return check_interface(fd, service, own);
 }
 
 int reuse_check_peer(int fd, const struct addr *addr)

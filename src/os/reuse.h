@@ -46,14 +46,14 @@ bool reuse_is_place(const struct addr *asked, const struct addr *own);
  * Can the service go on with a socket of that place which somebody else has opened, and goes on
  * to own?  In which network that is, and what leads there, is his affair.  0; -EPROTOTYPE: it
  * is of another kind; -EADDRNOTAVAIL: it is for other versions of IP; -ENODEV: it is bound to
- * an interface that was not asked for, or not to the one that was; -EISCONN as below.
+ * an interface that was not asked for, or not to the one that was.  Takes no lock of it.
  */
 int reuse_handed_over(int fd, const struct service_conf *service, const struct addr *asked,
 	const struct addr *own);
 
 /*
  * Whether a socket for datagrams hears everybody: 0, or -EISCONN: a program that had it has
- * made it hear one peer alone, which it may still be in the middle of.
+ * made it hear one peer alone, which it may still be in the middle of.  Takes its lock.
  */
 int reuse_check_peer(int fd, const struct addr *addr);
 

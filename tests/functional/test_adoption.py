@@ -4,12 +4,13 @@ import contextlib
 import os
 import pathlib
 import re
+import signal
 import socket
 
 import pytest
 from harness import (
-    PYTHON, connect, free_port, hatchctl, have_ipv6, is_refused, listed, parse_address,
-    protocol_of, read_exactly, reload, service, talk, udp,
+    PYTHON, built_helper, connect, free_port, hatchctl, have_ipv6, is_refused, listed,
+    parse_address, protocol_of, read_exactly, reload, service, talk, udp,
 )
 from keeper import Keeper, die
 from test_kinds import needs_mptcp
@@ -304,6 +305,38 @@ def test_reloads(hatchd, folder, port):
         reload(daemon, cat(address))
         assert talk(port, b"x") == b"x"
     assert not is_refused(port)
+
+
+# -- that programs have had
+
+
+@pytest.mark.needs_root
+@pytest.mark.parametrize("form", ["fd:web", "udp:127.0.0.1:{}"])
+def test_program_that_holds_the_lock(hatchd, port, form):
+    """I2: of what is handed over nothing is asked that would wait for it."""
+    def held(name, **more):
+        return other + service(
+            name, listen=form.format(port), wait=True, user="root",
+            shell=f"trap '' TERM; exec {built_helper('hold-lock')}", **more)
+
+    other = cat(f"tcp:127.0.0.1:{free_port()}")
+    with opened(f"udp:127.0.0.1:{port}") as sock, connect(f"udp:127.0.0.1:{port}") as client:
+        daemon = hatchd.file(held("a"), **handed_over([sock], "web"))
+        client.send(b"x")
+        if "impossible" in daemon.wait_log("the lock is (held|impossible)").string:
+            pytest.skip("memory cannot be held back here")
+        (child,) = daemon.children()
+        upgrade(daemon)
+        for config in (held("a", nice=1), other, held("b")):
+            reload(daemon, config)
+            assert target(sock) in daemon.listening()
+        reload(daemon, other)
+        for config in (other, held("b")):
+            daemon.write(config)
+            upgrade(daemon)
+        assert "waiting" not in daemon.text()
+        os.kill(child, signal.SIGKILL)
+        daemon.wait_log(f"a: child {child} ended")
 
 
 # -- over an upgrade, and in the next life

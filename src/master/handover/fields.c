@@ -43,6 +43,7 @@ static void spare_fields(struct codec *codec, void *object)
 	codec_addr(codec, &spare->bound);
 	codec_bool(codec, &spare->told);
 	codec_addr(codec, &spare->asked);
+	codec_bool(codec, &spare->lent);
 }
 
 static void stray_fields(struct codec *codec, void *object)
@@ -86,6 +87,7 @@ static void listener_fields(struct codec *codec, void *object)
 	codec_u64(codec, &listener->held_number);
 	codec_u64(codec, &listener->held_since);
 	codec_addr(codec, &listener->bound);
+	codec_bool(codec, &listener->lent);
 }
 
 static void setup_fields(struct codec *codec, void *object)

@@ -112,6 +112,7 @@ static void gather_spares(struct gather *g)
 				.bound = socket->addr,
 				.told = socket->told,
 				.asked = socket->asked,
+				.lent = socket->lent,
 			};
 	}
 }
@@ -263,6 +264,7 @@ static void gather_listener(struct gather *g, uint32_t place, const struct liste
 		.held = listener->held,
 		.held_number = listener->held_number,
 		.held_since = listener->held_since,
+		.lent = listener->lent,
 	};
 	if (conf) {
 		to->asked = conf->listen[listener->index].addr;

@@ -81,6 +81,7 @@ struct handover_spare {
 	struct addr bound; /* what it is bound to; without a length: unknown */
 	bool told;         /* the log knows that no service asks for it */
 	struct addr asked; /* as the listener is configured that had it; zeroed: unknown */
+	bool lent;         /* programs have had it */
 };
 
 /* An operator who follows what happens (master/follow). */
@@ -104,6 +105,7 @@ struct handover_listener {
 	int held;          /* a client who waits for his child; -EBADF: none */
 	uint64_t held_number, held_since;
 	struct addr bound; /* what it is bound to */
+	bool lent;         /* programs have had it */
 };
 
 /* A configuration that children were started with, in force still or no longer. */
