@@ -164,6 +164,7 @@ int inherited_take(struct inherited *inherited, struct resume *resume)
 	int r, n_sockets;
 
 	memset(inherited, 0, sizeof *inherited);
+	inherited->pid = getpid();
 	r = note_identity(inherited);
 	if (r < 0)
 		return r;

@@ -21,6 +21,7 @@
 #define INHERITED_FIRST 3
 
 struct inherited {
+	pid_t pid; /* who was started; behind process 1 (master/init) we are another one */
 	uid_t uid;
 	gid_t gid;
 	bool one_identity; /* real, effective and saved ids are the same */

@@ -177,12 +177,16 @@ static int require_all(const struct master *master)
 	return 0;
 }
 
+/* Who has started process 1 is not in its name space: there our number is another process's,
+ * and process 1 is whom he waits for. */
 static void say_started(struct master *master)
 {
-	char request[WATCHDOG_TEXT_MAX], state[64 + WATCHDOG_TEXT_MAX];
+	char request[WATCHDOG_TEXT_MAX], state[64 + WATCHDOG_TEXT_MAX], pid[32] = "";
 
 	announce_listeners(master);
-	snprintf(state, sizeof state, "READY=1\nMAINPID=%d\n%s", (int)getpid(),
+	if (master->inherited.pid != 1)
+		snprintf(pid, sizeof pid, "MAINPID=%d\n", (int)getpid());
+	snprintf(state, sizeof state, "READY=1\n%s%s", pid,
 		watchdog_request(&master->watchdog, request));
 	announce_status(master, state);
 }

@@ -56,7 +56,7 @@ void watchdog_init(struct master *master)
 {
 	const char *usec = getenv("WATCHDOG_USEC"), *pid = getenv("WATCHDOG_PID");
 	uint64_t timeout = 0;
-	int r = watchdog_parse(usec, pid, getpid(), &timeout);
+	int r = watchdog_parse(usec, pid, master->inherited.pid, &timeout);
 
 	if (r < 0)
 		log_warning("ignoring WATCHDOG_USEC and WATCHDOG_PID of the environment: they "

@@ -145,6 +145,15 @@ def test_sockets_that_are_handed_over(container):
         daemon.ends()
 
 
+def test_what_the_service_manager_is_told(container):
+    """It sees process 1, and who is number 2 where it is itself is not hatchd."""
+    daemon = container(cat(free_port()), env={"WATCHDOG_USEC": "1000000", "WATCHDOG_PID": "1"})
+    daemon.notified("WATCHDOG=1", 2)
+    assert not any("MAINPID=" in message for message in daemon.messages)
+    daemon.send(signal.SIGTERM)
+    daemon.ends()
+
+
 # ---------------------------------------------------------------------------
 # The end
 

@@ -72,7 +72,7 @@ static void set_environment(const char *usec, const char *pid, const char *socke
 /* The next image is the same process, also where this one was not the one that was started. */
 static void test_environment_is_for_the_next_image(void **state)
 {
-	struct master master = {0};
+	struct master master = {.inherited.pid = getpid()};
 	char text[WATCHDOG_TEXT_MAX], pid[16];
 
 	(void)state;
@@ -92,7 +92,7 @@ static void test_environment_is_for_the_next_image(void **state)
 
 static void test_not_for_us(void **state)
 {
-	struct master master = {0};
+	struct master master = {.inherited.pid = getpid()};
 
 	(void)state;
 	set_environment("30000000", "1", "@x");
