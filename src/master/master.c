@@ -157,6 +157,13 @@ uint32_t master_clients(const struct master *master)
 	return (uint32_t)child_table_used(master->children) - workers_not_clients(master);
 }
 
+void master_have_closed(struct master *master, struct closer_job job, uint64_t now)
+{
+	job.ticket = spawner_started(master->spawner);
+	closer_close(master->closer, &job, now);
+	master->closer_due = 0; /* it is looked after once in a turn, maybe before this */
+}
+
 static void close_later(struct master *master, int fd, bool tell, uint64_t now)
 {
 	struct closer_job job = {.pending = &master->n_closing, .tell = tell};
@@ -166,9 +173,7 @@ static void close_later(struct master *master, int fd, bool tell, uint64_t now)
 		return;
 	}
 	job.fd = master_move_up(master, fd);
-	job.ticket = spawner_started(master->spawner);
-	closer_close(master->closer, &job, now);
-	master->closer_due = 0;
+	master_have_closed(master, job, now);
 }
 
 void master_close_later(struct master *master, int fd, uint64_t now)

@@ -184,6 +184,9 @@ int master_move_up(const struct master *master, int fd);
 /* Children that have a client: what total_instances is about. */
 uint32_t master_clients(const struct master *master);
 
+/* Have that done by somebody who may wait (os/closer).  Its ticket is set here. */
+void master_have_closed(struct master *master, struct closer_job job, uint64_t now);
+
 /* Have a descriptor that is no service's closed by somebody who may wait (os/closer); at once
  * where the start failed before there was one. */
 void master_close_later(struct master *master, int fd, uint64_t now);

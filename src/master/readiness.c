@@ -12,6 +12,8 @@
 #include "os/notice_socket.h"
 #include "os/spawn_plan.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -23,13 +25,32 @@
 #define BATCH 8
 #define REST  (10 * USEC_PER_MSEC)
 
+/* While nothing gets on they wait for twice as long each time. */
+#define REST_MAX USEC_PER_SEC
+
+/* Messages of one program whose descriptors may be on their way to be closed: each may take a
+ * thread, for as long as whoever has sent it likes. */
+#define CLOSING_MAX 8
+
 struct readiness {
 	struct child *child;
 	sd_event_source *source; /* owned; NULL: nobody listens */
 	int fd;                  /* owned */
 	bool awaited;            /* READY=1 has yet to come */
 	bool told_stranger;      /* the log says that somebody else has spoken */
+	bool told_full;          /* ... that too much is being closed */
+	bool heard;              /* the next message was; it could not be thrown away */
 	uint8_t state;           /* enum notice_state */
+	uint64_t due;  /* usec, monotonic: to be listened to again; else USEC_INFINITY */
+	uint64_t rest; /* usec: how long it would wait then */
+
+	/* With the closer. */
+	uint32_t n_closing; /* descriptors; atomic */
+	uint32_t service; /* number of the service, which may be gone before they are closed */
+	int64_t last_at;  /* the last message that he throws away, or has, and who sent it: */
+	pid_t last_pid;
+	uid_t last_uid;
+
 	char status[NOTICE_STATUS_MAX];
 	LIST_ENTRY(readiness) all;
 };
@@ -131,45 +152,116 @@ static void hear(struct readiness *r, const struct notice_mail *mail, uint64_t n
 
 /* ------------------------------------------------------------------ to listen */
 
-static void rest(struct readiness *r, uint64_t now)
+static uint32_t closing(const struct readiness *r)
+{
+	return __atomic_load_n(&r->n_closing, __ATOMIC_ACQUIRE);
+}
+
+static void have_closed(struct readiness *r, struct closer_job job, uint64_t now)
+{
+	job.pending = &r->n_closing;
+	master_have_closed(r->child->service->master, job, now);
+}
+
+/* By a copy: the socket itself may be closed meanwhile. */
+static int drop_later(struct readiness *r, const struct notice_mail *mail, uint64_t now)
+{
+	const struct closer_job job = {
+		.fd = fcntl(
+			r->fd, F_DUPFD_CLOEXEC, r->child->service->master->budget.low_limit),
+		.drop = true,
+	};
+
+	if (job.fd < 0)
+		return -errno;
+	have_closed(r, job, now);
+	r->last_at = mail->at;
+	r->last_pid = mail->pid;
+	r->last_uid = mail->uid;
+	return 0;
+}
+
+/* Of many that are soon closed there is nothing to tell. */
+static void tell_full(struct readiness *r)
+{
+	if (r->told_full || r->rest < REST_MAX)
+		return;
+	r->told_full = true;
+	log_warning(
+		"%sprocess %d of user %u has sent descriptors that take long to close: until "
+		"one of %d is closed nothing is heard of process %d",
+		r->child->service->label, r->last_pid, r->last_uid, CLOSING_MAX, r->child->pid);
+}
+
+static int drop(struct readiness *r, const struct notice_mail *mail, uint64_t now)
+{
+	if (!mail->laden) {
+		notice_socket_drop(r->fd);
+		return 0;
+	}
+	if (closing(r) < CLOSING_MAX)
+		return drop_later(r, mail, now);
+	tell_full(r);
+	return -EBUSY;
+}
+
+/* 1; 0: there is none; or a negative errno: it has to wait.  The closer takes a message out and
+ * closes behind that what was with it: as long as he is at it, it may still be the next one. */
+static int take_next(struct readiness *r, uint64_t now)
+{
+	bool maybe_dropped = closing(r) > 0; /* as of before the look */
+	struct notice_mail mail;
+	int error = notice_socket_look(r->fd, &mail);
+
+	if (error <= 0)
+		return error;
+	if (maybe_dropped && mail.at == r->last_at)
+		return -EAGAIN;
+	if (!r->heard)
+		hear(r, &mail, now);
+	error = drop(r, &mail, now);
+	r->heard = error < 0;
+	return error < 0 ? error : 1;
+}
+
+static void rest(struct readiness *r, bool got_on, uint64_t now)
 {
 	struct readinesses *all = readinesses_of(r->child);
 
+	if (got_on)
+		r->rest = REST;
 	sd_event_source_set_enabled(r->source, SD_EVENT_OFF);
-	if (now + REST < all->due)
-		all->due = now + REST;
-}
-
-/* What cannot be thrown away now is heard once more, which makes no difference. */
-static int drop(const struct readiness *r, const struct notice_mail *mail, uint64_t now)
-{
-	if (mail->laden)
-		return service_drop_message_later(r->child->service, r->fd, now);
-	notice_socket_drop(r->fd);
-	return 0;
+	r->due = now + r->rest;
+	if (r->due < all->due)
+		all->due = r->due;
+	if (r->rest < REST_MAX)
+		r->rest *= 2;
 }
 
 static int on_notice(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 {
 	struct readiness *r = userdata;
 	uint64_t now = clock_monotonic();
-	struct notice_mail mail;
+	int n = 0, taken = 1;
 
 	(void)source;
+	(void)fd;
 	(void)revents;
-	for (int i = 0; i < BATCH && service_closing(r->child->service) == 0; i++) {
-		int found = notice_socket_look(fd, &mail);
-
-		if (found == 0)
-			return 0;
-		if (found < 0)
-			break;
-		hear(r, &mail, now);
-		if (drop(r, &mail, now) < 0)
-			break;
-	}
-	rest(r, now);
+	while (n < BATCH && (taken = take_next(r, now)) > 0)
+		n++;
+	if (taken != 0)
+		rest(r, n > 0, now);
 	return 0;
+}
+
+static void listen_again(struct readinesses *all, struct readiness *r, uint64_t now)
+{
+	if (r->due <= now)
+		r->due = sd_event_source_set_enabled(r->source, SD_EVENT_ON) < 0
+		                 ? now + REST
+		                 : USEC_INFINITY;
+	if (r->due < all->due)
+		all->due = r->due;
 }
 
 void readinesses_turn(struct master *master, uint64_t now)
@@ -181,8 +273,53 @@ void readinesses_turn(struct master *master, uint64_t now)
 		return;
 	all->due = USEC_INFINITY;
 	LIST_FOREACH (r, &all->all, all)
-		if (r->source && sd_event_source_set_enabled(r->source, SD_EVENT_ON) < 0)
-			all->due = now + REST;
+		listen_again(all, r, now);
+}
+
+/* ------------------------------------------------------------- what is being closed */
+
+/* The closer counts in there. */
+static void forget_closed(struct readinesses *readinesses)
+{
+	struct readiness *r = LIST_FIRST(&readinesses->left);
+
+	while (r) {
+		struct readiness *next = LIST_NEXT(r, all);
+
+		if (closing(r) == 0) {
+			LIST_REMOVE(r, all);
+			free(r);
+		}
+		r = next;
+	}
+}
+
+size_t readinesses_closing(const struct readinesses *readinesses)
+{
+	const struct readiness *r;
+	size_t n = 0;
+
+	LIST_FOREACH (r, &readinesses->all, all)
+		n += closing(r);
+	LIST_FOREACH (r, &readinesses->left, all)
+		n += closing(r);
+	return n;
+}
+
+uint32_t readinesses_left_by(const struct service *service)
+{
+	const struct readiness *r;
+	uint32_t n = 0;
+
+	LIST_FOREACH (r, &service->master->readinesses.left, all)
+		if (r->service == service->number)
+			n += closing(r);
+	return n;
+}
+
+void readinesses_done(struct readinesses *readinesses)
+{
+	forget_closed(readinesses);
 }
 
 /* ------------------------------------------------------------ from start to end */
@@ -193,20 +330,29 @@ static struct readiness *new_readiness(struct child *child)
 
 	if (!r)
 		return NULL;
+	forget_closed(readinesses_of(child));
 	r->child = child;
 	r->fd = -EBADF;
 	r->awaited = true;
+	r->due = USEC_INFINITY;
+	r->rest = REST;
+	r->service = child->service->number;
 	LIST_INSERT_HEAD(&readinesses_of(child)->all, r, all);
 	child->readiness = r;
 	return r;
 }
 
-static void free_readiness(struct readiness *r)
+/* Freed as soon as nothing of it is being closed. */
+static void leave(struct readiness *r)
 {
-	sd_event_source_disable_unref(r->source);
-	LIST_REMOVE(r, all);
+	struct readinesses *all = readinesses_of(r->child);
+
+	r->source = sd_event_source_disable_unref(r->source);
 	r->child->readiness = NULL;
-	free(r);
+	r->child = NULL;
+	LIST_REMOVE(r, all);
+	LIST_INSERT_HEAD(&all->left, r, all);
+	forget_closed(all);
 }
 
 static int put_name(const char *name, struct spawn_plan *plan)
@@ -271,15 +417,15 @@ void readiness_close(struct child *child, uint64_t now)
 	if (!r)
 		return;
 	if (r->fd >= 0)
-		service_close_later(child->service, r->fd, 0, now);
-	free_readiness(r);
+		have_closed(r, (struct closer_job){.fd = r->fd}, now);
+	leave(r);
 }
 
 /* The end of the process closes it. */
 void readiness_abandon(struct child *child)
 {
 	if (child->readiness)
-		free_readiness(child->readiness);
+		leave(child->readiness);
 }
 
 /* ------------------------------------------------------------- from image to image */

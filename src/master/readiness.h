@@ -10,8 +10,9 @@
  * no payload (I1): a helper would need the same words passed on, and could lie where the kernel
  * cannot.  What anybody may send it has bounds (I9): a few messages are read at a time, then
  * the next ones wait for a moment, in a queue that the kernel keeps short; a message with
- * descriptors is thrown away by somebody who may wait (I2), and until that is done no other is
- * read.
+ * descriptors is thrown away by somebody who may wait (I2).  While he closes those, which takes
+ * as long as they like, the next message is read; with too many that cannot be closed the next
+ * ones wait, those of this program alone, until one is (I6).
  *
  * Layer: master.
  */
@@ -21,6 +22,7 @@
 #include "policy/notice.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/queue.h>
 
@@ -33,6 +35,9 @@ struct spawn_plan;
 /* Of the master. */
 struct readinesses {
 	LIST_HEAD(, readiness) all;
+	LIST_HEAD(, readiness)
+	left;         /* of children that are gone, while something of theirs is
+	                 being closed */
 	uint64_t due; /* usec, monotonic: some are to be listened to again */
 };
 
@@ -63,6 +68,15 @@ const char *readiness_status(const struct child *child);
 
 /* Listen again to those that had said much. */
 void readinesses_turn(struct master *master, uint64_t now);
+
+/* Descriptors of theirs that are on their way to be closed. */
+size_t readinesses_closing(const struct readinesses *readinesses);
+
+/* Of them, those that gone children of that service have left. */
+uint32_t readinesses_left_by(const struct service *service);
+
+/* At the end: nothing is being closed, and nobody listens. */
+void readinesses_done(struct readinesses *readinesses);
 
 /* For the next image of hatchd: what there is to know. */
 struct readiness_saved {

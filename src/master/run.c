@@ -432,6 +432,7 @@ static void clean_up(struct master *master)
 	workers_free(master);
 	inquiries_done(&master->inquiries);
 	free(master->services);
+	readinesses_done(&master->readinesses);
 	closer_done(master->closer);
 	notify_free(master->notify);
 	kept_done(&master->kept);

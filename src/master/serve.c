@@ -46,9 +46,10 @@ bool serve_has_slot(const struct service *service)
 	return child_table_has_room(service->master->children) && fair_share(service);
 }
 
+/* Also by what was sent to its programs, which counts by itself: it is none of its clients'. */
 bool serve_is_clogged(const struct service *service)
 {
-	return service_closing(service) > CLOSING_MAX;
+	return service_closing(service) + readinesses_left_by(service) > CLOSING_MAX;
 }
 
 /* And a record, as above: there are more than clients may be, but not for as many workers'

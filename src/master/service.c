@@ -13,7 +13,6 @@
 #include "os/journal_stream.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,12 +69,8 @@ const char *service_name(struct service *service)
 
 static void close_later(struct service *service, struct closer_job job, uint64_t now)
 {
-	struct master *master = service->master;
-
-	job.ticket = spawner_started(master->spawner);
 	job.pending = &service->n_closing;
-	closer_close(master->closer, &job, now);
-	master->closer_due = 0; /* it is looked after once in a turn, maybe before this */
+	master_have_closed(service->master, job, now);
 }
 
 void service_close_later(struct service *service, int fd, uint64_t connection, uint64_t now)
@@ -102,20 +97,6 @@ void service_close_listener_later(struct service *service, int fd, uint64_t now)
 	const struct closer_job job = {.fd = fd, .tell = true};
 
 	close_later(service, job, now);
-}
-
-/* By a copy: the socket itself may be closed meanwhile. */
-int service_drop_message_later(struct service *service, int fd, uint64_t now)
-{
-	const struct closer_job job = {
-		.fd = fcntl(fd, F_DUPFD_CLOEXEC, service->master->budget.low_limit),
-		.drop = true,
-	};
-
-	if (job.fd < 0)
-		return -errno;
-	close_later(service, job, now);
-	return 0;
 }
 
 uint32_t service_closing(const struct service *service)

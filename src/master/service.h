@@ -167,10 +167,6 @@ void service_close_copy_later(
 /* The same for a socket, whose address somebody else may wait for. */
 void service_close_listener_later(struct service *service, int fd, uint64_t now);
 
-/* Have the next message in that socket thrown away by him, with the descriptors that are with
- * it.  0 or a negative errno; it stays until service_closing() is 0 again. */
-int service_drop_message_later(struct service *service, int fd, uint64_t now);
-
 /* Descriptors that are on their way to be closed. */
 uint32_t service_closing(const struct service *service);
 

@@ -89,6 +89,7 @@ size_t stop_count_closing(const struct master *master)
 {
 	size_t n = __atomic_load_n(&master->n_closing, __ATOMIC_ACQUIRE);
 
+	n += readinesses_closing(&master->readinesses);
 	for (size_t i = 0; i < master->n_services; i++)
 		n += service_closing(master->services[i]);
 	for (const struct service *s = master->retired; s; s = s->next_retired)

@@ -22,6 +22,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 /* Room for a name as NOTIFY_SOCKET has it, NUL included: "@hatchd/notify/0123456789abcdef". */
@@ -29,6 +30,9 @@
 
 struct notice_mail {
 	pid_t pid;  /* of who has sent it; 0: he cannot be seen from here */
+	uid_t uid;  /* his */
+	int64_t at; /* nsec, when he has: another one is another message, the same one hardly
+	               ever; 0: nobody knows */
 	bool whole; /* all of it is in `text` */
 	bool laden; /* descriptors are with it */
 	size_t len;

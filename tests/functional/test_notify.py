@@ -1,16 +1,20 @@
 """notify = yes: programs that say how they are, whom of them hatchd believes, and what harm
 they cannot do.  What the words mean is tests/unit/test-notice's."""
 
+import contextlib
 import ctypes.util
 import json
+import os
 import re
 import shutil
 import socket
+import subprocess
 
 import pytest
 
 from harness import (
-    PYTHON, connect, free_port, hatchctl, helper, read_line, reload, service, wait_until,
+    PYTHON, connect, free_port, hatchctl, held_back, helper, read_line, reload, service,
+    wait_until,
 )
 from test_control import ask, dial, listed, status
 
@@ -215,17 +219,81 @@ def test_descriptors(app):
         wait_until(lambda: daemon.count_fds() <= before)
 
 
-def test_descriptor_that_lingers(app, path):
-    """Its close may take a minute, and nobody waits for that but who has sent it."""
+def test_descriptor_that_lingers(app):
+    """Its close may take a minute, and what is said meanwhile is heard."""
     daemon, program, state = app
-    program.do("linger STATUS=slow")
-    wait_until(lambda: state().get("status") == "slow")
-    program.do("say READY=1")
-    for _ in range(3):
-        assert status(path)["state"] == "serving"
-    assert state()["state"] == "starting"
+    with held_back(daemon):
+        program.do("linger STATUS=slow")
+    program.say("READY=1")
+    assert (state()["state"], state()["status"]) == ("serving", "slow")
     program.do("release")
-    wait_until(lambda: state()["state"] == "serving")
+
+
+@contextlib.contextmanager
+def lingering(daemon, program, count, folder):
+    """Somebody else, if root has the test another user, sends as many that take an hour:
+    (his pid, a function that lets go of them).  What he has sent is read when the last copy is
+    the one in there: or he would wait himself."""
+    user = 65534 if os.geteuid() == 0 else None
+    argv = [PYTHON, "-S", "-E", helper("stranger.py", folder), program.do("name"), str(count),
+            "STATUS=lies"]
+    with held_back(daemon):
+        stranger = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                    user=user, start_new_session=True)
+        said = stranger.stdout.readline()
+    with stranger:
+        try:
+            assert said == b"done\n"
+            yield stranger.pid, stranger.stdin.close
+        finally:
+            stranger.kill()
+
+
+def wait_full(daemon, pid):
+    user = 65534 if os.geteuid() == 0 else os.geteuid()
+    daemon.wait_log(rf"app: process {pid} of user {user} has sent descriptors that take long "
+                    r"to close: until one of 8 is closed nothing is heard of process \d+")
+
+
+def test_stranger_that_lingers(app, folder):
+    """He holds a thread by that, and nobody up."""
+    daemon, program, state = app
+    with lingering(daemon, program, 7, folder):
+        program.say("READY=1\\nSTATUS=true")
+        assert (state()["state"], state()["status"]) == ("serving", "true")
+        daemon.wait_log("speaks for process")
+        program.end(daemon)
+
+
+def test_strangers_that_linger(app, folder, path):
+    """They hold up this one program, until one of them has enough of it."""
+    daemon, program, state = app
+    with lingering(daemon, program, 9, folder) as (pid, release):
+        program.do("say READY=1")
+        wait_full(daemon, pid)
+        assert state()["state"] == "starting"
+        assert status(path)["state"] == "serving"
+        release()
+        daemon.wait_log("app: process .* is ready after")
+    assert daemon.text().count("take long to close") == 1
+
+
+def test_next_program_after_strangers(hatchd, folder, path):
+    """What is left of the one before is none of its."""
+    port = free_port()
+    daemon = hatchd.file(notifying("app", port, folder), f"--control={path}")
+    with Program(port) as program:
+        name = program.do("name")
+        with lingering(daemon, program, 9, folder) as (pid, release):
+            wait_full(daemon, pid)
+            ask(path, f"kill {connection(path)['connection']}")
+            daemon.wait_children(0)
+            with Program(port) as other:
+                assert other.do("name") != name
+                other.say("READY=1")
+                assert listed(path)[0]["state"] == "serving"
+                other.end(daemon)
+            release()
 
 
 def test_what_cannot_be_read(app):

@@ -82,6 +82,7 @@ static void test_message(void **ctx)
 	send_to(name, "", 0, NULL, 0);
 	assert_int_equal(take(fd, &mail), 1);
 	assert_int_equal(mail.pid, getpid());
+	assert_int_equal(mail.uid, getuid());
 	assert_int_equal(mail.len, 7);
 	assert_memory_equal(mail.text, "READY=1", 7);
 	assert_true(mail.whole);
@@ -89,6 +90,27 @@ static void test_message(void **ctx)
 	assert_int_equal(take(fd, &mail), 1);
 	assert_int_equal(mail.len, 0);
 	assert_int_equal(take(fd, &mail), 0);
+}
+
+/* However often it is looked at, and whatever it is like. */
+static void test_which_message(void **ctx)
+{
+	char name[NOTICE_SOCKET_NAME_MAX];
+	_cleanup_close_ int fd = notice_socket_open(name);
+	int64_t first;
+
+	(void)ctx;
+	for (size_t i = 0; i < 2; i++)
+		send_to(name, "READY=1", 7, &fd, i);
+	assert_int_equal(notice_socket_look(fd, &mail), 1);
+	first = mail.at;
+	assert_true(first > 0);
+	assert_int_equal(notice_socket_look(fd, &mail), 1);
+	assert_int_equal(mail.at, first);
+	notice_socket_drop(fd);
+	assert_int_equal(notice_socket_look(fd, &mail), 1);
+	assert_true(mail.laden);
+	assert_true(mail.at != first);
 }
 
 static void test_who_sends(void **ctx)
@@ -182,6 +204,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_names_differ),
 		cmocka_unit_test(test_message),
+		cmocka_unit_test(test_which_message),
 		cmocka_unit_test(test_who_sends),
 		cmocka_unit_test(test_too_long),
 		cmocka_unit_test(test_descriptors),
