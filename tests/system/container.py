@@ -200,6 +200,8 @@ class Machine:
                 env={"NOTIFY_SOCKET": name},
             )
             self._wait_booted()
+            # From 257 on systemd tells of each of its reloads, too, and waits for a reader.
+            self.notify.close()
         except BaseException:
             self.close()
             raise
