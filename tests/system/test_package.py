@@ -138,6 +138,105 @@ def test_handed_over(machine):
         machine.path("/etc/systemd/system/hatchd.socket").unlink()
 
 
+def unpack(machine, *names):
+    """Install these packages again, as apt does an upgrade: what dpkg and hatchd said."""
+    paths = [f"/root/{path.name}" for path in debs() if path.name.partition("_")[0] in names]
+    assert len(paths) == len(names)
+    return machine.run("dpkg", "--install", *paths)
+
+
+UPGRADED = "upgraded to hatchd"
+
+
+def test_upgrade_under_load(machine):
+    """Of both packages; the same version takes the same way as the next one."""
+    port = free_port()
+    serve(machine, echo(port))
+    pid = machine.main_pid()
+    with Arrivals(endpoint(port), rate=300, lasting=[endpoint(port)]) as crowd:
+        crowd.wait_settled()
+        assert UPGRADED in unpack(machine, "hatchd", "hatchd-tls")
+        crowd.wait_served(20)
+        # Nothing but the trigger for a program more, or another one.
+        assert UPGRADED in unpack(machine, "hatchd-tls")
+        crowd.wait_served(20)
+        expect_all_served(crowd)
+    assert machine.main_pid() == pid
+
+
+def test_upgrade_that_is_forbidden(machine):
+    """By the administrator's policy, as where the tree of another machine is changed."""
+    policy = machine.path("/usr/sbin/policy-rc.d")
+    machine.write("/usr/sbin/policy-rc.d", "#!/bin/sh\nexit 101\n", 0o755)
+    try:
+        assert UPGRADED not in unpack(machine, "hatchd")
+    finally:
+        policy.unlink()
+    assert UPGRADED in unpack(machine, "hatchd")
+
+
+# In the place of hatchd: one that will not take over from the one that runs, but is as good
+# otherwise, and one that cannot just now.
+FOREIGN = """#!/bin/sh
+test "$1" != --prove || exit 121
+exec /usr/sbin/hatchd.real "$@"
+"""
+BUSY = FOREIGN.replace("121", "120")
+
+
+def upgrade_to(machine, program):
+    """What the script of the package says when that has been installed."""
+    real, path = machine.path("/usr/sbin/hatchd.real"), machine.path("/usr/sbin/hatchd")
+    path.rename(real)
+    machine.write("/usr/sbin/hatchd", program, 0o755)
+    try:
+        return machine.run("/var/lib/dpkg/info/hatchd.postinst", "triggered",
+                           "/usr/libexec/hatchd")
+    finally:
+        real.rename(path)
+
+
+@pytest.fixture
+def blue(machine):
+    """An instance, beside hatchd itself: the port that it serves."""
+    port = free_port()
+    machine.write("/etc/hatchd/blue.conf", echo(port))
+    machine.systemctl("start", "hatchd@blue")
+    yield port
+    machine.systemctl("stop", "hatchd@blue")
+    machine.path("/etc/hatchd/blue.conf").unlink()
+
+
+def test_restart_instead(machine, blue):
+    """Only where the new one will never take over, while systemd keeps the sockets."""
+    port = free_port()
+    serve(machine, echo(port))
+    machine.wait_kept(1)
+    machine.wait_kept(1, "hatchd@blue")
+    pids = [machine.main_pid(), machine.main_pid("hatchd@blue")]
+    said = upgrade_to(machine, BUSY)
+    assert said.count("the old one serves on") == 2 and "starting" not in said
+    assert [machine.main_pid(), machine.main_pid("hatchd@blue")] == pids
+    with Arrivals(endpoint(port), rate=100, lasting=[endpoint(port)]) as crowd:
+        crowd.wait_settled()
+        said = upgrade_to(machine, FOREIGN)
+        assert "starting hatchd.service again" in said
+        assert "starting hatchd@blue.service again" in said
+        crowd.wait_served(20)
+        expect_all_served(crowd)
+    assert machine.main_pid() not in (0, pids[0])
+    assert machine.main_pid("hatchd@blue") not in (0, pids[1])
+    assert talk(blue, b"x") == b"x"
+
+
+def test_no_restart_with_mistakes(machine):
+    """With which the new one would not come up again, though it is what a start is for."""
+    pid = machine.main_pid()
+    machine.serve("service {")
+    assert "the old one serves on" in upgrade_to(machine, FOREIGN)
+    assert machine.main_pid() == pid
+
+
 def test_reload_under_load(machine):
     """What is served already goes on, and nobody is refused."""
     port = free_port()

@@ -7,7 +7,7 @@ packages, and of the clone just the script.
 import pathlib
 
 from harness import connect, free_port, read_exactly, service, wait_until
-from test_package import bare, install
+from test_package import bare, install  # noqa: F401, a fixture
 
 SCRIPT = pathlib.Path(__file__).parents[2] / "packaging/quickstart-system"
 CLONE = "/root/clone"
@@ -47,7 +47,7 @@ def busy_users(machine):
     return machine.run("sh", "-c", "stat --format=%U /proc/[0-9]*", status=None).split()
 
 
-def test_remove(bare):
+def test_remove(bare):  # noqa: F811
     machine = bare
     assert "nothing of this is here" in install_script(machine)
     install(machine)
