@@ -5,12 +5,15 @@ Most tests have the same machine, one after the other: it is put back after each
 
 import os
 import pathlib
+import socket
 
 import container
 import pytest
 from arrivals import Arrivals, endpoint, expect_all_served
 from container import EXAMPLES, STARTED, UNIT
-from harness import connect, free_port, is_refused, read_all, read_exactly, service, talk
+from harness import (
+    TIMEOUT, connect, free_port, is_refused, read_all, read_exactly, service, talk, wait_until,
+)
 
 pytestmark = [pytest.mark.everywhere, pytest.mark.xdist_group("package")]
 
@@ -235,6 +238,45 @@ def test_no_restart_with_mistakes(machine):
     machine.serve("service {")
     assert "the old one serves on" in upgrade_to(machine, FOREIGN)
     assert machine.main_pid() == pid
+
+
+def test_no_start_of_one_that_stops(machine):
+    """It drains: an upgrade of the package brings it into no pool again."""
+    port = free_port()
+    serve(machine, echo(port))
+    with connect(port) as client:
+        client.sendall(b"x")
+        assert read_exactly(client, 1) == b"x"
+        with machine.popen("hatchctl", "drain", "--stop") as draining:
+            machine.journal("-u", UNIT).wait(MESSAGE="draining")
+            assert "the old one serves on" in unpack(machine, "hatchd")
+            client.sendall(b"y")
+            assert read_exactly(client, 1) == b"y"
+            client.shutdown(socket.SHUT_WR)
+            draining.wait(TIMEOUT)
+    assert machine.systemctl("is-active", UNIT, status=None).strip() != "active"
+    # Nor is one that has been stopped.
+    machine.systemctl("stop", UNIT)
+    assert UPGRADED not in unpack(machine, "hatchd")
+    assert machine.show("ActiveState") == "inactive"
+
+
+def test_removed_and_installed(machine, blue):
+    """Instances go and come with it, if they are enabled; who has another manager, goes."""
+    control, green = "/run/hatchd.green/control", free_port()
+    machine.write("/etc/hatchd/green.conf", echo(green))
+    machine.run("hatchd", "--daemon", "--pid-file=/run/green.pid", f"--control={control}",
+                "-f", "/etc/hatchd/green.conf")
+    machine.systemctl("enable", "hatchd@blue")
+    assert talk(blue, b"x") == talk(green, b"x") == b"x"
+    machine.run("dpkg", "--remove", "hatchd-tls", "hatchd")
+    assert is_refused(blue)
+    wait_until(lambda: is_refused(green), what="the end of one that systemd does not know")
+    unpack(machine, "hatchd", "hatchd-tls")
+    assert talk(blue, b"x") == b"x" and is_refused(green)
+    assert machine.systemctl("is-active", UNIT).strip() == "active"
+    machine.systemctl("disable", "hatchd@blue")
+    machine.path("/etc/hatchd/green.conf").unlink()
 
 
 def test_reload_under_load(machine):
