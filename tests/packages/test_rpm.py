@@ -125,6 +125,38 @@ def test_scripts(run, query, folder):
     assert "hatchctl upgrade" in text and "try-restart" not in text
 
 
+# With systemd, as far as a script can tell, and a program that writes down how it is called.
+WITH_SYSTEMD = """
+mount -t tmpfs tmpfs /run
+mkdir -p /run/systemd/system /run/bin
+printf '#!/bin/sh\\necho "$*" >>/run/calls\\n' >/run/bin/systemctl
+chmod 755 /run/bin/systemctl
+PATH=/run/bin:$PATH
+sh -e "$@" >&2
+cat /run/calls
+"""
+
+
+def test_removal_ends_instances(run, query, folder):
+    """systemctl says nothing that fails where disable is given a pattern, and does nothing."""
+    need("unshare")
+    text = "\n".join(query("hatchd", "--scripts"))
+    script = re.search(r"^preuninstall scriptlet.*?:\n(.*?)(?=^\w+ scriptlet)", text, re.M | re.S)
+    path = folder / "preun"
+    path.write_text(script[1])
+    calls = run("unshare", "--mount", "sh", "-ec", WITH_SYSTEMD, "sh", path, "0").splitlines()
+    disabled = " ".join(call for call in calls if "disable" in call).split()
+    assert "hatchd@.service" in disabled and not any("*" in word for word in disabled)
+    assert "stop hatchd@*.service" in calls
+
+
+def test_tls_is_heard_of(query):
+    """By a hatchd that runs when it comes, is another one, or goes."""
+    text = "\n".join(query("hatchd-tls", "--scripts"))
+    assert re.findall(r"^(\w+) scriptlet", text, re.M) == ["postuninstall", "posttrans"]
+    assert text.count("hatchctl upgrade --control") == 2
+
+
 @pytest.fixture
 def installed(run, packages, folder):
     """A root folder that has nothing but the two."""
