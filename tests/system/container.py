@@ -303,6 +303,11 @@ class Machine:
         """One of our examples for part of a unit, put where it says that it is to be put."""
         self.unit_file(f"{unit}.d/{name}", self.path(f"{EXAMPLES}/{name}").read_text())
 
+    def do(self, commands):
+        """Lines of a shell, such as a comment has for whoever reads it."""
+        for command in commands:
+            self.run("sh", "-c", command)
+
     def version(self):
         """Of systemd."""
         return int(self.systemctl("--version").split()[1])

@@ -1,8 +1,12 @@
 """What is installed for administrators to take: a socket unit, and drop-ins for the unit."""
 
+import re
+
 import pytest
 from container import EXAMPLES, UNIT
-from harness import connect, free_port, read_exactly, service, stanza, talk
+from harness import (
+    connect, free_port, is_refused, read_exactly, service, stanza, talk, wait_until,
+)
 
 # Says what it may do, and what it cannot.
 LOOK = """sed -n "s/^NoNewPrivs:[[:space:]]*/privs /p" /proc/self/status
@@ -17,18 +21,55 @@ def upper(listen, **more):
     return service("upper", listen=listen, exec=["/usr/bin/tr", "a-z", "A-Z"], **more)
 
 
+def put_socket(machine):
+    """hatchd.socket, as its comment says: the commands there for later."""
+    text = machine.path(f"{EXAMPLES}/hatchd.socket").read_text()
+    first, later = blocks(text)
+    assert first.pop(0) == "cp hatchd.socket /etc/systemd/system/"
+    machine.write("/etc/systemd/system/hatchd.socket", text)
+    machine.do(first)
+    return later
+
+
+def blocks(text):
+    """The commands of a comment: lines with a tab, as many as follow one another."""
+    found = re.findall(r"(?:^#\t(?:cp|systemctl) .*\n)+", text, re.MULTILINE)
+    return [block.replace("#\t", "").splitlines() for block in found]
+
+
 @pytest.mark.everywhere
 def test_socket(machine):
-    """As its comment says: enabled, and the first client starts hatchd."""
-    text = machine.path(f"{EXAMPLES}/hatchd.socket").read_text()
-    machine.unit_file("hatchd.socket", text)
+    """Also where hatchd runs already, as it does on a machine that has the package."""
     machine.serve(upper("fd:upper"))
-    machine.systemctl("enable", "--now", "hatchd.socket")
+    machine.systemctl("start", "hatchd")
+    put_socket(machine)
     assert machine.show("ActiveState") == "inactive"
     assert talk(7777, b"first") == b"FIRST"
     assert machine.show("StatusText").startswith("Serving 1 of 1 services")
     machine.systemctl("restart", "hatchd")
     assert talk(7777, b"then") == b"THEN"
+
+
+# As soon as that can be on any machine.
+IMPATIENT = "[Socket]\nTriggerLimitIntervalSec=1min\nTriggerLimitBurst=2\n"
+
+
+@pytest.mark.everywhere
+def test_socket_and_mistakes(machine):
+    """systemd gives the socket up; what the comment says for then opens it again."""
+    machine.unit_file("hatchd.socket.d/test.conf", IMPATIENT)
+    main = machine.path("/etc/hatchd/hatchd.conf")
+    good = main.read_text()
+    main.write_text("service {")
+    later = put_socket(machine)
+    with connect(7777):
+        wait_until(lambda: machine.show("ActiveState", "hatchd.socket") == "failed")
+    assert is_refused(7777)
+    main.write_text(good)
+    machine.serve(upper("fd:upper"))
+    machine.unit_file("hatchd.socket.d/test.conf", "")
+    machine.do(later)
+    assert talk(7777, b"at last") == b"AT LAST"
 
 
 def everything(port, redirect, echo, path):

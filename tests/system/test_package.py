@@ -10,10 +10,11 @@ import socket
 import container
 import pytest
 from arrivals import Arrivals, endpoint, expect_all_served
-from container import EXAMPLES, STARTED, UNIT
+from container import STARTED, UNIT
 from harness import (
     TIMEOUT, connect, free_port, is_refused, read_all, read_exactly, service, talk, wait_until,
 )
+from test_examples import put_socket
 
 pytestmark = [pytest.mark.everywhere, pytest.mark.xdist_group("package")]
 
@@ -126,17 +127,15 @@ def test_verify(machine):
 
 
 def test_handed_over(machine):
-    """A socket unit, whose first client starts hatchd."""
-    text = machine.path(f"{EXAMPLES}/hatchd.socket").read_text()
-    machine.systemctl("stop", "hatchd")
+    """A socket unit, put in place as its comment says: its first client starts hatchd."""
     machine.serve(service("upper", listen="fd:upper", exec=["/usr/bin/tr", "a-z", "A-Z"]))
-    machine.unit_file("hatchd.socket", text)
+    put_socket(machine)
     try:
-        machine.systemctl("start", "hatchd.socket")
         assert machine.show("ActiveState") == "inactive"
         assert talk(7777, b"first") == b"FIRST"
         assert machine.show("ActiveState") == "active"
     finally:
+        machine.systemctl("disable", "hatchd.socket")
         machine.systemctl("stop", "hatchd.socket", "hatchd.service")
         machine.path("/etc/systemd/system/hatchd.socket").unlink()
 
