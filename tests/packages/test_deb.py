@@ -9,6 +9,7 @@ import hashlib
 import os
 import pathlib
 import re
+import shutil
 import tempfile
 
 import pytest
@@ -160,6 +161,14 @@ def public():
     with tempfile.TemporaryDirectory() as name:
         os.chmod(name, 0o755)
         yield pathlib.Path(name)
+
+
+def test_no_objects_of_others(run, folder):
+    """Without git nobody knows what belongs to a tree in which something was built."""
+    (folder / "packaging").mkdir()
+    script = shutil.copy(SOURCE / "packaging/deb", folder / "packaging")
+    (folder / "config.status").touch()
+    assert '"make distclean" first' in run("sh", script, folder / "made", status=1)
 
 
 @slow
