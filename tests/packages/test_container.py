@@ -19,8 +19,10 @@ import pytest
 from conftest import BUILD, KEPT, SOURCE, need
 
 sys.path.insert(0, str(SOURCE / "tests/functional"))
+sys.path.append(str(SOURCE / "tests/system"))
 
 from harness import HATCHCTL, Log, proc_children, proc_status, wait_until  # noqa: E402
+from prepare import NO_NETWORK  # noqa: E402
 
 FOLDER = SOURCE / "packaging/container"
 
@@ -48,8 +50,6 @@ done
 mount --move . /
 exec chroot "$@"
 """
-
-NO_NETWORK = re.compile(r"Could not (resolve|connect)|Unable to connect|Temporary failure")
 
 UPPER = """
 service upper {
