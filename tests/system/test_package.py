@@ -30,7 +30,7 @@ LISTS = {"/etc/passwd-", "/etc/group-", "/etc/shadow-", "/etc/gshadow-", "/etc/.
 
 
 def debs():
-    found = os.environ.get("HATCHD_DEBS", "").split()
+    found = os.environ.get("HATCHD_DEBS", "").splitlines()
     if not found:
         pytest.skip(os.environ.get("HATCHD_NO_DEBS", "no packages were made"))
     return [pathlib.Path(path) for path in found]
