@@ -53,6 +53,14 @@ def test_version():
     assert logged.startswith(f"{version}-")
 
 
+def test_built_in_place(run, folder):
+    """Of such a tree configure prepares no other build."""
+    (folder / "packaging/rpm").mkdir(parents=True)
+    script = shutil.copy(SOURCE / "packaging/rpm/build", folder / "packaging/rpm")
+    (folder / "config.status").touch()
+    assert '"make distclean" first' in run("sh", script, folder / "made", status=1)
+
+
 def test_whole(run, packages):
     for path in packages.values():
         assert "digests OK" in run("rpm", "-K", path)
