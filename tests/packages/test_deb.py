@@ -102,6 +102,21 @@ def test_modes(run, debs, package):
         assert (mode[1:], owner) == (wanted, "root/root"), name
 
 
+def test_examples(run, debs, folder):
+    """What the first table of their pages names is there, and what they link to."""
+    run("dpkg-deb", "--extract", debs["hatchd"], folder)
+    pages = list((folder / "usr/share/doc/hatchd/examples").rglob("README.md"))
+    for page in pages:
+        text = page.read_text()
+        table = re.search(r"^(\|.*\n)+", text, re.M)[0]
+        named = re.findall(r"`([\w./-]+)`",
+                           "".join(row.split("|")[1] for row in table.splitlines()))
+        assert named
+        for name in [*named, *re.findall(r"\]\((?!https?:)([^)#]*)", text)]:
+            assert (page.parent / name).exists(), (page, name)
+    assert len(pages) == 2
+
+
 def field(run, deb, name):
     return run("dpkg-deb", "--field", deb, name).strip()
 
