@@ -20,17 +20,12 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import threading
 
 import pytest
 
-from conftest import BUILD, HERE, KEPT
-
-os.environ.setdefault("HATCHD", str(BUILD / "hatchd"))
-sys.path.append(str(HERE.parent / "functional"))
-
 import harness
+from conftest import BUILD, KEPT
 
 PREFIX = "hatchd-box-"
 PR_SET_PDEATHSIG = 1

@@ -6,7 +6,9 @@
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
+import sys
 
 import pytest
 
@@ -14,6 +16,22 @@ HERE = pathlib.Path(__file__).resolve().parent
 SOURCE = HERE.parent.parent
 BUILD = pathlib.Path(os.environ["builddir"])
 KEPT = pathlib.Path(os.environ["HATCHD_PACKAGES"])
+
+os.environ.setdefault("HATCHD", str(BUILD / "hatchd"))
+sys.path.append(str(HERE.parent / "functional"))
+
+import harness
+
+# Seconds, then a test has hung; the packages are made by the one that needs them first.
+SLOW = {"HATCHD_TEST_DEBIAN", "HATCHD_TEST_FRESH"} & os.environ.keys()
+LONGEST_TEST = 3600 if SLOW else 900
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_protocol(item, nextitem):
+    """A test that hangs is ended by a signal, so that one knows which."""
+    with harness.deadline(item.nodeid, LONGEST_TEST):
+        yield
 
 
 def need(*programs):
@@ -30,17 +48,28 @@ def folder(tmp_path):
     return tmp_path
 
 
+def communicate(argv, timeout, **more):
+    """(status, what it printed).  One that is not waited for any more is ended, with all that
+    it has started: the next one would wait for a lock of theirs."""
+    with subprocess.Popen(
+            [str(word) for word in argv], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, start_new_session=True, **more) as process:
+        try:
+            said = process.communicate(timeout=timeout)[0]
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+    return process.returncode, said.decode(errors="backslashreplace")
+
+
 @pytest.fixture(scope="session")
 def run():
     """run(ARGV, ...): what it printed, on either output; a status that is wrong fails."""
 
     def run(*argv, status=0, timeout=600, **more):
-        done = subprocess.run(
-            [str(word) for word in argv], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, timeout=timeout, **more)
-        said = done.stdout.decode(errors="backslashreplace")
-        assert status is None or done.returncode == status, \
-            f"{argv}: status {done.returncode}\n{said[-8000:]}"
+        found, said = communicate(argv, timeout, **more)
+        assert status is None or found == status, \
+            f"{argv}: status {found}\n{said[-8000:]}"
         return said
 
     return run

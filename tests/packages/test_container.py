@@ -17,11 +17,10 @@ import sys
 import pytest
 
 from conftest import BUILD, KEPT, SOURCE, need
+from harness import HATCHCTL, Log, proc_children, proc_status, wait_until
 
-sys.path.insert(0, str(SOURCE / "tests/functional"))
 sys.path.append(str(SOURCE / "tests/system"))
 
-from harness import HATCHCTL, Log, proc_children, proc_status, wait_until  # noqa: E402
 from prepare import NO_NETWORK  # noqa: E402
 
 FOLDER = SOURCE / "packaging/container"

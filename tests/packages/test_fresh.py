@@ -49,7 +49,11 @@ def fresh(request, run, monkeypatch):
 def do(machine, *argv, status=0):
     """Something that may take minutes: what it printed."""
     with machine.popen(*argv, stderr=subprocess.STDOUT) as process:
-        said = process.stdout.read().decode(errors="backslashreplace")
+        try:
+            said = process.stdout.read().decode(errors="backslashreplace")
+        except BaseException:
+            process.kill()
+            raise
     assert process.returncode == status, f"{argv}: {process.returncode}\n{said[-8000:]}"
     print(said)
     return said
