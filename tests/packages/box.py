@@ -25,7 +25,7 @@ import threading
 import pytest
 
 import harness
-from conftest import BUILD, KEPT
+from conftest import BUILD, KEPT, UNSHARE, need_mounts
 
 PREFIX = "hatchd-box-"
 PR_SET_PDEATHSIG = 1
@@ -68,8 +68,6 @@ echo set up
 exec chroot . "$@" >&2
 """
 
-UNSHARE = "unshare --mount --net --ipc --uts --cgroup --pid --fork --kill-child"
-
 # Into the control group first, so that it is the root of those inside.
 ENTER = f"""
 test "$1" = - || echo $$ >"$1/cgroup.procs" || exit
@@ -97,12 +95,7 @@ def need_boxes():
     """Skip, with the reason, where there can be none: in many a container."""
     if not os.path.islink("/bin"):
         pytest.skip("programs of this machine are not all in /usr")
-    tried = subprocess.run(
-        [*UNSHARE.split(), "mount", "-t", "tmpfs", "tmpfs", "/mnt"], stdin=subprocess.DEVNULL,
-        stderr=subprocess.PIPE)
-    if tried.returncode:
-        said = tried.stderr.decode(errors="backslashreplace").strip()
-        pytest.skip(f"namespaces or mounts are not allowed here: {said}")
+    need_mounts()
     remove_stale_groups()
 
 

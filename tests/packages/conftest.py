@@ -3,6 +3,7 @@
     def test_deb(folder, run):          # an empty folder; a command that must succeed
 """
 
+import functools
 import os
 import pathlib
 import shutil
@@ -46,6 +47,32 @@ def folder(tmp_path):
     """An empty folder that anybody may enter."""
     tmp_path.chmod(0o755)
     return tmp_path
+
+
+# All kinds of mounts that there are in the tests, in the namespaces of a small system.
+UNSHARE = "unshare --mount --net --ipc --uts --cgroup --pid --fork --kill-child"
+MOUNTS = """
+mount -t tmpfs tmpfs /mnt
+cd /mnt
+mkdir up work usr proc sys
+mount -t overlay -o lowerdir=/usr,upperdir=up,workdir=work overlay usr
+mount -t proc proc proc
+mount -t sysfs sysfs sys
+"""
+
+
+@functools.cache
+def why_no_mounts():
+    """What forbids them here, as in many a container; None: nothing does."""
+    status, said = communicate([*UNSHARE.split(), "sh", "-ec", MOUNTS], 60)
+    return " ".join(said.split()) or f"status {status}" if status else None
+
+
+def need_mounts():
+    need("unshare")
+    reason = why_no_mounts()
+    if reason:
+        pytest.skip(f"namespaces or mounts are not allowed here: {reason}")
 
 
 def communicate(argv, timeout, **more):

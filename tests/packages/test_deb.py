@@ -15,7 +15,7 @@ import tempfile
 import pytest
 
 import trees
-from conftest import KEPT, SOURCE, need
+from conftest import KEPT, SOURCE, need, need_mounts
 
 FOLDER = KEPT / "deb"
 SLOW = bool(os.environ.get("HATCHD_TEST_DEBIAN"))
@@ -208,6 +208,7 @@ def test_reproducible(run, debs, public):
 
 @pytest.fixture(scope="module")
 def debian():
+    need_mounts()
     return trees.debian(trees.release(), ["apt-utils"])
 
 
