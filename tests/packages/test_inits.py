@@ -10,9 +10,9 @@ import shutil
 
 import pytest
 
-from box import Box, install, make_etc, need_boxes, unpack
 from conftest import need
 from harness import read_exactly, service, wait_until
+from small_system import System, install, make_etc, need_systems, unpack
 
 BAD = "service bad { listen = tcp:7 exce = /bin/cat }\n"
 
@@ -61,7 +61,7 @@ class Init:
         self.config = self.place("hatchd.conf", "etc")
         self.prepare()
         self.serve(upper(7777) + echo("echo", 7) + echo("short", 9, stop="terminate"))
-        self.box = Box(folder, [installed, unpacked, self.tree], *self.FIRST)
+        self.system = System(folder, [installed, unpacked, self.tree], *self.FIRST)
 
     def find(self, name, below):
         """A file that was installed, wherever this build has it."""
@@ -80,14 +80,14 @@ class Init:
 
     def serve(self, text, name="test"):
         path = f"{os.path.dirname(self.config)}/services.d/{name}.conf"
-        if hasattr(self, "box"):
-            self.box.write(path, text)
+        if hasattr(self, "system"):
+            self.system.write(path, text)
         else:
             self.add(path, text)
 
     def pid(self):
         """Of the hatchd that answers, as it is numbered inside; None: there is none."""
-        said = self.box.run("hatchctl", "status", status=None)
+        said = self.system.run("hatchctl", "status", status=None)
         found = re.search(r"^Process: +(\d+)", said, re.MULTILINE)
         return found and int(found[1])
 
@@ -97,12 +97,12 @@ class Init:
 
     def replace_program(self):
         """As a package does: another file, by the same name."""
-        program = self.box.path(self.place("hatchd", "sbin"))
+        program = self.system.path(self.place("hatchd", "sbin"))
         shutil.copy2(program, f"{program}.new")
         os.rename(f"{program}.new", program)
 
     def is_replaced(self, pid):
-        return os.readlink(self.box.path(f"/proc/{pid}/exe")).endswith("(deleted)")
+        return os.readlink(self.system.path(f"/proc/{pid}/exe")).endswith("(deleted)")
 
     def wait_log(self, pattern):
         wait_until(lambda: re.search(pattern, self.log()), what=f"{pattern} in the log")
@@ -114,12 +114,12 @@ class Scripted(Init):
     STOP = ["/etc/init.d/hatchd", "stop"]
 
     def wait_booted(self):
-        said = self.box.shared / "after"
-        wait_until(said.exists, what=f"booting\n{self.box.console()}")
+        said = self.system.shared / "after"
+        wait_until(said.exists, what=f"booting\n{self.system.console()}")
         return said.read_text()
 
     def log(self):
-        return "\n".join(self.box.syslog)
+        return "\n".join(self.system.syslog)
 
     def start(self):
         self.ask("start")
@@ -164,7 +164,7 @@ class OpenRC(Scripted):
             (default / name).symlink_to(f"/etc/init.d/{name}")
 
     def ask(self, *command, status=0):
-        return self.box.run("rc-service", "hatchd", *command, status=status)
+        return self.system.run("rc-service", "hatchd", *command, status=status)
 
     def reload_bad(self):
         super().reload_bad()
@@ -194,11 +194,11 @@ class SupervisedOpenRC(OpenRC):
         return "BOM DIA\n"
 
     def start(self):
-        self.box.run("rc-service", "--ifstopped", "hatchd", "start")
+        self.system.run("rc-service", "--ifstopped", "hatchd", "start")
         wait_until(self.pid, what="hatchd")
 
     def start_bad(self):
-        self.box.run("rc-service", "hatchd", "start")
+        self.system.run("rc-service", "hatchd", "start")
         self.wait_log("unknown option 'exce'")
         self.stop()
 
@@ -206,7 +206,7 @@ class SupervisedOpenRC(OpenRC):
         self.wait_other(died)
 
     def log(self):
-        return self.box.path("/var/log/hatchd.log").read_text()
+        return self.system.path("/var/log/hatchd.log").read_text()
 
 
 class SysV(Scripted):
@@ -220,7 +220,7 @@ class SysV(Scripted):
         self.add("/etc/inittab", INITTAB)
 
     def ask(self, command, status=0):
-        return self.box.run("/etc/init.d/hatchd", command, status=status)
+        return self.system.run("/etc/init.d/hatchd", command, status=status)
 
     def start_bad(self):
         assert "unknown option 'exce'" in self.ask("start", status=78)
@@ -246,7 +246,7 @@ class Runit(Init):
     def wait_watched(self, folder):
         """Until its runsv hears sv: that its pipe is there is not enough."""
         def is_watched():
-            said = self.box.run("sv", "status", folder, status=None)
+            said = self.system.run("sv", "status", folder, status=None)
             return said.startswith(("run: ", "down: "))
 
         wait_until(is_watched, what=f"runsv of {folder}")
@@ -254,46 +254,46 @@ class Runit(Init):
     def wait_booted(self):
         self.wait_watched("/etc/sv/hatchd")
         self.start()
-        return self.box.talk(7777, b"bom dia\n").decode()
+        return self.system.talk(7777, b"bom dia\n").decode()
 
     def log(self):
-        return self.box.path("/var/log/runit/hatchd/current").read_text()
+        return self.system.path("/var/log/runit/hatchd/current").read_text()
 
     def start(self):
-        self.box.run("sv", "-w", "20", "start", "hatchd")
+        self.system.run("sv", "-w", "20", "start", "hatchd")
 
     def stop(self):
-        self.box.run(*self.STOP)
+        self.system.run(*self.STOP)
 
     def reload(self):
-        self.box.run("sv", "reload", "hatchd")
+        self.system.run("sv", "reload", "hatchd")
         self.wait_log("reloaded")
 
     def reload_bad(self):
-        self.box.run("sv", "reload", "hatchd")
+        self.system.run("sv", "reload", "hatchd")
         self.wait_log("unknown option 'exce'")
 
     def upgrade(self):
-        self.box.run("sv", "2", "hatchd")
+        self.system.run("sv", "2", "hatchd")
         self.wait_log("upgraded")
 
     def start_bad(self):
         """It does not try again and again."""
-        self.box.run("sv", "-w", "1", "start", "hatchd", status=1)
+        self.system.run("sv", "-w", "1", "start", "hatchd", status=1)
         self.wait_log("hatchd: not started again, status 78")
         wait_until(self.is_down)
 
     def is_down(self):
         """And meant to be: it is not the second before it is started again."""
-        said = self.box.run("sv", "status", "hatchd")
+        said = self.system.run("sv", "status", "hatchd")
         return said.startswith("down: ") and "want up" not in said
 
     def after_death(self, died):
         self.wait_other(died)
 
     def see_started(self):
-        self.box.run("sv", "check", "hatchd")
-        assert self.box.run("sv", "status", "hatchd").startswith("run: hatchd: ")
+        self.system.run("sv", "check", "hatchd")
+        assert self.system.run("sv", "status", "hatchd").startswith("run: hatchd: ")
 
     def see_stopped(self):
         assert self.is_down()
@@ -314,13 +314,13 @@ class Daemontools(Init):
 
     def wait_booted(self):
         wait_until(self.pid, what="booting")
-        return self.box.talk(7777, b"bom dia\n").decode()
+        return self.system.talk(7777, b"bom dia\n").decode()
 
     def tell(self, what):
-        self.box.run(self.TELL, what, "/service/hatchd")
+        self.system.run(self.TELL, what, "/service/hatchd")
 
     def log(self):
-        return self.box.console()
+        return self.system.console()
 
     def start(self):
         self.tell("-u")
@@ -331,7 +331,7 @@ class Daemontools(Init):
         wait_until(self.is_down, what="its end")
 
     def is_down(self):
-        said = self.box.run(self.LOOK, "/service/hatchd")
+        said = self.system.run(self.LOOK, "/service/hatchd")
         return re.search(r"(^|: )down ", said) and "want up" not in said
 
     def reload(self):
@@ -343,7 +343,7 @@ class Daemontools(Init):
         self.wait_log("unknown option 'exce'")
 
     def upgrade(self):
-        self.box.run("hatchctl", "upgrade")
+        self.system.run("hatchctl", "upgrade")
 
     def see_started(self):
         assert not self.is_down()
@@ -384,18 +384,18 @@ INITS = [*CAREFUL, Daemontools]
 @pytest.fixture(scope="session")
 def installed(run):
     need("apt-get", "dpkg-deb", "ip", "nsenter", "unshare")
-    need_boxes()
+    need_systems()
     return install(run)
 
 
 @pytest.fixture
 def boot(folder, installed, run):
     """boot(KIND): that one, which ends with the test."""
-    with contextlib.ExitStack() as boxes:
+    with contextlib.ExitStack() as systems:
 
         def boot(kind):
             init = kind(folder, installed, unpack(kind.PACKAGE, run))
-            boxes.callback(init.box.close)
+            systems.callback(init.system.close)
             return init
 
         yield boot
@@ -412,37 +412,37 @@ def test_life(boot, kind):
     assert init.wait_booted() == "BOM DIA\n"
     init.see_started()
     pid = init.pid()
-    with init.box.connect(7) as client:
+    with init.system.connect(7) as client:
         assert say(client, b"1") == b"1"
 
         init.serve(echo("new", 70), "new")
         init.reload()
-        assert init.box.talk(70, b"new") == b"new"
+        assert init.system.talk(70, b"new") == b"new"
 
         init.serve(BAD, "new")
         init.reload_bad()
-        assert init.box.talk(70, b"as it was") == b"as it was"
+        assert init.system.talk(70, b"as it was") == b"as it was"
         init.serve(echo("new", 71), "new")
 
         init.replace_program()
         assert init.is_replaced(pid)
         init.upgrade()
         assert init.pid() == pid and not init.is_replaced(pid)
-        assert init.box.talk(71, b"by the other one") == b"by the other one"
+        assert init.system.talk(71, b"by the other one") == b"by the other one"
         assert say(client, b"2") == b"2"
 
         # What runs is not what is installed, but it is hatchd.
         init.replace_program()
-        with init.box.connect(9) as other:
+        with init.system.connect(9) as other:
             assert say(other, b"1") == b"1"
             init.stop()
             assert other.recv(1) == b""
-        assert init.box.is_refused(7777)
+        assert init.system.is_refused(7777)
         assert say(client, b"3") == b"3"
         init.see_stopped()
 
         init.start()
-        assert init.box.talk(7777, b"again") == b"AGAIN"
+        assert init.system.talk(7777, b"again") == b"AGAIN"
         assert init.pid() != pid
         assert say(client, b"4") == b"4"
 
@@ -453,18 +453,18 @@ def test_trouble(boot, kind):
     init = boot(kind)
     init.wait_booted()
     died = init.pid()
-    init.box.run("sh", "-c", f"kill -KILL {died}")
+    init.system.run("sh", "-c", f"kill -KILL {died}")
     init.after_death(died)
-    assert init.box.talk(7777, b"lives") == b"LIVES"
+    assert init.system.talk(7777, b"lives") == b"LIVES"
 
     init.stop()
-    good = init.box.path(init.config).read_text()
-    init.box.write(init.config, BAD)
+    good = init.system.path(init.config).read_text()
+    init.system.write(init.config, BAD)
     init.start_bad()
     init.see_stopped()
-    init.box.write(init.config, good)
+    init.system.write(init.config, good)
     init.start()
-    assert init.box.talk(7777, b"at last") == b"AT LAST"
+    assert init.system.talk(7777, b"at last") == b"AT LAST"
 
 
 @pytest.mark.parametrize("kind", [OpenRC, SupervisedOpenRC, SysV, Runit], ids=name)
@@ -472,55 +472,56 @@ def test_drain(boot, kind):
     """To stop one that drains is to wait for its clients."""
     init = boot(kind)
     init.wait_booted()
-    main = init.box.path(init.config)
-    init.box.write(init.config, "drain_timeout = 1min\n" + main.read_text())
+    main = init.system.path(init.config)
+    init.system.write(init.config, "drain_timeout = 1min\n" + main.read_text())
     init.reload()
-    with init.box.connect(7) as client:
+    with init.system.connect(7) as client:
         assert say(client, b"1") == b"1"
-        stop = init.box.popen(*init.STOP)
-        wait_until(lambda: init.box.is_refused(7777))
+        stop = init.system.popen(*init.STOP)
+        wait_until(lambda: init.system.is_refused(7777))
         assert say(client, b"2") == b"2"
         assert stop.poll() is None
     said = stop.communicate()[0]
     assert stop.returncode == 0, said
     init.see_stopped()
     init.start()
-    assert init.box.talk(7777, b"again") == b"AGAIN"
+    assert init.system.talk(7777, b"again") == b"AGAIN"
 
 
 def test_openrc_instance(boot):
     """One more hatchd: a link, with settings of its own."""
     init = boot(OpenRC)
     init.wait_booted()
-    init.box.path("/etc/init.d/hatchd.green").symlink_to("hatchd")
-    init.box.write("/etc/conf.d/hatchd.green", 'cfgfile="/etc/green.conf"\n')
-    init.box.write("/etc/green.conf", echo("green", 70))
-    init.box.run("rc-service", "hatchd.green", "start")
-    assert init.box.talk(70, b"green") == b"green"
+    init.system.path("/etc/init.d/hatchd.green").symlink_to("hatchd")
+    init.system.write("/etc/conf.d/hatchd.green", 'cfgfile="/etc/green.conf"\n')
+    init.system.write("/etc/green.conf", echo("green", 70))
+    init.system.run("rc-service", "hatchd.green", "start")
+    assert init.system.talk(70, b"green") == b"green"
     init.stop()
-    assert "serving 1" in init.box.run("rc-service", "hatchd.green", "status")
-    init.box.run("rc-service", "hatchd.green", "stop")
-    assert init.box.is_refused(70)
+    assert "serving 1" in init.system.run("rc-service", "hatchd.green", "status")
+    init.system.run("rc-service", "hatchd.green", "stop")
+    assert init.system.is_refused(70)
 
 
 def test_runit_instance(boot):
     """One more hatchd: a copy of the folder, with settings of its own; a user for the logs."""
     init = boot(Runit)
     init.wait_booted()
-    with init.box.path("/etc/passwd").open("a") as users:
+    with init.system.path("/etc/passwd").open("a") as users:
         users.write("_runit-log:x:700:4::/:/usr/sbin/nologin\n")
-    init.box.write("/etc/green.conf", echo("green", 70))
+    init.system.write("/etc/green.conf", echo("green", 70))
     example = init.place("check", "runit").removesuffix("/check")
-    init.box.run("cp", "-R", example, "/etc/sv/green")
-    init.box.write("/etc/sv/green/conf", "CONFIG=/etc/green.conf\nCONTROL=/run/green/control\n")
+    init.system.run("cp", "-R", example, "/etc/sv/green")
+    init.system.write("/etc/sv/green/conf",
+                      "CONFIG=/etc/green.conf\nCONTROL=/run/green/control\n")
     # Not to wait until it is found.
-    with init.box.popen("runsv", "/etc/sv/green") as runsv:
+    with init.system.popen("runsv", "/etc/sv/green") as runsv:
         init.wait_watched("/etc/sv/green")
-        init.box.run("sv", "-w", "20", "start", "/etc/sv/green")
-        assert init.box.talk(70, b"green") == b"green"
+        init.system.run("sv", "-w", "20", "start", "/etc/sv/green")
+        assert init.system.talk(70, b"green") == b"green"
         init.stop()
-        assert "serving 1" in init.box.run("hatchctl", "-s", "/run/green/control", "status")
-        init.box.run("sv", "-w", "20", "exit", "/etc/sv/green")
+        assert "serving 1" in init.system.run("hatchctl", "-s", "/run/green/control", "status")
+        init.system.run("sv", "-w", "20", "exit", "/etc/sv/green")
         runsv.communicate(timeout=20)
-    assert init.box.path("/var/log/runit/green/current").stat().st_uid == 700
-    assert init.box.is_refused(70)
+    assert init.system.path("/var/log/runit/green/current").stat().st_uid == 700
+    assert init.system.is_refused(70)

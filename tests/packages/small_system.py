@@ -1,9 +1,9 @@
 """A small system for a test: this machine's /usr, and everything else its own.
 
     trees = install(run), unpack("runit", run), make_etc(folder)
-    box = Box(folder, trees, "runsvdir", "-P", "/etc/service")
-    box.run("sv", "start", "hatchd")
-    assert box.talk(7777, b"bom dia") == b"BOM DIA"
+    system = System(folder, trees, "runsvdir", "-P", "/etc/service")
+    system.run("sv", "start", "hatchd")
+    assert system.talk(7777, b"bom dia") == b"BOM DIA"
 
 On top of /usr lie the files of trees, as packages or `make install` leave them.  It has
 processes, a network and, where that can be, control groups of its own.  All of it is in
@@ -27,10 +27,10 @@ import pytest
 import harness
 from conftest import BUILD, KEPT, UNSHARE, need_mounts
 
-PREFIX = "hatchd-box-"
+PREFIX = "hatchd-system-"
 PR_SET_PDEATHSIG = 1
 libc = ctypes.CDLL(None, use_errno=True)
-_n_boxes = 0
+_n_systems = 0
 
 # The folder of its root, the one that it shares with us, its control group or -, the trees,
 # and after -- what process 1 executes.
@@ -87,11 +87,11 @@ INSIDE = {
 
 
 def end_with_us():
-    """In the new process: if we are killed, so is it, and with it all that is in the box."""
+    """In the new process: if we are killed, so is it, and with it all that is in the system."""
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
-def need_boxes():
+def need_systems():
     """Skip, with the reason, where there can be none: in many a container."""
     if not os.path.islink("/bin"):
         pytest.skip("programs of this machine are not all in /usr")
@@ -117,7 +117,7 @@ def libraries_of(package, run):
 
 def unpack(package, run):
     """The files of a package of Debian, beside the machine; kept once they are there."""
-    tree, new = KEPT / "boxes" / package, KEPT / "boxes/new"
+    tree, new = KEPT / "systems" / package, KEPT / "systems/new"
     if tree.is_dir():
         return tree
     shutil.rmtree(new, ignore_errors=True)
@@ -138,7 +138,7 @@ def unpack(package, run):
 
 def install(run):
     """What `make install` installs, for the prefix of this build."""
-    tree = KEPT / "boxes/installed"
+    tree = KEPT / "systems/installed"
     shutil.rmtree(tree, ignore_errors=True)
     run(os.environ["MAKE"], "-C", BUILD, "install", f"DESTDIR={tree}")
     merge_usr(tree)
@@ -179,7 +179,7 @@ def remove_stale_groups():
             remove_group(group)
 
 
-class Box:
+class System:
     """A system that has just begun: process 1 has been executed."""
 
     def __init__(self, folder, trees, *argv):
@@ -210,12 +210,12 @@ class Box:
 
     @staticmethod
     def _make_group():
-        global _n_boxes
-        _n_boxes += 1
+        global _n_systems
+        _n_systems += 1
         folder = group_folder()
         if folder is None:
             return None
-        group = folder / f"{PREFIX}{os.getpid()}-{_n_boxes}"
+        group = folder / f"{PREFIX}{os.getpid()}-{_n_systems}"
         try:
             group.mkdir()
         except OSError:
