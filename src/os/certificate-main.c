@@ -2,10 +2,11 @@
  * hatchd-certificate: says what certificates and keys are worth, and makes some.
  *
  * Started by the loader (conf/notary) where a configuration has certificates, with a socket as
- * its standard input: a question, its answer, until the other end is closed.  All it needs
- * comes in a question, so it is shut in before the first: it has no file, no network, no
- * other process and no rights.  Where a kernel has no seccomp it goes on without, as what
- * it reads are files of whoever writes the configuration; hatchd-tls does not.
+ * its standard input: a question, its answer, until the other end is closed.  It ends with
+ * whoever has started it, also while it computes: he may have been killed because that takes
+ * so long.  All it needs comes in a question, so it is shut in before the first: it has no
+ * file, no network, no other process and no rights.  Where a kernel has no seccomp it goes on
+ * without, as what it reads are files of whoever writes the configuration; hatchd-tls does not.
  */
 #include "base/fd.h"
 #include "base/own.h"
@@ -14,12 +15,25 @@
 #include "os/sandbox.h"
 
 #include <limits.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <time.h>
 
 /* 0 to 2, and a few that nobody asks for. */
 #define FDS_MAX 8
+
+/* Of one that had ended before nobody tells us, but his end of the socket is closed. */
+static int end_with_parent(void)
+{
+	struct pollfd socket = {.fd = STDIN_FILENO};
+
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+		return -errno;
+	return poll(&socket, 1, 0) > 0 && socket.revents & POLLHUP ? -ECHILD : 0;
+}
 
 static int fail(const char *what, int r)
 {
@@ -71,7 +85,9 @@ int main(void)
 
 	/* The loader has descriptors of the master's. */
 	fd_close_range(STDERR_FILENO + 1, INT_MAX);
-	r = have_all();
+	r = end_with_parent();
+	if (r == 0)
+		r = have_all();
 	if (r == 0)
 		r = shut_in();
 	while (r == 0)

@@ -106,6 +106,14 @@ def test_one_question_after_another():
         assert process.wait(TIMEOUT) == 0
 
 
+def test_ends_with_who_has_started_it():
+    """A loader that takes too long is killed, and what it has asked for may take for ever."""
+    with started(["/bin/sh", "-c", '"$0"; :']) as (shell, sock):
+        digest(sock, b"a", b"b")
+        shell.kill()
+        assert sock.recv(1) == b""
+
+
 @pytest.mark.parametrize("text", [
     message(b""), message(bytes([77])), message(bytes([DIGEST]) + b"torn"),
     message(bytes([DIGEST]) + 2 * blob(b"x") + b"more"), message(b"", mark=MARK + 1),
