@@ -10,10 +10,15 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* It is said twice in the time that the manager waits, and what it did not take is tried again
- * soon: it may wait for half of that time until it has room. */
-#define TIMES 2
-#define TRIES 8
+/*
+ * It is said twice in the time that the manager waits, and what it did not take is tried again
+ * soon.  One that has stood still for longer than that time, with a full queue, looks through
+ * the queue first and for whom it has not heard of then: it has to be in there as soon as there
+ * is room.
+ */
+#define TIMES     2
+#define TRIES     8
+#define RETRY_MAX (10 * USEC_PER_MSEC)
 
 int watchdog_parse(const char *usec, const char *pid, pid_t self, uint64_t *ret)
 {
@@ -76,15 +81,30 @@ static bool say(struct master *master)
 	return notify_pass(master->notify, "WATCHDOG=1", -EBADF);
 }
 
+static uint64_t retry_after(const struct watchdog *watchdog)
+{
+	uint64_t wait = watchdog->timeout / TIMES / TRIES;
+
+	return wait < RETRY_MAX ? wait : RETRY_MAX;
+}
+
+/* One that is gone has no queue that could have room again. */
+static uint64_t wait_after(struct master *master)
+{
+	uint64_t wait = master->watchdog.timeout / TIMES;
+
+	if (say(master))
+		return wait;
+	return notify_error(master->notify) < 0 ? wait / TRIES : retry_after(&master->watchdog);
+}
+
 static int on_time(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct master *master = userdata;
-	uint64_t wait = master->watchdog.timeout / TIMES;
+	uint64_t wait = wait_after(master);
 	int r;
 
 	(void)usec;
-	if (!say(master))
-		wait /= TRIES;
 	r = sd_event_source_set_time(source, clock_monotonic() + wait);
 	return r < 0 ? r : sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
@@ -106,7 +126,7 @@ int watchdog_begin(struct master *master)
 	if (watchdog->timeout == 0)
 		return 0;
 	return sd_event_add_time(master->event, &watchdog->timer, CLOCK_MONOTONIC, 0,
-		watchdog->timeout / TIMES / TRIES, on_time, master);
+		retry_after(watchdog), on_time, master);
 }
 
 void watchdog_say(struct master *master)

@@ -133,13 +133,13 @@ struct pair {
 	int manager;
 };
 
-static void open_pair(struct pair *pair)
+static void open_pair_for(struct pair *pair, uint64_t timeout)
 {
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 	char name[64];
 	int len = snprintf(name, sizeof name, "@hatchd-test-watchdog/%d", (int)getpid());
 
-	*pair = (struct pair){.master.watchdog.timeout = TIMEOUT};
+	*pair = (struct pair){.master.watchdog.timeout = timeout};
 	pair->manager = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	assert_true(pair->manager >= 0);
 	memcpy(addr.sun_path + 1, name + 1, (size_t)len - 1);
@@ -150,6 +150,11 @@ static void open_pair(struct pair *pair)
 	assert_int_equal(notify_new(name, &pair->master.notify), 0);
 	assert_int_equal(sd_event_new(&pair->master.event), 0);
 	assert_int_equal(watchdog_begin(&pair->master), 0);
+}
+
+static void open_pair(struct pair *pair)
+{
+	open_pair_for(pair, TIMEOUT);
 }
 
 static void close_pair(struct pair *pair)
@@ -270,6 +275,25 @@ static void test_a_manager_that_takes_nothing(void **state)
 	close_pair(&pair);
 }
 
+/* It looks for us when it has emptied its queue, however long it may wait otherwise. */
+static void test_a_manager_that_has_room_again(void **state)
+{
+	uint64_t end = clock_monotonic() + 10 * USEC_PER_SEC;
+	struct pair pair;
+	char text[64];
+	unsigned n;
+
+	(void)state;
+	open_pair_for(&pair, 300 * USEC_PER_SEC);
+	for (n = fill(&pair); n > 0; n--) {
+		assert_true(sd_event_run(pair.master.event, 0) >= 0);
+		assert_string_equal(heard(&pair, text), "N=1");
+	}
+	turn_until_heard(&pair);
+	assert_true(clock_monotonic() < end);
+	close_pair(&pair);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -281,6 +305,7 @@ int main(void)
 		cmocka_unit_test(test_a_loop_that_stands_still),
 		cmocka_unit_test(test_among_others),
 		cmocka_unit_test(test_a_manager_that_takes_nothing),
+		cmocka_unit_test(test_a_manager_that_has_room_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
