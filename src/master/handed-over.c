@@ -96,6 +96,15 @@ struct handed_socket *handed_over_find(
 	return NULL;
 }
 
+bool handed_over_is_taken(const struct handed_over *handed_over, const struct addr *asked)
+{
+	for (size_t i = 0; i < handed_over->n; i++)
+		if (handed_over->sockets[i]->fd < 0 &&
+			handed_over_is_for(handed_over->sockets[i], asked))
+			return true;
+	return false;
+}
+
 void handed_over_forget_taken(struct handed_over *handed_over)
 {
 	size_t n = 0;

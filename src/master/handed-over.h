@@ -70,6 +70,9 @@ struct handed_socket *handed_over_find_again(
 struct handed_socket *handed_over_find(
 	const struct handed_over *handed_over, const struct addr *asked, size_t *at);
 
+/* Has a listener one that is what that address asks for? */
+bool handed_over_is_taken(const struct handed_over *handed_over, const struct addr *asked);
+
 /* Forget those that were taken for good, by somebody who will not give them back; before any
  * listener has one. */
 void handed_over_forget_taken(struct handed_over *handed_over);

@@ -498,11 +498,16 @@ int listener_open(struct listener *listener, const struct service_conf *conf)
 
 int listener_try(struct listener *listener, const struct service_conf *conf)
 {
+	const struct addr *asked = &conf->listen[listener->index].addr;
 	int r;
 
 	/* A socket that was handed over is there or not, and can be taken once. */
-	if (conf->listen[listener->index].addr.kind == ADDR_FD)
+	if (asked->kind == ADDR_FD)
 		return -ENOENT;
+	/* Who has it may give it back.  Where ports are shared another one would be opened
+	 * beside it, and who comes to that of the two which nobody has then would wait. */
+	if (handed_over_is_taken(&listener->service->master->inherited.handed_over, asked))
+		return -EADDRINUSE;
 	listener->quiet = true;
 	r = listener_open(listener, conf);
 	listener->quiet = false;

@@ -307,6 +307,18 @@ def test_reloads(hatchd, folder, port):
     assert not is_refused(port)
 
 
+def test_from_its_name_to_its_address(hatchd):
+    """Also where another one could be opened beside it, which would get half of all clients."""
+    with socket.socket() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        sock.bind(("127.0.0.1", 0))
+        sock.listen()
+        daemon = hatchd.file(cat("fd:web"), **handed_over([sock], "web"))
+        reload(daemon, cat(f"tcp:127.0.0.1:{sock.getsockname()[1]}", reuse_port=True))
+        assert list(daemon.listening()) == [target(sock)]
+        assert polled(daemon, sock) == [sock]
+
+
 # -- that programs have had
 
 

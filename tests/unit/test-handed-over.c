@@ -76,12 +76,15 @@ static void test_who_had_it(void **state)
 	for (int i = 0; i < 2; i++)
 		assert_int_equal(handed_over_add(&all, "web", listening("udp:0"), NULL), 0);
 	assert_null(handed_over_find_again(&all, &web));
+	assert_false(handed_over_is_taken(&all, &web));
 	all.sockets[0]->asked = own;
 	all.sockets[1]->asked = web;
 	assert_ptr_equal(handed_over_find_again(&all, &web), all.sockets[1]);
 	assert_ptr_equal(handed_over_find_again(&all, &own), all.sockets[0]);
 	close(take_fd(&all.sockets[1]->fd));
 	assert_null(handed_over_find_again(&all, &web));
+	assert_true(handed_over_is_taken(&all, &web));
+	assert_false(handed_over_is_taken(&all, &own));
 	close_all(&all);
 }
 
