@@ -4,6 +4,7 @@
 #include "os/reuse.h"
 
 #include <string.h>
+#include <sys/stat.h>
 
 static struct handed_socket *handed_socket_free(struct handed_socket *socket)
 {
@@ -21,9 +22,28 @@ static bool is_connection(int fd, const struct addr *addr)
 	return !addr_is_datagram(addr) && getpeername(fd, (struct sockaddr *)&peer, &len) == 0;
 }
 
-static void find_out(struct handed_socket *socket)
+/* Two descriptors of one socket: what the one listener says of it, such as whether it blocks,
+ * holds for the other. */
+static bool is_there(const struct handed_over *handed_over, struct handed_socket *socket)
 {
-	if (addr_of_socket(socket->fd, &socket->addr) < 0)
+	struct stat st;
+
+	if (fstat(socket->fd, &st) < 0 || !S_ISSOCK(st.st_mode))
+		return false;
+	socket->dev = st.st_dev;
+	socket->ino = st.st_ino;
+	for (size_t i = 0; i < handed_over->n; i++)
+		if (handed_over->sockets[i]->ino == st.st_ino &&
+			handed_over->sockets[i]->dev == st.st_dev)
+			return true;
+	return false;
+}
+
+static void find_out(const struct handed_over *handed_over, struct handed_socket *socket)
+{
+	if (is_there(handed_over, socket))
+		socket->kind = HANDED_TWICE;
+	else if (addr_of_socket(socket->fd, &socket->addr) < 0)
 		socket->kind = HANDED_OTHER;
 	else if (is_connection(socket->fd, &socket->addr))
 		socket->kind = HANDED_CONNECTION;
@@ -55,7 +75,7 @@ int handed_over_add(
 	if (addr && addr->len > 0)
 		socket->addr = *addr;
 	else
-		find_out(socket);
+		find_out(handed_over, socket);
 	handed_over->sockets[handed_over->n++] = socket;
 	return 0;
 }

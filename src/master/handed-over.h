@@ -20,11 +20,13 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 enum handed_kind {
 	HANDED_SOCKET,     /* one of ours, be it fit to be served or not */
 	HANDED_CONNECTION, /* a client, whom somebody else has taken in */
 	HANDED_OTHER,      /* a FIFO, a file, or a socket of a family that we do not have */
+	HANDED_TWICE,      /* the same socket as one before it: two listeners would share it */
 };
 
 /* It stays where it is until the end. */
@@ -32,6 +34,8 @@ struct handed_socket {
 	char *name; /* owned */
 	int fd;     /* owned; -EBADF: a listener has it, or it is closed */
 	enum handed_kind kind;
+	dev_t dev; /* which socket it is, if it was asked; 0: unknown */
+	ino_t ino;
 	struct addr addr;  /* of HANDED_SOCKET */
 	struct addr asked; /* as the listener is configured that has it, or had it last; zeroed:
 	                      none has */

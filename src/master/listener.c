@@ -93,6 +93,8 @@ static const char *explain_theirs(int error)
 		return "it is not bound to the same interface (bind_to_device)";
 	case EISCONN:
 		return "it is connected, so it hears nobody else";
+	case ENOTUNIQ:
+		return "it is the same socket as one that was handed over before it";
 	default:
 		return strerror(-error);
 	}
@@ -264,6 +266,8 @@ static int check_theirs(const struct handed_socket *socket, const struct service
 
 	if (socket->kind == HANDED_OTHER)
 		return -EINVAL;
+	if (socket->kind == HANDED_TWICE)
+		return -ENOTUNIQ;
 	if (asked->kind != ADDR_FD)
 		r = reuse_handed_over(socket->fd, conf, asked, &socket->addr);
 	if (r == 0 && asked->kind != ADDR_FD && !socket->lent)

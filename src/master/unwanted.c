@@ -81,7 +81,7 @@ static void tell(const struct master *master, const struct handed_socket *socket
 		name, text, named ? "fd:" : "", named ? name : text);
 }
 
-/* Who is at its other end would wait for nothing. */
+/* Who is at the other end of a connection would wait for nothing. */
 static void close_other(struct master *master, struct handed_socket *socket)
 {
 	char name[4 * KEPT_NAME_MAX];
@@ -90,6 +90,10 @@ static void close_other(struct master *master, struct handed_socket *socket)
 	if (socket->kind == HANDED_CONNECTION)
 		log_warning("a connection was handed over as '%s', but hatchd takes in its "
 			    "clients itself (Accept=no in the socket unit): closing it",
+			name);
+	else if (socket->kind == HANDED_TWICE)
+		log_warning("the socket handed over as '%s' is the same as one that was handed "
+			    "over before it: closing this descriptor of it",
 			name);
 	else
 		log_warning("what was handed over as '%s' is nothing that clients come to: "
@@ -103,7 +107,7 @@ static void look_at(struct master *master, struct handed_socket *socket, size_t 
 	/* Children copy what is below. */
 	if (socket->fd < master->budget.low_limit)
 		socket->fd = master_move_up(master, socket->fd);
-	if (socket->kind == HANDED_CONNECTION) {
+	if (socket->kind == HANDED_CONNECTION || socket->kind == HANDED_TWICE) {
 		close_other(master, socket);
 	} else if (is_wanted(master, socket)) {
 		socket->told = false;

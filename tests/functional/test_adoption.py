@@ -258,6 +258,18 @@ def test_no_socket_at_all(hatchd, folder):
         assert not [x for x in daemon.fds().values() if x.endswith("/fifo")]
 
 
+def test_one_socket_twice(hatchd):
+    """Of two services at one socket the one could make the other wait."""
+    same = "the same (socket )?as one that was handed over before it"
+    with opened("tcp:127.0.0.1:0") as sock:
+        daemon = hatchd.file(
+            cat("fd:a") + cat("fd:b", name="t"), **handed_over([sock, sock], "a:b"))
+        daemon.wait_log(f"t: waiting: unable to take over socket fd:b: it is {same}")
+        daemon.wait_log(f"the socket handed over as 'b' is {same}: closing this")
+        assert list(daemon.fds().values()).count(target(sock)) == 1
+        assert talk(sock.getsockname()[1], b"x") == b"x"
+
+
 # -- what nobody asks for
 
 

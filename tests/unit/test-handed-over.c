@@ -119,6 +119,10 @@ static void test_kinds(void **state)
 	assert_int_equal(handed_over_last(&all)->kind, HANDED_SOCKET);
 	assert_int_equal(handed_over_add(&all, "d", foreign, NULL), 0);
 	assert_int_equal(handed_over_last(&all)->kind, HANDED_OTHER);
+	assert_int_equal(handed_over_add(&all, "e", dup(idle), NULL), 0);
+	assert_int_equal(handed_over_last(&all)->kind, HANDED_TWICE);
+	assert_int_equal(handed_over_add(&all, "f", dup(file), NULL), 0);
+	assert_int_equal(handed_over_last(&all)->kind, HANDED_OTHER);
 	close(pair[1]);
 	close_all(&all);
 }
