@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -36,6 +37,7 @@ struct readiness {
 	struct child *child;
 	sd_event_source *source; /* owned; NULL: nobody listens */
 	int fd;                  /* owned */
+	uint64_t number;         /* of its name in the folder; 0: it is abstract */
 	bool awaited;            /* READY=1 has yet to come */
 	bool told_stranger;      /* the log says that somebody else has spoken */
 	bool told_full;          /* ... that too much is being closed */
@@ -320,9 +322,23 @@ uint32_t readinesses_left_by(const struct service *service)
 void readinesses_done(struct readinesses *readinesses)
 {
 	forget_closed(readinesses);
+	if (readinesses->folder[0])
+		notice_folder_leave(readinesses->folder);
 }
 
 /* ------------------------------------------------------------ from start to end */
+
+void readinesses_begin(struct master *master)
+{
+	struct readinesses *all = &master->readinesses;
+	const char *control = master->cmdline->control;
+	size_t len = sizeof all->folder;
+
+	if (!control || (size_t)snprintf(all->folder, len, "%s.notify", control) >= len)
+		all->folder[0] = '\0';
+	else
+		notice_folder_sweep(all->folder);
+}
 
 static struct readiness *new_readiness(struct child *child)
 {
@@ -347,6 +363,8 @@ static void leave(struct readiness *r)
 {
 	struct readinesses *all = readinesses_of(r->child);
 
+	if (r->number != 0)
+		notice_folder_remove(all->folder, r->number);
 	r->source = sd_event_source_disable_unref(r->source);
 	r->child->readiness = NULL;
 	r->child = NULL;
@@ -369,9 +387,25 @@ static int put_name(const char *name, struct spawn_plan *plan)
 	return 0;
 }
 
+/* A program with another root directory gets to no folder of ours. */
+static int open_socket(const struct child *child, struct notice_name *ret)
+{
+	const char *folder = readinesses_of(child)->folder;
+	int fd;
+
+	if (!folder[0] || child->setup->conf->chroot)
+		return notice_socket_open(NULL, ret);
+	fd = notice_socket_open(folder, ret);
+	if (fd >= 0)
+		return fd;
+	log_debug("%sunable to make a socket in %s: %s, making one that all can send to",
+		child->service->label, folder, strerror(-fd));
+	return notice_socket_open(NULL, ret);
+}
+
 int readiness_open(struct child *child, struct spawn_plan *plan)
 {
-	char name[NOTICE_SOCKET_NAME_MAX];
+	struct notice_name name;
 	struct readiness *r;
 	int fd;
 
@@ -380,11 +414,12 @@ int readiness_open(struct child *child, struct spawn_plan *plan)
 	r = new_readiness(child);
 	if (!r)
 		return -ENOMEM;
-	fd = notice_socket_open(name);
+	fd = open_socket(child, &name);
 	if (fd < 0)
 		return fd;
+	r->number = name.number;
 	r->fd = master_move_up(child->service->master, fd);
-	return put_name(name, plan);
+	return put_name(name.text, plan);
 }
 
 /* Without memory for that it will have waited in vain, and is started anew. */
@@ -440,6 +475,7 @@ void readiness_save(const struct child *child, struct readiness_saved *ret)
 	*ret = (struct readiness_saved){
 		.there = true,
 		.fd = r->fd,
+		.number = r->number,
 		.awaited = r->awaited,
 		.state = r->state,
 		.status = r->status,
@@ -465,6 +501,7 @@ void readiness_resume(struct child *child, struct readiness_saved *saved, uint64
 	if (!r)
 		return;
 	r->fd = take_fd(&saved->fd);
+	r->number = saved->number;
 	r->awaited = saved->awaited;
 	r->state = saved->state;
 	if (saved->status)

@@ -2,9 +2,10 @@
  * readiness: what a program says of how it is, where notify = yes.
  *
  * Each such program has a socket of its own (os/notice_socket), whose name is in its
- * environment.  Who is believed is the program that was started and who is of its session,
- * which it leads: so a shell may run systemd-notify(1), and nobody else can speak for it,
- * whoever knows the name and whatever user he is.
+ * environment and, where there is a folder for it, known to nobody else.  Who is believed is
+ * the program that was started and who is of its session, which it leads: so a shell may run
+ * systemd-notify(1), and nobody else can speak for it, whoever knows the name and whatever user
+ * he is.
  *
  * The master itself listens, since these are words for it, of a few kinds (policy/notice), and
  * no payload (I1): a helper would need the same words passed on, and could lie where the kernel
@@ -19,6 +20,7 @@
 #ifndef HATCHD_MASTER_READINESS_H
 #define HATCHD_MASTER_READINESS_H
 
+#include "os/notice_folder.h"
 #include "policy/notice.h"
 
 #include <stdbool.h>
@@ -36,12 +38,18 @@ struct spawn_plan;
 struct readinesses {
 	LIST_HEAD(, readiness) all;
 	LIST_HEAD(, readiness)
-	left;         /* of children that are gone, while something of theirs is
-	                 being closed */
-	uint64_t due; /* usec, monotonic: some are to be listened to again */
+	left;                         /* of children that are gone, while something of theirs is
+	                                 being closed */
+	uint64_t due;                 /* usec, monotonic: some are to be listened to again */
+	char folder[NOTICE_PATH_MAX]; /* where their sockets are; "": nowhere, they are abstract
+	                               */
 };
 
 #define READINESSES_NONE ((struct readinesses){.due = UINT64_MAX})
+
+/* Before the first child: have a folder beside the control socket, without what a hatchd that
+ * was killed has left in there. */
+void readinesses_begin(struct master *master);
 
 /* Have a socket for a child that is about to be started, and its name in the plan, if its
  * service has notify = yes.  0, or a negative errno; -E2BIG: there is no place for the name. */
@@ -75,13 +83,15 @@ size_t readinesses_closing(const struct readinesses *readinesses);
 /* Of them, those that gone children of that service have left. */
 uint32_t readinesses_left_by(const struct service *service);
 
-/* At the end: nothing is being closed, and nobody listens. */
+/* At the end: nothing is being closed, and nobody listens.  The folder goes unless another
+ * hatchd has it as well. */
 void readinesses_done(struct readinesses *readinesses);
 
 /* For the next image of hatchd: what there is to know. */
 struct readiness_saved {
 	bool there;
-	int fd; /* -EBADF if it is not there */
+	int fd;          /* -EBADF if it is not there */
+	uint64_t number; /* of its name in the folder; 0: it is abstract */
 	bool awaited;
 	uint8_t state;     /* enum notice_state */
 	char *status;      /* may be NULL */

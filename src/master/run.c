@@ -252,6 +252,7 @@ static int begin(struct master *master, struct resume *resume)
 	bool takes_over = master->cmdline->take_over && !resume_is_wanted(resume);
 	bool had_kept = master->kept.n > 0 && !takes_over;
 
+	readinesses_begin(master);
 	if (takes_over && take_over_finish(master) < 0)
 		return failed_status(master->cmdline);
 	kept_close_rest(master);

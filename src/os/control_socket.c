@@ -10,7 +10,8 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
-#define FOLDER_MODE 0750
+/* Others pass through to the sockets of programs (os/notice_folder), and cannot look. */
+#define FOLDER_MODE 0751
 
 /* Who is not served yet. */
 #define QUEUE 64

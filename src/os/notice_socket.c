@@ -22,48 +22,63 @@ union room {
 	char bytes[ROOM];
 };
 
-static int choose_name(char ret[NOTICE_SOCKET_NAME_MAX])
+/* None of them 0. */
+static int choose_numbers(uint64_t *ret, size_t n)
 {
-	uint64_t number;
+	ssize_t len = getrandom(ret, n * sizeof *ret, GRND_NONBLOCK);
 
-	if (getrandom(&number, sizeof number, GRND_NONBLOCK) != sizeof number)
+	if (len < 0 || (size_t)len != n * sizeof *ret)
 		return errno == EAGAIN ? -EAGAIN : -EIO;
-	snprintf(ret, NOTICE_SOCKET_NAME_MAX, "@hatchd/notify/%016" PRIx64, number);
+	for (size_t i = 0; i < n; i++)
+		ret[i] |= ret[i] == 0;
 	return 0;
 }
 
 /* An abstract name begins with a NUL, and is as long as its address says. */
-static socklen_t make_address(const char *name, struct sockaddr_un *ret)
+static int bind_abstract(int fd, uint64_t number, char ret[NOTICE_PATH_MAX])
 {
-	size_t len = strlen(name);
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	size_t len;
 
-	*ret = (struct sockaddr_un){.sun_family = AF_UNIX};
-	memcpy(ret->sun_path + 1, name + 1, len - 1);
-	return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len);
+	snprintf(address.sun_path, sizeof address.sun_path, "@hatchd/notify/%016" PRIx64,
+		number);
+	len = strlen(address.sun_path);
+	memcpy(ret, address.sun_path, len + 1);
+	address.sun_path[0] = '\0';
+	len += offsetof(struct sockaddr_un, sun_path);
+	return bind(fd, (struct sockaddr *)&address, (socklen_t)len) < 0 ? -errno : 0;
 }
 
 /* It is said who sends, and when, before anybody can. */
-int notice_socket_open(char ret_name[NOTICE_SOCKET_NAME_MAX])
+static int new_socket(void)
 {
 	static const int on = 1;
-	char name[NOTICE_SOCKET_NAME_MAX];
-	struct sockaddr_un address;
+	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof on) < 0 ||
+		setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on) < 0)
+		return -errno;
+	return take_fd(&fd);
+}
+
+int notice_socket_open(const char *folder, struct notice_name *ret)
+{
+	struct notice_name name;
 	_cleanup_close_ int fd = -EBADF;
-	socklen_t len;
-	int r = choose_name(name);
+	uint64_t numbers[2];
+	int r = choose_numbers(numbers, ARRAY_SIZE(numbers));
 
 	if (r < 0)
 		return r;
-	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	fd = new_socket();
 	if (fd < 0)
-		return -errno;
-	if (setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof on) < 0 ||
-		setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on) < 0)
-		return -errno;
-	len = make_address(name, &address);
-	if (bind(fd, (struct sockaddr *)&address, len) < 0)
-		return -errno;
-	memcpy(ret_name, name, sizeof name);
+		return fd;
+	name.number = folder ? numbers[0] : 0;
+	r = folder ? notice_folder_bind(folder, fd, numbers[0], numbers[1], name.text)
+	           : bind_abstract(fd, numbers[0], name.text);
+	if (r < 0)
+		return r;
+	*ret = name;
 	return take_fd(&fd);
 }
 

@@ -1,11 +1,11 @@
 /*
  * notice_socket: where one program, and who runs with it, says how it is (sd_notify(3)).
  *
- * A datagram socket with an abstract name that is guessed by nobody: it is reached from any
- * root directory and by any user, needs no folder that could be in somebody's way, and leaves
- * nothing behind.  A name is no secret, though, since /proc/net/unix has it for everybody of
- * the same network namespace.  So the kernel says with each message who has sent it, and whom
- * to believe is the caller's to decide.
+ * A datagram socket in a folder (os/notice_folder), where it is had by those who were told its
+ * name; or with an abstract one, which is reached from any root directory, needs no folder, and
+ * leaves nothing behind, but is no secret: /proc/net/unix has it for everybody of the same
+ * network namespace, and he can send.  So the kernel says with each message who has sent it,
+ * and whom to believe is the caller's to decide.
  *
  * Whoever sends can send descriptors along (sd_notify_barrier(3) does), and they may be of
  * anything: to close one can take as long as he likes, and while it lies in our table every
@@ -18,6 +18,7 @@
 #ifndef HATCHD_OS_NOTICE_SOCKET_H
 #define HATCHD_OS_NOTICE_SOCKET_H
 
+#include "os/notice_folder.h"
 #include "policy/notice.h"
 
 #include <stdbool.h>
@@ -25,8 +26,11 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* Room for a name as NOTIFY_SOCKET has it, NUL included: "@hatchd/notify/0123456789abcdef". */
-#define NOTICE_SOCKET_NAME_MAX 32
+/* Where a socket is. */
+struct notice_name {
+	uint64_t number;            /* in its folder; 0: it is abstract */
+	char text[NOTICE_PATH_MAX]; /* as NOTIFY_SOCKET has it: a path, or one with '@' */
+};
 
 struct notice_mail {
 	pid_t pid;  /* of who has sent it; 0: he cannot be seen from here */
@@ -39,8 +43,9 @@ struct notice_mail {
 	char text[NOTICE_MAX]; /* not terminated */
 };
 
-/* A new socket, non-blocking and close-on-exec, with its name; or a negative errno. */
-int notice_socket_open(char ret_name[NOTICE_SOCKET_NAME_MAX]);
+/* A new socket in that folder (NULL: an abstract one), non-blocking and close-on-exec, with its
+ * name; or a negative errno, beyond what system calls say as of notice_folder_bind(). */
+int notice_socket_open(const char *folder, struct notice_name *ret);
 
 /* Look at the next message, which stays.  1; 0: there is none; or a negative errno. */
 int notice_socket_look(int fd, struct notice_mail *ret);

@@ -467,7 +467,7 @@ def test_reloads_all_the_time(hatchd, path):
 def test_it_is_made_and_removed(hatchd, path):
     daemon = hatchd.file(cat("a", free_port()), f"--control={path}")
     assert oct(path.stat().st_mode & 0o7777) == "0o600"
-    assert oct(path.parent.stat().st_mode & 0o7777) == "0o750"
+    assert oct(path.parent.stat().st_mode & 0o7777) == "0o751"
     assert status(path)["pid"] == daemon.pid
     daemon.stop()
     assert not path.exists()
@@ -605,7 +605,7 @@ def test_a_group_may_ask(hatchd, path, folder):
     groups = folder / "group"
     launcher = with_admins(groups, gid)
     daemon = hatchd.file(cat("a", free_port()), f"--control={path}", launcher=launcher)
-    for name, mode in ((path, 0o660), (path.parent, 0o750)):
+    for name, mode in ((path, 0o660), (path.parent, 0o751)):
         assert name.stat().st_gid == gid
         assert name.stat().st_mode & 0o7777 == mode
     assert json.loads(as_user(65534, path, [gid]).stdout)["pid"] == daemon.pid

@@ -1,14 +1,12 @@
 """notify = yes: programs that say how they are, whom of them hatchd believes, and what harm
-they cannot do.  What the words mean is tests/unit/test-notice's."""
+they cannot do.  What the words mean is tests/unit/test-notice's, and who gets at their socket
+test_notify_socket's."""
 
-import contextlib
 import ctypes.util
 import json
-import os
 import re
 import shutil
 import socket
-import subprocess
 
 import pytest
 
@@ -46,6 +44,9 @@ class Program:
     def do(self, command):
         self.client.sendall(command.encode() + b"\n")
         return read_line(self.client).decode()
+
+    def address(self):
+        return self.do("name").replace("@", "\0", 1)
 
     def say(self, text):
         """And come back when it was heard."""
@@ -172,7 +173,7 @@ def test_who_is_believed(app):
 def test_nobody_else_is_believed(app):
     """Whoever knows the name; nor another program of the same service's."""
     daemon, program, state = app
-    name = "\0" + program.do("name")[1:]
+    name = program.address()
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         sock.sendto(b"READY=1", name)
         daemon.wait_log("speaks for process")
@@ -181,15 +182,6 @@ def test_nobody_else_is_believed(app):
         sock.sendto(b"STOPPING=1", name)
         program.do("barrier")
         assert state()["state"] == "serving"
-
-
-def test_the_socket_ends_with_the_program(app):
-    daemon, program, _ = app
-    name = "\0" + program.do("name")[1:]
-    program.say("READY=1")
-    program.end(daemon)
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
-        wait_until(lambda: sock.connect_ex(name) != 0)
 
 
 # ---------------------------------------------------------------------------
@@ -227,73 +219,6 @@ def test_descriptor_that_lingers(app):
     program.say("READY=1")
     assert (state()["state"], state()["status"]) == ("serving", "slow")
     program.do("release")
-
-
-@contextlib.contextmanager
-def lingering(daemon, program, count, folder):
-    """Somebody else, if root has the test another user, sends as many that take an hour:
-    (his pid, a function that lets go of them).  What he has sent is read when the last copy is
-    the one in there: or he would wait himself."""
-    user = 65534 if os.geteuid() == 0 else None
-    argv = [PYTHON, "-S", "-E", helper("stranger.py", folder), program.do("name"), str(count),
-            "STATUS=lies"]
-    with held_back(daemon):
-        stranger = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                    user=user, start_new_session=True)
-        said = stranger.stdout.readline()
-    with stranger:
-        try:
-            assert said == b"done\n"
-            yield stranger.pid, stranger.stdin.close
-        finally:
-            stranger.kill()
-
-
-def wait_full(daemon, pid):
-    user = 65534 if os.geteuid() == 0 else os.geteuid()
-    daemon.wait_log(rf"app: process {pid} of user {user} has sent descriptors that take long "
-                    r"to close: until one of 8 is closed nothing is heard of process \d+")
-
-
-def test_stranger_that_lingers(app, folder):
-    """He holds a thread by that, and nobody up."""
-    daemon, program, state = app
-    with lingering(daemon, program, 7, folder):
-        program.say("READY=1\\nSTATUS=true")
-        assert (state()["state"], state()["status"]) == ("serving", "true")
-        daemon.wait_log("speaks for process")
-        program.end(daemon)
-
-
-def test_strangers_that_linger(app, folder, path):
-    """They hold up this one program, until one of them has enough of it."""
-    daemon, program, state = app
-    with lingering(daemon, program, 9, folder) as (pid, release):
-        program.do("say READY=1")
-        wait_full(daemon, pid)
-        assert state()["state"] == "starting"
-        assert status(path)["state"] == "serving"
-        release()
-        daemon.wait_log("app: process .* is ready after")
-    assert daemon.text().count("take long to close") == 1
-
-
-def test_next_program_after_strangers(hatchd, folder, path):
-    """What is left of the one before is none of its."""
-    port = free_port()
-    daemon = hatchd.file(notifying("app", port, folder), f"--control={path}")
-    with Program(port) as program:
-        name = program.do("name")
-        with lingering(daemon, program, 9, folder) as (pid, release):
-            wait_full(daemon, pid)
-            ask(path, f"kill {connection(path)['connection']}")
-            daemon.wait_children(0)
-            with Program(port) as other:
-                assert other.do("name") != name
-                other.say("READY=1")
-                assert listed(path)[0]["state"] == "serving"
-                other.end(daemon)
-            release()
 
 
 def test_what_cannot_be_read(app):
@@ -507,29 +432,4 @@ def test_libsystemd(hatchd, folder, path):
         assert client.recv(9) == b"heard"
         assert listed(path)[0]["status"] == "from libsystemd"
         assert listed(path)[0]["state"] == "serving"
-    daemon.wait_children(0)
-
-
-@pytest.mark.needs_root
-def test_from_inside_another_root(hatchd, folder, path):
-    """The name is reached from everywhere, and whoever the program has become is believed."""
-    port = free_port()
-    (folder / "root").mkdir()
-    code = (
-        "import os, socket\n"
-        "name = os.environ['NOTIFY_SOCKET']\n"
-        "listener = socket.socket(fileno=3)\n"
-        f"os.chroot({str(folder / 'root')!r})\n"
-        "os.chdir('/')\n"
-        "os.setgid(65534)\n"
-        "os.setuid(65534)\n"
-        "sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n"
-        "sock.sendto(b'READY=1', '\\0' + name[1:])\n"
-        "listener.accept()[0].recv(1)\n"
-    )
-    daemon = hatchd.file(
-        notifying("app", port, folder, user="root", exec=[PYTHON, "-c", code]),
-        f"--control={path}")
-    with connect(port):
-        daemon.wait_log("app: process .* is ready after")
     daemon.wait_children(0)

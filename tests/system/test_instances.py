@@ -74,7 +74,7 @@ def test_who_may_ask(machine):
     machine.write("/etc/hatchd/blue.conf", echo(free_port()))
     machine.systemctl("start", BLUE)
     group = machine.run("stat", "-c", "%a %U:%G", "/run/hatchd-blue").strip()
-    assert group == "750 root:hatchd-admin"
+    assert group == "751 root:hatchd-admin"
     ask = ["hatchctl", "list", "-s", "/run/hatchd-blue/control"]
     somebody = ["setpriv", "--reuid=65534", "--regid=65534"]
     assert "echo" in machine.run(*somebody, "--groups=hatchd-admin", *ask)

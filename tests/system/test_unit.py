@@ -1,5 +1,6 @@
 """The unit that is installed: start, stop, restart, and what happens to a hatchd that dies."""
 
+import re
 import signal
 
 import pytest
@@ -75,12 +76,28 @@ def test_control_socket(machine):
     assert "is hatchd running?" in machine.run("sh", "-c", "hatchctl status 2>&1", status=1)
     machine.systemctl("start", "hatchd")
     stat = ["stat", "-c", "%a %u:%g", "/run/hatchd", "/run/hatchd/control"]
-    assert machine.run(*stat).split("\n")[:2] == [f"750 0:{gid}", f"660 0:{gid}"]
+    assert machine.run(*stat).split("\n")[:2] == [f"751 0:{gid}", f"660 0:{gid}"]
     assert "upper" in machine.run(*ask)
     assert "upper" in machine.run(*somebody, "--groups=hatchd-admin", *ask)
     machine.run(*somebody, "--clear-groups", *ask, status=1)
     machine.systemctl("stop", "hatchd")
     machine.run("test", "-e", "/run/hatchd", status=1)
+
+
+def test_program_that_says_it_is_ready(machine):
+    """Whatever user it is: it gets to a socket whose name nobody else learns."""
+    port = free_port()
+    machine.serve(service(
+        "app", listen=f"tcp:{port}", user="nobody", wait=True, pass_as="listen_fds",
+        notify=True, shell="systemd-notify --ready --status=$NOTIFY_SOCKET; exec sleep 1000"))
+    journal = machine.journal("-u", "hatchd")
+    machine.systemctl("start", "hatchd")
+    with connect(port):
+        journal.wait(MESSAGE="app: process .* is ready after")
+        assert re.search(r" /run/hatchd/control\.notify/[0-9a-f]{16}\n",
+                         machine.run("hatchctl", "list", "-o", "service,status"))
+    machine.run("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
+                "ls", "/run/hatchd/control.notify", status=2)
 
 
 def test_started_means_listening(machine):

@@ -68,6 +68,7 @@ static void fill_children(struct handover *handover)
 		.source = {.family = ADDR_SOURCE_IPV4, .bytes = {10, 0, 0, 1}},
 		.readiness = {.there = true,
 			.fd = 42,
+			.number = UINT64_MAX,
 			.awaited = true,
 			.state = NOTICE_RELOADING,
 			.status = strdup("loading"),
@@ -254,6 +255,7 @@ static void test_round_trip(void **state)
 	assert_int_equal(handover.children[0].listener, 0);
 	assert_true(handover.children[0].readiness.there);
 	assert_int_equal(handover.children[0].readiness.fd, 42);
+	assert_true(handover.children[0].readiness.number == UINT64_MAX);
 	assert_int_equal(handover.children[0].readiness.state, NOTICE_RELOADING);
 	assert_string_equal(handover.children[0].readiness.status, "loading");
 	assert_int_equal(handover.children[1].life_reason, LIFETIME_IDLE);

@@ -60,26 +60,27 @@ static void send_to(const char *name, const void *text, size_t len, const int *f
 
 static void test_names_differ(void **ctx)
 {
-	char one[NOTICE_SOCKET_NAME_MAX], other[NOTICE_SOCKET_NAME_MAX];
-	_cleanup_close_ int a = notice_socket_open(one);
-	_cleanup_close_ int b = notice_socket_open(other);
+	struct notice_name one, other;
+	_cleanup_close_ int a = notice_socket_open(NULL, &one);
+	_cleanup_close_ int b = notice_socket_open(NULL, &other);
 
 	(void)ctx;
 	assert_true(a >= 0 && b >= 0);
-	assert_string_not_equal(one, other);
-	assert_int_equal(strlen(one), NOTICE_SOCKET_NAME_MAX - 1);
+	assert_string_not_equal(one.text, other.text);
+	assert_int_equal(strlen(one.text), sizeof "@hatchd/notify/0123456789abcdef" - 1);
+	assert_int_equal(one.number, 0);
 	assert_true(fcntl(a, F_GETFD) & FD_CLOEXEC);
 	assert_int_equal(take(a, &mail), 0);
 }
 
 static void test_message(void **ctx)
 {
-	char name[NOTICE_SOCKET_NAME_MAX];
-	_cleanup_close_ int fd = notice_socket_open(name);
+	struct notice_name name;
+	_cleanup_close_ int fd = notice_socket_open(NULL, &name);
 
 	(void)ctx;
-	send_to(name, "READY=1", 7, NULL, 0);
-	send_to(name, "", 0, NULL, 0);
+	send_to(name.text, "READY=1", 7, NULL, 0);
+	send_to(name.text, "", 0, NULL, 0);
 	assert_int_equal(take(fd, &mail), 1);
 	assert_int_equal(mail.pid, getpid());
 	assert_int_equal(mail.uid, getuid());
@@ -95,13 +96,13 @@ static void test_message(void **ctx)
 /* However often it is looked at, and whatever it is like. */
 static void test_which_message(void **ctx)
 {
-	char name[NOTICE_SOCKET_NAME_MAX];
-	_cleanup_close_ int fd = notice_socket_open(name);
+	struct notice_name name;
+	_cleanup_close_ int fd = notice_socket_open(NULL, &name);
 	int64_t first;
 
 	(void)ctx;
 	for (size_t i = 0; i < 2; i++)
-		send_to(name, "READY=1", 7, &fd, i);
+		send_to(name.text, "READY=1", 7, &fd, i);
 	assert_int_equal(notice_socket_look(fd, &mail), 1);
 	first = mail.at;
 	assert_true(first > 0);
@@ -115,13 +116,13 @@ static void test_which_message(void **ctx)
 
 static void test_who_sends(void **ctx)
 {
-	char name[NOTICE_SOCKET_NAME_MAX];
-	_cleanup_close_ int fd = notice_socket_open(name);
+	struct notice_name name;
+	_cleanup_close_ int fd = notice_socket_open(NULL, &name);
 	pid_t pid = fork();
 
 	(void)ctx;
 	if (pid == 0) {
-		send_to(name, "READY=1", 7, NULL, 0);
+		send_to(name.text, "READY=1", 7, NULL, 0);
 		_exit(0);
 	}
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
@@ -131,13 +132,14 @@ static void test_who_sends(void **ctx)
 
 static void test_too_long(void **ctx)
 {
-	char name[NOTICE_SOCKET_NAME_MAX], text[NOTICE_MAX + 1];
-	_cleanup_close_ int fd = notice_socket_open(name);
+	char text[NOTICE_MAX + 1];
+	struct notice_name name;
+	_cleanup_close_ int fd = notice_socket_open(NULL, &name);
 
 	(void)ctx;
 	memset(text, 'x', sizeof text);
-	send_to(name, text, NOTICE_MAX, NULL, 0);
-	send_to(name, text, NOTICE_MAX + 1, NULL, 0);
+	send_to(name.text, text, NOTICE_MAX, NULL, 0);
+	send_to(name.text, text, NOTICE_MAX + 1, NULL, 0);
 	assert_int_equal(take(fd, &mail), 1);
 	assert_true(mail.whole);
 	assert_int_equal(mail.len, NOTICE_MAX);
@@ -160,9 +162,10 @@ static int count_open(void)
 static void test_descriptors(void **ctx)
 {
 	static const size_t counts[] = {1, 2, 100, FDS_MAX};
-	char name[NOTICE_SOCKET_NAME_MAX], byte;
-	_cleanup_close_ int fd = notice_socket_open(name);
+	struct notice_name name;
+	_cleanup_close_ int fd = notice_socket_open(NULL, &name);
 	int fds[FDS_MAX];
+	char byte;
 
 	(void)ctx;
 	for (size_t i = 0; i < ARRAY_SIZE(counts); i++) {
@@ -171,7 +174,7 @@ static void test_descriptors(void **ctx)
 		assert_int_equal(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
 		for (size_t j = 0; j < FDS_MAX; j++)
 			fds[j] = ends[1];
-		send_to(name, "BARRIER=1", 9, fds, counts[i]);
+		send_to(name.text, "BARRIER=1", 9, fds, counts[i]);
 		close(ends[1]);
 		n_open = count_open();
 		for (int look = 0; look < 2; look++) {
@@ -188,7 +191,7 @@ static void test_descriptors(void **ctx)
 		close(ends[0]);
 		assert_int_equal(notice_socket_look(fd, &mail), 0);
 	}
-	send_to(name, "READY=1", 7, NULL, 0);
+	send_to(name.text, "READY=1", 7, NULL, 0);
 	assert_int_equal(take(fd, &mail), 1);
 	assert_false(mail.laden);
 }

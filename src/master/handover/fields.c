@@ -238,6 +238,7 @@ static void readiness_fields(struct codec *codec, struct readiness_saved *readin
 	codec_u8(codec, &readiness->state);
 	codec_text(codec, &readiness->status);
 	codec_u64(codec, &readiness->ready_by);
+	codec_u64(codec, &readiness->number);
 	if (!readiness->there)
 		readiness->fd = -EBADF;
 }

@@ -24,14 +24,14 @@ import socket
 import struct
 
 NAME = os.environ["NOTIFY_SOCKET"]
-assert NAME.startswith("@")
+ADDRESS = NAME.replace("@", "\0", 1)
 
 
 def send(text, fds=()):
     data = text.encode("latin-1").decode("unicode_escape").encode("latin-1")
     rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
-        sock.sendmsg([data], rights, 0, "\0" + NAME[1:])
+        sock.sendmsg([data], rights, 0, ADDRESS)
 
 
 def barrier():
