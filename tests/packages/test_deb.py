@@ -147,7 +147,8 @@ def test_no_restart_by_scripts(run, debs, folder):
     run("dpkg-deb", "--control", debs["hatchd"], folder)
     for name in ("preinst", "postinst", "prerm", "postrm"):
         parts = (folder / name).read_text().split("# Automatically added by ")
-        assert not any("deb-systemd-invoke" in part.split("# End auto")[0] for part in parts[1:])
+        added = [part.split("# End auto")[0] for part in parts[1:]]
+        assert not any("deb-systemd-invoke" in part for part in added)
 
 
 def test_lintian(run, debs):

@@ -149,7 +149,8 @@ def test_removal_ends_instances(run, query, folder):
     """systemctl says nothing that fails where disable is given a pattern, and does nothing."""
     need("unshare")
     text = "\n".join(query("hatchd", "--scripts"))
-    script = re.search(r"^preuninstall scriptlet.*?:\n(.*?)(?=^\w+ scriptlet)", text, re.M | re.S)
+    script = re.search(
+        r"^preuninstall scriptlet.*?:\n(.*?)(?=^\w+ scriptlet)", text, re.M | re.S)
     path = folder / "preun"
     path.write_text(script[1])
     calls = run("unshare", "--mount", "sh", "-ec", WITH_SYSTEMD, "sh", path, "0").splitlines()

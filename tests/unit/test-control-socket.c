@@ -83,7 +83,7 @@ static void test_open(void **ctx)
 	(void)ctx;
 	assert_false(control_socket_is_in_place(&opened));
 	assert_int_equal(open_as((gid_t)-1, false, &opened), 0);
-	assert_int_equal(look(run_folder()).st_mode & 07777, 0750);
+	assert_int_equal(look(run_folder()).st_mode & 07777, 0751);
 	assert_int_equal(look(path).st_mode & 07777, 0600);
 	assert_true(control_socket_is_in_place(&opened));
 	assert_true(fcntl(opened.fd, F_GETFL) & O_NONBLOCK);
@@ -147,7 +147,7 @@ static void test_group(void **ctx)
 		skip();
 	assert_int_equal(open_as(MEMBERS, false, &opened), 0);
 	assert_int_equal(look(run_folder()).st_gid, MEMBERS);
-	assert_int_equal(look(run_folder()).st_mode & 07777, 0750);
+	assert_int_equal(look(run_folder()).st_mode & 07777, 0751);
 	assert_int_equal(look(path).st_gid, MEMBERS);
 	assert_int_equal(look(path).st_uid, 0);
 	assert_int_equal(look(path).st_mode & 07777, 0660);
