@@ -57,7 +57,8 @@ def test_remove(bare):  # noqa: F811
     machine.write(MARK, "")
     machine.run("hatchctl", "enable", "--persistent", "daytime")
 
-    for name in (MAIN, "/etc/hatchd/services.d/mine.conf", "/var/log/hatchd/records"):
+    for name in (MAIN, "/etc/hatchd/services.d/mine.conf", "/etc/hatchd/services.d/.mine",
+                 "/var/log/hatchd/records"):
         change_and_put_back(machine, name)
     machine.path(DAYTIME).unlink()
     change_and_put_back(machine, DAYTIME)
