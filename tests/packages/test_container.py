@@ -316,12 +316,23 @@ def test_without_root(container):
     assert made.stop() == 0
 
 
-def test_folder_of_somebody_else(tree, folder):
-    """As it is mounted where an engine maps no users: hatchd says why it does not serve it."""
-    os.chown(folder, 1000, 1000)
-    made = Container(tree, folder)
+def see_refused(reason, *args, **more):
+    made = Container(*args, **more)
     try:
-        made.log.wait("services.d': it does not belong to root; use chown root")
+        made.log.wait(reason)
         assert made.process.wait(10) == 78
     finally:
         made.close()
+
+
+def test_another_user(tree, folder):
+    """Who is neither root nor the default of the image is told what to do."""
+    (folder / "upper.conf").write_text(UPPER)
+    (folder / "upper.conf").chmod(0o644)
+    see_refused("cannot become 'hatchd-guest'; leave user out", tree, folder, user="nobody")
+
+
+def test_folder_of_somebody_else(tree, folder):
+    """As it is mounted where an engine maps no users: hatchd says why it does not serve it."""
+    os.chown(folder, 1000, 1000)
+    see_refused("services.d': it does not belong to root; use chown root", tree, folder)
