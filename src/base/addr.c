@@ -285,15 +285,20 @@ static bool unix_equal(const struct addr *a, const struct addr *b)
 	       memcmp(name_a, name_b, len_a) == 0;
 }
 
-bool addr_equal(const struct addr *a, const struct addr *b)
+bool addr_same_place(const struct addr *a, const struct addr *b)
 {
-	if (a->kind != b->kind || a->dual != b->dual)
+	if (addr_family(a) != addr_family(b) || (a->kind == ADDR_FD) != (b->kind == ADDR_FD))
 		return false;
 	if (a->kind == ADDR_FD)
 		return strcmp(a->name, b->name) == 0;
 	if (a->kind == ADDR_VSOCK)
 		return a->vm.svm_cid == b->vm.svm_cid && addr_port(a) == addr_port(b);
 	return addr_is_ip(a) ? ip_equal(a, b) : unix_equal(a, b);
+}
+
+bool addr_equal(const struct addr *a, const struct addr *b)
+{
+	return a->kind == b->kind && a->dual == b->dual && addr_same_place(a, b);
 }
 
 /*

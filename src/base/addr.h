@@ -196,6 +196,10 @@ void addr_fall_back_to_ipv4(struct addr *addr);
  */
 int addr_socket(struct addr *addr, int flags);
 
+/* The same name, or the same address, interface and port, whatever comes there: the kinds of IP
+ * are one here, and so are those of UNIX sockets. */
+bool addr_same_place(const struct addr *a, const struct addr *b);
+
 /* Same kind, same place, and both dual or neither. */
 bool addr_equal(const struct addr *a, const struct addr *b);
 

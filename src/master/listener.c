@@ -402,6 +402,15 @@ static int resume_kept(struct listener *listener, const struct service_conf *con
 	return 1;
 }
 
+/* Who has it may be about to give it back.  Where ports are shared another one would be opened
+ * beside it, and who comes to that of the two which nobody has then would wait. */
+static bool may_come_back(const struct listener *listener, const struct service_conf *conf)
+{
+	return listener->quiet &&
+	       handed_over_is_taken(&listener->service->master->inherited.handed_over,
+		       &conf->listen[listener->index].addr);
+}
+
 /* Of a socket at that address which is kept and one that is handed over the service manager
  * goes on to have the second. */
 static int get_socket(
@@ -413,6 +422,8 @@ static int get_socket(
 		r = resume_kept(listener, conf);
 		*ret_resumed = r == 1;
 	}
+	if (r == 0 && may_come_back(listener, conf))
+		return -EADDRINUSE;
 	return r != 0 ? r : bind_socket(listener, conf);
 }
 
@@ -502,16 +513,11 @@ int listener_open(struct listener *listener, const struct service_conf *conf)
 
 int listener_try(struct listener *listener, const struct service_conf *conf)
 {
-	const struct addr *asked = &conf->listen[listener->index].addr;
 	int r;
 
 	/* A socket that was handed over is there or not, and can be taken once. */
-	if (asked->kind == ADDR_FD)
+	if (conf->listen[listener->index].addr.kind == ADDR_FD)
 		return -ENOENT;
-	/* Who has it may give it back.  Where ports are shared another one would be opened
-	 * beside it, and who comes to that of the two which nobody has then would wait. */
-	if (handed_over_is_taken(&listener->service->master->inherited.handed_over, asked))
-		return -EADDRINUSE;
 	listener->quiet = true;
 	r = listener_open(listener, conf);
 	listener->quiet = false;

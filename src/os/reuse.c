@@ -68,27 +68,27 @@ static int check_address(
 }
 
 /* Without what tells one kind of socket from another there. */
-static bool is_spot(const struct addr *asked, const struct addr *own)
+/* Of an address that is dual; thousands are compared, and few are. */
+static bool is_ipv4_of(const struct addr *own, const struct addr *asked)
 {
-	struct addr addr = *asked;
+	struct addr ipv4;
 
-	addr.kind = own->kind;
-	addr.dual = own->dual;
-	return addr_equal(&addr, own);
+	if (!asked->dual)
+		return false;
+	ipv4 = *asked;
+	addr_fall_back_to_ipv4(&ipv4);
+	return addr_same_place(&ipv4, own);
 }
 
 bool reuse_is_place(const struct addr *asked, const struct addr *own)
 {
 	const char *ports = addr_port_space(asked), *own_ports = addr_port_space(own);
-	struct addr ipv4 = *asked;
 
 	if (!ports || !own_ports)
-		return !ports && !own_ports && addr_family(asked) == addr_family(own) &&
-		       is_spot(asked, own);
+		return !ports && !own_ports && addr_same_place(asked, own);
 	if (strcmp(ports, own_ports) != 0 || addr_port(asked) == 0)
 		return false;
-	addr_fall_back_to_ipv4(&ipv4);
-	return is_spot(asked, own) || is_spot(&ipv4, own);
+	return addr_same_place(asked, own) || is_ipv4_of(own, asked);
 }
 
 /* ------------------------------------------------------------------------ networks */
