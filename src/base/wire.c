@@ -16,10 +16,38 @@ void wire_writer_init(struct wire_writer *w)
 	*w = (struct wire_writer){0};
 }
 
+void wire_writer_init_secret(struct wire_writer *w)
+{
+	*w = (struct wire_writer){.is_secret = true};
+}
+
+static void free_data(struct wire_writer *w)
+{
+	if (w->is_secret && w->data)
+		explicit_bzero(w->data, w->len);
+	free(w->data);
+}
+
 void wire_writer_done(struct wire_writer *w)
 {
-	free(w->data);
+	free_data(w);
 	wire_writer_init(w);
+}
+
+/* realloc(3) leaves what it has copied where it was. */
+static uint8_t *enlarge(struct wire_writer *w, size_t size)
+{
+	uint8_t *data;
+
+	if (!w->is_secret)
+		return realloc(w->data, size);
+	data = malloc(size);
+	if (!data)
+		return NULL;
+	if (w->len > 0)
+		memcpy(data, w->data, w->len);
+	free_data(w);
+	return data;
 }
 
 /* Make room for `len` more bytes; false after a fault. */
@@ -35,7 +63,7 @@ static bool grow(struct wire_writer *w, size_t len)
 		return false;
 	while (size < w->len + len)
 		size *= 2;
-	data = realloc(w->data, size);
+	data = enlarge(w, size);
 	if (!data)
 		return false;
 	w->data = data;

@@ -21,9 +21,14 @@ struct wire_writer {
 	size_t len;
 	size_t size;
 	int error; /* 0 or -ENOMEM; once set, further writes do nothing */
+	bool is_secret;
 };
 
 void wire_writer_init(struct wire_writer *w);
+
+/* For keys: what memory it gives back is wiped before, also where it grows.  Who takes `data`
+ * has to do that himself. */
+void wire_writer_init_secret(struct wire_writer *w);
 void wire_writer_done(struct wire_writer *w);
 
 void wire_put_u8(struct wire_writer *w, uint8_t value);

@@ -78,7 +78,7 @@ int certificate_get_pairs(struct wire_reader *r, struct tls_setup *ret)
 /* The length is known at the end. */
 void certificate_begin(struct wire_writer *w)
 {
-	wire_writer_init(w);
+	wire_writer_init_secret(w);
 	wire_put_u32(w, MARK);
 	wire_put_u32(w, 0);
 }
@@ -116,8 +116,6 @@ int certificate_send(int fd, struct wire_writer *w)
 {
 	int r = finish(fd, w);
 
-	if (w->data)
-		explicit_bzero(w->data, w->len);
 	wire_writer_done(w);
 	return r;
 }

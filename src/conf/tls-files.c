@@ -455,7 +455,7 @@ static int digest(
 	struct wire_writer whole, trust;
 	int r;
 
-	wire_writer_init(&whole);
+	wire_writer_init_secret(&whole);
 	wire_writer_init(&trust);
 	write_trust(setup, &trust);
 	r = tls_setup_write(setup, &whole);
@@ -463,8 +463,6 @@ static int digest(
 		r = trust.error;
 	if (r == 0)
 		r = digest_both(files, &whole, &trust, host);
-	if (whole.data)
-		explicit_bzero(whole.data, whole.len);
 	wire_writer_done(&whole);
 	wire_writer_done(&trust);
 	return r;
@@ -488,7 +486,7 @@ static int write_setup(const struct tls_setup *setup, struct service_conf *host)
 	struct wire_writer wire;
 	int r;
 
-	wire_writer_init(&wire);
+	wire_writer_init_secret(&wire);
 	r = tls_setup_write(setup, &wire);
 	if (r < 0) {
 		wire_writer_done(&wire);

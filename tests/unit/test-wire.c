@@ -251,6 +251,59 @@ static void get_count8(struct wire_reader *r)
 #define CHECK_FAULT(get, ...) \
 	check_fault((uint8_t[]){__VA_ARGS__}, sizeof((uint8_t[]){__VA_ARGS__}), get)
 
+#define SECRET_LEN 32
+
+/* How often it is in what malloc(3) has from the kernel, in use or given back. */
+static size_t count_in_heap(const uint8_t secret[SECRET_LEN])
+{
+	FILE *maps = fopen("/proc/self/maps", "re"), *memory = fopen("/proc/self/mem", "re");
+	char line[512];
+	uintptr_t from, to;
+	uint8_t window[SECRET_LEN] = {0};
+	size_t n = 0;
+
+	assert_true(maps && memory);
+	while (fgets(line, sizeof line, maps)) {
+		if (!strstr(line, "[heap]") ||
+			sscanf(line, "%" SCNxPTR "-%" SCNxPTR, &from, &to) != 2)
+			continue;
+		assert_int_equal(fseek(memory, (long)from, SEEK_SET), 0);
+		for (; from < to; from++) {
+			memmove(window, window + 1, sizeof window - 1);
+			window[sizeof window - 1] = (uint8_t)fgetc(memory);
+			n += memcmp(window, secret, sizeof window) == 0;
+		}
+	}
+	fclose(maps);
+	fclose(memory);
+	return n;
+}
+
+/* A buffer that could grow where it is would not be given back. */
+static void test_keys_are_wiped(void **ctx)
+{
+	uint8_t secret[SECRET_LEN];
+	uint64_t x = SEED;
+	void *between[200];
+	struct wire_writer w;
+
+	(void)ctx;
+	for (size_t i = 0; i < sizeof secret; i++)
+		secret[i] = (uint8_t)next_random(&x);
+	wire_writer_init_secret(&w);
+	for (size_t i = 0; i < ARRAY_SIZE(between); i++) {
+		wire_put_raw(&w, secret, sizeof secret);
+		between[i] = malloc(64);
+	}
+	assert_int_equal(w.error, 0);
+	for (size_t i = 0; i < ARRAY_SIZE(between); i++) {
+		assert_memory_equal(w.data + i * sizeof secret, secret, sizeof secret);
+		free(between[i]);
+	}
+	wire_writer_done(&w);
+	assert_int_equal(count_in_heap(secret), 0);
+}
+
 static void test_faults(void **ctx)
 {
 	(void)ctx;
@@ -374,6 +427,7 @@ int main(void)
 		cmocka_unit_test(test_layout),
 		cmocka_unit_test(test_strings_keep_null_apart),
 		cmocka_unit_test(test_large_values_grow_the_buffer),
+		cmocka_unit_test(test_keys_are_wiped),
 		cmocka_unit_test(test_faults),
 		cmocka_unit_test(test_count),
 		cmocka_unit_test(test_damaged_messages),

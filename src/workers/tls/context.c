@@ -465,7 +465,7 @@ int context_new(const struct tls_setup *setup, struct context **ret)
 	struct wire_writer w;
 	int r;
 
-	wire_writer_init(&w);
+	wire_writer_init_secret(&w);
 	r = tls_setup_write(setup, &w);
 	if (r == 0)
 		r = tls_setup_read(w.data, w.len, &copy);
@@ -473,7 +473,6 @@ int context_new(const struct tls_setup *setup, struct context **ret)
 		r = make(&copy, ret);
 		tls_setup_done(&copy);
 	}
-	OPENSSL_cleanse(w.data, w.len);
 	wire_writer_done(&w);
 	return r;
 }
