@@ -19,7 +19,7 @@ BUILD = pathlib.Path(os.environ["builddir"])
 KEPT = pathlib.Path(os.environ["HATCHD_PACKAGES"])
 
 os.environ.setdefault("HATCHD", str(BUILD / "hatchd"))
-sys.path.append(str(HERE.parent / "functional"))
+sys.path += [str(HERE.parent / "functional"), str(HERE.parent / "system")]
 
 import harness
 

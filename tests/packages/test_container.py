@@ -12,16 +12,12 @@ import re
 import shlex
 import signal
 import subprocess
-import sys
 
 import pytest
 
 from conftest import BUILD, KEPT, SOURCE, need, need_mounts
 from harness import HATCHCTL, Log, proc_children, proc_status, wait_until
-
-sys.path.append(str(SOURCE / "tests/system"))
-
-from prepare import NO_NETWORK  # noqa: E402
+from prepare import NO_NETWORK
 
 FOLDER = SOURCE / "packaging/container"
 

@@ -7,15 +7,11 @@
 import hashlib
 import pathlib
 import shutil
-import sys
 
 import pytest
 
-from conftest import HERE, KEPT, need
-
-sys.path.append(str(HERE.parent / "system"))
-
 import prepare
+from conftest import KEPT, need
 
 # A tree with a file system in memory on top, in namespaces that end with the command, which
 # gets the network of this machine and finds the tree in /run/tree.
