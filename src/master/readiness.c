@@ -319,11 +319,26 @@ uint32_t readinesses_left_by(const struct service *service)
 	return n;
 }
 
+static void remove_name(struct readiness *r)
+{
+	if (r->number != 0)
+		notice_folder_remove(readinesses_of(r->child)->folder, r->number);
+	r->number = 0;
+}
+
+void readinesses_leave(struct readinesses *readinesses)
+{
+	struct readiness *r;
+
+	LIST_FOREACH (r, &readinesses->all, all)
+		remove_name(r);
+	if (readinesses->folder[0])
+		notice_folder_leave(readinesses->folder);
+}
+
 void readinesses_done(struct readinesses *readinesses)
 {
 	forget_closed(readinesses);
-	if (readinesses->folder[0])
-		notice_folder_leave(readinesses->folder);
 }
 
 /* ------------------------------------------------------------ from start to end */
@@ -363,8 +378,7 @@ static void leave(struct readiness *r)
 {
 	struct readinesses *all = readinesses_of(r->child);
 
-	if (r->number != 0)
-		notice_folder_remove(all->folder, r->number);
+	remove_name(r);
 	r->source = sd_event_source_disable_unref(r->source);
 	r->child->readiness = NULL;
 	r->child = NULL;

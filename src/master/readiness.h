@@ -83,8 +83,11 @@ size_t readinesses_closing(const struct readinesses *readinesses);
 /* Of them, those that gone children of that service have left. */
 uint32_t readinesses_left_by(const struct service *service);
 
-/* At the end: nothing is being closed, and nobody listens.  The folder goes unless another
- * hatchd has it as well. */
+/* At the end, whatever is being closed: nobody finds their sockets any more.  The folder goes
+ * unless another hatchd has it as well. */
+void readinesses_leave(struct readinesses *readinesses);
+
+/* Behind that: nothing is being closed, and nobody listens. */
 void readinesses_done(struct readinesses *readinesses);
 
 /* For the next image of hatchd: what there is to know. */

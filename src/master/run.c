@@ -419,6 +419,7 @@ static void clean_up(struct master *master)
 	accounting_done(master);
 	orphans_done(&master->orphans);
 	workers_done(master);
+	readinesses_leave(&master->readinesses);
 	/* Without a closer, which comes after the spawner, there was no child yet. */
 	if (master->closer &&
 		(spawner_in_flight(master->spawner) > 0 || !stop_wait_for_closer(master))) {

@@ -268,6 +268,17 @@ def test_strangers_that_linger(start, folder, path):
     assert daemon.text().count("take long to close") == 1
 
 
+def test_end_while_it_lingers(start, folder, path):
+    """hatchd does not wait for that, and leaves nothing behind."""
+    daemon, program = start()
+    with lingering(daemon, program, 1, folder):
+        program.say("READY=1")
+        assert (path.parent / "control.notify").exists()
+        program.end(daemon)
+        daemon.stop(leave=True)
+        assert not (path.parent / "control.notify").exists()
+
+
 def test_next_program_after_strangers(hatchd, folder, path):
     """What is left of the one before is none of its."""
     port = free_port()
