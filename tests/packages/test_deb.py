@@ -199,7 +199,7 @@ def test_reproducible(run, debs, public):
     other = "hostname other && umask 077 && exec setpriv --reuid=nobody --clear-groups " \
         "env -i HOME=/nonexistent PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 " \
         "TZ=Asia/Kathmandu \"$@\""
-    again = make(run, source, public / "made", "unshare", "--uts", "sh", "-c", other, "sh")
+    again = make(run, source, public / "made here", "unshare", "--uts", "sh", "-c", other, "sh")
     assert digests(again) == digests(debs)
 
 
