@@ -100,32 +100,10 @@ static const char *explain_theirs(int error)
 	}
 }
 
-static const char *explain(int error)
-{
-	switch (-error) {
-	case EADDRINUSE:
-		return "somebody listens there already";
-	case EEXIST:
-		return "a file that is not a socket is in the way";
-	case EBUSY:
-		return "something else is in its place";
-	case ELOOP:
-		return "a symbolic link is in the way";
-	case ENODEV:
-		return "no such interface";
-	case ENOPKG:
-		return "this kernel has no congestion control of that name";
-	case EACCES:
-		return "not permitted (ports below 1024 and other users' directories need "
-		       "root)";
-	default:
-		return strerror(-error);
-	}
-}
-
 static const char *explain_told(const struct listener *listener)
 {
-	return listener->told_theirs ? explain_theirs(listener->told) : explain(listener->told);
+	return listener->told_theirs ? explain_theirs(listener->told)
+	                             : listen_explain(listener->told);
 }
 
 const char *listener_reason(const struct listener *listener)
@@ -473,7 +451,8 @@ static void tell_socket(struct listener *listener, const struct service_conf *co
 	r = listen_adjust(&request, &socket, step);
 	if (r < 0)
 		log_error("%sunable to %s %s: %s, leaving it as it was",
-			listener->service->label, step, addr_format(asked, text), explain(r));
+			listener->service->label, step, addr_format(asked, text),
+			listen_explain(r));
 }
 
 /* Who has read that it waits wants to know. */

@@ -319,3 +319,26 @@ void listen_unlink(const struct addr *addr, dev_t dev, ino_t ino, char *const *l
 	listen_drop_links(addr, links, NULL);
 	unix_path_remove(addr, dev, ino);
 }
+
+const char *listen_explain(int error)
+{
+	switch (-error) {
+	case EADDRINUSE:
+		return "somebody listens there already";
+	case EEXIST:
+		return "a file that is not a socket is in the way";
+	case EBUSY:
+		return "something else is in its place";
+	case ELOOP:
+		return "a symbolic link is in the way";
+	case ENODEV:
+		return "no such interface";
+	case ENOPKG:
+		return "this kernel has no congestion control of that name";
+	case EACCES:
+		return "not permitted (ports below 1024 and other users' directories need "
+		       "root)";
+	default:
+		return strerror(-error);
+	}
+}

@@ -53,6 +53,9 @@ int listen_open(const struct listen_request *request, struct listen_result *ret,
 int listen_adjust(const struct listen_request *request, const struct listen_result *socket,
 	char reterr_step[LISTEN_STEP_MAX]);
 
+/* Why one of the two has failed, in words, for "unable to <step> <address>: <words>". */
+const char *listen_explain(int error);
+
 /* Can that service serve a socket that was handed over and is bound to that address?  0;
  * -EINVAL: it is of no kind that it can; -EOPNOTSUPP: it is for datagrams, of which nobody can
  * be asked who sends them, and the service has `ident = required`. */
