@@ -10,7 +10,7 @@ import socket
 import pytest
 from harness import (
     PYTHON, built_helper, connect, free_port, hatchctl, have_ipv6, is_refused, listed,
-    parse_address, protocol_of, read_exactly, reload, service, talk, udp,
+    parse_address, protocol_of, read_exactly, reload, service, talk, udp, wait_until,
 )
 from keeper import Keeper, die
 from test_kinds import needs_mptcp
@@ -255,7 +255,7 @@ def test_no_socket_at_all(hatchd, folder):
     with open(folder / "fifo", "r+b", buffering=0) as fifo:
         daemon = hatchd.file(cat(f"tcp:{free_port()}"), **handed_over([fifo], "fifo"))
         daemon.wait_log("what was handed over as 'fifo' is nothing that clients come to")
-        assert not [x for x in daemon.fds().values() if x.endswith("/fifo")]
+        wait_until(lambda: not [x for x in daemon.fds().values() if x.endswith("/fifo")])
 
 
 def test_one_socket_twice(hatchd):
@@ -266,7 +266,7 @@ def test_one_socket_twice(hatchd):
             cat("fd:a") + cat("fd:b", name="t"), **handed_over([sock, sock], "a:b"))
         daemon.wait_log(f"t: waiting: unable to take over socket fd:b: it is {same}")
         daemon.wait_log(f"the socket handed over as 'b' is {same}: closing this")
-        assert list(daemon.fds().values()).count(target(sock)) == 1
+        wait_until(lambda: list(daemon.fds().values()).count(target(sock)) == 1)
         assert talk(sock.getsockname()[1], b"x") == b"x"
 
 
