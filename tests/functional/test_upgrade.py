@@ -497,7 +497,7 @@ def test_wait_that_is_otherwise(hatchd, path, folder, how):
         return
     daemon.wait_log(f"taker: child {pid} ended: signal 15")
     if how == "removed":
-        assert is_refused(f"tcp:127.0.0.1:{ports[0]}")
+        wait_until(lambda: is_refused(f"tcp:127.0.0.1:{ports[0]}"))
     elif how == "changed":
         assert int(talk(ports[0])) != pid
         daemon.stop(leave=True)
