@@ -1,6 +1,7 @@
 /*
  * certificate-make: certificates that are signed by nobody but themselves.
  */
+#include "base/openssl.h"
 #include "conf/certificate-name.h"
 #include "conf/certificate.h"
 
@@ -153,8 +154,9 @@ int certificate_make(
 	r = names[0] ? write_names(names, &alternatives) : -EINVAL;
 	if (r < 0)
 		return r;
-	if (OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CONFIG, NULL) != 1)
-		return -ENOMEM;
+	r = openssl_begin();
+	if (r < 0)
+		return r;
 	key = EVP_EC_gen("P-256");
 	x = X509_new();
 	if (!key || !x || !fill(x, key, names, alternatives, now, days)) {

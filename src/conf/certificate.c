@@ -1,5 +1,6 @@
 #include "conf/certificate.h"
 
+#include "base/openssl.h"
 #include "base/own.h"
 
 #include <errno.h>
@@ -7,7 +8,6 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
-#include <openssl/rand.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
@@ -40,26 +40,10 @@ static void own_ssl_ctx(SSL_CTX **ctx)
 }
 #define _cleanup_ssl_ctx_ _cleanup_(own_ssl_ctx)
 
-/* As hatchd-tls does: what openssl.cnf says is not for us, and differs by machine. */
 static bool begin(void)
 {
 	ERR_clear_error();
-	return OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CONFIG, NULL) == 1;
-}
-
-int certificate_have_all(void)
-{
-	unsigned char byte;
-	SSL_CTX *ctx;
-
-	if (OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CONFIG | OPENSSL_INIT_LOAD_SSL_STRINGS |
-				     OPENSSL_INIT_LOAD_CRYPTO_STRINGS,
-		    NULL) != 1 ||
-		RAND_bytes(&byte, 1) != 1)
-		return -ENOMEM;
-	ctx = SSL_CTX_new(TLS_server_method());
-	SSL_CTX_free(ctx);
-	return ctx ? 0 : -ENOMEM;
+	return openssl_begin() == 0;
 }
 
 static BIO *open_bytes(const struct tls_bytes *bytes)

@@ -17,10 +17,6 @@
 /* Room for such a text. */
 #define CERTIFICATE_WHY_MAX 256
 
-/* Have everything in memory that OpenSSL would look for later, where there may be no files: its
- * tables, and randomness.  0 or -ENOMEM. */
-int certificate_have_all(void);
-
 /* A certificate with those that lead to who signed it, and its key. */
 struct certificate;
 

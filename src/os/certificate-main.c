@@ -9,6 +9,7 @@
  * without, as what it reads are files of whoever writes the configuration; hatchd-tls does not.
  */
 #include "base/fd.h"
+#include "base/openssl.h"
 #include "base/own.h"
 #include "conf/certificate-answer.h"
 #include "conf/certificate.h"
@@ -20,7 +21,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <time.h>
 
 /* 0 to 2, and a few that nobody asks for. */
 #define FDS_MAX 8
@@ -41,14 +41,10 @@ static int fail(const char *what, int r)
 	return r;
 }
 
-/* What is looked for later: the time zone, for the dates in certificates, and what OpenSSL
- * finds out once. */
 static int have_all(void)
 {
-	int r;
+	int r = openssl_have_all();
 
-	tzset();
-	r = certificate_have_all();
 	return r < 0 ? fail("begin", r) : 0;
 }
 

@@ -19,17 +19,15 @@
  */
 #include "base/clock.h"
 #include "base/log-gate.h"
+#include "base/openssl.h"
 #include "base/own.h"
 #include "workers/program.h"
 #include "workers/tls/session.h"
 
-#include <openssl/crypto.h>
 #include <openssl/err.h>
-#include <openssl/rand.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 /* Besides connections: 0 to 4, the epoll set, the setup of one that is being begun. */
 #define OWN_FDS 16
@@ -194,27 +192,9 @@ static const struct work_kind kind = {
 
 /* ------------------------------------------------------------------------- the rest */
 
-/* What OpenSSL would look for later: its own tables and algorithms, randomness, and the time
- * zone, for which the C library looks when the validity of a certificate is compared. */
-static int have_all(void)
-{
-	SSL_CTX *ctx;
-	unsigned char byte;
-
-	tzset();
-	if (OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CONFIG | OPENSSL_INIT_LOAD_SSL_STRINGS |
-				     OPENSSL_INIT_LOAD_CRYPTO_STRINGS,
-		    NULL) != 1 ||
-		RAND_bytes(&byte, 1) != 1)
-		return -ENOMEM;
-	ctx = SSL_CTX_new(TLS_server_method());
-	SSL_CTX_free(ctx);
-	return ctx ? 0 : -ENOMEM;
-}
-
 static int prepare(const char *called, uint32_t places, struct sandbox *ret)
 {
-	int r = have_all();
+	int r = openssl_have_all();
 
 	(void)called;
 	ret->max_fds = places * TLS_FDS + OWN_FDS;
