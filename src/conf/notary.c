@@ -71,41 +71,60 @@ static int start(struct notary *notary)
 	return r;
 }
 
-/* A question; what it is about follows. */
-static int begin(
-	struct notary *notary, struct wire_writer *question, enum certificate_question what)
-{
-	int r = start(notary);
+/* A question and its answer.  What goes wrong on the way is in the writer, then in the reader,
+ * and end() tells it. */
+struct exchange {
+	struct wire_writer question;
+	struct certificate_message answer;
+	struct wire_reader reader;
+	int result; /* that the answer begins with */
+};
 
-	if (r < 0)
-		return r;
-	certificate_begin(question);
-	wire_put_u8(question, (uint8_t)what);
-	return 0;
+static void exchange_done(struct exchange *exchange)
+{
+	certificate_message_done(&exchange->answer);
+}
+#define _cleanup_exchange_ _cleanup_(exchange_done)
+
+/* What it is about follows. */
+static struct exchange begin(struct notary *notary, enum certificate_question what)
+{
+	struct exchange exchange = {0};
+
+	certificate_begin(&exchange.question);
+	wire_put_u8(&exchange.question, (uint8_t)what);
+	if (exchange.question.error == 0)
+		exchange.question.error = start(notary);
+	return exchange;
 }
 
-/* It is gone afterwards; the answer is the caller's.  0 or a negative errno, with *ret the
- * result that it begins with. */
-static int ask(struct notary *notary, struct wire_writer *question,
-	struct certificate_message *answer, struct wire_reader *reader, int *ret)
+/* The question is gone afterwards.  What cannot be read is nothing, or 0. */
+static void ask(struct notary *notary, struct exchange *exchange)
 {
-	int r = certificate_send(notary->fd, question);
+	int r = certificate_send(notary->fd, &exchange->question);
 
 	if (r == 0)
-		r = certificate_receive(notary->fd, answer);
-	if (r < 0)
-		return r;
-	wire_reader_init(reader, answer->data, answer->len);
-	*ret = certificate_get_result(reader);
-	return 0;
+		r = certificate_receive(notary->fd, &exchange->answer);
+	wire_reader_init(&exchange->reader,
+		r == 0 ? exchange->answer.data : (const uint8_t *)"", exchange->answer.len);
+	exchange->reader.error = r;
+	exchange->result = certificate_get_result(&exchange->reader);
 }
 
-/* What is wrong with an answer, or its result. */
-static int end(const struct wire_reader *reader, int result)
+/* What is wrong with the answer, or its result. */
+static int end(const struct exchange *exchange)
 {
-	if (reader->error)
-		return reader->error;
-	return wire_reader_complete(reader) ? result : -EBADMSG;
+	if (exchange->reader.error)
+		return exchange->reader.error;
+	return wire_reader_complete(&exchange->reader) ? exchange->result : -EBADMSG;
+}
+
+/* The same where there is nothing to tell but that it was done. */
+static int end_plain(const struct exchange *exchange)
+{
+	int r = end(exchange);
+
+	return r > 0 ? -EBADMSG : r;
 }
 
 static void get_why(struct wire_reader *reader, char why[CERTIFICATE_WHY_MAX])
@@ -151,77 +170,52 @@ static int keep_pem(
 	return r < 0 ? r : copy_bytes(key, &ret->key, &ret->key_len);
 }
 
-static int get_reading(struct wire_reader *reader, int result, struct notary_reading *ret)
-{
-	struct tls_bytes chain, key;
-	int r;
-
-	ret->of_key = wire_get_u8(reader);
-	get_why(reader, ret->why);
-	chain = certificate_get_bytes(reader);
-	key = certificate_get_bytes(reader);
-	ret->begins = (int64_t)wire_get_u64(reader);
-	ret->pem.ends = (int64_t)wire_get_u64(reader);
-	ret->in_order = wire_get_u8(reader);
-	r = end(reader, result);
-	if (r == 0)
-		r = keep_pem(&chain, &key, &ret->pem);
-	return r > 0 ? -EBADMSG : r;
-}
-
 int notary_read(struct notary *notary, const struct tls_bytes *chain,
 	const struct tls_bytes *key, struct notary_reading *ret)
 {
-	_cleanup_certificate_message_ struct certificate_message answer = {0};
-	struct wire_writer question;
-	struct wire_reader reader;
-	int result, r = begin(notary, &question, CERTIFICATE_READ);
+	_cleanup_exchange_ struct exchange exchange = begin(notary, CERTIFICATE_READ);
+	struct wire_reader *reader = &exchange.reader;
+	struct tls_bytes its_chain, its_key;
+	int r;
 
-	if (r < 0)
-		return r;
-	certificate_put_bytes(&question, chain);
-	certificate_put_bytes(&question, key);
-	r = ask(notary, &question, &answer, &reader, &result);
-	return r < 0 ? r : get_reading(&reader, result, ret);
+	certificate_put_bytes(&exchange.question, chain);
+	certificate_put_bytes(&exchange.question, key);
+	ask(notary, &exchange);
+	ret->of_key = wire_get_u8(reader);
+	get_why(reader, ret->why);
+	its_chain = certificate_get_bytes(reader);
+	its_key = certificate_get_bytes(reader);
+	ret->begins = (int64_t)wire_get_u64(reader);
+	ret->pem.ends = (int64_t)wire_get_u64(reader);
+	ret->in_order = wire_get_u8(reader);
+	r = end_plain(&exchange);
+	return r < 0 ? r : keep_pem(&its_chain, &its_key, &ret->pem);
 }
 
 int notary_count(
 	struct notary *notary, const struct tls_bytes *ca, char why[CERTIFICATE_WHY_MAX])
 {
-	_cleanup_certificate_message_ struct certificate_message answer = {0};
-	struct wire_writer question;
-	struct wire_reader reader;
-	int result, r = begin(notary, &question, CERTIFICATE_COUNT);
+	_cleanup_exchange_ struct exchange exchange = begin(notary, CERTIFICATE_COUNT);
 
-	if (r < 0)
-		return r;
-	certificate_put_bytes(&question, ca);
-	r = ask(notary, &question, &answer, &reader, &result);
-	if (r < 0)
-		return r;
-	get_why(&reader, why);
-	return end(&reader, result);
+	certificate_put_bytes(&exchange.question, ca);
+	ask(notary, &exchange);
+	get_why(&exchange.reader, why);
+	return end(&exchange);
 }
 
 int notary_try(struct notary *notary, const struct tls_setup *setup, size_t *ret_which,
 	char why[CERTIFICATE_WHY_MAX])
 {
-	_cleanup_certificate_message_ struct certificate_message answer = {0};
-	struct wire_writer question;
-	struct wire_reader reader;
-	int result, r = begin(notary, &question, CERTIFICATE_TRY);
+	_cleanup_exchange_ struct exchange exchange = begin(notary, CERTIFICATE_TRY);
+	int r;
 
-	if (r < 0)
-		return r;
-	certificate_put_pairs(&question, setup);
-	wire_put_string(&question, setup->ciphers);
-	wire_put_string(&question, setup->ciphersuites);
-	r = ask(notary, &question, &answer, &reader, &result);
-	if (r < 0)
-		return r;
-	*ret_which = wire_get_u32(&reader);
-	get_why(&reader, why);
-	r = end(&reader, result);
+	certificate_put_pairs(&exchange.question, setup);
+	wire_put_string(&exchange.question, setup->ciphers);
+	wire_put_string(&exchange.question, setup->ciphersuites);
+	ask(notary, &exchange);
+	*ret_which = wire_get_u32(&exchange.reader);
+	get_why(&exchange.reader, why);
+	r = end(&exchange);
 	if (r > REFUSED_CERTIFICATE ||
 		(r == REFUSED_CERTIFICATE && *ret_which >= setup->n_certificates))
 		return -EBADMSG;
@@ -231,22 +225,14 @@ int notary_try(struct notary *notary, const struct tls_setup *setup, size_t *ret
 int notary_cover(
 	struct notary *notary, const struct tls_setup *setup, char *const *names, bool *ret)
 {
-	_cleanup_certificate_message_ struct certificate_message answer = {0};
-	struct wire_writer question;
-	struct wire_reader reader;
-	int result, r = begin(notary, &question, CERTIFICATE_COVER);
+	_cleanup_exchange_ struct exchange exchange = begin(notary, CERTIFICATE_COVER);
 
-	if (r < 0)
-		return r;
-	certificate_put_pairs(&question, setup);
-	wire_put_strv(&question, names);
-	r = ask(notary, &question, &answer, &reader, &result);
-	if (r < 0)
-		return r;
+	certificate_put_pairs(&exchange.question, setup);
+	wire_put_strv(&exchange.question, names);
+	ask(notary, &exchange);
 	for (size_t i = 0; names[i]; i++)
-		ret[i] = wire_get_u8(&reader);
-	r = end(&reader, result);
-	return r > 0 ? -EBADMSG : r;
+		ret[i] = wire_get_u8(&exchange.reader);
+	return end_plain(&exchange);
 }
 
 /* ----------------------------------------------------------------------- the rest */
@@ -254,44 +240,30 @@ int notary_cover(
 int notary_digest(struct notary *notary, const struct tls_bytes data[2],
 	uint8_t ret[2][CERTIFICATE_DIGEST_LEN])
 {
-	_cleanup_certificate_message_ struct certificate_message answer = {0};
-	struct wire_writer question;
-	struct wire_reader reader;
-	int result, r = begin(notary, &question, CERTIFICATE_DIGEST);
+	_cleanup_exchange_ struct exchange exchange = begin(notary, CERTIFICATE_DIGEST);
 
-	if (r < 0)
-		return r;
 	for (size_t i = 0; i < 2; i++)
-		certificate_put_bytes(&question, &data[i]);
-	r = ask(notary, &question, &answer, &reader, &result);
-	if (r < 0)
-		return r;
+		certificate_put_bytes(&exchange.question, &data[i]);
+	ask(notary, &exchange);
 	for (size_t i = 0; i < 2; i++)
-		wire_get_raw(&reader, ret[i], CERTIFICATE_DIGEST_LEN);
-	r = end(&reader, result);
-	return r > 0 ? -EBADMSG : r;
+		wire_get_raw(&exchange.reader, ret[i], CERTIFICATE_DIGEST_LEN);
+	return end_plain(&exchange);
 }
 
 int notary_make(struct notary *notary, char *const *names, int64_t now, unsigned days,
 	char **ret, size_t *ret_len)
 {
-	_cleanup_certificate_message_ struct certificate_message answer = {0};
-	struct wire_writer question;
-	struct wire_reader reader;
+	_cleanup_exchange_ struct exchange exchange = begin(notary, CERTIFICATE_MAKE);
 	struct tls_bytes pem;
-	int result, r = begin(notary, &question, CERTIFICATE_MAKE);
+	int r;
 
-	if (r < 0)
-		return r;
-	wire_put_strv(&question, names);
-	wire_put_u64(&question, (uint64_t)now);
-	wire_put_u32(&question, days);
-	r = ask(notary, &question, &answer, &reader, &result);
-	if (r < 0)
-		return r;
-	pem = certificate_get_bytes(&reader);
-	r = end(&reader, result);
-	if (r > 0 || (r == 0 && pem.len == 0))
+	wire_put_strv(&exchange.question, names);
+	wire_put_u64(&exchange.question, (uint64_t)now);
+	wire_put_u32(&exchange.question, days);
+	ask(notary, &exchange);
+	pem = certificate_get_bytes(&exchange.reader);
+	r = end_plain(&exchange);
+	if (r == 0 && pem.len == 0)
 		return -EBADMSG;
 	return r < 0 ? r : copy_bytes(&pem, ret, ret_len);
 }
