@@ -80,18 +80,14 @@ bool lineage_has_company(const struct lineage *lineage)
 /* The child leads a session of its own, and writes its pid where it says 0 of nobody's. */
 int lineage_mark(const struct lineage *lineage, struct spawn_plan *plan)
 {
-	char *entry = plan->text + plan->text_used;
-	size_t len;
+	size_t len = lineage->known ? strlen(lineage->entry) - 1 : 0;
+	char *entry;
 
 	if (!lineage->known)
 		return 0;
-	len = strlen(lineage->entry) - 1;
-	if (plan->n_env >= SPAWN_ENV_MAX ||
-		len + OWN_PID_ROOM > SPAWN_TEXT_MAX - plan->text_used)
+	entry = spawn_plan_add(plan, lineage->entry, len + OWN_PID_ROOM);
+	if (!entry)
 		return -E2BIG;
-	memcpy(entry, lineage->entry, len + 1);
 	plan->mark_pid = entry + len;
-	plan->text_used += (unsigned)(len + OWN_PID_ROOM);
-	plan->envp[plan->n_env++] = entry;
 	return 0;
 }

@@ -389,16 +389,10 @@ static void leave(struct readiness *r)
 
 static int put_name(const char *name, struct spawn_plan *plan)
 {
-	size_t len = sizeof VARIABLE + strlen(name);
-	char *entry = plan->text + plan->text_used;
+	char entry[sizeof VARIABLE + NOTICE_PATH_MAX];
+	int len = snprintf(entry, sizeof entry, VARIABLE "%s", name);
 
-	if (plan->n_env >= SPAWN_ENV_MAX || len > SPAWN_TEXT_MAX - plan->text_used)
-		return -E2BIG;
-	memcpy(entry, VARIABLE, sizeof VARIABLE - 1);
-	strcpy(entry + sizeof VARIABLE - 1, name);
-	plan->text_used += (unsigned)len;
-	plan->envp[plan->n_env++] = entry;
-	return 0;
+	return spawn_plan_add(plan, entry, (size_t)len + 1) ? 0 : -E2BIG;
 }
 
 /* A program with another root directory gets to no folder of ours. */

@@ -179,6 +179,20 @@ struct spawn_slot *spawner_take(struct spawner *spawner)
 	return slot;
 }
 
+char *spawn_plan_add(struct spawn_plan *plan, const char *entry, size_t room)
+{
+	char *at = plan->text + plan->text_used;
+	size_t len = strlen(entry) + 1;
+
+	if (plan->n_env >= SPAWN_ENV_MAX || len > room ||
+		room > SPAWN_TEXT_MAX - plan->text_used)
+		return NULL;
+	memcpy(at, entry, len);
+	plan->text_used += (unsigned)room;
+	plan->envp[plan->n_env++] = at;
+	return at;
+}
+
 static void put_back(struct spawner *spawner, struct spawn_slot *slot)
 {
 	slot->prev = NULL;

@@ -114,6 +114,10 @@ struct spawn_plan {
 
 #define OWN_PID_ROOM 12
 
+/* One more of the environment, NAME=VALUE, that begins `room` bytes of the plan, NUL included.
+ * Returns where it stands; NULL: there is no place for it. */
+char *spawn_plan_add(struct spawn_plan *plan, const char *entry, size_t room);
+
 /* What the child tells; written by it (and by the kernel), read with acquire. */
 struct spawn_result {
 	uint32_t tid;      /* not 0 while the child may use the master's memory */
