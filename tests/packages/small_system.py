@@ -11,7 +11,6 @@ memory, and ends with the test, whatever ends that.  Its process 1 is what the t
 """
 
 import concurrent.futures
-import contextlib
 import ctypes
 import os
 import pathlib
@@ -26,6 +25,7 @@ import pytest
 
 import harness
 from conftest import BUILD, KEPT, UNSHARE, need_mounts
+from prepare import remove_group
 
 PREFIX = "hatchd-system-"
 PR_SET_PDEATHSIG = 1
@@ -161,14 +161,6 @@ def group_folder():
         if kind == "cgroup2" and "rw" in options.split(","):
             return pathlib.Path(folder)
     return None
-
-
-def remove_group(group):
-    """A control group and those below; whether it is gone.  Not while there are processes."""
-    for folder, _, _ in os.walk(group, topdown=False):
-        with contextlib.suppress(OSError):
-            os.rmdir(folder)
-    return not group.exists()
 
 
 def remove_stale_groups():

@@ -258,8 +258,9 @@ def test_serves(container):
 
 def test_orphans_are_reaped(container):
     """Who is left by a program has another parent then, and is no zombie when he ends."""
+    outlives = "(while kill -0 $$; do :; done 2>/dev/null &)"
     made = container(UPPER.replace("exec   = { /usr/bin/tr, a-z, A-Z }",
-                                   "shell  = '(setsid sh -c : &); (sleep 0.1 &); echo x'"))
+                                   f"shell  = '(setsid sh -c : &); {outlives}; echo x'"))
     for _ in range(5):
         assert made.talk("") == (0, "x\n")
     wait_until(lambda: proc_children(made.init) == [made.hatchd()], what="nobody is left")

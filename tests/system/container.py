@@ -25,7 +25,7 @@ import threading
 import time
 
 from harness import TIMEOUT, Log, wait_until
-from prepare import cgroup_folders, tree_folder
+from prepare import cgroup_folders, remove_group, tree_folder
 
 FOLDER = pathlib.Path(os.environ["HATCHD_SYSTEM"])
 PREFIX = "hatchd-system-"
@@ -87,14 +87,6 @@ def undisturbed():
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, old)
-
-
-def remove_group(group):
-    """A control group and those below; whether it is gone.  Not while there are processes."""
-    for folder, _, _ in os.walk(group, topdown=False):
-        with contextlib.suppress(OSError):
-            os.rmdir(folder)
-    return not group.exists()
 
 
 def remove_stale_groups():

@@ -95,6 +95,14 @@ def cgroup_folders():
     return found
 
 
+def remove_group(group):
+    """A control group and those below; whether it is gone.  Not while there are processes."""
+    for folder, _, _ in os.walk(group, topdown=False):
+        with contextlib.suppress(OSError):
+            os.rmdir(folder)
+    return not group.exists()
+
+
 def check_cgroups():
     folders = cgroup_folders()
     if not folders:
